@@ -1,0 +1,56 @@
+//! The alert as one message for a topic: a text for each kind of subscriber, a subject, and
+//! attributes for filter policies.
+
+use serde::Serialize;
+
+use super::Alert;
+use super::display::{TEXT_BYTES, plain, shown};
+
+/// The most that SNS takes, in bytes. Ids are cut short enough that no alert comes near it.
+pub const MAX_MESSAGE_BYTES: usize = 262_144;
+
+/// What is handed to SNS, ready to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The body for `MessageStructure: json`.
+    pub body: String,
+    /// Under 100 printable ASCII characters.
+    pub subject: String,
+    /// Message attributes, none of them empty.
+    pub attributes: [(&'static str, String); 4],
+}
+
+#[derive(Serialize)]
+struct Body {
+    default: String,
+    email: String,
+    #[serde(rename = "email-json")]
+    email_json: String,
+    https: String,
+    sms: String,
+}
+
+impl Alert<'_> {
+    /// The message for the topic.
+    #[must_use]
+    pub fn message(&self) -> Message {
+        let email = self.email();
+        let body = Body {
+            default: self.document(),
+            email: email.clone(),
+            email_json: email,
+            https: self.chat(),
+            sms: self.sms(),
+        };
+        Message {
+            body: serde_json::to_string(&body).expect("text always serialises"),
+            subject: self.subject(),
+            attributes: [
+                ("rule", self.rule.id.to_owned()),
+                ("severity", self.rule.severity.name().to_owned()),
+                ("account", plain(&shown(self.account()), TEXT_BYTES)),
+                ("alert_id", self.id()),
+            ],
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Bytes as stored → text. Gzip of one or many members, or plain text, told by the first two bytes.
+
+use flate2::{Decompress, FlushDecompress, Status};
+
+const MAGIC: [u8; 2] = [0x1f, 0x8b];
+/// The largest window that gzip allows, as a power of two.
+const WINDOW_BITS: u8 = 15;
+
+/// Why a stored object cannot be read to its end.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Damage {
+    /// What stands at this offset of the object is no gzip.
+    #[error("corrupt gzip at byte {at}: {cause}; what could be read before it was counted")]
+    Corrupt {
+        /// Offset in the object as stored.
+        at: u64,
+        /// What the decoder said.
+        cause: String,
+    },
+    /// The object ends inside a gzip member.
+    #[error(
+        "truncated gzip: the object ends at byte {at}, inside a member; what could be read before it was counted"
+    )]
+    Truncated {
+        /// Length of the object as stored.
+        at: u64,
+    },
+    /// The text is longer than the limit: a gzip bomb, or no log.
+    #[error(
+        "more than {limit} bytes of text once decompressed, the limit for one object; what stands before it was counted"
+    )]
+    TooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
+}
+
+/// A decoder that is pushed bytes and fills buffers.
+#[derive(Default)]
+pub struct Inflate {
+    state: State,
+    /// Bytes of the object consumed so far.
+    consumed: u64,
+}
+
+#[derive(Default)]
+enum State {
+    /// No byte has been seen.
+    #[default]
+    Start,
+    /// The first byte was the magic's first; it has not been handed on.
+    HalfMagic,
+    Plain,
+    Member(Decompress),
+    /// Behind a member: another one, zero padding, or the end.
+    Between,
+    /// No gzip from here on.
+    Broken(String),
+}
+
+impl Inflate {
+    /// Decodes from the front of `input`, which it moves on, into `output`; tells how much it
+    /// wrote. All is decoded when `input` is empty and `output` was not filled.
+    ///
+    /// # Errors
+    /// [`Damage::Corrupt`], once all that stands before it has been written.
+    pub fn decode(&mut self, input: &mut &[u8], output: &mut [u8]) -> Result<usize, Damage> {
+        if let Some(damage) = self.corrupt() {
+            return Err(damage);
+        }
+        let before = input.len();
+        let written = self.step(input, output);
+        self.consumed += (before - input.len()) as u64;
+        Ok(written)
+    }
+
+    /// Says that the object has ended.
+    ///
+    /// # Errors
+    /// [`Damage::Truncated`] when it ends inside a gzip member, or the corruption found last.
+    pub fn finish(&self) -> Result<(), Damage> {
+        match self.state {
+            State::Member(_) => Err(Damage::Truncated { at: self.consumed }),
+            _ => self.corrupt().map_or(Ok(()), Err),
+        }
+    }
+
+    fn corrupt(&self) -> Option<Damage> {
+        match &self.state {
+            State::Broken(cause) => Some(Damage::Corrupt {
+                at: self.consumed,
+                cause: cause.clone(),
+            }),
+            _ => None,
+        }
+    }
+
+    /// Bytes of the object consumed so far.
+    #[must_use]
+    pub fn consumed(&self) -> u64 {
+        self.consumed
+    }
+
+    fn step(&mut self, input: &mut &[u8], output: &mut [u8]) -> usize {
+        let mut written = 0;
+        while let Some(&next) = input.first() {
+            match &mut self.state {
+                State::Start if next == MAGIC[0] => {
+                    *input = &input[1..];
+                    self.state = State::HalfMagic;
+                }
+                State::Start => self.state = State::Plain,
+                State::HalfMagic if next == MAGIC[1] => self.state = member(),
+                State::HalfMagic => {
+                    output[0] = MAGIC[0];
+                    written = 1;
+                    self.state = State::Plain;
+                }
+                State::Plain => {
+                    let count = input.len().min(output.len() - written);
+                    let (head, tail) = input.split_at(count);
+                    output[written..written + count].copy_from_slice(head);
+                    *input = tail;
+                    return written + count;
+                }
+                // gzip(1) too lets zeros follow: tape blocks were padded with them.
+                State::Between if next == 0 => *input = &input[1..],
+                State::Between if next == MAGIC[0] => {
+                    *input = &input[1..];
+                    self.state = member();
+                }
+                State::Between => {
+                    self.state = State::Broken(format!(
+                        "byte {next:#04x} behind a member begins no other one"
+                    ));
+                }
+                State::Member(_) | State::Broken(_) => break,
+            }
+        }
+        if let State::Member(decoder) = &mut self.state {
+            let (before_in, before_out) = (decoder.total_in(), decoder.total_out());
+            let result = decoder.decompress(input, output, FlushDecompress::None);
+            let moved = |now: u64, before: u64| usize::try_from(now - before).unwrap_or(usize::MAX);
+            *input = &input[moved(decoder.total_in(), before_in)..];
+            written = moved(decoder.total_out(), before_out);
+            match result {
+                Ok(Status::StreamEnd) => self.state = State::Between,
+                Ok(_) => {}
+                Err(error) => self.state = State::Broken(error.to_string()),
+            }
+        }
+        written
+    }
+}
+
+/// A decoder for one member whose first magic byte has been taken from the input.
+fn member() -> State {
+    let mut decoder = Decompress::new_gzip(WINDOW_BITS);
+    match decoder.decompress(&MAGIC[..1], &mut [], FlushDecompress::None) {
+        Ok(_) => State::Member(decoder),
+        Err(error) => State::Broken(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    fn gzip(text: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder
+            .write_all(text)
+            .and_then(|()| encoder.finish())
+            .expect("in memory")
+    }
+
+    /// Decodes `stored` in chunks, through an output buffer of `room` bytes.
+    fn decode(stored: &[u8], chunk: usize, room: usize) -> (Vec<u8>, Result<(), Damage>) {
+        let mut inflate = Inflate::default();
+        let mut text = Vec::new();
+        let mut output = vec![0; room];
+        for mut input in stored.chunks(chunk) {
+            loop {
+                match inflate.decode(&mut input, &mut output) {
+                    Err(damage) => return (text, Err(damage)),
+                    Ok(written) => {
+                        text.extend_from_slice(&output[..written]);
+                        if input.is_empty() && written < room {
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+        (text, inflate.finish())
+    }
+
+    #[track_caller]
+    fn check(stored: &[u8], expected: &[u8]) {
+        for chunk in 1..=stored.len().max(1) {
+            for room in [1, 2, 7, 64] {
+                let (text, end) = decode(stored, chunk, room);
+                assert_eq!(text, expected, "chunk {chunk}, room {room}");
+                assert_eq!(end, Ok(()), "chunk {chunk}, room {room}");
+            }
+        }
+    }
+
+    #[track_caller]
+    fn check_damage(stored: &[u8], readable: &[u8], expected: &str) {
+        for chunk in [1, 2, 3, stored.len()] {
+            let (text, end) = decode(stored, chunk, 64);
+            assert_eq!(text, readable, "chunk {chunk}");
+            let shown = end.expect_err("damage").to_string();
+            assert!(shown.starts_with(expected), "{shown}");
+        }
+    }
+
+    #[test]
+    fn plain_and_gzip_are_told_apart_by_their_first_bytes() {
+        check(b"", b"");
+        check(b"plain text", b"plain text");
+        check(b"\x1fplain", b"\x1fplain");
+        check(&gzip(b"one member"), b"one member");
+        check(&gzip(b""), b"");
+    }
+
+    #[test]
+    fn every_member_is_read_and_zero_padding_is_passed_over() {
+        let two = [gzip(b"one "), gzip(b"two")].concat();
+        check(&two, b"one two");
+        check(&[two, vec![0; 9]].concat(), b"one two");
+        check(&[gzip(b""), gzip(b"x"), gzip(b"")].concat(), b"x");
+    }
+
+    #[test]
+    fn damage_says_where_and_leaves_what_was_read() {
+        let one = gzip(b"one ");
+        check_damage(
+            &[&one[..], b"junk"].concat(),
+            b"one ",
+            &format!("corrupt gzip at byte {}", one.len()),
+        );
+        check_damage(b"\x1f\x8b\x07oops", b"", "corrupt gzip at byte");
+        let mut wrong_sum = one.clone();
+        let sum = wrong_sum.len() - 8;
+        wrong_sum[sum] ^= 1;
+        check_damage(&wrong_sum, b"one ", "corrupt gzip at byte");
+    }
+
+    #[test]
+    fn every_cut_inside_a_member_is_told_and_none_between_members_is() {
+        let (one, two) = (gzip(b"one "), gzip(b"two"));
+        let whole = [&one[..], &two[..]].concat();
+        for cut in 2..whole.len() {
+            let (text, end) = decode(&whole[..cut], 5, 64);
+            assert!(b"one two".starts_with(&text[..]), "cut {cut}");
+            if cut == one.len() {
+                assert_eq!(end, Ok(()), "cut {cut}");
+            } else {
+                assert_eq!(end, Err(Damage::Truncated { at: cut as u64 }), "cut {cut}");
+            }
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Tells within seconds when somebody keeps trying Amazon Bedrock models they are denied.
+//!
+//! The map; data flows from top to bottom, and each file knows only those above it:
+//!
+//! | step | file |
+//! |---|---|
+//! | object: which S3 object, and is it a log? | [`object`] |
+//! | bytes as stored → text | [`inflate`] |
+//! | text → candidate records | [`framing`] |
+//! | record → denial | [`denial`], [`time`] |
+//! | what is looked for | [`rule`], [`settings`] |
+//! | denials → one summary a key and slot | [`tally`], [`key`], [`counter`] |
+//! | all of the above for one object | [`reader`] |
+//! | where counters and alerts are kept (port) | [`store`], [`embedded`] |
+//! | which denials are hot, and the figures | [`window`] |
+//! | which alerts are due | [`decision`] |
+//! | what an alert says | [`alert`] |
+//! | where alerts go (port) | [`sink`] |
+//! | one delivery, all steps | [`pipeline`] |
+//!
+//! Nothing here knows AWS but the modules behind the feature `aws`.
+
+pub mod alert;
+pub mod counter;
+pub mod decision;
+pub mod denial;
+pub mod embedded;
+pub mod framing;
+pub mod inflate;
+pub mod key;
+pub mod object;
+pub mod pipeline;
+pub mod reader;
+pub mod rule;
+pub mod settings;
+pub mod sink;
+pub mod store;
+pub mod tally;
+pub mod time;
+pub mod window;

@@ -1,0 +1,260 @@
+//! One delivery after its object was read: add → read the window → decide → claim → publish → mark.
+//!
+//! Every step may be repeated, so any failure is answered by failing the delivery and trying
+//! it again. What fails for one key holds up no other.
+
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt};
+use glob::Pattern;
+
+use crate::alert::{self, Alert};
+use crate::counter::Counter;
+use crate::decision::{self, AlertLog, Claimant, MAX_CLAIMS};
+use crate::key::Key;
+use crate::reader::{Limits, Reader};
+use crate::rule::Rule;
+use crate::sink::{AlertSink, SinkError};
+use crate::store::{CounterStore, StoreError};
+use crate::tally::{Summary, Tally};
+use crate::time::EventTime;
+use crate::window::{Figures, Window};
+
+/// Counters outlive the longest redrive of a failed delivery: 14 days in its queue, and one to spare.
+pub const RETENTION: Duration = Duration::from_secs(15 * 24 * 3600);
+/// Keys of one object that are worked on at once.
+const KEYS_AT_ONCE: usize = 16;
+/// A delivery gives up after this many failed keys: the store or the topic is down.
+pub const MAX_FAILURES: usize = 10;
+/// How often a compare-and-set is tried. Each time it fails, another delivery has succeeded.
+const MAX_ATTEMPTS: usize = 100;
+
+/// The detector: a rule between a store and a sink.
+pub struct Pipeline<S, K> {
+    /// Where counters and alerts are kept.
+    pub store: S,
+    /// Where alerts go.
+    pub sink: K,
+    /// The rule.
+    pub rule: Rule,
+    /// Users that are counted but never alerted.
+    pub exempt_users: Vec<Pattern>,
+    /// What one object may cost.
+    pub limits: Limits,
+}
+
+/// One delivery of one object.
+#[derive(Clone, Copy, Debug)]
+pub struct Delivery<'a> {
+    /// The object's name, as alerts show it.
+    pub object: &'a str,
+    /// Who claims, when, and for how long.
+    pub claimant: Claimant<'a>,
+}
+
+/// An alert that was published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// The alert's id.
+    pub id: String,
+    /// The time of the hot denial.
+    pub at: EventTime,
+}
+
+/// What became of one delivery.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// The alerts that the sink took.
+    pub published: Vec<Published>,
+    /// At most [`MAX_FAILURES`] and those under way then; the delivery fails if there is any.
+    pub failures: Vec<Failure>,
+}
+
+/// Why one key of a delivery failed. It names no user or model: it is logged.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The sink failed; the alert stays pending.
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+    /// Other deliveries kept changing the same key's alerts.
+    #[error(
+        "the alerts of one key changed {MAX_ATTEMPTS} times while they were being claimed; the delivery will be tried again"
+    )]
+    Contended,
+}
+
+impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
+    /// Begins to read an object; push its bytes, then [`Self::commit`] what was tallied.
+    #[must_use]
+    pub fn read<'o>(&self, object: &'o str) -> Reader<'o> {
+        let tally = Tally::new(self.rule.clone(), self.exempt_users.clone());
+        Reader::new(object, tally, self.limits)
+    }
+
+    /// Counts what an object holds and publishes what is due.
+    pub async fn commit(&self, tally: Tally, delivery: Delivery<'_>) -> Outcome {
+        let mut outcome = Outcome::default();
+        let work = tally
+            .into_summaries()
+            .into_iter()
+            .map(|summary| self.key(summary, delivery));
+        let mut done = stream::iter(work).buffer_unordered(KEYS_AT_ONCE);
+        while let Some((published, result)) = done.next().await {
+            outcome.published.extend(published);
+            outcome.failures.extend(result.err());
+            if outcome.failures.len() >= MAX_FAILURES {
+                break;
+            }
+        }
+        outcome
+    }
+
+    async fn key(
+        &self,
+        summary: Summary,
+        delivery: Delivery<'_>,
+    ) -> (Vec<Published>, Result<(), Failure>) {
+        let mut published = Vec::new();
+        let result = self
+            .count_and_alert(&summary, delivery, &mut published)
+            .await;
+        (published, result)
+    }
+
+    async fn count_and_alert(
+        &self,
+        summary: &Summary,
+        delivery: Delivery<'_>,
+        published: &mut Vec<Published>,
+    ) -> Result<(), Failure> {
+        let (rule, key) = (&self.rule, &summary.key);
+        let expires_at = expires_at(rule, delivery.claimant.now);
+        for (slot, contribution) in &summary.slots {
+            self.store
+                .add(rule, key, *slot, contribution, expires_at)
+                .await?;
+        }
+        let samples = || {
+            summary
+                .slots
+                .values()
+                .flat_map(|contribution| &contribution.samples)
+        };
+        let (Some(first), Some(last)) = (
+            samples().map(|sample| sample.at).min(),
+            samples().map(|sample| sample.at).max(),
+        ) else {
+            return Ok(());
+        };
+        // A denial can make hot what happened up to a window later.
+        let last = last.plus(rule.window);
+        let counters = self.counters_around(key, first, last).await?;
+        let window = Window::new(rule, &counters);
+        let mut hot = window.hot(first, last);
+        while !hot.is_empty() {
+            let (log, mine) = self.claim(key, &hot, delivery.claimant, expires_at).await?;
+            let before = published.len();
+            let mut result = Ok(());
+            for at in &mine {
+                result = async {
+                    let figures = if (first..=last).contains(at) {
+                        window.figures(*at)
+                    } else {
+                        let counters = self.counters_around(key, *at, *at).await?;
+                        Window::new(rule, &counters).figures(*at)
+                    };
+                    let figures = figures.unwrap_or_else(|| Figures::at_least(rule, *at));
+                    let alert = Alert {
+                        rule,
+                        key,
+                        at: *at,
+                        figures,
+                        regions: &summary.regions,
+                        object: delivery.object,
+                    };
+                    self.sink.publish(&alert).await?;
+                    published.push(Published {
+                        id: alert.id(),
+                        at: *at,
+                    });
+                    Ok::<(), Failure>(())
+                }
+                .await;
+                if result.is_err() {
+                    break;
+                }
+            }
+            self.mark(key, log, &published[before..], expires_at)
+                .await?;
+            result?;
+            match mine.last() {
+                Some(last) if mine.len() >= MAX_CLAIMS => hot.retain(|at| at > last),
+                _ => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// All counters that decide whether denials from `first` to `last` are hot, and the figures
+    /// of alerts there.
+    async fn counters_around(
+        &self,
+        key: &Key,
+        first: EventTime,
+        last: EventTime,
+    ) -> Result<Vec<Counter>, StoreError> {
+        let (rule, slot) = (&self.rule, self.rule.slot());
+        let from = first.minus(rule.window).slot(slot);
+        let to = last.plus(rule.cooldown).slot(slot);
+        self.store.counters(key, from..=to).await
+    }
+
+    async fn claim(
+        &self,
+        key: &Key,
+        hot: &[EventTime],
+        claimant: Claimant<'_>,
+        expires_at: u64,
+    ) -> Result<(AlertLog, Vec<EventTime>), Failure> {
+        for _ in 0..MAX_ATTEMPTS {
+            let mut log = self.store.alerts(key).await?;
+            let id = |at| alert::id(key, at);
+            let (mine, changed) = decision::claim(&mut log, hot, self.rule.cooldown, &claimant, id);
+            if !changed {
+                return Ok((log, mine));
+            }
+            if self.store.replace_alerts(key, &log, expires_at).await? {
+                log.version += 1;
+                return Ok((log, mine));
+            }
+        }
+        Err(Failure::Contended)
+    }
+
+    async fn mark(
+        &self,
+        key: &Key,
+        mut log: AlertLog,
+        published: &[Published],
+        expires_at: u64,
+    ) -> Result<(), Failure> {
+        let published: Vec<EventTime> = published.iter().map(|alert| alert.at).collect();
+        for _ in 0..MAX_ATTEMPTS {
+            if !decision::mark_published(&mut log, &published)
+                || self.store.replace_alerts(key, &log, expires_at).await?
+            {
+                return Ok(());
+            }
+            log = self.store.alerts(key).await?;
+        }
+        Err(Failure::Contended)
+    }
+}
+
+fn expires_at(rule: &Rule, now: u64) -> u64 {
+    now.saturating_add(rule.window.as_secs())
+        .saturating_add(RETENTION.as_secs())
+}

@@ -1,0 +1,215 @@
+//! One object's bytes, pushed in any pieces → its denials, tallied.
+//!
+//! Nothing is committed here: the caller learns the whole result at [`Reader::finish`].
+
+use crate::denial::{self, Reading};
+use crate::framing::{Found, Framer};
+use crate::inflate::{Damage, Inflate};
+use crate::tally::Tally;
+
+/// What one object may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// A longer record is skipped. Bedrock moves bodies of more than 100 KB out of the log, so
+    /// no honest record comes near the default of 16 MiB.
+    pub record_bytes: usize,
+    /// An object with more text than this fails. The default of 4 GiB is what a function of
+    /// one vCPU inflates within seconds; honest log files hold megabytes.
+    pub text_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            record_bytes: 16 << 20,
+            text_bytes: 4 << 30,
+        }
+    }
+}
+
+/// Faults of one object that are reported one by one; further ones are only counted.
+pub const MAX_REPORTED_FAULTS: usize = 20;
+
+/// A record that could not be counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Byte offset of the record in the object's text.
+    pub offset: u64,
+    /// What was wrong with it.
+    pub kind: FaultKind,
+}
+
+/// What was wrong with a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultKind {
+    /// It names a denial's error code but is no valid JSON object.
+    NotJson,
+    /// It is a denial without an RFC 3339 `timestamp`.
+    NoTimestamp,
+    /// It is longer than [`Limits::record_bytes`].
+    Oversized,
+}
+
+impl FaultKind {
+    /// What was expected instead, for a log line.
+    #[must_use]
+    pub const fn advice(self) -> &'static str {
+        match self {
+            Self::NotJson => "expected one JSON object; the record was skipped",
+            Self::NoTimestamp => {
+                "expected an RFC 3339 `timestamp` with an offset; the denial was skipped"
+            }
+            Self::Oversized => "the record is longer than the limit; it was skipped",
+        }
+    }
+}
+
+/// What was read from one object.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Bytes of the object as stored.
+    pub bytes: u64,
+    /// Bytes of its text.
+    pub text_bytes: u64,
+    /// Records seen.
+    pub records: u64,
+    /// Denials among them, of exempt users too.
+    pub denials: u64,
+    /// Denials of exempt users.
+    pub exempted: u64,
+    /// Candidates that could not be read.
+    pub malformed: u64,
+    /// Records over the limit.
+    pub oversized: u64,
+}
+
+/// The whole result of reading an object.
+pub struct Read {
+    /// The denials, by key and slot.
+    pub tally: Tally,
+    /// The figures.
+    pub statistics: Statistics,
+    /// The first [`MAX_REPORTED_FAULTS`] faults.
+    pub faults: Vec<Fault>,
+    /// Set when the object could not be read to its end. What was read before counts.
+    pub damage: Option<Damage>,
+}
+
+/// Reads one object.
+pub struct Reader<'o> {
+    limits: Limits,
+    inflate: Inflate,
+    framer: Framer,
+    records: Records<'o>,
+    damage: Option<Damage>,
+}
+
+/// The receiving end: everything behind the framing.
+struct Records<'o> {
+    object: &'o str,
+    tally: Tally,
+    statistics: Statistics,
+    faults: Vec<Fault>,
+}
+
+impl<'o> Reader<'o> {
+    /// `object` names the object where a record has no request id; denials go to `tally`.
+    #[must_use]
+    pub fn new(object: &'o str, tally: Tally, limits: Limits) -> Self {
+        let [needle] = tally.rule().error_codes else {
+            unimplemented!("one error code a rule")
+        };
+        Self {
+            limits,
+            inflate: Inflate::default(),
+            framer: Framer::new(needle, limits.record_bytes),
+            records: Records {
+                object,
+                tally,
+                statistics: Statistics::default(),
+                faults: Vec::new(),
+            },
+            damage: None,
+        }
+    }
+
+    /// Takes the next bytes of the object. `false` means that no more are wanted, since the
+    /// object proved damaged; [`Self::finish`] says how.
+    pub fn push(&mut self, mut chunk: &[u8]) -> bool {
+        let Self {
+            limits,
+            inflate,
+            framer,
+            records,
+            damage,
+        } = self;
+        while damage.is_none() {
+            let space = framer.space();
+            let room = space.len();
+            match inflate.decode(&mut chunk, space) {
+                Ok(written) => {
+                    records.statistics.text_bytes += written as u64;
+                    framer.filled(written, &mut |offset, found| records.take(offset, found));
+                    if records.statistics.text_bytes > limits.text_bytes {
+                        *damage = Some(Damage::TooLarge {
+                            limit: limits.text_bytes,
+                        });
+                    } else if chunk.is_empty() && written < room {
+                        break;
+                    }
+                }
+                Err(found) => *damage = Some(found),
+            }
+        }
+        damage.is_none()
+    }
+
+    /// Says that the whole object has been pushed.
+    #[must_use]
+    pub fn finish(mut self) -> Read {
+        let records = &mut self.records;
+        self.framer
+            .finish(&mut |offset, found| records.take(offset, found));
+        self.records.statistics.bytes = self.inflate.consumed();
+        self.records.statistics.records = self.framer.records();
+        self.records.statistics.exempted = self.records.tally.exempted();
+        Read {
+            damage: self.damage.or_else(|| self.inflate.finish().err()),
+            tally: self.records.tally,
+            statistics: self.records.statistics,
+            faults: self.records.faults,
+        }
+    }
+}
+
+impl Records<'_> {
+    fn take(&mut self, offset: u64, found: Found<'_>) -> bool {
+        match found {
+            Found::Candidate(json) => {
+                let place = || format!("{}@{offset}", self.object);
+                match denial::read(json, self.tally.rule().error_codes, place) {
+                    Err(_) => return false,
+                    Ok(Reading::Other) => {}
+                    Ok(Reading::NoTimestamp) => self.fault(offset, FaultKind::NoTimestamp),
+                    Ok(Reading::Denial(denial)) => {
+                        self.statistics.denials += 1;
+                        self.tally.add(&denial);
+                    }
+                }
+            }
+            Found::Broken => self.fault(offset, FaultKind::NotJson),
+            Found::Oversized => self.fault(offset, FaultKind::Oversized),
+        }
+        true
+    }
+
+    fn fault(&mut self, offset: u64, kind: FaultKind) {
+        match kind {
+            FaultKind::Oversized => self.statistics.oversized += 1,
+            FaultKind::NotJson | FaultKind::NoTimestamp => self.statistics.malformed += 1,
+        }
+        if self.faults.len() < MAX_REPORTED_FAULTS {
+            self.faults.push(Fault { offset, kind });
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! The denials of one object, summed up by key and slot.
+//!
+//! Memory does not grow with the denials of a key: a slot keeps the earliest and latest few,
+//! and a 64-bit hash tells distinct values apart up to [`MAX_DISTINCT`] an object.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use glob::Pattern;
+use indexmap::IndexMap;
+use sha2::{Digest as _, Sha256};
+
+use crate::counter::{Contribution, Digest, Sample};
+use crate::denial::Denial;
+use crate::key::{Key, Values, sample_value};
+use crate::rule::Rule;
+use crate::time::EventTime;
+
+/// Distinct values of one object that are told apart (about 10 MiB of hashes). Beyond it a
+/// slot's figure is a lower bound and says so; detection, which rests on samples, stays exact.
+pub const MAX_DISTINCT: usize = 900_000;
+
+/// A summary that grows by one denial at a time.
+pub struct Tally {
+    rule: Rule,
+    exempt_users: Vec<Pattern>,
+    exempted: u64,
+    seen: HashSet<u64>,
+    keys: IndexMap<Key, KeyTally>,
+}
+
+/// What one object holds of one key.
+#[derive(Default)]
+struct KeyTally {
+    slots: BTreeMap<EventTime, SlotTally>,
+    regions: BTreeSet<String>,
+}
+
+/// The summary of one key, ready to be added to its counters.
+#[derive(Debug)]
+pub struct Summary {
+    /// Whose it is.
+    pub key: Key,
+    /// What the object adds, by start of slot.
+    pub slots: BTreeMap<EventTime, Contribution>,
+    /// The AWS regions of its denials.
+    pub regions: BTreeSet<String>,
+}
+
+impl Tally {
+    /// Groups by `rule`; users that match a pattern are only counted.
+    #[must_use]
+    pub fn new(rule: Rule, exempt_users: Vec<Pattern>) -> Self {
+        Self {
+            rule,
+            exempt_users,
+            exempted: 0,
+            seen: HashSet::new(),
+            keys: IndexMap::new(),
+        }
+    }
+
+    /// The rule it groups by.
+    #[must_use]
+    pub fn rule(&self) -> &Rule {
+        &self.rule
+    }
+
+    /// Denials of exempt users so far.
+    #[must_use]
+    pub fn exempted(&self) -> u64 {
+        self.exempted
+    }
+
+    /// Takes one denial in.
+    pub fn add(&mut self, denial: &Denial<'_>) {
+        if denial
+            .user
+            .as_deref()
+            .is_some_and(|user| self.exempt_users.iter().any(|glob| glob.matches(user)))
+        {
+            self.exempted += 1;
+            return;
+        }
+        let values = Values(
+            self.rule
+                .group_by
+                .iter()
+                .map(|field| field.of(denial))
+                .collect(),
+        );
+        let index = match self.keys.get_index_of(&values) {
+            Some(index) => index,
+            None => {
+                let values = values
+                    .0
+                    .iter()
+                    .map(|value| value.map(str::to_owned))
+                    .collect();
+                self.keys
+                    .insert_full(
+                        Key {
+                            rule: self.rule.id,
+                            values,
+                        },
+                        KeyTally::default(),
+                    )
+                    .0
+            }
+        };
+        let tally = &mut self.keys[index];
+        if let Some(region) = denial.region.as_deref()
+            && !tally.regions.contains(region)
+            && tally.regions.len() < MAX_REGIONS
+        {
+            tally.regions.insert(region.to_owned());
+        }
+        let Some(value) = self.rule.distinct.of(denial) else {
+            return;
+        };
+        let slot = denial.at.slot(self.rule.slot());
+        let slot_tally = tally.slots.entry(slot).or_default();
+        slot_tally.sample(denial.at, value, self.rule.samples());
+        slot_tally.count(value, (index as u64, slot), &mut self.seen);
+    }
+
+    /// The summaries, in the order in which their keys were first seen.
+    #[must_use]
+    pub fn into_summaries(self) -> Vec<Summary> {
+        let summary = |(key, tally): (Key, KeyTally)| Summary {
+            key,
+            slots: tally
+                .slots
+                .into_iter()
+                .map(|(slot, tally)| (slot, tally.into()))
+                .collect(),
+            regions: tally.regions,
+        };
+        self.keys.into_iter().map(summary).collect()
+    }
+}
+
+/// Regions that an alert lists; AWS has fewer than this, a forged log may have more.
+const MAX_REGIONS: usize = 50;
+
+#[derive(Default)]
+struct SlotTally {
+    /// The distinct values seen first, each at its first time, in order.
+    earliest: Vec<Sample>,
+    /// The distinct values seen last, each at its last time, latest first.
+    latest: Vec<Sample>,
+    distinct: u64,
+    at_least: bool,
+    /// Sum of the distinct values' hashes: the same in any order.
+    hash: u128,
+}
+
+impl SlotTally {
+    fn sample(&mut self, at: EventTime, value: &str, limit: usize) {
+        let earlier = |this: (EventTime, &str), that: (EventTime, &str)| this < that;
+        let later = |this: (EventTime, &str), that: (EventTime, &str)| this > that;
+        keep(&mut self.earliest, at, value, limit, earlier);
+        keep(&mut self.latest, at, value, limit, later);
+    }
+
+    fn count(&mut self, value: &str, place: (u64, EventTime), seen: &mut HashSet<u64>) {
+        let hash = hash(value);
+        let (key, slot) = place;
+        // Mixed so that one value in two slots, or of two keys, is two values.
+        let placed = (hash as u64)
+            .wrapping_add(key.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+            .wrapping_add(
+                slot.epoch_ms()
+                    .cast_unsigned()
+                    .wrapping_mul(0xd1b5_4a32_d192_ed03),
+            );
+        if seen.len() >= MAX_DISTINCT && !seen.contains(&placed) {
+            self.at_least = true;
+        } else if seen.insert(placed) {
+            self.distinct += 1;
+            self.hash = self.hash.wrapping_add(hash);
+        }
+    }
+}
+
+/// Keeps in `kept`, sorted by `before`, the first `limit` distinct values, each at its first place.
+fn keep(
+    kept: &mut Vec<Sample>,
+    at: EventTime,
+    value: &str,
+    limit: usize,
+    before: impl Fn((EventTime, &str), (EventTime, &str)) -> bool,
+) {
+    if kept.len() == limit
+        && kept
+            .last()
+            .is_some_and(|last| !before((at, value), (last.at, &last.value)))
+    {
+        return;
+    }
+    if let Some(known) = kept.iter().position(|sample| sample.value == value) {
+        if !before((at, value), (kept[known].at, value)) {
+            return;
+        }
+        kept.remove(known);
+    } else if kept.len() == limit {
+        kept.pop();
+    }
+    let place = kept.partition_point(|sample| before((sample.at, &sample.value), (at, value)));
+    kept.insert(
+        place,
+        Sample {
+            at,
+            value: value.to_owned(),
+        },
+    );
+}
+
+fn hash(value: &str) -> u128 {
+    let digest = Sha256::digest(value.as_bytes());
+    digest[..16]
+        .iter()
+        .fold(0, |hash, byte| hash << 8 | u128::from(*byte))
+}
+
+impl From<SlotTally> for Contribution {
+    fn from(tally: SlotTally) -> Self {
+        let kept = tally.earliest.into_iter().chain(tally.latest);
+        let samples: BTreeSet<Sample> = kept
+            .map(|sample| Sample {
+                value: sample_value(&sample.value),
+                ..sample
+            })
+            .collect();
+        let sampled = samples
+            .iter()
+            .map(|sample| &sample.value)
+            .collect::<HashSet<_>>()
+            .len() as u64;
+        Self {
+            digest: Digest {
+                hash: format!("{:032x}", tally.hash),
+                // What was sampled is known even where no more can be told apart.
+                denials: tally.distinct.max(sampled),
+                sampled,
+                at_least: tally.at_least,
+            },
+            samples,
+        }
+    }
+}

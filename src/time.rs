@@ -1,0 +1,141 @@
+//! Event time: when a denial happened, in whole milliseconds.
+
+use std::fmt;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// A point in event time, in milliseconds since the Unix epoch.
+///
+/// The rule reads no clock: every time it knows comes from a log record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventTime(i64);
+
+impl EventTime {
+    /// From milliseconds since the Unix epoch.
+    #[must_use]
+    pub const fn from_epoch_ms(ms: i64) -> Self {
+        Self(ms)
+    }
+
+    /// Milliseconds since the Unix epoch.
+    #[must_use]
+    pub const fn epoch_ms(self) -> i64 {
+        self.0
+    }
+
+    /// Reads an RFC 3339 time with an offset, as Bedrock logs it (`2025-06-01T10:00:00Z`);
+    /// `None` for anything else. What is finer than a millisecond is cut off.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let time: Timestamp = text.parse().ok()?;
+        Some(Self(
+            time.as_nanosecond().div_euclid(1_000_000).try_into().ok()?,
+        ))
+    }
+
+    /// This time plus `span`, held at the end of time instead of overflowing.
+    #[must_use]
+    pub fn plus(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(span_ms(span)))
+    }
+
+    /// This time minus `span`, held at the start of time instead of overflowing.
+    #[must_use]
+    pub fn minus(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(span_ms(span)))
+    }
+
+    /// True when the two lie no more than `span` apart, both ends included.
+    #[must_use]
+    pub fn within(self, span: Duration, other: Self) -> bool {
+        self.0.abs_diff(other.0) <= span_ms(span).unsigned_abs()
+    }
+
+    /// The start of the `length`-long slot, counted from the epoch, that holds this time.
+    #[must_use]
+    pub fn slot(self, length: Duration) -> Self {
+        let length = span_ms(length).max(1);
+        Self(self.0.div_euclid(length).saturating_mul(length))
+    }
+}
+
+/// RFC 3339 in UTC; a fraction only where there is one.
+impl fmt::Display for EventTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ms = self.0.clamp(
+            Timestamp::MIN.as_millisecond(),
+            Timestamp::MAX.as_millisecond(),
+        );
+        match Timestamp::from_millisecond(ms) {
+            Ok(time) => write!(f, "{time}"),
+            Err(_) => write!(f, "{ms}ms"),
+        }
+    }
+}
+
+impl serde::Serialize for EventTime {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+fn span_ms(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: Option<&str>) {
+        let shown = EventTime::parse(text).map(|time| time.to_string());
+        assert_eq!(shown.as_deref(), expected, "{text:?}");
+    }
+
+    #[test]
+    fn only_rfc_3339_with_an_offset_is_a_time() {
+        check("2025-06-01T10:00:00Z", Some("2025-06-01T10:00:00Z"));
+        check("2025-06-01T10:00:00.250Z", Some("2025-06-01T10:00:00.25Z"));
+        check(
+            "2025-06-01T10:00:00.1239Z",
+            Some("2025-06-01T10:00:00.123Z"),
+        );
+        check("2025-06-01T12:00:00+02:00", Some("2025-06-01T10:00:00Z"));
+        check("1969-12-31T23:59:59.5Z", Some("1969-12-31T23:59:59.5Z"));
+        check("2025-06-01T10:00:00", None);
+        check("2025-06-01", None);
+        check("yesterday", None);
+        check("", None);
+    }
+
+    #[test]
+    fn slots_count_from_the_epoch_and_hold_their_start_only() {
+        let slot =
+            |text| EventTime::parse(text).map(|t| t.slot(Duration::from_secs(600)).to_string());
+        assert_eq!(
+            slot("2025-06-01T10:00:00Z").as_deref(),
+            Some("2025-06-01T10:00:00Z")
+        );
+        assert_eq!(
+            slot("2025-06-01T10:09:59.999Z").as_deref(),
+            Some("2025-06-01T10:00:00Z")
+        );
+        assert_eq!(
+            slot("1969-12-31T23:59:59Z").as_deref(),
+            Some("1969-12-31T23:50:00Z")
+        );
+    }
+
+    #[test]
+    fn the_ends_of_time_do_not_overflow() {
+        let end = EventTime::parse("9999-12-30T00:00:00Z").expect("a time");
+        assert!(end.plus(Duration::from_secs(u64::MAX)) > end);
+        assert!(
+            !end.plus(Duration::from_secs(u64::MAX))
+                .to_string()
+                .is_empty()
+        );
+    }
+}
