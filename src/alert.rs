@@ -1,7 +1,7 @@
 //! One alert as a value; how it is told to programs and people stands in the files below.
 
 mod chat;
-mod display;
+pub mod display;
 mod document;
 mod email;
 mod message;

@@ -120,6 +120,13 @@ impl<'a> Window<'a> {
         })
     }
 
+    /// All distinct denials known, and whether that is a lower bound; `None` without any.
+    #[must_use]
+    pub fn total_of_all(&self) -> Option<(u64, bool)> {
+        let (first, last) = (self.samples.first()?.0, self.samples.last()?.0);
+        Some(self.total(first, last))
+    }
+
     fn total(&self, first: EventTime, last: EventTime) -> (u64, bool) {
         let mut known: HashSet<&str> = HashSet::new();
         let mut unsampled = 0;

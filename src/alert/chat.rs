@@ -6,8 +6,7 @@
 use serde::Serialize;
 
 use super::Alert;
-use super::display::code;
-use super::email::clock;
+use super::display::{code, utc};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -51,8 +50,8 @@ impl Alert<'_> {
             how_many = self.how_many(),
             threshold = self.rule.threshold,
             window = self.window_minutes(),
-            first = clock(figures.first_seen),
-            last = clock(figures.last_seen),
+            first = utc(figures.first_seen),
+            last = utc(figures.last_seen),
             id = self.id(),
         );
         let notification = Notification {

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::time::EventTime;
+
 /// Shown for a value that the log record lacks.
 pub const UNKNOWN: &str = "unknown";
 /// The longest id in the JSON document, in bytes. Bedrock allows model ids of 2,048.
@@ -91,6 +93,18 @@ pub fn short(value: Option<&str>) -> String {
         .find(|part| !part.is_empty())
         .unwrap_or(&text)
         .to_owned()
+}
+
+/// `2025-06-01 10:00:00`, in UTC.
+#[must_use]
+pub fn clock(time: EventTime) -> String {
+    time.to_string().replace('T', " ").replace('Z', "")
+}
+
+/// `2025-06-01 10:00:00 UTC`.
+#[must_use]
+pub fn utc(time: EventTime) -> String {
+    clock(time) + " UTC"
 }
 
 /// A numbered list, one item a line.

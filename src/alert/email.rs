@@ -1,8 +1,7 @@
 //! The alert for a tired human: e-mail text, subject line and SMS.
 
 use super::Alert;
-use super::display::{TEXT_BYTES, ascii, numbered, plain, short, shown};
-use crate::time::EventTime;
+use super::display::{TEXT_BYTES, ascii, numbered, plain, short, shown, utc};
 
 /// SNS refuses a subject of 100 characters or more, or with anything but printable ASCII.
 const SUBJECT_CHARACTERS: usize = 99;
@@ -32,7 +31,7 @@ impl Alert<'_> {
             self.how_many(),
             ascii(&short(self.model()), 30),
             ascii(&shown(self.account()), 14),
-            clock(self.figures.first_seen),
+            utc(self.figures.first_seen),
         );
         ascii(&text, SMS_CHARACTERS)
     }
@@ -87,8 +86,8 @@ impl Alert<'_> {
             how_many = self.how_many(),
             threshold = self.rule.threshold,
             window = self.window_minutes(),
-            first = clock(figures.first_seen),
-            last = clock(figures.last_seen),
+            first = utc(figures.first_seen),
+            last = utc(figures.last_seen),
             severity = self.rule.severity.name(),
             risk = self.rule.risk_score,
             triage = numbered(self.rule.triage),
@@ -99,9 +98,4 @@ impl Alert<'_> {
             id = self.id(),
         )
     }
-}
-
-/// `2025-06-01 10:00:00 UTC`.
-pub(super) fn clock(time: EventTime) -> String {
-    time.to_string().replace('T', " ").replace('Z', " UTC")
 }

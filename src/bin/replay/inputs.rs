@@ -1,0 +1,79 @@
+//! Which files are replayed, and in which order.
+
+use std::path::{Path, PathBuf};
+
+use bedrock_denial_watch::object::{self, Skip};
+use walkdir::WalkDir;
+
+/// One file, or standard input.
+pub struct Input {
+    /// As given, or below the folder as given; `-` for standard input.
+    pub path: PathBuf,
+    /// Its size, 0 where unknown.
+    pub bytes: u64,
+    /// Why it is passed over.
+    pub skip: Option<Skip>,
+    /// It was named itself, not found in a folder.
+    pub explicit: bool,
+}
+
+/// Finds all files below `paths`, in delivery order: by the time stamp in the name of a file
+/// that Bedrock wrote, then the others by path. What cannot be
+/// found is told by name and reason.
+pub fn find(paths: &[PathBuf]) -> (Vec<Input>, Vec<(String, String)>) {
+    let mut inputs = Vec::new();
+    let mut problems = Vec::new();
+    for path in paths {
+        if path == Path::new("-") {
+            inputs.push(Input {
+                path: path.clone(),
+                bytes: 0,
+                skip: None,
+                explicit: true,
+            });
+            continue;
+        }
+        for entry in WalkDir::new(path).follow_links(true) {
+            match entry {
+                Err(error) => {
+                    let name = error.path().unwrap_or(path).display().to_string();
+                    let why = error
+                        .io_error()
+                        .map_or_else(|| error.to_string(), ToString::to_string);
+                    problems.push((name, why));
+                }
+                Ok(entry) if entry.file_type().is_dir() => {}
+                Ok(entry) => inputs.push(Input {
+                    skip: object::skip_by_name(&key(path, entry.path())),
+                    bytes: entry.metadata().map_or(0, |metadata| metadata.len()),
+                    explicit: entry.depth() == 0,
+                    path: entry.into_path(),
+                }),
+            }
+        }
+    }
+    inputs.sort_by_cached_key(|input| {
+        let path = input.path.to_string_lossy().into_owned();
+        let stamp = object::delivery_stamp(&path).map(str::to_owned);
+        (stamp.is_none(), stamp, path)
+    });
+    (inputs, problems)
+}
+
+/// What would be the object's key: the path below the folder that was named, so that a folder
+/// `data` above it means nothing. A file that was named itself keeps its folder's name.
+fn key(root: &Path, path: &Path) -> String {
+    let below = path
+        .strip_prefix(root)
+        .ok()
+        .filter(|below| !below.as_os_str().is_empty());
+    let key = below.map_or_else(
+        || {
+            let folder = path.parent().and_then(Path::file_name).unwrap_or_default();
+            Path::new(folder).join(path.file_name().unwrap_or_default())
+        },
+        Path::to_path_buf,
+    );
+    key.to_string_lossy()
+        .replace(std::path::MAIN_SEPARATOR, "/")
+}

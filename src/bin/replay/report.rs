@@ -1,0 +1,241 @@
+//! What `replay` prints: alerts on standard output, the closing summary on standard error.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{self, Write};
+
+use bedrock_denial_watch::alert::{Alert, display};
+use bedrock_denial_watch::embedded::EmbeddedStore;
+use bedrock_denial_watch::object::Skip;
+use bedrock_denial_watch::reader::Statistics;
+use bedrock_denial_watch::rule::{Field, Rule};
+use bedrock_denial_watch::sink::{AlertSink, SinkError};
+use bedrock_denial_watch::window::Window;
+use comfy_table::{CellAlignment, Table, presets};
+use indicatif::ProgressBar;
+
+use crate::warn;
+
+/// Keys that the text output lists; attackers can invent any number.
+const MAX_KEYS: usize = 25;
+
+/// How alerts are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// A table of alerts, and one of all users and models that were denied.
+    Text,
+    /// One JSON document a line, and nothing else.
+    Json,
+}
+
+/// The sink that prints.
+pub struct Report {
+    format: Format,
+    rows: RefCell<Vec<[String; 6]>>,
+    broken: RefCell<Option<io::Error>>,
+    count: RefCell<usize>,
+}
+
+impl AlertSink for Report {
+    async fn publish(&self, alert: &Alert<'_>) -> Result<(), SinkError> {
+        *self.count.borrow_mut() += 1;
+        match self.format {
+            Format::Json => {
+                if let Err(error) = writeln!(io::stdout(), "{}", alert.document()) {
+                    self.broken.borrow_mut().get_or_insert(error);
+                }
+            }
+            Format::Text => self.rows.borrow_mut().push(row(alert)),
+        }
+        Ok(())
+    }
+}
+
+fn row(alert: &Alert<'_>) -> [String; 6] {
+    let figures = &alert.figures;
+    let value = |field| resource(&display::shown(alert.key.get(alert.rule, field))).to_owned();
+    [
+        display::clock(alert.at),
+        format!(
+            "{}{}",
+            figures.total,
+            if figures.at_least { "+" } else { "" }
+        ),
+        value(Field::User),
+        value(Field::Model),
+        value(Field::Account),
+        format!(
+            "{} to {}",
+            display::clock(figures.first_seen),
+            display::clock(figures.last_seen)
+        ),
+    ]
+}
+
+/// What an ARN says behind partition, service, region and account; all of any other id.
+fn resource(id: &str) -> &str {
+    if id.starts_with("arn:") {
+        id.splitn(6, ':').nth(5).unwrap_or(id)
+    } else {
+        id
+    }
+}
+
+impl Report {
+    pub fn new(format: Format) -> Self {
+        Self {
+            format,
+            rows: RefCell::default(),
+            broken: RefCell::default(),
+            count: RefCell::default(),
+        }
+    }
+
+    /// Alerts so far.
+    pub fn count(&self) -> usize {
+        *self.count.borrow()
+    }
+
+    /// Prints what is printed at the end; tells what went wrong with standard output.
+    pub fn finish(self, rule: &Rule, store: EmbeddedStore) -> io::Result<()> {
+        if let Some(error) = self.broken.into_inner() {
+            return Err(error);
+        }
+        if self.format == Format::Json {
+            return Ok(());
+        }
+        let rows = self.rows.into_inner();
+        let mut out = io::stdout().lock();
+        if rows.is_empty() {
+            writeln!(out, "No alerts.")?;
+        } else {
+            let mut alerts = table([
+                "Fired (UTC)",
+                "Denials",
+                "User",
+                "Model",
+                "Account",
+                "Seen (UTC)",
+            ]);
+            alerts.add_rows(rows);
+            writeln!(out, "Alerts\n{alerts}")?;
+        }
+        let keys = keys(rule, store);
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let mut denied = table(["User", "Model", "Account", "Denials", "Alerts"]);
+        let more = keys.len().saturating_sub(MAX_KEYS);
+        denied.add_rows(keys.into_values().take(MAX_KEYS));
+        writeln!(out, "\nDenied users and models\n{denied}")?;
+        if more > 0 {
+            writeln!(out, "and {more} more with fewer denials")?;
+        }
+        Ok(())
+    }
+}
+
+/// One row a key, the most denied first.
+fn keys(
+    rule: &Rule,
+    store: EmbeddedStore,
+) -> BTreeMap<(std::cmp::Reverse<u64>, usize), [String; 5]> {
+    let rows = store
+        .into_keys()
+        .enumerate()
+        .filter_map(|(order, (key, item))| {
+            let counters: Vec<_> = item.counters.into_values().collect();
+            let (total, at_least) = Window::new(rule, &counters).total_of_all()?;
+            let value = |field| display::shown(key.get(rule, field));
+            let row = [
+                value(Field::User),
+                value(Field::Model),
+                value(Field::Account),
+                format!("{total}{}", if at_least { "+" } else { "" }),
+                item.alerts.alerts.len().to_string(),
+            ];
+            Some(((std::cmp::Reverse(total), order), row))
+        });
+    rows.collect()
+}
+
+fn table<const N: usize>(header: [&str; N]) -> Table {
+    let numbers: Vec<usize> = (0..N)
+        .filter(|at| matches!(header[*at], "Denials" | "Alerts"))
+        .collect();
+    let mut table = Table::new();
+    table
+        .load_style(presets::UTF8_HORIZONTAL_ONLY)
+        .set_header(header);
+    for column in numbers {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+/// The figures of a whole run.
+#[derive(Default)]
+pub struct Totals {
+    pub read: usize,
+    pub failed: usize,
+    pub alerts: usize,
+    skipped: BTreeMap<String, usize>,
+    sum: Statistics,
+}
+
+impl Totals {
+    pub fn skip(&mut self, skip: Skip, name: Option<&str>, progress: &ProgressBar) {
+        *self.skipped.entry(skip.to_string()).or_default() += 1;
+        if let Some(name) = name {
+            let advice = if skip == Skip::Suffix {
+                "; to read it all the same: replay - < FILE"
+            } else {
+                ""
+            };
+            warn(
+                progress,
+                &format!("warning: {name}: skipped: {skip}{advice}"),
+            );
+        }
+    }
+
+    pub fn fail(&mut self, name: &str, why: &str, progress: &ProgressBar) {
+        self.failed += 1;
+        warn(progress, &format!("error: {name}: {why}"));
+    }
+
+    pub fn add(&mut self, one: &Statistics) {
+        self.sum.records += one.records;
+        self.sum.denials += one.denials;
+        self.sum.exempted += one.exempted;
+        self.sum.malformed += one.malformed;
+        self.sum.oversized += one.oversized;
+    }
+}
+
+impl fmt::Display for Totals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let skipped: usize = self.skipped.values().sum();
+        let Statistics {
+            records,
+            denials,
+            exempted,
+            malformed,
+            oversized,
+            ..
+        } = self.sum;
+        write!(
+            f,
+            "objects: {} read, {skipped} skipped, {} failed; records: {records}; denials: {denials}; \
+             exempted: {exempted}; malformed: {malformed}; oversized: {oversized}; alerts: {}",
+            self.read, self.failed, self.alerts
+        )?;
+        for (reason, count) in &self.skipped {
+            write!(f, "\n  {count} skipped: {reason}")?;
+        }
+        Ok(())
+    }
+}
