@@ -64,11 +64,7 @@ impl Alert<'_> {
 
     /// `4`, or `at least 4` where the figure is a lower bound.
     fn how_many(&self) -> String {
-        let bound = if self.figures.at_least {
-            "at least "
-        } else {
-            ""
-        };
+        let bound = if self.figures.at_least { "at least " } else { "" };
         format!("{bound}{}", self.figures.total)
     }
 }
@@ -82,7 +78,5 @@ pub fn id(key: &Key, at: EventTime) -> String {
 /// 128 bits in hexadecimal.
 fn hash(parts: &[&str]) -> String {
     let digest = Sha256::digest(parts.join("\n").as_bytes());
-    digest[..16]
-        .iter()
-        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    digest[..16].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }

@@ -29,10 +29,7 @@ impl FromStr for Sample {
         let parts = text.split_once('|');
         let parts = parts.and_then(|(ms, value)| Some((ms.parse().ok()?, value.to_owned())));
         parts
-            .map(|(ms, value)| Self {
-                at: EventTime::from_epoch_ms(ms),
-                value,
-            })
+            .map(|(ms, value)| Self { at: EventTime::from_epoch_ms(ms), value })
             .ok_or_else(|| format!("sample {text:?}: expected <epoch ms>|<value>"))
     }
 }
@@ -55,17 +52,8 @@ pub struct Digest {
 /// As stored: `<hash>:<denials>:<sampled>`, with a `+` behind it for a lower bound.
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            hash,
-            denials,
-            sampled,
-            at_least,
-        } = self;
-        write!(
-            f,
-            "{hash}:{denials}:{sampled}{}",
-            if *at_least { "+" } else { "" }
-        )
+        let Self { hash, denials, sampled, at_least } = self;
+        write!(f, "{hash}:{denials}:{sampled}{}", if *at_least { "+" } else { "" })
     }
 }
 
@@ -114,12 +102,7 @@ impl Counter {
     /// An empty slot.
     #[must_use]
     pub fn new(slot: EventTime) -> Self {
-        Self {
-            slot,
-            denials: 0,
-            contributions: BTreeSet::new(),
-            samples: BTreeSet::new(),
-        }
+        Self { slot, denials: 0, contributions: BTreeSet::new(), samples: BTreeSet::new() }
     }
 
     /// Adds `contribution` unless it was added before; tells whether it was new.

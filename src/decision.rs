@@ -125,10 +125,7 @@ pub fn mark_published(log: &mut AlertLog, published: &[EventTime]) -> bool {
 }
 
 fn covered(log: &AlertLog, at: EventTime, cooldown: Duration) -> bool {
-    log.alerts
-        .range(at.minus(cooldown)..=at.plus(cooldown))
-        .next()
-        .is_some()
+    log.alerts.range(at.minus(cooldown)..=at.plus(cooldown)).next().is_some()
 }
 
 fn forget(log: &mut AlertLog) {
@@ -138,4 +135,94 @@ fn forget(log: &mut AlertLog) {
         excess -= usize::from(drop);
         !drop
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn second(at: i64) -> EventTime {
+        EventTime::from_epoch_ms(at * 1000)
+    }
+
+    /// `log` is written as `<second><state>` with `p` for a pending alert of another, live
+    /// owner, `x` for one whose lease has run out, `m` for one of ours, `d` for a published one.
+    #[track_caller]
+    fn check(log: &str, hot: &[i64], expected_mine: &[i64], expected_log: &str) {
+        let claimant = Claimant { owner: "me", now: 100, lease: Duration::from_secs(60) };
+        let mut parsed = AlertLog::default();
+        for word in log.split_whitespace() {
+            let (at, state) = word.split_at(word.len() - 1);
+            let (state, owner, leased_until) = match state {
+                "p" => (State::Pending, "other", 100),
+                "x" => (State::Pending, "other", 99),
+                "m" => (State::Pending, "me", 99),
+                _ => (State::Published, "other", 99),
+            };
+            let alert = AlertRecord { id: at.to_owned(), state, owner: owner.to_owned(), leased_until };
+            parsed.alerts.insert(second(at.parse().expect("a number")), alert);
+        }
+        let before = parsed.clone();
+        let hot: Vec<EventTime> = hot.iter().map(|at| second(*at)).collect();
+        let id = |at: EventTime| (at.epoch_ms() / 1000).to_string();
+        let (mine, changed) = claim(&mut parsed, &hot, Duration::from_secs(10), &claimant, id);
+        let mine: Vec<i64> = mine.iter().map(|at| at.epoch_ms() / 1000).collect();
+        assert_eq!(mine, expected_mine, "mine");
+        let shown: Vec<String> = parsed
+            .alerts
+            .iter()
+            .map(|(at, alert)| {
+                let state = match (alert.state, alert.owner.as_str()) {
+                    (State::Published, _) => "d",
+                    (State::Pending, "me") => "m",
+                    _ => "p",
+                };
+                format!("{}{state}", at.epoch_ms() / 1000)
+            })
+            .collect();
+        assert_eq!(shown.join(" "), expected_log, "log");
+        assert_eq!(changed, parsed != before, "changed");
+    }
+
+    #[test]
+    fn a_hot_denial_is_claimed_unless_an_alert_lies_within_the_cooldown_on_either_side() {
+        check("", &[5], &[5], "5m");
+        check("", &[5, 6, 15, 16, 27], &[5, 16, 27], "5m 16m 27m");
+        check("5d", &[15, 16], &[16], "5d 16m");
+        check("20d", &[9, 10], &[9], "9m 20d");
+        check("20d", &[10, 30], &[], "20d");
+    }
+
+    #[test]
+    fn pending_alerts_are_published_by_their_owner_or_after_their_lease() {
+        check("5p", &[5], &[], "5p");
+        check("5m", &[5], &[5], "5m");
+        check("5x", &[5], &[5], "5m");
+        check("5x 50m 90p", &[90], &[5, 50], "5m 50m 90p");
+    }
+
+    #[test]
+    fn claims_come_in_batches() {
+        let hot: Vec<EventTime> = (0..250).map(|number| second(number * 11)).collect();
+        let claimant = Claimant { owner: "me", now: 0, lease: Duration::ZERO };
+        let (mine, _) =
+            claim(&mut AlertLog::default(), &hot, Duration::from_secs(10), &claimant, |_| String::new());
+        assert_eq!(mine, hot[..MAX_CLAIMS]);
+    }
+
+    #[test]
+    fn the_oldest_published_alerts_are_forgotten_and_no_pending_one() {
+        let mut log = AlertLog::default();
+        let claimant = Claimant { owner: "me", now: 0, lease: Duration::ZERO };
+        for number in 0..i64::try_from(MAX_ALERTS).expect("small") + 5 {
+            let at = second(number * 11);
+            claim(&mut log, &[at], Duration::from_secs(10), &claimant, |_| String::new());
+            if number > 2 {
+                mark_published(&mut log, &[at]);
+            }
+        }
+        assert_eq!(log.alerts.len(), MAX_ALERTS);
+        let kept: Vec<i64> = log.alerts.keys().take(5).map(|at| at.epoch_ms() / 11_000).collect();
+        assert_eq!(kept, [0, 1, 2, 8, 9]);
+    }
 }

@@ -53,10 +53,7 @@ pub fn read<'a>(
     place: impl FnOnce() -> String,
 ) -> Result<Reading<'a>, serde_json::Error> {
     let record: Record<'a> = serde_json::from_slice(json)?;
-    let Some(error_code) = record
-        .error_code
-        .filter(|code| error_codes.contains(&code.as_ref()))
-    else {
+    let Some(error_code) = record.error_code.filter(|code| error_codes.contains(&code.as_ref())) else {
         return Ok(Reading::Other);
     };
     let Some(at) = record.timestamp.as_deref().and_then(EventTime::parse) else {
@@ -237,9 +234,7 @@ mod tests {
 
     /// A denial is shown as `account user model region request time`, with `-` for a missing value.
     fn shown(json: &str) -> String {
-        let reading = read(json.as_bytes(), &["AccessDeniedException"], || {
-            "here".to_owned()
-        });
+        let reading = read(json.as_bytes(), &["AccessDeniedException"], || "here".to_owned());
         match reading {
             Err(_) => "not JSON".to_owned(),
             Ok(Reading::Other) => "other".to_owned(),
@@ -261,14 +256,9 @@ mod tests {
 
     #[track_caller]
     fn check(fields: &str, expected: &str) {
-        let json = format!(
-            r#"{{"timestamp":"2025-06-01T10:00:00Z","errorCode":"AccessDeniedException"{fields}}}"#
-        );
-        assert_eq!(
-            shown(&json),
-            format!("{expected} 2025-06-01T10:00:00Z"),
-            "{json}"
-        );
+        let json =
+            format!(r#"{{"timestamp":"2025-06-01T10:00:00Z","errorCode":"AccessDeniedException"{fields}}}"#);
+        assert_eq!(shown(&json), format!("{expected} 2025-06-01T10:00:00Z"), "{json}");
     }
 
     #[track_caller]
@@ -282,14 +272,8 @@ mod tests {
             r#","accountId":"1","identity":{"arn":"u"},"modelId":"m","region":"r","requestId":"q""#,
             "1 u m r q",
         );
-        check(
-            r#","modelId":"m\u0041\"","requestId":"q\n""#,
-            "- - mA\" - q\n",
-        );
-        check(
-            r#","identity":{"x":[1,{"arn":"no"}],"arn":"u","y":{}}"#,
-            "- u - - here",
-        );
+        check(r#","modelId":"m\u0041\"","requestId":"q\n""#, "- - mA\" - q\n");
+        check(r#","identity":{"x":[1,{"arn":"no"}],"arn":"u","y":{}}"#, "- u - - here");
         check(
             r#","schemaType":"ModelInvocationLog","input":{"inputBodyJson":{"modelId":"no"}},"modelId":"m""#,
             "- - m - here",
@@ -299,20 +283,11 @@ mod tests {
     #[test]
     fn a_missing_value_is_a_value_of_its_own() {
         check("", "- - - - here");
-        check(
-            r#","accountId":null,"identity":null,"modelId":null,"requestId":null"#,
-            "- - - - here",
-        );
-        check(
-            r#","accountId":12,"identity":"u","modelId":["m"],"requestId":{"a":1}"#,
-            "- - - - here",
-        );
+        check(r#","accountId":null,"identity":null,"modelId":null,"requestId":null"#, "- - - - here");
+        check(r#","accountId":12,"identity":"u","modelId":["m"],"requestId":{"a":1}"#, "- - - - here");
         check(r#","identity":{"arn":7}"#, "- - - - here");
         check(r#","identity":[{"arn":"u"}]"#, "- - - - here");
-        check(
-            r#","accountId":"","identity":{"arn":""},"modelId":"","requestId":"""#,
-            "   - here",
-        );
+        check(r#","accountId":"","identity":{"arn":""},"modelId":"","requestId":"""#, "   - here");
     }
 
     #[test]
@@ -326,18 +301,9 @@ mod tests {
 
     #[test]
     fn only_the_top_level_error_code_decides() {
-        check_whole(
-            r#"{"timestamp":"2025-06-01T10:00:00Z","errorCode":"ThrottlingException"}"#,
-            "other",
-        );
-        check_whole(
-            r#"{"timestamp":"2025-06-01T10:00:00Z","errorCode":"accessdeniedexception"}"#,
-            "other",
-        );
-        check_whole(
-            r#"{"timestamp":"2025-06-01T10:00:00Z","errorCode":null}"#,
-            "other",
-        );
+        check_whole(r#"{"timestamp":"2025-06-01T10:00:00Z","errorCode":"ThrottlingException"}"#, "other");
+        check_whole(r#"{"timestamp":"2025-06-01T10:00:00Z","errorCode":"accessdeniedexception"}"#, "other");
+        check_whole(r#"{"timestamp":"2025-06-01T10:00:00Z","errorCode":null}"#, "other");
         check_whole(
             r#"{"output":{"errorCode":"AccessDeniedException"},"input":"AccessDeniedException"}"#,
             "other",
@@ -348,14 +314,8 @@ mod tests {
     #[test]
     fn a_denial_without_a_usable_time_says_so() {
         check_whole(r#"{"errorCode":"AccessDeniedException"}"#, "no timestamp");
-        check_whole(
-            r#"{"errorCode":"AccessDeniedException","timestamp":1748772000}"#,
-            "no timestamp",
-        );
-        check_whole(
-            r#"{"errorCode":"AccessDeniedException","timestamp":"soon"}"#,
-            "no timestamp",
-        );
+        check_whole(r#"{"errorCode":"AccessDeniedException","timestamp":1748772000}"#, "no timestamp");
+        check_whole(r#"{"errorCode":"AccessDeniedException","timestamp":"soon"}"#, "no timestamp");
     }
 
     #[test]

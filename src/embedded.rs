@@ -31,10 +31,7 @@ pub struct Item {
 impl EmbeddedStore {
     /// All keys with what is stored of them, in the order of their first denial.
     pub fn into_keys(self) -> impl Iterator<Item = (Key, Item)> {
-        self.keys
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner)
-            .into_iter()
+        self.keys.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter()
     }
 
     fn keys(&self) -> MutexGuard<'_, IndexMap<Key, Item>> {
@@ -56,10 +53,7 @@ impl CounterStore for EmbeddedStore {
             keys.insert(key.clone(), Item::default());
         }
         let item = &mut keys[key];
-        item.counters
-            .entry(slot)
-            .or_insert_with(|| Counter::new(slot))
-            .add(contribution);
+        item.counters.entry(slot).or_insert_with(|| Counter::new(slot)).add(contribution);
         Ok(())
     }
 
@@ -70,19 +64,11 @@ impl CounterStore for EmbeddedStore {
     ) -> Result<Vec<Counter>, StoreError> {
         let keys = self.keys();
         let counters = keys.get(key).map(|item| item.counters.range(slots));
-        Ok(counters
-            .into_iter()
-            .flatten()
-            .map(|(_, counter)| counter.clone())
-            .collect())
+        Ok(counters.into_iter().flatten().map(|(_, counter)| counter.clone()).collect())
     }
 
     async fn alerts(&self, key: &Key) -> Result<AlertLog, StoreError> {
-        Ok(self
-            .keys()
-            .get(key)
-            .map(|item| item.alerts.clone())
-            .unwrap_or_default())
+        Ok(self.keys().get(key).map(|item| item.alerts.clone()).unwrap_or_default())
     }
 
     async fn replace_alerts(&self, key: &Key, log: &AlertLog, _: u64) -> Result<bool, StoreError> {

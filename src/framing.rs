@@ -97,12 +97,7 @@ impl Framer {
             cursor: 0,
             mode: Mode::Values { inside: false },
             nesting: Nesting::default(),
-            line: Line {
-                indent: usize::MAX,
-                blank: 0,
-                clean: true,
-                alone: false,
-            },
+            line: Line { indent: usize::MAX, blank: 0, clean: true, alone: false },
             rewalk_left: REWALK_BYTES,
         }
     }
@@ -170,21 +165,13 @@ impl Framer {
     // Lines ------------------------------------------------------------------------------
 
     fn lines(&mut self, open: bool, last: bool, receive: Receiver<'_>) -> Step {
-        let hit = self
-            .needle
-            .find(&self.buffer[self.cursor..self.end])
-            .map(|at| self.cursor + at);
+        let hit = self.needle.find(&self.buffer[self.cursor..self.end]).map(|at| self.cursor + at);
         let overlap = self.needle.needle().len() - 1;
         let swept = hit.unwrap_or_else(|| self.end.saturating_sub(overlap).max(self.cursor));
-        let open = self.pass_lines(
-            open,
-            if last && hit.is_none() {
-                self.end
-            } else {
-                swept
-            },
-            last,
-        );
+        let upto = if last && hit.is_none() { self.end } else { swept };
+        let Some(open) = self.pass_lines(open, upto, last, receive) else {
+            return self.to_values(self.start, true);
+        };
         self.mode = Mode::Lines { open };
         let Some(hit) = hit else {
             if self.end - self.start > self.max_record_bytes {
@@ -192,8 +179,7 @@ impl Framer {
             }
             return Step::NeedMore;
         };
-        let line_start =
-            memrchr(b'\n', &self.buffer[self.start..hit]).map(|at| self.start + at + 1);
+        let line_start = memrchr(b'\n', &self.buffer[self.start..hit]).map(|at| self.start + at + 1);
         if !open || line_start.is_some() {
             return self.to_values(self.start, open);
         }
@@ -206,9 +192,7 @@ impl Framer {
             None => return Step::NeedMore,
         };
         let line = &self.buffer[self.start..line_end];
-        if line.len() <= self.max_record_bytes
-            && receive(self.offset(self.start), Found::Candidate(line))
-        {
+        if line.len() <= self.max_record_bytes && receive(self.offset(self.start), Found::Candidate(line)) {
             self.start = line_end;
             self.cursor = line_end;
             self.mode = Mode::Lines { open: false };
@@ -218,15 +202,28 @@ impl Framer {
     }
 
     /// Moves `start` to the last line before `upto` that begins a record; tells whether the
-    /// line at `start` holds a record not yet handed on.
-    fn pass_lines(&mut self, mut open: bool, upto: usize, last: bool) -> bool {
+    /// line at `start` holds a record not yet handed on. `None` if the line at `start` is no
+    /// whole record.
+    fn pass_lines(&mut self, mut open: bool, upto: usize, last: bool, receive: Receiver<'_>) -> Option<bool> {
         let from = self.cursor;
         self.cursor = upto;
         for newline in memchr_iter(b'\n', &self.buffer[from..upto]) {
-            let line = from + newline + 1;
+            let newline = from + newline;
+            let line = newline + 1;
             if line + self.line.indent >= self.end && !last {
-                self.cursor = line - 1;
+                self.cursor = newline;
                 break;
+            }
+            if open {
+                let line = self.buffer[self.start..newline].trim_ascii_end();
+                if !line.ends_with(b"}") {
+                    return None;
+                }
+                if line.len() > self.max_record_bytes {
+                    receive(self.offset(self.start), Found::Oversized);
+                }
+                self.start = newline;
+                open = false;
             }
             if self.begins_record(line) {
                 self.start = line;
@@ -234,18 +231,14 @@ impl Framer {
                 open = true;
             }
         }
-        open
+        Some(open)
     }
 
     /// True when the line at `line` is indented no deeper than the records so far and begins
     /// an object. Deeper ones are parts of a pretty-printed record.
     fn begins_record(&self, line: usize) -> bool {
-        let most = self
-            .end
-            .min(line.saturating_add(self.line.indent).saturating_add(1));
-        self.buffer[line.min(most)..most]
-            .iter()
-            .find(|byte| !matches!(byte, b' ' | b'\t' | b'\r'))
+        let most = self.end.min(line.saturating_add(self.line.indent).saturating_add(1));
+        self.buffer[line.min(most)..most].iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\r'))
             == Some(&b'{')
     }
 
@@ -314,8 +307,7 @@ impl Framer {
                 }
                 self.start = end;
                 self.cursor = end;
-                self.mode = if self.line.alone && !self.nesting.many_lines && self.line_ends_at(end)
-                {
+                self.mode = if self.line.alone && !self.nesting.many_lines && self.line_ends_at(end) {
                     Mode::Lines { open: false }
                 } else {
                     Mode::Values { inside: false }
@@ -337,9 +329,7 @@ impl Framer {
     }
 
     fn line_ends_at(&self, position: usize) -> bool {
-        self.buffer[position..self.end]
-            .iter()
-            .find(|byte| !matches!(byte, b' ' | b'\t' | b'\r'))
+        self.buffer[position..self.end].iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\r'))
             == Some(&b'\n')
     }
 
@@ -372,15 +362,14 @@ impl Framer {
     /// The record at `start` proved to be none at `at`: report its first line if it is a
     /// candidate, and go on behind it.
     fn fault(&mut self, at: usize, receive: Receiver<'_>) -> Step {
-        let first_line_end = memchr(b'\n', &self.buffer[self.start..self.end])
-            .map_or(self.end, |length| self.start + length);
+        let first_line_end =
+            memchr(b'\n', &self.buffer[self.start..self.end]).map_or(self.end, |length| self.start + length);
         let walked = at - self.start;
         let resume = if walked <= self.rewalk_left {
             self.rewalk_left -= walked;
             first_line_end
         } else {
-            memrchr(b'\n', &self.buffer[self.start..at])
-                .map_or(first_line_end, |length| self.start + length)
+            memrchr(b'\n', &self.buffer[self.start..at]).map_or(first_line_end, |length| self.start + length)
         };
         if self.contains_needle(self.start, resume) {
             receive(self.offset(self.start), Found::Broken);
@@ -403,9 +392,7 @@ impl Framer {
         let Some(newline) = newline else {
             self.start = self.end;
             self.cursor = self.end;
-            self.mode = Mode::Resync {
-                reported: reported || report,
-            };
+            self.mode = Mode::Resync { reported: reported || report };
             return Step::NeedMore;
         };
         let line = newline + 1;

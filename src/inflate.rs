@@ -87,10 +87,7 @@ impl Inflate {
 
     fn corrupt(&self) -> Option<Damage> {
         match &self.state {
-            State::Broken(cause) => Some(Damage::Corrupt {
-                at: self.consumed,
-                cause: cause.clone(),
-            }),
+            State::Broken(cause) => Some(Damage::Corrupt { at: self.consumed, cause: cause.clone() }),
             _ => None,
         }
     }
@@ -130,9 +127,8 @@ impl Inflate {
                     self.state = member();
                 }
                 State::Between => {
-                    self.state = State::Broken(format!(
-                        "byte {next:#04x} behind a member begins no other one"
-                    ));
+                    self.state =
+                        State::Broken(format!("byte {next:#04x} behind a member begins no other one"));
                 }
                 State::Member(_) | State::Broken(_) => break,
             }
@@ -173,10 +169,7 @@ mod tests {
 
     fn gzip(text: &[u8]) -> Vec<u8> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-        encoder
-            .write_all(text)
-            .and_then(|()| encoder.finish())
-            .expect("in memory")
+        encoder.write_all(text).and_then(|()| encoder.finish()).expect("in memory")
     }
 
     /// Decodes `stored` in chunks, through an output buffer of `room` bytes.
@@ -241,11 +234,7 @@ mod tests {
     #[test]
     fn damage_says_where_and_leaves_what_was_read() {
         let one = gzip(b"one ");
-        check_damage(
-            &[&one[..], b"junk"].concat(),
-            b"one ",
-            &format!("corrupt gzip at byte {}", one.len()),
-        );
+        check_damage(&[&one[..], b"junk"].concat(), b"one ", &format!("corrupt gzip at byte {}", one.len()));
         check_damage(b"\x1f\x8b\x07oops", b"", "corrupt gzip at byte");
         let mut wrong_sum = one.clone();
         let sum = wrong_sum.len() - 8;

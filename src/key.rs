@@ -52,19 +52,13 @@ const HASHED: &str = "sha256:";
 
 fn hashed(value: &str) -> String {
     let digest = Sha256::digest(value.as_bytes());
-    digest.iter().fold(HASHED.to_owned(), |text, byte| {
-        text + &format!("{byte:02x}")
-    })
+    digest.iter().fold(HASHED.to_owned(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// `value` as a sample keeps it: itself, or its hash where it is longer than [`MAX_VALUE_BYTES`].
 #[must_use]
 pub fn sample_value(value: &str) -> String {
-    if value.len() > MAX_VALUE_BYTES {
-        hashed(value)
-    } else {
-        value.to_owned()
-    }
+    if value.len() > MAX_VALUE_BYTES { hashed(value) } else { value.to_owned() }
 }
 
 /// Borrowed values, to look a [`Key`] up without building one.
@@ -74,10 +68,7 @@ pub struct Values<'a>(pub Vec<Option<&'a str>>);
 // Both hash the same, or a look-up would miss.
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.values
-            .iter()
-            .map(Option::as_deref)
-            .for_each(|value| value.hash(state));
+        self.values.iter().map(Option::as_deref).for_each(|value| value.hash(state));
     }
 }
 
@@ -89,10 +80,7 @@ impl Hash for Values<'_> {
 
 impl Equivalent<Key> for Values<'_> {
     fn equivalent(&self, key: &Key) -> bool {
-        self.0
-            .iter()
-            .copied()
-            .eq(key.values.iter().map(Option::as_deref))
+        self.0.iter().copied().eq(key.values.iter().map(Option::as_deref))
     }
 }
 
@@ -101,23 +89,13 @@ mod tests {
     use super::*;
 
     fn text(values: &[Option<&str>]) -> String {
-        let values = values
-            .iter()
-            .map(|value| value.map(str::to_owned))
-            .collect();
-        Key {
-            rule: "denied-model",
-            values,
-        }
-        .text()
+        let values = values.iter().map(|value| value.map(str::to_owned)).collect();
+        Key { rule: "denied-model", values }.text()
     }
 
     #[test]
     fn the_text_is_unambiguous() {
-        assert_eq!(
-            text(&[Some("1"), None, Some("m")]),
-            r#"["denied-model","1",null,"m"]"#
-        );
+        assert_eq!(text(&[Some("1"), None, Some("m")]), r#"["denied-model","1",null,"m"]"#);
         assert_eq!(
             text(&[Some("null"), Some(""), Some("a\",\"b")]),
             r#"["denied-model","null","","a\",\"b"]"#
@@ -129,16 +107,10 @@ mod tests {
         let long = "x".repeat(900);
         let longer = "y".repeat(901);
         let one = text(&[Some("1"), Some(&long), Some(&longer)]);
-        assert!(
-            one.len() <= MAX_TEXT_BYTES && one.contains(&long) && one.contains("sha256:"),
-            "{one}"
-        );
+        assert!(one.len() <= MAX_TEXT_BYTES && one.contains(&long) && one.contains("sha256:"), "{one}");
         let control = "\u{1}".repeat(1000);
         let three = text(&[Some(&control), Some(&control), Some(&control)]);
         assert!(three.len() <= MAX_TEXT_BYTES);
-        assert_ne!(
-            text(&[Some(&long), Some(&longer), None]),
-            text(&[Some(&longer), Some(&long), None])
-        );
+        assert_ne!(text(&[Some(&long), Some(&longer), None]), text(&[Some(&longer), Some(&long), None]));
     }
 }

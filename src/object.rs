@@ -58,10 +58,7 @@ const LOG_ROOT: &str = "AWSLogs";
 pub fn skip_by_name(key: &str) -> Option<Skip> {
     let mut segments: Vec<&str> = key.split('/').collect();
     let name = segments.pop().unwrap_or_default();
-    let from = segments
-        .iter()
-        .rposition(|segment| *segment == LOG_ROOT)
-        .unwrap_or(0);
+    let from = segments.iter().rposition(|segment| *segment == LOG_ROOT).unwrap_or(0);
     if name.starts_with(PERMISSION_CHECK) {
         Some(Skip::PermissionCheck)
     } else if segments[from..].contains(&"data") {
@@ -97,10 +94,7 @@ mod tests {
     #[test]
     fn a_log_is_told_by_its_name() {
         let day = "AWSLogs/123456789012/BedrockModelInvocationLogs/us-east-1/2025/06/01/10";
-        check(
-            &format!("{day}/20250601T100000000Z_0123456789abcdef.json.gz"),
-            None,
-        );
+        check(&format!("{day}/20250601T100000000Z_0123456789abcdef.json.gz"), None);
         check("a.json", None);
         check("a.jsonl", None);
         check("a.gz", None);
@@ -120,10 +114,7 @@ mod tests {
             "AWSLogs/1/BedrockModelInvocationLogs/amazon-bedrock-logs-permission-check",
             Some(Skip::PermissionCheck),
         );
-        check(
-            "x/amazon-bedrock-logs-permission-check-1.json.gz",
-            Some(Skip::PermissionCheck),
-        );
+        check("x/amazon-bedrock-logs-permission-check-1.json.gz", Some(Skip::PermissionCheck));
     }
 
     #[test]

@@ -97,10 +97,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
     /// Counts what an object holds and publishes what is due.
     pub async fn commit(&self, tally: Tally, delivery: Delivery<'_>) -> Outcome {
         let mut outcome = Outcome::default();
-        let work = tally
-            .into_summaries()
-            .into_iter()
-            .map(|summary| self.key(summary, delivery));
+        let work = tally.into_summaries().into_iter().map(|summary| self.key(summary, delivery));
         let mut done = stream::iter(work).buffer_unordered(KEYS_AT_ONCE);
         while let Some((published, result)) = done.next().await {
             outcome.published.extend(published);
@@ -112,15 +109,9 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         outcome
     }
 
-    async fn key(
-        &self,
-        summary: Summary,
-        delivery: Delivery<'_>,
-    ) -> (Vec<Published>, Result<(), Failure>) {
+    async fn key(&self, summary: Summary, delivery: Delivery<'_>) -> (Vec<Published>, Result<(), Failure>) {
         let mut published = Vec::new();
-        let result = self
-            .count_and_alert(&summary, delivery, &mut published)
-            .await;
+        let result = self.count_and_alert(&summary, delivery, &mut published).await;
         (published, result)
     }
 
@@ -133,20 +124,12 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         let (rule, key) = (&self.rule, &summary.key);
         let expires_at = expires_at(rule, delivery.claimant.now);
         for (slot, contribution) in &summary.slots {
-            self.store
-                .add(rule, key, *slot, contribution, expires_at)
-                .await?;
+            self.store.add(rule, key, *slot, contribution, expires_at).await?;
         }
-        let samples = || {
-            summary
-                .slots
-                .values()
-                .flat_map(|contribution| &contribution.samples)
-        };
-        let (Some(first), Some(last)) = (
-            samples().map(|sample| sample.at).min(),
-            samples().map(|sample| sample.at).max(),
-        ) else {
+        let samples = || summary.slots.values().flat_map(|contribution| &contribution.samples);
+        let (Some(first), Some(last)) =
+            (samples().map(|sample| sample.at).min(), samples().map(|sample| sample.at).max())
+        else {
             return Ok(());
         };
         // A denial can make hot what happened up to a window later.
@@ -176,10 +159,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
                         object: delivery.object,
                     };
                     self.sink.publish(&alert).await?;
-                    published.push(Published {
-                        id: alert.id(),
-                        at: *at,
-                    });
+                    published.push(Published { id: alert.id(), at: *at });
                     Ok::<(), Failure>(())
                 }
                 .await;
@@ -187,8 +167,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
                     break;
                 }
             }
-            self.mark(key, log, &published[before..], expires_at)
-                .await?;
+            self.mark(key, log, &published[before..], expires_at).await?;
             result?;
             match mine.last() {
                 Some(last) if mine.len() >= MAX_CLAIMS => hot.retain(|at| at > last),
@@ -255,6 +234,5 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
 }
 
 fn expires_at(rule: &Rule, now: u64) -> u64 {
-    now.saturating_add(rule.window.as_secs())
-        .saturating_add(RETENTION.as_secs())
+    now.saturating_add(rule.window.as_secs()).saturating_add(RETENTION.as_secs())
 }

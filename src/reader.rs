@@ -20,10 +20,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            record_bytes: 16 << 20,
-            text_bytes: 4 << 30,
-        }
+        Self { record_bytes: 16 << 20, text_bytes: 4 << 30 }
     }
 }
 
@@ -56,9 +53,7 @@ impl FaultKind {
     pub const fn advice(self) -> &'static str {
         match self {
             Self::NotJson => "expected one JSON object; the record was skipped",
-            Self::NoTimestamp => {
-                "expected an RFC 3339 `timestamp` with an offset; the denial was skipped"
-            }
+            Self::NoTimestamp => "expected an RFC 3339 `timestamp` with an offset; the denial was skipped",
             Self::Oversized => "the record is longer than the limit; it was skipped",
         }
     }
@@ -116,19 +111,12 @@ impl<'o> Reader<'o> {
     /// `object` names the object where a record has no request id; denials go to `tally`.
     #[must_use]
     pub fn new(object: &'o str, tally: Tally, limits: Limits) -> Self {
-        let [needle] = tally.rule().error_codes else {
-            unimplemented!("one error code a rule")
-        };
+        let [needle] = tally.rule().error_codes else { unimplemented!("one error code a rule") };
         Self {
             limits,
             inflate: Inflate::default(),
             framer: Framer::new(needle, limits.record_bytes),
-            records: Records {
-                object,
-                tally,
-                statistics: Statistics::default(),
-                faults: Vec::new(),
-            },
+            records: Records { object, tally, statistics: Statistics::default(), faults: Vec::new() },
             damage: None,
         }
     }
@@ -136,13 +124,7 @@ impl<'o> Reader<'o> {
     /// Takes the next bytes of the object. `false` means that no more are wanted, since the
     /// object proved damaged; [`Self::finish`] says how.
     pub fn push(&mut self, mut chunk: &[u8]) -> bool {
-        let Self {
-            limits,
-            inflate,
-            framer,
-            records,
-            damage,
-        } = self;
+        let Self { limits, inflate, framer, records, damage } = self;
         while damage.is_none() {
             let space = framer.space();
             let room = space.len();
@@ -151,9 +133,7 @@ impl<'o> Reader<'o> {
                     records.statistics.text_bytes += written as u64;
                     framer.filled(written, &mut |offset, found| records.take(offset, found));
                     if records.statistics.text_bytes > limits.text_bytes {
-                        *damage = Some(Damage::TooLarge {
-                            limit: limits.text_bytes,
-                        });
+                        *damage = Some(Damage::TooLarge { limit: limits.text_bytes });
                     } else if chunk.is_empty() && written < room {
                         break;
                     }
@@ -168,8 +148,7 @@ impl<'o> Reader<'o> {
     #[must_use]
     pub fn finish(mut self) -> Read {
         let records = &mut self.records;
-        self.framer
-            .finish(&mut |offset, found| records.take(offset, found));
+        self.framer.finish(&mut |offset, found| records.take(offset, found));
         self.records.statistics.bytes = self.inflate.consumed();
         self.records.statistics.records = self.framer.records();
         self.records.statistics.exempted = self.records.tally.exempted();

@@ -46,11 +46,7 @@ impl Settings {
 /// What was expected.
 pub fn threshold(text: &str) -> Result<usize, String> {
     let expected = || format!("expected a whole number from 0 to {MAX_THRESHOLD}");
-    text.trim()
-        .parse()
-        .ok()
-        .filter(|number| *number <= MAX_THRESHOLD)
-        .ok_or_else(expected)
+    text.trim().parse().ok().filter(|number| *number <= MAX_THRESHOLD).ok_or_else(expected)
 }
 
 /// Reads a number of minutes.
@@ -58,11 +54,7 @@ pub fn threshold(text: &str) -> Result<usize, String> {
 /// # Errors
 /// What was expected.
 pub fn minutes(text: &str) -> Result<Duration, String> {
-    let number = text
-        .trim()
-        .parse()
-        .ok()
-        .filter(|number| (1..=MAX_MINUTES).contains(number));
+    let number = text.trim().parse().ok().filter(|number| (1..=MAX_MINUTES).contains(number));
     number
         .map(|number: u64| Duration::from_secs(number * 60))
         .ok_or_else(|| format!("expected a whole number of minutes from 1 to {MAX_MINUTES}"))
@@ -75,10 +67,7 @@ pub fn minutes(text: &str) -> Result<Duration, String> {
 pub fn span(text: &str) -> Result<Duration, String> {
     let whole = |span: &Duration| span.subsec_nanos() == 0 && span.as_secs().is_multiple_of(60);
     let in_range = |span: &Duration| (1..=MAX_MINUTES).contains(&(span.as_secs() / 60));
-    let span = humantime::parse_duration(text)
-        .ok()
-        .filter(whole)
-        .filter(in_range);
+    let span = humantime::parse_duration(text).ok().filter(whole).filter(in_range);
     span.ok_or_else(|| "expected whole minutes from 1m to 24h, such as 60m or 1h".to_owned())
 }
 
@@ -113,11 +102,7 @@ mod tests {
     #[test]
     fn values_out_of_bounds_are_refused_with_what_was_expected() {
         let minute = Duration::from_secs(60);
-        check(
-            threshold,
-            &[("0", 0), ("3", 3), ("1000", 1000)],
-            &["", "-1", "1001", "three", "3.5"],
-        );
+        check(threshold, &[("0", 0), ("3", 3), ("1000", 1000)], &["", "-1", "1001", "three", "3.5"]);
         check(
             minutes,
             &[("1", minute), ("60", 60 * minute), ("1440", 1440 * minute)],
@@ -134,10 +119,6 @@ mod tests {
             ],
             &["", "60", "0m", "30s", "90s", "25h", "60 bananas"],
         );
-        check(
-            user_glob,
-            &[("*", Pattern::new("*").expect("a glob"))],
-            &["[", "a***"],
-        );
+        check(user_glob, &[("*", Pattern::new("*").expect("a glob"))], &["[", "a***"]);
     }
 }

@@ -50,13 +50,7 @@ impl Tally {
     /// Groups by `rule`; users that match a pattern are only counted.
     #[must_use]
     pub fn new(rule: Rule, exempt_users: Vec<Pattern>) -> Self {
-        Self {
-            rule,
-            exempt_users,
-            exempted: 0,
-            seen: HashSet::new(),
-            keys: IndexMap::new(),
-        }
+        Self { rule, exempt_users, exempted: 0, seen: HashSet::new(), keys: IndexMap::new() }
     }
 
     /// The rule it groups by.
@@ -73,38 +67,17 @@ impl Tally {
 
     /// Takes one denial in.
     pub fn add(&mut self, denial: &Denial<'_>) {
-        if denial
-            .user
-            .as_deref()
-            .is_some_and(|user| self.exempt_users.iter().any(|glob| glob.matches(user)))
+        if denial.user.as_deref().is_some_and(|user| self.exempt_users.iter().any(|glob| glob.matches(user)))
         {
             self.exempted += 1;
             return;
         }
-        let values = Values(
-            self.rule
-                .group_by
-                .iter()
-                .map(|field| field.of(denial))
-                .collect(),
-        );
+        let values = Values(self.rule.group_by.iter().map(|field| field.of(denial)).collect());
         let index = match self.keys.get_index_of(&values) {
             Some(index) => index,
             None => {
-                let values = values
-                    .0
-                    .iter()
-                    .map(|value| value.map(str::to_owned))
-                    .collect();
-                self.keys
-                    .insert_full(
-                        Key {
-                            rule: self.rule.id,
-                            values,
-                        },
-                        KeyTally::default(),
-                    )
-                    .0
+                let values = values.0.iter().map(|value| value.map(str::to_owned)).collect();
+                self.keys.insert_full(Key { rule: self.rule.id, values }, KeyTally::default()).0
             }
         };
         let tally = &mut self.keys[index];
@@ -128,11 +101,7 @@ impl Tally {
     pub fn into_summaries(self) -> Vec<Summary> {
         let summary = |(key, tally): (Key, KeyTally)| Summary {
             key,
-            slots: tally
-                .slots
-                .into_iter()
-                .map(|(slot, tally)| (slot, tally.into()))
-                .collect(),
+            slots: tally.slots.into_iter().map(|(slot, tally)| (slot, tally.into())).collect(),
             regions: tally.regions,
         };
         self.keys.into_iter().map(summary).collect()
@@ -168,11 +137,7 @@ impl SlotTally {
         // Mixed so that one value in two slots, or of two keys, is two values.
         let placed = (hash as u64)
             .wrapping_add(key.wrapping_mul(0x9e37_79b9_7f4a_7c15))
-            .wrapping_add(
-                slot.epoch_ms()
-                    .cast_unsigned()
-                    .wrapping_mul(0xd1b5_4a32_d192_ed03),
-            );
+            .wrapping_add(slot.epoch_ms().cast_unsigned().wrapping_mul(0xd1b5_4a32_d192_ed03));
         if seen.len() >= MAX_DISTINCT && !seen.contains(&placed) {
             self.at_least = true;
         } else if seen.insert(placed) {
@@ -190,11 +155,7 @@ fn keep(
     limit: usize,
     before: impl Fn((EventTime, &str), (EventTime, &str)) -> bool,
 ) {
-    if kept.len() == limit
-        && kept
-            .last()
-            .is_some_and(|last| !before((at, value), (last.at, &last.value)))
-    {
+    if kept.len() == limit && kept.last().is_some_and(|last| !before((at, value), (last.at, &last.value))) {
         return;
     }
     if let Some(known) = kept.iter().position(|sample| sample.value == value) {
@@ -206,36 +167,20 @@ fn keep(
         kept.pop();
     }
     let place = kept.partition_point(|sample| before((sample.at, &sample.value), (at, value)));
-    kept.insert(
-        place,
-        Sample {
-            at,
-            value: value.to_owned(),
-        },
-    );
+    kept.insert(place, Sample { at, value: value.to_owned() });
 }
 
 fn hash(value: &str) -> u128 {
     let digest = Sha256::digest(value.as_bytes());
-    digest[..16]
-        .iter()
-        .fold(0, |hash, byte| hash << 8 | u128::from(*byte))
+    digest[..16].iter().fold(0, |hash, byte| hash << 8 | u128::from(*byte))
 }
 
 impl From<SlotTally> for Contribution {
     fn from(tally: SlotTally) -> Self {
         let kept = tally.earliest.into_iter().chain(tally.latest);
-        let samples: BTreeSet<Sample> = kept
-            .map(|sample| Sample {
-                value: sample_value(&sample.value),
-                ..sample
-            })
-            .collect();
-        let sampled = samples
-            .iter()
-            .map(|sample| &sample.value)
-            .collect::<HashSet<_>>()
-            .len() as u64;
+        let samples: BTreeSet<Sample> =
+            kept.map(|sample| Sample { value: sample_value(&sample.value), ..sample }).collect();
+        let sampled = samples.iter().map(|sample| &sample.value).collect::<HashSet<_>>().len() as u64;
         Self {
             digest: Digest {
                 hash: format!("{:032x}", tally.hash),
@@ -246,5 +191,74 @@ impl From<SlotTally> for Contribution {
             },
             samples,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn denial(second: i64, request: &'static str) -> Denial<'static> {
+        Denial {
+            at: EventTime::from_epoch_ms(second * 1000),
+            account: None,
+            user: Some("u".into()),
+            model: None,
+            region: None,
+            request_id: request.into(),
+            error_code: "AccessDeniedException".into(),
+        }
+    }
+
+    /// `second:request …` → per slot `denials [samples]`.
+    #[track_caller]
+    fn check(threshold: usize, denials: &[(i64, &'static str)], expected: &[&str]) {
+        let mut hashes = HashSet::new();
+        let mut orders = [denials.to_vec(), denials.to_vec()];
+        orders[1].reverse();
+        for order in orders {
+            let mut tally = Tally::new(Rule { threshold, ..crate::rule::DENIED_MODEL }, Vec::new());
+            order.iter().for_each(|(second, request)| tally.add(&denial(*second, request)));
+            let [summary] = &tally.into_summaries()[..] else { panic!("one key") };
+            let shown: Vec<String> = summary
+                .slots
+                .values()
+                .map(|slot| {
+                    let samples: Vec<String> = slot
+                        .samples
+                        .iter()
+                        .map(|sample| format!("{}{}", sample.at.epoch_ms() / 1000, sample.value))
+                        .collect();
+                    format!("{}/{} {}", slot.digest.sampled, slot.digest.denials, samples.join(" "))
+                })
+                .collect();
+            assert_eq!(shown, expected);
+            hashes.insert(summary.slots.values().map(|slot| slot.digest.hash.clone()).collect::<Vec<_>>());
+        }
+        assert_eq!(hashes.len(), 1, "the digest depends on the order");
+    }
+
+    #[test]
+    fn a_slot_keeps_the_earliest_at_their_first_and_the_latest_at_their_last_time() {
+        check(1, &[(1, "a"), (2, "b"), (3, "c")], &["3/3 1a 2b 3c"]);
+        check(1, &[(1, "a"), (2, "b"), (3, "c"), (4, "d"), (5, "e"), (6, "f")], &["4/6 1a 2b 5e 6f"]);
+        check(0, &[(1, "a"), (2, "b"), (3, "a")], &["1/2 1a 3a"]);
+        check(1, &[(1, "a"), (2, "a"), (3, "a"), (4, "b")], &["2/2 1a 3a 4b"]);
+        check(1, &[(5, "a"), (5, "b"), (5, "c"), (5, "d"), (5, "e")], &["4/5 5a 5b 5d 5e"]);
+    }
+
+    #[test]
+    fn slots_are_apart() {
+        check(3, &[(599, "a"), (600, "a"), (1199, "b")], &["1/1 599a", "2/2 600a 1199b"]);
+    }
+
+    #[test]
+    fn exempt_users_are_counted_only() {
+        let glob = Pattern::new("u*").expect("a glob");
+        let mut tally = Tally::new(crate::rule::DENIED_MODEL, vec![glob]);
+        tally.add(&denial(1, "a"));
+        tally.add(&Denial { user: None, ..denial(1, "b") });
+        assert_eq!(tally.exempted(), 1);
+        assert_eq!(tally.into_summaries().len(), 1);
     }
 }

@@ -29,9 +29,7 @@ impl EventTime {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let time: Timestamp = text.parse().ok()?;
-        Some(Self(
-            time.as_nanosecond().div_euclid(1_000_000).try_into().ok()?,
-        ))
+        Some(Self(time.as_nanosecond().div_euclid(1_000_000).try_into().ok()?))
     }
 
     /// This time plus `span`, held at the end of time instead of overflowing.
@@ -63,10 +61,7 @@ impl EventTime {
 /// RFC 3339 in UTC; a fraction only where there is one.
 impl fmt::Display for EventTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ms = self.0.clamp(
-            Timestamp::MIN.as_millisecond(),
-            Timestamp::MAX.as_millisecond(),
-        );
+        let ms = self.0.clamp(Timestamp::MIN.as_millisecond(), Timestamp::MAX.as_millisecond());
         match Timestamp::from_millisecond(ms) {
             Ok(time) => write!(f, "{time}"),
             Err(_) => write!(f, "{ms}ms"),
@@ -98,10 +93,7 @@ mod tests {
     fn only_rfc_3339_with_an_offset_is_a_time() {
         check("2025-06-01T10:00:00Z", Some("2025-06-01T10:00:00Z"));
         check("2025-06-01T10:00:00.250Z", Some("2025-06-01T10:00:00.25Z"));
-        check(
-            "2025-06-01T10:00:00.1239Z",
-            Some("2025-06-01T10:00:00.123Z"),
-        );
+        check("2025-06-01T10:00:00.1239Z", Some("2025-06-01T10:00:00.123Z"));
         check("2025-06-01T12:00:00+02:00", Some("2025-06-01T10:00:00Z"));
         check("1969-12-31T23:59:59.5Z", Some("1969-12-31T23:59:59.5Z"));
         check("2025-06-01T10:00:00", None);
@@ -112,30 +104,16 @@ mod tests {
 
     #[test]
     fn slots_count_from_the_epoch_and_hold_their_start_only() {
-        let slot =
-            |text| EventTime::parse(text).map(|t| t.slot(Duration::from_secs(600)).to_string());
-        assert_eq!(
-            slot("2025-06-01T10:00:00Z").as_deref(),
-            Some("2025-06-01T10:00:00Z")
-        );
-        assert_eq!(
-            slot("2025-06-01T10:09:59.999Z").as_deref(),
-            Some("2025-06-01T10:00:00Z")
-        );
-        assert_eq!(
-            slot("1969-12-31T23:59:59Z").as_deref(),
-            Some("1969-12-31T23:50:00Z")
-        );
+        let slot = |text| EventTime::parse(text).map(|t| t.slot(Duration::from_secs(600)).to_string());
+        assert_eq!(slot("2025-06-01T10:00:00Z").as_deref(), Some("2025-06-01T10:00:00Z"));
+        assert_eq!(slot("2025-06-01T10:09:59.999Z").as_deref(), Some("2025-06-01T10:00:00Z"));
+        assert_eq!(slot("1969-12-31T23:59:59Z").as_deref(), Some("1969-12-31T23:50:00Z"));
     }
 
     #[test]
     fn the_ends_of_time_do_not_overflow() {
         let end = EventTime::parse("9999-12-30T00:00:00Z").expect("a time");
         assert!(end.plus(Duration::from_secs(u64::MAX)) > end);
-        assert!(
-            !end.plus(Duration::from_secs(u64::MAX))
-                .to_string()
-                .is_empty()
-        );
+        assert!(!end.plus(Duration::from_secs(u64::MAX)).to_string().is_empty());
     }
 }

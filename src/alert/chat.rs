@@ -60,10 +60,7 @@ impl Alert<'_> {
             id: self.id(),
             content: Content {
                 text_type: "client-markdown",
-                title: format!(
-                    ":rotating_light: Bedrock model denied {} times to one user",
-                    self.how_many()
-                ),
+                title: format!(":rotating_light: Bedrock model denied {} times to one user", self.how_many()),
                 description,
                 next_steps: self.rule.triage,
                 keywords: [

@@ -14,10 +14,7 @@ pub const TEXT_BYTES: usize = 256;
 /// `text` without control characters and without those that reorder what stands around them,
 /// cut to at most `limit` bytes.
 pub fn plain(text: &str, limit: usize) -> String {
-    let mut shown: String = text
-        .chars()
-        .filter(|character| !is_unsafe(*character))
-        .collect();
+    let mut shown: String = text.chars().filter(|character| !is_unsafe(*character)).collect();
     if shown.len() > limit {
         let mark = '…';
         let mut end = limit - mark.len_utf8();
@@ -38,11 +35,7 @@ fn is_unsafe(character: char) -> bool {
 /// A value for people: plain, and `unknown` where it is missing or nothing is left of it.
 pub fn shown(value: Option<&str>) -> String {
     let text = plain(value.unwrap_or(UNKNOWN), TEXT_BYTES);
-    if text.trim().is_empty() {
-        "\"\"".to_owned()
-    } else {
-        text
-    }
+    if text.trim().is_empty() { "\"\"".to_owned() } else { text }
 }
 
 /// A value for chat: in a code span, where no markup acts, with nothing left in it that
@@ -65,19 +58,13 @@ pub fn code(value: Option<&str>) -> String {
     // A zero-width space behind the @ of the words that would call a whole channel.
     ["channel", "here", "everyone"]
         .iter()
-        .fold(text, |text, word| {
-            text.replace(&format!("@{word}"), &format!("@\u{200b}{word}"))
-        })
+        .fold(text, |text, word| text.replace(&format!("@{word}"), &format!("@\u{200b}{word}")))
 }
 
 /// `text` in printable ASCII, at most `limit` characters.
 pub fn ascii(text: &str, limit: usize) -> String {
     let printable = |character: char| {
-        if matches!(character, ' '..='~') {
-            character
-        } else {
-            '?'
-        }
+        if matches!(character, ' '..='~') { character } else { '?' }
     };
     let shown: String = plain(text, usize::MAX).chars().map(printable).collect();
     if shown.len() <= limit {
@@ -89,10 +76,7 @@ pub fn ascii(text: &str, limit: usize) -> String {
 /// The part of an ARN or model id that people know it by: what follows the last `/`.
 pub fn short(value: Option<&str>) -> String {
     let text = shown(value);
-    text.rsplit('/')
-        .find(|part| !part.is_empty())
-        .unwrap_or(&text)
-        .to_owned()
+    text.rsplit('/').find(|part| !part.is_empty()).unwrap_or(&text).to_owned()
 }
 
 /// `2025-06-01 10:00:00`, in UTC.
@@ -109,13 +93,10 @@ pub fn utc(time: EventTime) -> String {
 
 /// A numbered list, one item a line.
 pub fn numbered(items: &[&str]) -> String {
-    items
-        .iter()
-        .zip(1..)
-        .fold(String::new(), |mut text, (item, number)| {
-            let _ = writeln!(text, "{number:>3}. {item}");
-            text
-        })
+    items.iter().zip(1..).fold(String::new(), |mut text, (item, number)| {
+        let _ = writeln!(text, "{number:>3}. {item}");
+        text
+    })
 }
 
 #[cfg(test)]
@@ -124,10 +105,7 @@ mod tests {
 
     #[test]
     fn control_and_reordering_characters_are_taken_out() {
-        assert_eq!(
-            plain("a\n\r\t\u{0}\u{1b}[31mb\u{202e}c\u{2028}d", 100),
-            "a[31mbcd"
-        );
+        assert_eq!(plain("a\n\r\t\u{0}\u{1b}[31mb\u{202e}c\u{2028}d", 100), "a[31mbcd");
     }
 
     #[test]
@@ -140,9 +118,7 @@ mod tests {
     #[test]
     fn nothing_in_a_chat_id_acts() {
         assert_eq!(
-            code(Some(
-                "<!channel> <https://evil.example|click> *b* `x` @here"
-            )),
+            code(Some("<!channel> <https://evil.example|click> *b* `x` @here")),
             "`&lt;!channel&gt; &lt;https[:]//evil.example|click&gt; *b* 'x' @\u{200b}here`"
         );
         assert_eq!(code(None), "`unknown`");
@@ -157,10 +133,7 @@ mod tests {
 
     #[test]
     fn people_know_an_arn_by_its_last_part() {
-        assert_eq!(
-            short(Some("arn:aws:iam::123456789012:user/team/alice")),
-            "alice"
-        );
+        assert_eq!(short(Some("arn:aws:iam::123456789012:user/team/alice")), "alice");
         assert_eq!(short(Some("anthropic.claude-v2")), "anthropic.claude-v2");
         assert_eq!(short(Some("//")), "//");
         assert_eq!(short(None), "unknown");

@@ -12,9 +12,7 @@ impl Alert<'_> {
     /// --format json` carry.
     #[must_use]
     pub fn document(&self) -> String {
-        let id = |value: Option<&str>| Id {
-            id: value.map(|text| plain(text, DOCUMENT_BYTES)),
-        };
+        let id = |value: Option<&str>| Id { id: value.map(|text| plain(text, DOCUMENT_BYTES)) };
         let (rule, figures) = (self.rule, &self.figures);
         let document = Document {
             timestamp: self.at,
@@ -41,36 +39,21 @@ impl Alert<'_> {
             cloud: Cloud {
                 provider: "aws",
                 account: id(self.account()),
-                region: self
-                    .regions
-                    .iter()
-                    .map(|region| plain(region, TEXT_BYTES))
-                    .collect(),
+                region: self.regions.iter().map(|region| plain(region, TEXT_BYTES)).collect(),
                 service: Service { name: "bedrock" },
             },
             gen_ai: GenAi {
-                request: Request {
-                    model: id(self.model()),
-                },
-                response: Response {
-                    error_code: rule.error_codes[0],
-                },
+                request: Request { model: id(self.model()) },
+                response: Response { error_code: rule.error_codes[0] },
             },
-            threat: Threat {
-                framework: "MITRE ATLAS",
-                technique: rule.techniques,
-            },
+            threat: Threat { framework: "MITRE ATLAS", technique: rule.techniques },
             total_denials: figures.total,
             total_denials_at_least: figures.at_least,
             threshold: rule.threshold,
             window_minutes: self.window_minutes(),
             first_seen: figures.first_seen,
             last_seen: figures.last_seen,
-            request_ids: figures
-                .newest
-                .iter()
-                .map(|value| plain(value, DOCUMENT_BYTES))
-                .collect(),
+            request_ids: figures.newest.iter().map(|value| plain(value, DOCUMENT_BYTES)).collect(),
             objects: [plain(self.object, DOCUMENT_BYTES)],
             triage: rule.triage,
             id: self.id(),

@@ -40,21 +40,10 @@ impl Alert<'_> {
     #[must_use]
     pub fn email(&self) -> String {
         let figures = &self.figures;
-        let regions: Vec<String> = self
-            .regions
-            .iter()
-            .map(|region| plain(region, TEXT_BYTES))
-            .collect();
-        let regions = if regions.is_empty() {
-            shown(None)
-        } else {
-            regions.join(", ")
-        };
-        let request_ids: String = figures
-            .newest
-            .iter()
-            .map(|value| format!("  {}\n", plain(value, TEXT_BYTES)))
-            .collect();
+        let regions: Vec<String> = self.regions.iter().map(|region| plain(region, TEXT_BYTES)).collect();
+        let regions = if regions.is_empty() { shown(None) } else { regions.join(", ") };
+        let request_ids: String =
+            figures.newest.iter().map(|value| format!("  {}\n", plain(value, TEXT_BYTES))).collect();
         format!(
             "Somebody keeps trying an Amazon Bedrock model they are denied.\n\
              \n\

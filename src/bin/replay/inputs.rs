@@ -25,21 +25,14 @@ pub fn find(paths: &[PathBuf]) -> (Vec<Input>, Vec<(String, String)>) {
     let mut problems = Vec::new();
     for path in paths {
         if path == Path::new("-") {
-            inputs.push(Input {
-                path: path.clone(),
-                bytes: 0,
-                skip: None,
-                explicit: true,
-            });
+            inputs.push(Input { path: path.clone(), bytes: 0, skip: None, explicit: true });
             continue;
         }
         for entry in WalkDir::new(path).follow_links(true) {
             match entry {
                 Err(error) => {
                     let name = error.path().unwrap_or(path).display().to_string();
-                    let why = error
-                        .io_error()
-                        .map_or_else(|| error.to_string(), ToString::to_string);
+                    let why = error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
                     problems.push((name, why));
                 }
                 Ok(entry) if entry.file_type().is_dir() => {}
@@ -63,10 +56,7 @@ pub fn find(paths: &[PathBuf]) -> (Vec<Input>, Vec<(String, String)>) {
 /// What would be the object's key: the path below the folder that was named, so that a folder
 /// `data` above it means nothing. A file that was named itself keeps its folder's name.
 fn key(root: &Path, path: &Path) -> String {
-    let below = path
-        .strip_prefix(root)
-        .ok()
-        .filter(|below| !below.as_os_str().is_empty());
+    let below = path.strip_prefix(root).ok().filter(|below| !below.as_os_str().is_empty());
     let key = below.map_or_else(
         || {
             let folder = path.parent().and_then(Path::file_name).unwrap_or_default();
@@ -74,6 +64,5 @@ fn key(root: &Path, path: &Path) -> String {
         },
         Path::to_path_buf,
     );
-    key.to_string_lossy()
-        .replace(std::path::MAIN_SEPARATOR, "/")
+    key.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/")
 }

@@ -70,12 +70,8 @@ fn main() -> ExitCode {
     for (name, why) in missing {
         totals.fail(&name, &why, &ProgressBar::hidden());
     }
-    let settings = Settings::new(
-        Some(options.threshold),
-        Some(options.window),
-        options.cooldown,
-        options.exempt_user,
-    );
+    let settings =
+        Settings::new(Some(options.threshold), Some(options.window), options.cooldown, options.exempt_user);
     let pipeline = Pipeline {
         store: EmbeddedStore::default(),
         sink: Report::new(options.format),
@@ -135,33 +131,12 @@ async fn replay(
         return totals.skip(Skip::Empty, input.explicit.then_some(&*name), progress);
     }
     for fault in &read.faults {
-        warn(
-            progress,
-            &format!(
-                "warning: {name}: byte {}: {}",
-                fault.offset,
-                fault.kind.advice()
-            ),
-        );
+        warn(progress, &format!("warning: {name}: byte {}: {}", fault.offset, fault.kind.advice()));
     }
     totals.add(&read.statistics);
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |now| now.as_secs());
-    let claimant = Claimant {
-        owner: "replay",
-        now,
-        lease: Duration::ZERO,
-    };
-    let outcome = pipeline
-        .commit(
-            read.tally,
-            Delivery {
-                object: &name,
-                claimant,
-            },
-        )
-        .await;
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    let claimant = Claimant { owner: "replay", now, lease: Duration::ZERO };
+    let outcome = pipeline.commit(read.tally, Delivery { object: &name, claimant }).await;
     if let Some(damage) = read.damage {
         totals.fail(&name, &damage.to_string(), progress);
     } else if let Some(failure) = outcome.failures.first() {
@@ -172,11 +147,8 @@ async fn replay(
 }
 
 fn push(path: &Path, mut take: impl FnMut(&[u8]) -> bool) -> io::Result<()> {
-    let mut file: Box<dyn Read> = if path == Path::new("-") {
-        Box::new(io::stdin().lock())
-    } else {
-        Box::new(File::open(path)?)
-    };
+    let mut file: Box<dyn Read> =
+        if path == Path::new("-") { Box::new(io::stdin().lock()) } else { Box::new(File::open(path)?) };
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {
         match file.read(&mut chunk) {
@@ -195,13 +167,8 @@ fn progress_bar(inputs: &[Input]) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let total = inputs
-        .iter()
-        .filter(|input| input.skip.is_none())
-        .map(|input| input.bytes)
-        .sum();
-    let style =
-        ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
+    let total = inputs.iter().filter(|input| input.skip.is_none()).map(|input| input.bytes).sum();
+    let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
     ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr())
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

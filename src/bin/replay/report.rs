@@ -12,7 +12,8 @@ use bedrock_denial_watch::reader::Statistics;
 use bedrock_denial_watch::rule::{Field, Rule};
 use bedrock_denial_watch::sink::{AlertSink, SinkError};
 use bedrock_denial_watch::window::Window;
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+use console::Term;
 use indicatif::ProgressBar;
 
 use crate::warn;
@@ -32,7 +33,7 @@ pub enum Format {
 /// The sink that prints.
 pub struct Report {
     format: Format,
-    rows: RefCell<Vec<[String; 6]>>,
+    rows: RefCell<Vec<[String; 5]>>,
     broken: RefCell<Option<io::Error>>,
     count: RefCell<usize>,
 }
@@ -52,44 +53,29 @@ impl AlertSink for Report {
     }
 }
 
-fn row(alert: &Alert<'_>) -> [String; 6] {
-    let figures = &alert.figures;
+fn row(alert: &Alert<'_>) -> [String; 5] {
     let value = |field| resource(&display::shown(alert.key.get(alert.rule, field))).to_owned();
     [
         display::clock(alert.at),
-        format!(
-            "{}{}",
-            figures.total,
-            if figures.at_least { "+" } else { "" }
-        ),
+        how_many(alert.figures.total, alert.figures.at_least),
         value(Field::User),
-        value(Field::Model),
+        display::short(alert.key.get(alert.rule, Field::Model)),
         value(Field::Account),
-        format!(
-            "{} to {}",
-            display::clock(figures.first_seen),
-            display::clock(figures.last_seen)
-        ),
     ]
+}
+
+fn how_many(total: u64, at_least: bool) -> String {
+    format!("{total}{}", if at_least { "+" } else { "" })
 }
 
 /// What an ARN says behind partition, service, region and account; all of any other id.
 fn resource(id: &str) -> &str {
-    if id.starts_with("arn:") {
-        id.splitn(6, ':').nth(5).unwrap_or(id)
-    } else {
-        id
-    }
+    if id.starts_with("arn:") { id.splitn(6, ':').nth(5).unwrap_or(id) } else { id }
 }
 
 impl Report {
     pub fn new(format: Format) -> Self {
-        Self {
-            format,
-            rows: RefCell::default(),
-            broken: RefCell::default(),
-            count: RefCell::default(),
-        }
+        Self { format, rows: RefCell::default(), broken: RefCell::default(), count: RefCell::default() }
     }
 
     /// Alerts so far.
@@ -110,25 +96,18 @@ impl Report {
         if rows.is_empty() {
             writeln!(out, "No alerts.")?;
         } else {
-            let mut alerts = table([
-                "Fired (UTC)",
-                "Denials",
-                "User",
-                "Model",
-                "Account",
-                "Seen (UTC)",
-            ]);
+            let mut alerts = table(["Fired (UTC)", "Denials", "User", "Model", "Account"]);
             alerts.add_rows(rows);
-            writeln!(out, "Alerts\n{alerts}")?;
+            writeln!(out, "Alerts\n\n{alerts}")?;
         }
         let keys = keys(rule, store);
         if keys.is_empty() {
             return Ok(());
         }
-        let mut denied = table(["User", "Model", "Account", "Denials", "Alerts"]);
+        let mut denied = table(["Last (UTC)", "Denials", "User", "Model", "Account", "Alerts"]);
         let more = keys.len().saturating_sub(MAX_KEYS);
         denied.add_rows(keys.into_values().take(MAX_KEYS));
-        writeln!(out, "\nDenied users and models\n{denied}")?;
+        writeln!(out, "\nAll denied users and models\n\n{denied}")?;
         if more > 0 {
             writeln!(out, "and {more} more with fewer denials")?;
         }
@@ -137,37 +116,35 @@ impl Report {
 }
 
 /// One row a key, the most denied first.
-fn keys(
-    rule: &Rule,
-    store: EmbeddedStore,
-) -> BTreeMap<(std::cmp::Reverse<u64>, usize), [String; 5]> {
-    let rows = store
-        .into_keys()
-        .enumerate()
-        .filter_map(|(order, (key, item))| {
-            let counters: Vec<_> = item.counters.into_values().collect();
-            let (total, at_least) = Window::new(rule, &counters).total_of_all()?;
-            let value = |field| display::shown(key.get(rule, field));
-            let row = [
-                value(Field::User),
-                value(Field::Model),
-                value(Field::Account),
-                format!("{total}{}", if at_least { "+" } else { "" }),
-                item.alerts.alerts.len().to_string(),
-            ];
-            Some(((std::cmp::Reverse(total), order), row))
-        });
+fn keys(rule: &Rule, store: EmbeddedStore) -> BTreeMap<(std::cmp::Reverse<u64>, usize), [String; 6]> {
+    let rows = store.into_keys().enumerate().filter_map(|(order, (key, item))| {
+        let counters: Vec<_> = item.counters.into_values().collect();
+        let all = Window::new(rule, &counters).all()?;
+        let value = |field| resource(&display::shown(key.get(rule, field))).to_owned();
+        let row = [
+            display::clock(all.last_seen),
+            how_many(all.total, all.at_least),
+            value(Field::User),
+            display::short(key.get(rule, Field::Model)),
+            value(Field::Account),
+            item.alerts.alerts.len().to_string(),
+        ];
+        Some(((std::cmp::Reverse(all.total), order), row))
+    });
     rows.collect()
 }
 
+/// A line below the header and nothing else. On a terminal long ids wrap; in a file or pipe, where
+/// somebody may search for them, they do not.
 fn table<const N: usize>(header: [&str; N]) -> Table {
-    let numbers: Vec<usize> = (0..N)
-        .filter(|at| matches!(header[*at], "Denials" | "Alerts"))
-        .collect();
+    let numbers: Vec<usize> = (0..N).filter(|at| matches!(header[*at], "Denials" | "Alerts")).collect();
     let mut table = Table::new();
     table
-        .load_style(presets::UTF8_HORIZONTAL_ONLY)
+        .load_style(TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─')))
         .set_header(header);
+    if let Some((_, columns)) = Term::stdout().size_checked() {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(columns);
+    }
     for column in numbers {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
@@ -190,15 +167,8 @@ impl Totals {
     pub fn skip(&mut self, skip: Skip, name: Option<&str>, progress: &ProgressBar) {
         *self.skipped.entry(skip.to_string()).or_default() += 1;
         if let Some(name) = name {
-            let advice = if skip == Skip::Suffix {
-                "; to read it all the same: replay - < FILE"
-            } else {
-                ""
-            };
-            warn(
-                progress,
-                &format!("warning: {name}: skipped: {skip}{advice}"),
-            );
+            let advice = if skip == Skip::Suffix { "; to read it all the same: replay - < FILE" } else { "" };
+            warn(progress, &format!("warning: {name}: skipped: {skip}{advice}"));
         }
     }
 
@@ -219,14 +189,7 @@ impl Totals {
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let skipped: usize = self.skipped.values().sum();
-        let Statistics {
-            records,
-            denials,
-            exempted,
-            malformed,
-            oversized,
-            ..
-        } = self.sum;
+        let Statistics { records, denials, exempted, malformed, oversized, .. } = self.sum;
         write!(
             f,
             "objects: {} read, {skipped} skipped, {} failed; records: {records}; denials: {denials}; \

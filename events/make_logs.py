@@ -1,0 +1,442 @@
+#!/usr/bin/env python3
+"""Writes the sample log objects of events/logs, or tells the alerts they must give.
+
+    events/make_logs.py                  write events/logs anew
+    events/make_logs.py --expect         the expected alerts, as the README's table
+    events/make_logs.py --expect --json  the same, one JSON document a line
+
+Every id, user and prompt is made up. Nothing is random and no clock is read: two runs
+write the same bytes. `--expect` shares nothing with the detector, nor with the writing
+half of this file: it reads events/logs from the disk and counts by plain loops.
+"""
+
+import argparse
+import gzip
+import hashlib
+import itertools
+import json
+import shutil
+import struct
+import zlib
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+LOGS = Path(__file__).resolve().parent / "logs"
+BUCKET = "example-bedrock-logs"
+DENIED = "AccessDeniedException"
+
+# --- who and what ------------------------------------------------------------------------
+
+PROD, LAB, EUROPE = "111122223333", "444455556666", "777788889999"
+REGION = {PROD: "us-east-1", LAB: "us-east-1", EUROPE: "eu-west-1"}
+
+CHATBOT = f"arn:aws:sts::{PROD}:assumed-role/SupportChatbot/i-0a1b2c3d4e5f67890"
+INVOICES = f"arn:aws:sts::{PROD}:assumed-role/InvoiceReader/invoice-reader"
+ANALYST = f"arn:aws:sts::{PROD}:assumed-role/AWSReservedSSO_DataAnalyst_0123456789abcdef/analyst-7@example.com"
+NOTEBOOK = f"arn:aws:iam::{PROD}:user/analytics/notebook"
+REPORTS = f"arn:aws:iam::{LAB}:user/ci/report-export"
+RESEARCH = f"arn:aws:sts::{LAB}:assumed-role/ResearchNotebook/researcher-3@example.com"
+INDEXER = f"arn:aws:sts::{LAB}:assumed-role/DocumentIndexer/document-indexer"
+EVALUATION = f"arn:aws:sts::{LAB}:assumed-role/ModelEvaluation/nightly-evaluation"
+TRANSLATOR = f"arn:aws:sts::{EUROPE}:assumed-role/TranslationService/translation-service"
+CONTRACTOR = f"arn:aws:sts::{EUROPE}:federated-user/contractor-12"
+
+HAIKU = "anthropic.claude-3-haiku-20240307-v1:0"
+OPUS_3 = "anthropic.claude-3-opus-20240229-v1:0"
+SONNET = "us.anthropic.claude-sonnet-4-20250514-v1:0"
+OPUS_4 = "us.anthropic.claude-opus-4-20250514-v1:0"
+NOVA = "amazon.nova-lite-v1:0"
+NOVA_PREMIER = "us.amazon.nova-premier-v1:0"
+TITAN = "amazon.titan-embed-text-v2:0"
+LLAMA = "meta.llama3-1-405b-instruct-v1:0"
+APP_PROFILE = f"arn:aws:bedrock:us-east-1:{PROD}:application-inference-profile/a1b2c3d4e5f6"
+EU_SONNET = f"arn:aws:bedrock:eu-west-1:{EUROPE}:inference-profile/eu.anthropic.claude-sonnet-4-20250514-v1:0"
+
+INVOKE, STREAM = "InvokeModel", "InvokeModelWithResponseStream"
+CONVERSE, CONVERSE_STREAM = "Converse", "ConverseStream"
+
+HONEST = {
+    PROD: [
+        (CHATBOT, HAIKU, CONVERSE),
+        (CHATBOT, HAIKU, CONVERSE_STREAM),
+        (INVOICES, NOVA, CONVERSE),
+        (NOTEBOOK, APP_PROFILE, INVOKE),
+    ],
+    LAB: [
+        (REPORTS, NOVA, CONVERSE),
+        (RESEARCH, SONNET, STREAM),
+        (RESEARCH, SONNET, CONVERSE),
+        (INDEXER, TITAN, INVOKE),
+    ],
+    EUROPE: [
+        (TRANSLATOR, EU_SONNET, CONVERSE),
+        (TRANSLATOR, EU_SONNET, CONVERSE_STREAM),
+    ],
+}
+
+TALK = [
+    ("Summarise this ticket in one sentence: the export button does nothing in the old browser.",
+     "The export button fails in an outdated browser."),
+    ("Which invoice number is on this page?", "The invoice number is 2025-0417."),
+    ("Translate to German: Your parcel arrives on Tuesday.", "Ihr Paket kommt am Dienstag an."),
+    ("Übersetze ins Englische: Der Fahrstuhl ist außer Betrieb.", "The lift is out of order."),
+    ("Name three risks of a long maintenance window.", "Missed orders, stale caches and tired operators."),
+    ("Write a SQL query that counts orders per day.", "SELECT day, count(*) FROM orders GROUP BY day;"),
+    ("Is this review positive? \"Arrived early, works as described.\"", "Yes, it is positive."),
+    ("Give the customer a polite answer: where is my refund?",
+     "Your refund is on its way and should reach you within five working days."),
+]
+
+KEY_ORDERS = [
+    "schemaType schemaVersion timestamp accountId identity region requestId operation modelId errorCode input output",
+    "timestamp accountId identity region requestId operation modelId errorCode input output schemaType schemaVersion",
+    "schemaType schemaVersion requestId operation modelId input output errorCode timestamp region accountId identity",
+    "errorCode input output identity modelId operation requestId region accountId timestamp schemaVersion schemaType",
+]
+
+# --- records -----------------------------------------------------------------------------
+
+serial = itertools.count()
+
+
+def digest(*seed):
+    """Hex that depends on the seed alone."""
+    return hashlib.sha256("bedrock-denial-watch/".encode() + repr(seed).encode()).hexdigest()
+
+
+def pick(choices, *seed):
+    return choices[int(digest(*seed)[:8], 16) % len(choices)]
+
+
+def uuid(*seed):
+    h = digest(*seed)
+    return f"{h[:8]}-{h[8:12]}-4{h[13:16]}-{'89ab'[int(h[16], 16) % 4]}{h[17:20]}-{h[20:32]}"
+
+
+def moment(text):
+    """`02 09:14:07` is a time in June 2025."""
+    return datetime.strptime("2025-06-" + text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc)
+
+
+def record(account, at, user, model, operation, **fields):
+    """One record without its bodies; a field that is None is left out."""
+    number = next(serial)
+    values = {
+        "schemaType": "ModelInvocationLog",
+        "schemaVersion": "1.0",
+        "timestamp": at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "accountId": account,
+        "identity": {"arn": user} if user else None,
+        "region": REGION[account],
+        "requestId": uuid("request", number),
+        "operation": operation,
+        "modelId": model,
+        "errorCode": None,
+        "input": {},
+        "output": {},
+        **fields,
+    }
+    order = pick(KEY_ORDERS, "order", number).split()
+    order += [name for name in values if name not in order]
+    return {name: values[name] for name in order if values[name] is not None}
+
+
+def failed(account, at, user, model, operation, code=DENIED, **fields):
+    return record(account, moment(at), user, model, operation, errorCode=code, **fields)
+
+
+def good(account, at, user, model, operation, talk=None, **fields):
+    """A successful call with its bodies, as the operation and the model family log them."""
+    question, answer = talk or pick(TALK, "talk", at.isoformat(), user)
+    tokens_in, tokens_out = len(question) // 4 + 8, len(answer) // 4 + 2
+    usage = {"inputTokens": tokens_in, "outputTokens": tokens_out, "totalTokens": tokens_in + tokens_out}
+    latency = {"latencyMs": 300 + int(digest(at.isoformat(), model)[:3], 16)}
+    if model == TITAN:
+        sent = {"inputText": question, "dimensions": 256, "normalize": True}
+        got = {"embedding": [0.0417, -0.0093, 0.0311], "inputTextTokenCount": tokens_in}
+        tokens_out = 0
+    elif operation in (INVOKE, STREAM):
+        sent = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 512,
+                "messages": [{"role": "user", "content": question}]}
+        got = {"type": "message", "role": "assistant", "content": [{"type": "text", "text": answer}],
+               "stop_reason": "end_turn", "usage": {"input_tokens": tokens_in, "output_tokens": tokens_out}}
+        if operation == STREAM:
+            got = [{"type": "message_start", "message": {"role": "assistant", "content": []}},
+                   {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": answer}},
+                   {"type": "message_stop"}]
+    else:
+        sent = {"messages": [{"role": "user", "content": [{"text": question}]}],
+                "inferenceConfig": {"maxTokens": 512, "temperature": 0.2}}
+        got = {"output": {"message": {"role": "assistant", "content": [{"text": answer}]}},
+               "stopReason": "end_turn", "metrics": latency, "usage": usage}
+    made = record(account, at, user, model, operation, **fields)
+    made["input"] = {"inputContentType": "application/json", "inputBodyJson": sent, "inputTokenCount": tokens_in}
+    made["output"] = {"outputContentType": "application/json", "outputBodyJson": got, "outputTokenCount": tokens_out}
+    # Fields that a reader need not know.
+    number = int(made["requestId"][:2], 16)
+    if "us." in model or "eu." in model:
+        made["inferenceRegion"] = pick(["us-east-2", "us-west-2"], number) if "us." in model else "eu-central-1"
+    if number % 5 == 0:
+        made["requestMetadata"] = {"team": "support", "costCentre": "cc-1042"}
+    if number % 7 == 0:
+        made["performanceConfig"] = {"latency": "standard"}
+    if number % 11 == 0:
+        made["input"].update(cacheReadInputTokenCount=0, cacheWriteInputTokenCount=0)
+    return made
+
+
+def traffic(account, closes, count):
+    """Honest calls in the minute before the batch closes."""
+    calls = []
+    for n in range(count):
+        at = closes.replace(microsecond=0) - timedelta(seconds=3 + (n * 47) // max(count, 1))
+        calls.append(good(account, at, *HONEST[account][(n + closes.minute) % len(HONEST[account])]))
+    return calls
+
+
+# --- objects -----------------------------------------------------------------------------
+
+
+def member(text):
+    """One gzip member; the header is written here, so that no Python version changes it."""
+    body = zlib.compressobj(6, zlib.DEFLATED, -15)
+    packed = body.compress(text) + body.flush()
+    header = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+    return header + packed + struct.pack("<II", zlib.crc32(text), len(text))
+
+
+def line(made):
+    return json.dumps(made, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def folder(account, hour, prefix=""):
+    return f"{prefix}AWSLogs/{account}/BedrockModelInvocationLogs/{REGION[account]}/{hour:%Y/%m/%d/%H}/"
+
+
+def name(account, closes, suffix=".json.gz", prefix=""):
+    stamp = f"{closes:%Y%m%dT%H%M%S}{closes.microsecond // 1000:03d}Z"
+    return folder(account, closes, prefix) + f"{stamp}_{digest('file', account, stamp)[:16]}{suffix}"
+
+
+def closing(text):
+    """The time a batch closes, with milliseconds of its own."""
+    return moment(text) + timedelta(milliseconds=int(digest("ms", text)[:6], 16) % 1000)
+
+
+def batch(account, closes, calls=(), honest=6):
+    """The records of one batch in the order of their times; checks the batch's own times."""
+    closes = closing(closes)
+    calls = sorted([*calls, *traffic(account, closes, honest)], key=lambda made: made["timestamp"])
+    for made in calls:
+        at = datetime.fromisoformat(made["timestamp"])
+        assert timedelta(0) <= closes - at <= timedelta(seconds=61), (closes, made["timestamp"])
+    return closes, calls
+
+
+def objects():
+    """Every key with its bytes: the stories of the README, in their order."""
+    made = {}
+
+    def put(key, body):
+        assert key not in made, key
+        made[key] = body
+        return body
+
+    def log(account, closes, calls=(), honest=6, prefix=""):
+        closes, calls = batch(account, closes, calls, honest)
+        return put(name(account, closes, prefix=prefix), member(b"".join(map(line, calls))))
+
+    # Nothing but honest traffic, in every account.
+    for account, times in {
+        PROD: ["02 08:58:41", "02 10:20:15", "02 15:02:38", "03 08:31:07"],
+        LAB: ["02 09:40:52", "02 13:33:20", "02 17:10:44"],
+        EUROPE: ["02 07:45:30", "02 16:12:09"],
+    }.items():
+        for closes in times:
+            log(account, closes, honest=10)
+
+    # An honest user tries a model twice, then takes the one that is allowed. The object with the
+    # two refusals comes again under another name: counted by delivery they would be four.
+    tried = log(PROD, "02 09:01:58", [failed(PROD, f"02 09:01:{s}", ANALYST, OPUS_4, CONVERSE) for s in (12, 40)])
+    log(PROD, "02 09:04:49", [good(PROD, moment("02 09:04:31"), ANALYST, SONNET, CONVERSE)])
+    put(name(PROD, closing("02 09:07:33")), tried)
+
+    # A burst: four refusals in one minute, all in one object.
+    burst = log(PROD, "02 09:15:03", [
+        failed(PROD, f"02 09:14:{second}", CHATBOT, OPUS_3, CONVERSE) for second in ("07", "19", "31", "48")
+    ])
+    # The same bytes again, two and a half hours later under another name.
+    put(name(PROD, closing("02 11:47:26")), burst)
+
+    # Decoys: the words are there, the denial is not. Each kind comes more than three times.
+    echo = json.dumps({"errorCode": DENIED, "modelId": HAIKU})
+    asked = (f"What does {DENIED} mean? My log says {echo}",
+             f"{DENIED} means that the identity may not call the model.")
+    log(PROD, "02 09:30:12",
+        [good(PROD, moment(f"02 09:29:{s}"), NOTEBOOK, APP_PROFILE, INVOKE, talk=asked) for s in (20, 27, 34, 41, 55)])
+    nested = []
+    for second in (12, 21, 30, 39, 50):
+        call = good(PROD, moment(f"02 09:36:{second}"), INVOICES, NOVA, CONVERSE,
+                    requestMetadata={"errorCode": DENIED, "team": "finance"})
+        call["input"]["inputBodyJson"]["messages"].append({"role": "user", "content": [{"toolResult": {
+            "toolUseId": "tooluse_0001", "status": "error",
+            "content": [{"json": {"errorCode": DENIED, "timestamp": call["timestamp"]}}]}}]})
+        nested.append(call)
+    log(PROD, "02 09:37:05", nested)
+    log(PROD, "02 09:52:44", [
+        *(failed(PROD, f"02 09:52:{s:02}", CHATBOT, HAIKU, CONVERSE, "ThrottlingException") for s in (3, 4, 6, 9, 15)),
+        *(failed(PROD, f"02 09:52:{s:02}", NOTEBOOK, APP_PROFILE, INVOKE, "ValidationException") for s in (8, 17, 26, 35)),
+    ])
+
+    # A prompt over 100 KB lies under data/: a log extract that a caller sent, six denials in it.
+    call = good(PROD, moment("02 09:41:33"), NOTEBOOK, APP_PROFILE, INVOKE)
+    body = folder(PROD, moment("02 09:41:33")) + f"data/{call['requestId']}_input.json.gz"
+    call["input"] = {"inputContentType": "application/json", "inputBodyS3Path": f"s3://{BUCKET}/{body}",
+                     "inputTokenCount": 27310}
+    log(PROD, "02 09:42:10", [call])
+    forged = [failed(PROD, f"02 09:40:{s}", ANALYST, OPUS_4, CONVERSE) for s in (11, 15, 19, 23, 27, 31)]
+    filler = [good(PROD, moment("02 09:40:40"), NOTEBOOK, APP_PROFILE, INVOKE)] * 140
+    put(body, member(b"".join(map(line, forged + filler))))
+
+    # A slow drip: four in 61 minutes.
+    for closes, at in [("02 12:05:50", "02 12:05:20"), ("02 12:25:55", "02 12:25:20"),
+                       ("02 12:45:42", "02 12:45:20"), ("02 13:06:51", "02 13:06:20")]:
+        log(PROD, closes, [failed(PROD, at, INVOICES, NOVA_PREMIER, CONVERSE)])
+
+    # Three and three, 38 minutes apart, on both sides of a full hour. A line of the second
+    # object was cut off; it would have been a seventh.
+    log(LAB, "02 10:52:57", [failed(LAB, f"02 10:52:{s}", EVALUATION, LLAMA, CONVERSE) for s in ("08", "27", "44")])
+    closes, calls = batch(LAB, "02 11:31:08", [
+        failed(LAB, f"02 11:30:{s}", EVALUATION, LLAMA, CONVERSE) for s in ("19", "36", "55")])
+    lines = [line(call) for call in calls]
+    torn = line({"errorCode": DENIED, **failed(LAB, "02 11:30:16", EVALUATION, LLAMA, CONVERSE)})
+    lines.insert(2, torn[: len(torn) // 2] + b"\n")
+    put(name(LAB, closes), member(b"".join(lines)))
+
+    # Three by a user and one by nobody, under a prefix with a plus and a space.
+    log(LAB, "02 14:08:40", [
+        *(failed(LAB, f"02 14:08:{s:02}", RESEARCH, OPUS_3, CONVERSE) for s in (5, 12, 21)),
+        failed(LAB, "02 14:08:29", None, OPUS_3, CONVERSE),
+    ], prefix="ml+ops pilot/")
+
+    # Streaming calls by a federated user: one in the first gzip member, two in the second, and
+    # two more in an object that somebody saved again as plain, pretty-printed JSON.
+    closes, calls = batch(EUROPE, "02 14:20:36", [
+        failed(EUROPE, f"02 14:20:{s}", CONTRACTOR, EU_SONNET, operation)
+        for s, operation in (("04", STREAM), ("18", STREAM), ("30", CONVERSE_STREAM))])
+    half = 1 + next(n for n, call in enumerate(calls) if call.get("errorCode"))
+    put(name(EUROPE, closes), b"".join(member(b"".join(map(line, part))) for part in (calls[:half], calls[half:])))
+    closes, calls = batch(EUROPE, "02 14:41:22", [
+        failed(EUROPE, f"02 14:{s}", CONTRACTOR, EU_SONNET, STREAM) for s in ("40:41", "41:03")], honest=3)
+    put(name(EUROPE, closes, ".json"),
+        b"".join(json.dumps(call, ensure_ascii=False, indent=2).encode() + b"\n" for call in calls))
+
+    # A stolen key at night: 40 refusals in 25 minutes, in six sweeps.
+    for closes, first, count, step in [("03 02:10:58", "03 02:10:04", 9, 6), ("03 02:15:12", "03 02:14:20", 7, 7),
+                                       ("03 02:20:03", "03 02:19:09", 6, 9), ("03 02:25:14", "03 02:24:21", 7, 7),
+                                       ("03 02:30:20", "03 02:29:30", 6, 8), ("03 02:35:09", "03 02:34:26", 5, 9)]:
+        sweep = []
+        for n in range(count):
+            at = (moment(first) + timedelta(seconds=n * step)).strftime("%d %H:%M:%S")
+            sweep.append(failed(LAB, at, REPORTS, OPUS_4, STREAM if n % 3 == 2 else INVOKE))
+        log(LAB, closes, sweep, honest=2)
+
+    # What Bedrock writes when logging is turned on, and an object without a byte.
+    put(f"AWSLogs/{PROD}/BedrockModelInvocationLogs/amazon-bedrock-logs-permission-check", b"")
+    put(name(PROD, closing("02 18:00:00")), b"")
+    return made
+
+
+def write():
+    shutil.rmtree(LOGS, ignore_errors=True)
+    made = objects()
+    for key, body in made.items():
+        path = LOGS / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(body)
+    print(f"{len(made)} objects, {sum(map(len, made.values()))} bytes, in {LOGS}")
+
+
+# --- what must be found ------------------------------------------------------------------
+
+THRESHOLD, WINDOW, COOLDOWN = 3, 3600, 3600
+
+
+def read(path):
+    """Every JSON object of a log object; a piece that is none is passed over to its line's end."""
+    text = path.read_bytes()
+    text = (gzip.decompress(text) if text[:2] == b"\x1f\x8b" else text).decode()
+    place, decoder = 0, json.JSONDecoder()
+    while (place := text.find("{", place)) >= 0:
+        try:
+            found, place = decoder.raw_decode(text, place)
+            yield found
+        except json.JSONDecodeError:
+            end = text.find("\n", place)
+            place = len(text) if end < 0 else end + 1
+
+
+def read_objects():
+    """The records of each object that is a log, in the order of delivery."""
+    logs = [path for path in LOGS.rglob("*")
+            if path.is_file() and path.stat().st_size and path.name.endswith((".json.gz", ".json"))
+            and "data" not in path.relative_to(LOGS).parts]
+    return [list(read(path)) for path in sorted(logs, key=lambda path: path.name)]
+
+
+def show(at):
+    return datetime.fromtimestamp(at, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def expected(logs):
+    """The alerts, found by looking at every denial known after each object."""
+    known, alerts = {}, []
+    for records in logs:
+        touched = set()
+        for made in records:
+            if made.get("errorCode") == DENIED:
+                key = (made["accountId"], made.get("identity", {}).get("arn"), made["modelId"])
+                at = int(datetime.fromisoformat(made["timestamp"]).timestamp())
+                times = known.setdefault(key, {})
+                times[made["requestId"]] = min(at, times.get(made["requestId"], at))
+                touched.add(key)
+        for key in touched:
+            times = sorted(known[key].values())
+            for at in times:
+                window = [other for other in times if at - WINDOW <= other <= at]
+                covered = any(alert["key"] == key and abs(at - alert["at"]) <= COOLDOWN for alert in alerts)
+                if len(window) > THRESHOLD and not covered:
+                    counted = [other for other in times if window[0] <= other <= at + COOLDOWN]
+                    alerts.append({"key": key, "at": at, "first": counted[0], "last": counted[-1],
+                                   "total": len(counted)})
+    for alert in sorted(alerts, key=lambda alert: alert["at"]):
+        account, user, model = alert["key"]
+        yield {"@timestamp": show(alert["at"]), "account": account, "user": user, "model": model,
+               "total_denials": alert["total"], "first_seen": show(alert["first"]), "last_seen": show(alert["last"])}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--expect", action="store_true", help="tell the expected alerts; write nothing")
+    parser.add_argument("--json", action="store_true", help="with --expect: one JSON document a line")
+    options = parser.parse_args()
+    if not options.expect:
+        return write()
+    logs = read_objects()
+    rows = list(expected(logs))
+    if options.json:
+        for row in rows:
+            print(json.dumps(row))
+        return
+    head = list(rows[0]) if rows else ["@timestamp"]
+    print("|", " | ".join(head), "|")
+    print("|" + " --- |" * len(head))
+    for row in rows:
+        print("|", " | ".join(f"`{row[name]}`" if name in ("user", "model") else str(row[name]) for name in head), "|")
+    denials = [made["requestId"] for records in logs for made in records if made.get("errorCode") == DENIED]
+    print(f"\n{len(logs)} objects read, {sum(map(len, logs))} records, "
+          f"{len(denials)} of them denials ({len(set(denials))} distinct), {len(rows)} alerts.")
+
+
+if __name__ == "__main__":
+    main()
