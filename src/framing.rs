@@ -1,13 +1,14 @@
 //! Blocks of text → candidate records.
 //!
 //! Nearly every log holds one JSON object a line, and nearly no record is a denial. So the fast
-//! path (`Lines`) never looks at a line: it sweeps whole blocks for one substring and cuts out
+//! path (`Lines`) never looks at a line: it sweeps whole blocks for a needle and cuts out
 //! the line around a hit. Everything else (pretty-printed, concatenated, one array, faulty)
 //! is cut by following strings and brackets (`Values`), which needs no line ends.
 //! Framing starts with `Values`; a record that has a line to itself switches to `Lines`, and a
 //! hit that is no whole line switches back.
 
-use memchr::{memchr, memchr_iter, memchr3, memmem, memrchr};
+use aho_corasick::AhoCorasick;
+use memchr::{memchr, memchr_iter, memchr3, memrchr};
 
 /// Bytes that a block adds to what is still open. 256 KB is the knee: 32 KB costs 16 % more
 /// time, larger blocks fall out of the second-level cache.
@@ -19,9 +20,9 @@ const REWALK_BYTES: usize = 64 * 1024 * 1024;
 /// What framing found.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Found<'a> {
-    /// A piece that contains the needle and looks like one record.
+    /// A piece that contains a needle and looks like one record.
     Candidate(&'a [u8]),
-    /// A piece that contains the needle and is no record.
+    /// A piece that contains a needle and is no record.
     Broken,
     /// A record longer than the limit; it was skipped to its end.
     Oversized,
@@ -30,9 +31,9 @@ pub enum Found<'a> {
 /// The receiver's verdict on a candidate: is it valid JSON?
 pub type IsJson = bool;
 
-/// Cuts a stream of text into records and hands on those that contain the needle.
+/// Cuts a stream of text into records and hands on those that contain a needle.
 pub struct Framer {
-    needle: memmem::Finder<'static>,
+    needles: AhoCorasick,
     max_record_bytes: usize,
     records: u64,
     /// Stream offset of `buffer[0]`.
@@ -83,11 +84,14 @@ enum Step {
 type Receiver<'r> = &'r mut dyn FnMut(u64, Found<'_>) -> IsJson;
 
 impl Framer {
-    /// Hands on what contains `needle`; a record longer than `max_record_bytes` is skipped.
+    /// Hands on what contains one of `needles`; a record longer than `max_record_bytes` is skipped.
     #[must_use]
-    pub fn new(needle: &str, max_record_bytes: usize) -> Self {
+    ///
+    /// # Panics
+    /// When the needles are more than a search automaton can hold, megabytes of them.
+    pub fn new(needles: &[&str], max_record_bytes: usize) -> Self {
         Self {
-            needle: memmem::Finder::new(needle.as_bytes()).into_owned(),
+            needles: AhoCorasick::new(needles).expect("a few short needles"),
             max_record_bytes,
             records: 0,
             base: 0,
@@ -159,35 +163,35 @@ impl Framer {
     }
 
     fn contains_needle(&self, from: usize, to: usize) -> bool {
-        self.needle.find(&self.buffer[from..to]).is_some()
+        self.needles.is_match(&self.buffer[from..to])
     }
 
     // Lines ------------------------------------------------------------------------------
 
     fn lines(&mut self, open: bool, last: bool, receive: Receiver<'_>) -> Step {
-        let hit = self.needle.find(&self.buffer[self.cursor..self.end]).map(|at| self.cursor + at);
-        let overlap = self.needle.needle().len() - 1;
+        let hit = self.needles.find(&self.buffer[self.cursor..self.end]).map(|hit| self.cursor + hit.start());
+        let overlap = self.needles.max_pattern_len().saturating_sub(1);
         let swept = hit.unwrap_or_else(|| self.end.saturating_sub(overlap).max(self.cursor));
         let upto = if last && hit.is_none() { self.end } else { swept };
         let Some(open) = self.pass_lines(open, upto, last, receive) else {
-            return self.to_values(self.start, true);
+            return self.as_values(self.start, true);
         };
         self.mode = Mode::Lines { open };
         let Some(hit) = hit else {
             if self.end - self.start > self.max_record_bytes {
-                return self.to_values(self.start, open);
+                return self.as_values(self.start, open);
             }
             return Step::NeedMore;
         };
         let line_start = memrchr(b'\n', &self.buffer[self.start..hit]).map(|at| self.start + at + 1);
         if !open || line_start.is_some() {
-            return self.to_values(self.start, open);
+            return self.as_values(self.start, open);
         }
         let line_end = match memchr(b'\n', &self.buffer[hit..self.end]) {
             Some(at) => hit + at,
             None if last => self.end,
             None if self.end - self.start > self.max_record_bytes => {
-                return self.to_values(self.start, open);
+                return self.as_values(self.start, open);
             }
             None => return Step::NeedMore,
         };
@@ -198,7 +202,7 @@ impl Framer {
             self.mode = Mode::Lines { open: false };
             return Step::Again;
         }
-        self.to_values(self.start, open)
+        self.as_values(self.start, open)
     }
 
     /// Moves `start` to the last line before `upto` that begins a record; tells whether the
@@ -242,7 +246,7 @@ impl Framer {
             == Some(&b'{')
     }
 
-    fn to_values(&mut self, from: usize, open: bool) -> Step {
+    fn as_values(&mut self, from: usize, open: bool) -> Step {
         // `Values` counts it again.
         self.records -= u64::from(open);
         self.between_from(from);
@@ -300,7 +304,7 @@ impl Framer {
                 let record = &self.buffer[start..end];
                 if record.len() > self.max_record_bytes {
                     receive(self.offset(start), Found::Oversized);
-                } else if self.needle.find(record).is_some()
+                } else if self.needles.is_match(record)
                     && !receive(self.offset(start), Found::Candidate(record))
                 {
                     receive(self.offset(start), Found::Broken);

@@ -111,11 +111,10 @@ impl<'o> Reader<'o> {
     /// `object` names the object where a record has no request id; denials go to `tally`.
     #[must_use]
     pub fn new(object: &'o str, tally: Tally, limits: Limits) -> Self {
-        let [needle] = tally.rule().error_codes else { unimplemented!("one error code a rule") };
         Self {
             limits,
             inflate: Inflate::default(),
-            framer: Framer::new(needle, limits.record_bytes),
+            framer: Framer::new(tally.rule().error_codes, limits.record_bytes),
             records: Records { object, tally, statistics: Statistics::default(), faults: Vec::new() },
             damage: None,
         }
@@ -131,7 +130,7 @@ impl<'o> Reader<'o> {
             match inflate.decode(&mut chunk, space) {
                 Ok(written) => {
                     records.statistics.text_bytes += written as u64;
-                    framer.filled(written, &mut |offset, found| records.take(offset, found));
+                    framer.filled(written, &mut |offset, found| records.take(offset, &found));
                     if records.statistics.text_bytes > limits.text_bytes {
                         *damage = Some(Damage::TooLarge { limit: limits.text_bytes });
                     } else if chunk.is_empty() && written < room {
@@ -148,7 +147,7 @@ impl<'o> Reader<'o> {
     #[must_use]
     pub fn finish(mut self) -> Read {
         let records = &mut self.records;
-        self.framer.finish(&mut |offset, found| records.take(offset, found));
+        self.framer.finish(&mut |offset, found| records.take(offset, &found));
         self.records.statistics.bytes = self.inflate.consumed();
         self.records.statistics.records = self.framer.records();
         self.records.statistics.exempted = self.records.tally.exempted();
@@ -162,7 +161,7 @@ impl<'o> Reader<'o> {
 }
 
 impl Records<'_> {
-    fn take(&mut self, offset: u64, found: Found<'_>) -> bool {
+    fn take(&mut self, offset: u64, found: &Found<'_>) -> bool {
         match found {
             Found::Candidate(json) => {
                 let place = || format!("{}@{offset}", self.object);

@@ -73,13 +73,10 @@ impl Tally {
             return;
         }
         let values = Values(self.rule.group_by.iter().map(|field| field.of(denial)).collect());
-        let index = match self.keys.get_index_of(&values) {
-            Some(index) => index,
-            None => {
-                let values = values.0.iter().map(|value| value.map(str::to_owned)).collect();
-                self.keys.insert_full(Key { rule: self.rule.id, values }, KeyTally::default()).0
-            }
-        };
+        let index = self.keys.get_index_of(&values).unwrap_or_else(|| {
+            let values = values.0.iter().map(|value| value.map(str::to_owned)).collect();
+            self.keys.insert_full(Key { rule: self.rule.id, values }, KeyTally::default()).0
+        });
         let tally = &mut self.keys[index];
         if let Some(region) = denial.region.as_deref()
             && !tally.regions.contains(region)
@@ -135,7 +132,8 @@ impl SlotTally {
         let hash = hash(value);
         let (key, slot) = place;
         // Mixed so that one value in two slots, or of two keys, is two values.
-        let placed = (hash as u64)
+        let placed = u64::try_from(hash >> 64)
+            .unwrap_or_default()
             .wrapping_add(key.wrapping_mul(0x9e37_79b9_7f4a_7c15))
             .wrapping_add(slot.epoch_ms().cast_unsigned().wrapping_mul(0xd1b5_4a32_d192_ed03));
         if seen.len() >= MAX_DISTINCT && !seen.contains(&placed) {
@@ -177,10 +175,11 @@ fn hash(value: &str) -> u128 {
 
 impl From<SlotTally> for Contribution {
     fn from(tally: SlotTally) -> Self {
-        let kept = tally.earliest.into_iter().chain(tally.latest);
+        let both = tally.earliest.into_iter().chain(tally.latest);
         let samples: BTreeSet<Sample> =
-            kept.map(|sample| Sample { value: sample_value(&sample.value), ..sample }).collect();
-        let sampled = samples.iter().map(|sample| &sample.value).collect::<HashSet<_>>().len() as u64;
+            both.map(|sample| Sample { value: sample_value(&sample.value), ..sample }).collect();
+        let values: HashSet<&String> = samples.iter().map(|sample| &sample.value).collect();
+        let sampled = values.len() as u64;
         Self {
             digest: Digest {
                 hash: format!("{:032x}", tally.hash),
@@ -218,7 +217,9 @@ mod tests {
         orders[1].reverse();
         for order in orders {
             let mut tally = Tally::new(Rule { threshold, ..crate::rule::DENIED_MODEL }, Vec::new());
-            order.iter().for_each(|(second, request)| tally.add(&denial(*second, request)));
+            for (second, request) in order {
+                tally.add(&denial(second, request));
+            }
             let [summary] = &tally.into_summaries()[..] else { panic!("one key") };
             let shown: Vec<String> = summary
                 .slots

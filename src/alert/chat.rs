@@ -37,6 +37,9 @@ struct Metadata {
 
 impl Alert<'_> {
     /// The notification on one line.
+    ///
+    /// # Panics
+    /// Never: texts, numbers and lists always serialise.
     #[must_use]
     pub fn chat(&self) -> String {
         let figures = &self.figures;

@@ -13,6 +13,7 @@ pub const TEXT_BYTES: usize = 256;
 
 /// `text` without control characters and without those that reorder what stands around them,
 /// cut to at most `limit` bytes.
+#[must_use]
 pub fn plain(text: &str, limit: usize) -> String {
     let mut shown: String = text.chars().filter(|character| !is_unsafe(*character)).collect();
     if shown.len() > limit {
@@ -33,6 +34,7 @@ fn is_unsafe(character: char) -> bool {
 }
 
 /// A value for people: plain, and `unknown` where it is missing or nothing is left of it.
+#[must_use]
 pub fn shown(value: Option<&str>) -> String {
     let text = plain(value.unwrap_or(UNKNOWN), TEXT_BYTES);
     if text.trim().is_empty() { "\"\"".to_owned() } else { text }
@@ -42,6 +44,7 @@ pub fn shown(value: Option<&str>) -> String {
 /// would end the span, link or mention.
 ///
 /// Source: Slack's formatting reference, which asks for `&`, `<` and `>` to be escaped.
+#[must_use]
 pub fn code(value: Option<&str>) -> String {
     let mut text = String::from("`");
     for character in shown(value).chars() {
@@ -62,6 +65,7 @@ pub fn code(value: Option<&str>) -> String {
 }
 
 /// `text` in printable ASCII, at most `limit` characters.
+#[must_use]
 pub fn ascii(text: &str, limit: usize) -> String {
     let printable = |character: char| {
         if matches!(character, ' '..='~') { character } else { '?' }
@@ -74,6 +78,7 @@ pub fn ascii(text: &str, limit: usize) -> String {
 }
 
 /// The part of an ARN or model id that people know it by: what follows the last `/`.
+#[must_use]
 pub fn short(value: Option<&str>) -> String {
     let text = shown(value);
     text.rsplit('/').find(|part| !part.is_empty()).unwrap_or(&text).to_owned()
@@ -92,6 +97,7 @@ pub fn utc(time: EventTime) -> String {
 }
 
 /// A numbered list, one item a line.
+#[must_use]
 pub fn numbered(items: &[&str]) -> String {
     items.iter().zip(1..).fold(String::new(), |mut text, (item, number)| {
         let _ = writeln!(text, "{number:>3}. {item}");

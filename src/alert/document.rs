@@ -10,6 +10,9 @@ use crate::time::EventTime;
 impl Alert<'_> {
     /// The document on one line. This is what the topic's `default` message and `replay
     /// --format json` carry.
+    ///
+    /// # Panics
+    /// Never: texts, numbers and lists always serialise.
     #[must_use]
     pub fn document(&self) -> String {
         let id = |value: Option<&str>| Id { id: value.map(|text| plain(text, DOCUMENT_BYTES)) };

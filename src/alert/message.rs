@@ -32,6 +32,9 @@ struct Body {
 
 impl Alert<'_> {
     /// The message for the topic.
+    ///
+    /// # Panics
+    /// Never: texts, numbers and lists always serialise.
     #[must_use]
     pub fn message(&self) -> Message {
         let email = self.email();
