@@ -230,3 +230,6 @@ fn unknown(value: &Value) -> EventError {
     };
     EventError::Unknown { saw }
 }
+
+#[cfg(test)]
+mod tests;
