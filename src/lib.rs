@@ -18,16 +18,35 @@
 //! | where alerts go (port) | [`sink`] |
 //! | one delivery, all steps | [`pipeline`] |
 //!
-//! Nothing here knows AWS but the modules behind the feature `aws`.
+//!
+//! Behind the feature `aws`, and nothing above knows of it:
+//!
+//! | step | file |
+//! |---|---|
+//! | environment → settings | `config` |
+//! | Lambda payload → objects | `event` |
+//! | S3 source, DynamoDB store, SNS sink | `aws` |
+//! | one invocation, all its objects | `handler` |
+//! | its figures as one line | `metrics` |
 
 pub mod alert;
+#[cfg(feature = "aws")]
+pub mod aws;
+#[cfg(feature = "aws")]
+pub mod config;
 pub mod counter;
 pub mod decision;
 pub mod denial;
 pub mod embedded;
+#[cfg(feature = "aws")]
+pub mod event;
 pub mod framing;
+#[cfg(feature = "aws")]
+pub mod handler;
 pub mod inflate;
 pub mod key;
+#[cfg(feature = "aws")]
+pub mod metrics;
 pub mod object;
 pub mod pipeline;
 pub mod reader;

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+/// The start of the year 0: RFC 3339 has no earlier one, and the text of one would not sort.
+const FIRST_MS: i64 = -62_167_219_200_000;
+
 /// A point in event time, in milliseconds since the Unix epoch.
 ///
 /// The rule reads no clock: every time it knows comes from a log record.
@@ -25,11 +28,12 @@ impl EventTime {
     }
 
     /// Reads an RFC 3339 time with an offset, as Bedrock logs it (`2025-06-01T10:00:00Z`);
-    /// `None` for anything else. What is finer than a millisecond is cut off.
+    /// `None` for anything else, such as a year before 0. What is finer than a millisecond is cut off.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let time: Timestamp = text.parse().ok()?;
-        Some(Self(time.as_nanosecond().div_euclid(1_000_000).try_into().ok()?))
+        let ms = time.as_nanosecond().div_euclid(1_000_000).try_into().ok()?;
+        (ms >= FIRST_MS).then_some(Self(ms))
     }
 
     /// This time plus `span`, held at the end of time instead of overflowing.
@@ -98,6 +102,9 @@ mod tests {
         check("1969-12-31T23:59:59.5Z", Some("1969-12-31T23:59:59.5Z"));
         check("2025-06-01T10:00:00", None);
         check("2025-06-01", None);
+        check("0000-01-01T00:00:00Z", Some("0000-01-01T00:00:00Z"));
+        check("0000-01-01T00:00:00+00:01", None);
+        check("-000001-06-01T10:00:00Z", None);
         check("yesterday", None);
         check("", None);
     }

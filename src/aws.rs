@@ -1,0 +1,63 @@
+//! The three AWS services behind the domain, and how patient we are with them.
+//!
+//! Every client has a limit on connecting, on one attempt and on all attempts together, so
+//! that a hanging service costs one delivery its retry and never the whole function time-out.
+//! The limits are far above what a healthy service needs and far below that time-out.
+//!
+//! Retries are the SDK's *standard* mode: exponential backoff with jitter, and a budget that
+//! stops them when most fail. Not *adaptive*: that one slows down all requests of a client
+//! when any is throttled, and here one client serves many keys of which an attacker may heat
+//! one. What the standard mode gives up on fails the delivery, and Lambda waits longer.
+//! Source: "Retry behavior" in the AWS SDKs and Tools reference guide.
+
+mod cause;
+mod dynamodb;
+mod item;
+mod s3;
+mod sns;
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+
+pub use self::dynamodb::DynamoDbStore;
+pub use self::s3::{S3Source, SourceError};
+pub use self::sns::SnsSink;
+
+/// The behaviour of the SDK that was tested; an update must not change it unasked.
+#[must_use]
+pub fn behavior() -> BehaviorVersion {
+    BehaviorVersion::v2026_01_12()
+}
+
+/// Region and credentials from the environment, as Lambda sets them. `AWS_ENDPOINT_URL`
+/// leads the clients elsewhere.
+pub async fn sdk_config() -> SdkConfig {
+    aws_config::defaults(behavior()).load().await
+}
+
+/// A connection within a region takes milliseconds; a lost packet is sent again after one second.
+const CONNECT: Duration = Duration::from_secs(2);
+/// A throttled or failing service is asked again after 50 ms at first, not after the SDK's
+/// one second: most faults are gone by then, and an alert waits.
+const INITIAL_BACKOFF: Duration = Duration::from_millis(50);
+const MAX_BACKOFF: Duration = Duration::from_secs(5);
+
+fn retries(attempts: u32) -> RetryConfig {
+    RetryConfig::standard()
+        .with_max_attempts(attempts)
+        .with_initial_backoff(INITIAL_BACKOFF)
+        .with_max_backoff(MAX_BACKOFF)
+}
+
+/// `attempt` bounds the time to the response's head, and with it each read before that.
+fn timeouts(attempt: Duration, operation: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT)
+        .read_timeout(attempt)
+        .operation_attempt_timeout(attempt)
+        .operation_timeout(operation)
+        .build()
+}

@@ -1,0 +1,78 @@
+//! The Lambda: clock, environment, log and metrics around [`Handler`].
+
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bedrock_denial_watch::aws::{self, DynamoDbStore, S3Source, SnsSink};
+use bedrock_denial_watch::config::Config;
+use bedrock_denial_watch::handler::{Handler, Invocation};
+use bedrock_denial_watch::pipeline::Pipeline;
+use bedrock_denial_watch::reader::Limits;
+use lambda_runtime::tracing::subscriber::filter::{LevelFilter, Targets};
+use lambda_runtime::tracing::subscriber::fmt;
+use lambda_runtime::tracing::subscriber::prelude::*;
+use lambda_runtime::tracing::{Level, error, subscriber};
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use serde_json::Value;
+
+fn main() -> ExitCode {
+    let config = Config::read(|name| {
+        let value = std::env::var_os(name)?;
+        Some(value.to_string_lossy().into_owned())
+    });
+    log_json(config.as_ref().map_or(Level::INFO, |config| config.log_level));
+    let result = config.map_err(Error::from).and_then(run);
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!("the function cannot start: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// JSON lines with the request id, which stands in the span of `lambda_runtime`. Other crates
+/// log warnings at most: at a lower level the SDK would log whole requests, users among them.
+fn log_json(level: Level) {
+    let targets = Targets::new()
+        .with_target("bedrock_denial_watch", level)
+        .with_target("bootstrap", level)
+        .with_target("lambda_runtime::layers::trace", Level::INFO)
+        .with_default(LevelFilter::WARN);
+    let lines = fmt::layer().json().flatten_event(true).with_span_list(false);
+    subscriber::registry().with(lines).with(targets).init();
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn run(config: Config) -> Result<(), Error> {
+    let sdk = aws::sdk_config().await;
+    let function = std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default();
+    let handler = Handler {
+        pipeline: Pipeline {
+            store: DynamoDbStore::new(&sdk, config.table_name),
+            sink: SnsSink::new(&sdk, config.topic_arn),
+            rule: config.settings.rule,
+            exempt_users: config.settings.exempt_users,
+            limits: Limits::default(),
+        },
+        source: S3Source::new(&sdk),
+    };
+    let (handler, function) = (&handler, &function);
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| {
+        let invocation = Invocation {
+            request_id: &event.context.request_id,
+            now_ms: now_ms(),
+            deadline_ms: event.context.deadline,
+        };
+        let delivered = handler.deliver(&event.payload, invocation).await;
+        let metrics = delivered.metrics;
+        println!("{}", metrics.line(function, invocation.request_id, now_ms()));
+        delivered.answer.map_err(Error::from)
+    }))
+    .await
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
