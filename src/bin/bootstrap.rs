@@ -67,7 +67,7 @@ async fn run(config: Config) -> Result<(), Error> {
         let delivered = handler.deliver(&event.payload, invocation).await;
         let metrics = delivered.metrics;
         println!("{}", metrics.line(function, invocation.request_id, now_ms()));
-        delivered.answer.map_err(Error::from)
+        delivered.answer
     }))
     .await
 }
