@@ -12,7 +12,7 @@ help: ## List the verbs
 
 .PHONY: replay
 replay: ## Run the detector over the sample logs (or LOGS=path), without AWS
-	@cargo run --quiet --release $(LOCAL) --bin replay -- "$(LOGS)"
+	@cargo run --release $(LOCAL) --bin replay -- "$(LOGS)"
 
 .PHONY: test
 test: test-domain test-aws ## Run all tests
