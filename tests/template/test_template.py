@@ -293,12 +293,12 @@ def tells(aws, new_bucket):
     rules = [rule for rule in rules if any(name in rule["EventPattern"] for name in ours)]
     assert len(rules) == 2
 
-    def tells(source, name, **parameters):
+    def tells(source, call, /, **parameters):
         event = {
             "id": "1", "version": "0", "account": "000000000000", "region": "us-east-1",
             "time": "2026-01-01T00:00:00Z", "resources": [], "source": source,
             "detail-type": "AWS API Call via CloudTrail",
-            "detail": {"eventName": name, "requestParameters": parameters},
+            "detail": {"eventName": call, "requestParameters": parameters},
         }  # fmt: skip
         test = aws("events").test_event_pattern
         return any(test(EventPattern=rule["EventPattern"], Event=json.dumps(event))["Result"] for rule in rules)
