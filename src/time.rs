@@ -62,12 +62,13 @@ impl EventTime {
     }
 }
 
-/// RFC 3339 in UTC; a fraction only where there is one.
+/// RFC 3339 in UTC, with milliseconds where there are any.
 impl fmt::Display for EventTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = self.0.clamp(Timestamp::MIN.as_millisecond(), Timestamp::MAX.as_millisecond());
         match Timestamp::from_millisecond(ms) {
-            Ok(time) => write!(f, "{time}"),
+            Ok(time) if ms.rem_euclid(1000) == 0 => write!(f, "{time:.0}"),
+            Ok(time) => write!(f, "{time:.3}"),
             Err(_) => write!(f, "{ms}ms"),
         }
     }
@@ -96,10 +97,10 @@ mod tests {
     #[test]
     fn only_rfc_3339_with_an_offset_is_a_time() {
         check("2025-06-01T10:00:00Z", Some("2025-06-01T10:00:00Z"));
-        check("2025-06-01T10:00:00.250Z", Some("2025-06-01T10:00:00.25Z"));
+        check("2025-06-01T10:00:00.250Z", Some("2025-06-01T10:00:00.250Z"));
         check("2025-06-01T10:00:00.1239Z", Some("2025-06-01T10:00:00.123Z"));
         check("2025-06-01T12:00:00+02:00", Some("2025-06-01T10:00:00Z"));
-        check("1969-12-31T23:59:59.5Z", Some("1969-12-31T23:59:59.5Z"));
+        check("1969-12-31T23:59:59.5Z", Some("1969-12-31T23:59:59.500Z"));
         check("2025-06-01T10:00:00", None);
         check("2025-06-01", None);
         check("0000-01-01T00:00:00Z", Some("0000-01-01T00:00:00Z"));
