@@ -25,6 +25,10 @@ test-domain: ## Test the domain and `replay`, without the AWS SDK
 test-aws: ## Test everything that talks to AWS, against local stand-ins
 	cargo test
 
+.PHONY: bench
+bench: ## Compare reading with bare decompression, as ratios
+	cargo bench $(LOCAL) --bench read
+
 .PHONY: lint
 lint: ## Check format and lints, warnings as errors
 	cargo fmt --check
