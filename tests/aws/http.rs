@@ -23,6 +23,7 @@ pub struct Reply {
     pub status: u16,
     /// What `Content-Length` says; the length of the body unless a test lies.
     pub announced: Option<u64>,
+    pub headers: Vec<(&'static str, String)>,
     pub body: Vec<u8>,
     /// Leave the connection open behind the body, as if more were to come.
     pub hold: bool,
@@ -33,6 +34,7 @@ impl Reply {
         Self {
             status,
             announced: None,
+            headers: Vec::new(),
             body: body.into(),
             hold: false,
         }
@@ -123,10 +125,14 @@ fn read(stream: &TcpStream) -> Option<Request> {
 
 fn write(mut stream: &TcpStream, reply: &Reply) {
     let length = reply.announced.unwrap_or(reply.body.len() as u64);
-    let head = format!(
-        "HTTP/1.1 {} X\r\nContent-Length: {length}\r\nConnection: close\r\nx-amz-request-id: r-1\r\nx-amzn-requestid: r-1\r\n\r\n",
+    let mut head = format!(
+        "HTTP/1.1 {} X\r\nContent-Length: {length}\r\nConnection: close\r\nx-amz-request-id: r-1\r\nx-amzn-requestid: r-1\r\n",
         reply.status
     );
+    for (name, value) in &reply.headers {
+        head += &format!("{name}: {value}\r\n");
+    }
+    head += "\r\n";
     // A client may hang up early; that is its right.
     let _ = stream.write_all(head.as_bytes());
     let _ = stream.write_all(&reply.body);

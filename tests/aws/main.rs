@@ -2,6 +2,7 @@
 //! in dynoxide, requests to S3 and SNS go to a local HTTP server and are read back there.
 #![cfg(feature = "aws")]
 
+mod bootstrap;
 mod dynamodb;
 mod handler;
 mod http;

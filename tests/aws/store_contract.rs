@@ -281,8 +281,8 @@ async fn a_slot_takes_any_number_of_the_largest_contributions(store: &impl Count
 }
 
 async fn keys_of_any_characters_stay_apart(store: &impl CounterStore) {
-    let long = "x".repeat(2048);
-    let longer = "y".repeat(2048);
+    let xs = "x".repeat(2048);
+    let ys = "y".repeat(2048);
     let keys = [
         key(&[None, None, None]),
         key(&[Some("null"), None, None]),
@@ -297,8 +297,8 @@ async fn keys_of_any_characters_stay_apart(store: &impl CounterStore) {
             Some("naïve 🙂 \u{202e}"),
         ]),
         key(&[Some("1"), Some("SELECT"), Some("user")]),
-        key(&[Some("1"), Some(&long), Some(&longer)]),
-        key(&[Some("1"), Some(&longer), Some(&long)]),
+        key(&[Some("1"), Some(&xs), Some(&ys)]),
+        key(&[Some("1"), Some(&ys), Some(&xs)]),
         key(&[Some("1"), Some(&"é🙂".repeat(400)), Some("m")]),
     ];
     for (number, key) in keys.iter().enumerate() {
@@ -345,7 +345,7 @@ async fn a_full_alert_log_comes_back_to_the_millisecond(store: &impl CounterStor
         let at = start.plus(DENIED_MODEL.cooldown * number);
         let record = AlertRecord {
             id: format!("{number:032x}"),
-            state: if number % 2 == 0 {
+            state: if number.is_multiple_of(2) {
                 State::Published
             } else {
                 State::Pending
