@@ -6,6 +6,14 @@ SHELL := /bin/bash
 LOCAL := --no-default-features
 LOGS ?= events/logs
 
+# The stack in AWS that the verbs below `Operate` work on.
+STACK ?= bedrock-denial-watch
+# Processor of the function, as answered at the last deployment: arm64 unless it says x86_64.
+ARCH ?= $(shell grep -q 'Architecture=[\\"]*x86_64' samconfig.toml && echo x86_64 || echo arm64)
+export SAM_CLI_TELEMETRY := 0
+# sam finds cargo-lambda and zig in the project's own folder.
+SAM := PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/sam
+
 .PHONY: help
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,12 +43,55 @@ lint: ## Check format and lints, warnings as errors
 	cargo clippy $(LOCAL) --all-targets -- -D warnings
 	cargo clippy --all-targets -- -D warnings
 
-# Python tools live in the project folder, with pinned versions.
+.PHONY: validate
+validate: .venv/.done .venv-validate/.done ## Check the template: sam, cfn-lint, checkov, and against the code
+	$(SAM) validate --lint --region us-east-1
+	.venv-validate/bin/cfn-lint template.yaml
+	.venv-validate/bin/checkov --skip-download --compact --quiet -f template.yaml
+	.venv/bin/pytest -q tests/template
+
+# Operate. They need AWS credentials and a region; `subscribe-email` also needs the AWS CLI.
+
+# Parameters on the command line would make sam forget the answers in samconfig.toml: only when
+# there are none yet.
+FIRST_ANSWER = $(shell grep -q '^parameter_overrides' samconfig.toml || echo --parameter-overrides Architecture=$(ARCH))
+
+.PHONY: build
+build: .venv/.done ## Build the function for Lambda (ARCH=x86_64 where arm64 cannot be built)
+	$(SAM) build --parameter-overrides Architecture=$(ARCH)
+
+.PHONY: deploy
+deploy: build ## Build, ask a few questions, show what would change, deploy
+	$(SAM) deploy --guided --stack-name $(STACK) $(FIRST_ANSWER)
+
+.PHONY: subscribe-email
+subscribe-email: ## Send alerts to EMAIL=you@example.com too; the mail that comes must be confirmed
+	@test -n "$(EMAIL)" || { echo "which address? make subscribe-email EMAIL=you@example.com"; exit 2; }
+	aws sns subscribe --protocol email --notification-endpoint "$(EMAIL)" --topic-arn "$$(aws cloudformation \
+		describe-stacks --stack-name $(STACK) --output text \
+		--query 'Stacks[0].Outputs[?OutputKey==`TopicArn`].OutputValue')"
+
+.PHONY: logs
+logs: .venv/.done ## Follow the function's log
+	$(SAM) logs --stack-name $(STACK) --name Function --tail
+
+.PHONY: redrive
+redrive: .venv/.done ## Feed failed deliveries back to the function; nothing counts twice
+	.venv/bin/python scripts/redrive.py --stack $(STACK)
+
+.PHONY: delete
+delete: .venv/.done ## Delete the stack; a log bucket that it made is kept
+	$(SAM) delete --stack-name $(STACK)
+
+# Python tools live in the project folder, with pinned versions. checkov and ministack want
+# different versions of the same packages, so there are two folders.
 .venv/.done: tests/requirements.txt
-	python3 -m venv .venv
-	.venv/bin/pip install --quiet --disable-pip-version-check -r $<
+.venv-validate/.done: tests/requirements-validate.txt
+.venv/.done .venv-validate/.done:
+	python3 -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
 .PHONY: clean
 clean: ## Remove everything that was built or installed here
-	rm -rf target .venv
+	rm -rf target .venv .venv-validate .aws-sam

@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+"""Feeds failed deliveries back to the function: `make redrive`, or in CloudShell
+`python3 scripts/redrive.py --stack bedrock-denial-watch`. Needs boto3 and nothing else.
+
+A message is deleted only after the function took it. It is called synchronously, so that a
+delivery which fails again stays where it is and does not come back wrapped in a new message.
+Whatever happens here, no message is lost: one that was taken and not deleted shows again by
+itself. Nothing counts twice: the function knows what it has counted.
+"""
+
+import argparse
+import collections
+import json
+import sys
+import threading
+
+# Longer than the longest time-out of the function (900 s).
+INVISIBLE_SECONDS = 960
+# So many failures and not one success in between: the cause is still there.
+MAX_FAILURES_IN_A_ROW = 10
+
+
+class Redrive:
+    """Takes messages until none is left, or until all fail."""
+
+    def __init__(self, sqs, awslambda, queue_url, function):
+        self.sqs, self.awslambda = sqs, awslambda
+        self.queue_url, self.function = queue_url, function
+        self.done = 0
+        self.failed = {}  # message id -> (receipt handle, cause)
+        self.in_a_row = 0
+        self.lock = threading.Lock()
+        self.stop = threading.Event()
+
+    def run(self, workers=4):
+        """True when every message was taken."""
+        threads = [threading.Thread(target=self._work, daemon=True) for _ in range(workers)]
+        try:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(0.2)
+        except KeyboardInterrupt:
+            print("stopping after the deliveries under way", file=sys.stderr)
+            self.stop.set()
+            for thread in threads:
+                thread.join()
+        finally:
+            self._give_back()
+        return not self.failed
+
+    def _work(self):
+        try:
+            while not self.stop.is_set():
+                message = self._receive()
+                if message is None:
+                    return
+                self._handle(message)
+        except Exception as error:  # e.g. no permission: the message stays
+            with self.lock:
+                self.failed.setdefault(f"worker {threading.get_ident()}", (None, str(error)))
+            self.stop.set()
+
+    def _receive(self):
+        answer = self.sqs.receive_message(
+            QueueUrl=self.queue_url,
+            MaxNumberOfMessages=1,
+            VisibilityTimeout=INVISIBLE_SECONDS,
+            # Long polling asks every server of the queue: an empty answer means empty.
+            WaitTimeSeconds=2,
+        )
+        return next(iter(answer.get("Messages", [])), None)
+
+    def _handle(self, message):
+        cause = self._invoke(message["Body"])
+        if cause is None:
+            self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
+        with self.lock:
+            if cause is None:
+                self.done += 1
+                self.in_a_row = 0
+                self.failed.pop(message["MessageId"], None)
+                return
+            if message["MessageId"] in self.failed:
+                self.stop.set()  # a whole round: what is left fails
+            self.failed[message["MessageId"]] = (message["ReceiptHandle"], cause)
+            self.in_a_row += 1
+            if self.in_a_row >= MAX_FAILURES_IN_A_ROW:
+                self.stop.set()
+
+    def _invoke(self, body):
+        """None, or why the function did not take it."""
+        try:
+            answer = self.awslambda.invoke(
+                FunctionName=self.function, InvocationType="RequestResponse", Payload=body.encode()
+            )
+        except Exception as error:  # throttled, unreachable, not JSON: the message stays
+            return str(error)
+        payload = answer["Payload"].read()
+        try:
+            result = json.loads(payload or b"null")
+        except ValueError:
+            result = None
+        if answer.get("FunctionError"):
+            return (result or {}).get("errorMessage", answer["FunctionError"])
+        if isinstance(result, dict) and result.get("batchItemFailures"):
+            return f"{len(result['batchItemFailures'])} messages of a batch failed, see the log"
+        return None
+
+    def _give_back(self):
+        """Failed messages show again at once, to the alarm and to the next redrive."""
+        for handle, _ in self.failed.values():
+            if handle is None:
+                continue
+            try:
+                self.sqs.change_message_visibility(
+                    QueueUrl=self.queue_url, ReceiptHandle=handle, VisibilityTimeout=0
+                )
+            except Exception as error:  # it shows again by itself, only later
+                print(f"a message shows again only in {INVISIBLE_SECONDS} s: {error}", file=sys.stderr)
+
+
+def outputs(session, stack):
+    """The outputs of the stack by name."""
+    stacks = session.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+    return {output["OutputKey"]: output["OutputValue"] for output in stacks[0].get("Outputs", [])}
+
+
+def main():
+    """0: all taken; 1: some failed and are still in the queue; 2: could not begin."""
+    parser = argparse.ArgumentParser(description="Feed failed deliveries back to the function.")
+    parser.add_argument("--stack", default="bedrock-denial-watch", help="name of the stack (%(default)s)")
+    parser.add_argument("--region", help="region of the stack (default: as the AWS CLI)")
+    parser.add_argument("--workers", type=int, default=4, help="deliveries at once (%(default)s)")
+    arguments = parser.parse_args()
+    try:
+        import boto3
+        from botocore.config import Config
+
+        session = boto3.Session(region_name=arguments.region)
+        found = outputs(session, arguments.stack)
+        queue_url, function = found["FailureQueueUrl"], found["FunctionName"]
+        patient = Config(
+            read_timeout=930, tcp_keepalive=True, retries={"mode": "standard", "max_attempts": 5}
+        )
+        redrive = Redrive(
+            session.client("sqs"), session.client("lambda", config=patient), queue_url, function
+        )
+    except ImportError:
+        print("boto3 is missing: run `make redrive`, or use CloudShell", file=sys.stderr)
+        return 2
+    except KeyError as missing:
+        print(f"stack {arguments.stack} has no output {missing}", file=sys.stderr)
+        return 2
+    except Exception as error:
+        print(f"stack {arguments.stack}: {error}", file=sys.stderr)
+        return 2
+    good = redrive.run(max(1, arguments.workers))
+    print(f"{redrive.done} deliveries taken, {len(redrive.failed)} failed")
+    for cause, times in collections.Counter(cause for _, cause in redrive.failed.values()).most_common(5):
+        print(f"  {times} x {cause[:500]}")
+    if not good:
+        print("What failed is still in the queue. Mend the cause, then run this again.")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

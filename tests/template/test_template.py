@@ -1,0 +1,372 @@
+"""The template against the code that it deploys: what one names, the other knows."""
+
+import json
+import pathlib
+import re
+import tomllib
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+RUST = {path: path.read_text() for path in (ROOT / "src").rglob("*.rs")}
+
+
+def resource(template, name):
+    return template["Resources"][name]["Properties"]
+
+
+def seconds(text, constant):
+    """The value of a Rust constant such as `const OPERATION: Duration = Duration::from_secs(30);`."""
+    product = re.search(rf"const {constant}: Duration = Duration::from_secs\(([^)]*)\)", text)[1]
+    value = 1
+    for factor in product.split("*"):
+        value *= int(factor)
+    return value
+
+
+def statements(template, role):
+    for policy in resource(template, role).get("Policies", []):
+        for statement in policy["PolicyDocument"]["Statement"]:
+            yield statement["Fn::If"][1] if "Fn::If" in statement else statement
+
+
+def listed(value):
+    return value if isinstance(value, list) else [value]
+
+
+# ------------------------------------------------------------------ configuration
+
+
+def test_the_environment_is_what_the_function_reads(template, source):
+    config = source("src/config.rs").split("#[cfg(test)]")[0]
+    read = set(re.findall(r'(?:required|parsed)\("([A-Z_]+)"', config))
+    assert read >= {"TABLE_NAME", "TOPIC_ARN"}
+    assert set(resource(template, "Function")["Environment"]["Variables"]) == read
+    elsewhere = {name for text in RUST.values() for name in re.findall(r'env::var\("([A-Z_]+)"\)', text)}
+    assert elsewhere <= {"AWS_LAMBDA_FUNCTION_NAME"}, "Lambda sets only its own variables"
+
+
+def test_the_binary_is_the_one_that_is_built(template):
+    function = template["Resources"]["Function"]
+    cargo = tomllib.loads((ROOT / "Cargo.toml").read_text())
+    assert function["Metadata"]["BuildMethod"] == "rust-cargolambda"
+    assert function["Metadata"]["BuildProperties"]["Binary"] in [binary["name"] for binary in cargo["bin"]]
+    assert function["Properties"]["Handler"] == "bootstrap"
+
+
+def test_what_a_parameter_allows_the_code_accepts(template, source):
+    parameters = template["Parameters"]
+    settings = source("src/settings.rs")
+    threshold = parameters["Threshold"]
+    assert f"MAX_THRESHOLD: usize = {threshold['MaxValue']};" in settings
+    assert threshold["MinValue"] == 0
+    assert "MAX_MINUTES: u64 = 24 * 60;" in settings
+    window = parameters["WindowMinutes"]
+    assert (window["MinValue"], window["MaxValue"]) == (1, 24 * 60)
+    cooldown = re.compile(parameters["CooldownMinutes"]["AllowedPattern"])
+    assert [minutes for minutes in range(2000) if cooldown.match(str(minutes))] == list(range(24 * 60 + 1))
+    levels = re.findall(r'"(\w+)" => Ok\(Level::', source("src/config.rs"))
+    assert sorted(parameters["LogLevel"]["AllowedValues"]) == sorted(levels)
+
+
+def test_the_defaults_are_those_of_the_rule(template, source):
+    rule = source("src/rule.rs").split("DENIED_MODEL: Rule")[1]
+    parameters = template["Parameters"]
+    assert f"threshold: {parameters['Threshold']['Default']}," in rule
+    assert f"window: Duration::from_secs({parameters['WindowMinutes']['Default'] * 60})," in rule
+    assert f"cooldown: Duration::from_secs({parameters['WindowMinutes']['Default'] * 60})," in rule
+    assert parameters["CooldownMinutes"]["Default"] == ""
+
+
+def test_no_concurrency_of_zero_which_stops_everything(template):
+    pattern = re.compile(template["Parameters"]["ReservedConcurrency"]["AllowedPattern"])
+    assert all(pattern.match(text) for text in ["", "-1", "1", "10", "1000"])
+    assert not any(pattern.match(text) for text in ["0", "00", "-2", "1.5", "many"])
+
+
+def test_every_parameter_and_variable_is_documented(template):
+    names = [path for path in ["README.md", "README.operate.md"] if (ROOT / path).exists()]
+    text = "".join((ROOT / path).read_text() for path in names)
+    variables = resource(template, "Function")["Environment"]["Variables"]
+    missing = [name for name in [*template["Parameters"], *variables] if f"`{name}`" not in text]
+    assert not missing
+
+
+def test_every_parameter_is_explained_and_asked_in_a_group(template):
+    groups = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    grouped = [name for group in groups for name in group["Parameters"]]
+    assert sorted(grouped) == sorted(template["Parameters"])
+    for name, parameter in template["Parameters"].items():
+        assert len(parameter["Description"]) > 30, name
+        assert "AllowedPattern" not in parameter or "ConstraintDescription" in parameter, name
+
+
+# ------------------------------------------------------------------ state and time
+
+
+def test_the_table_has_the_keys_and_the_ttl_that_the_code_writes(template, source):
+    table = resource(template, "Table")
+    store = source("src/aws/dynamodb.rs")
+    keys = {key["KeyType"]: key["AttributeName"] for key in table["KeySchema"]}
+    assert set(re.findall(r'\.key\("(\w+)"', store)) == {keys["HASH"], keys["RANGE"]} == {"pk", "sk"}
+    assert {key["AttributeType"] for key in table["AttributeDefinitions"]} == {"S"}
+    ttl = table["TimeToLiveSpecification"]
+    assert ttl["Enabled"] is True
+    assert f"SET #{ttl['AttributeName']} = :" in store
+    assert "now.saturating_add(rule.window.as_secs())" in source("src/pipeline.rs"), "epoch seconds"
+
+
+def test_the_function_gives_up_before_lambda_does(template, source):
+    services = [source(f"src/aws/{name}.rs") for name in ["s3", "dynamodb", "sns"]]
+    patience = sum(seconds(service, "OPERATION") for service in services)
+    timeout = template["Parameters"]["TimeoutSeconds"]
+    assert patience < timeout["MinValue"] <= timeout["Default"] <= timeout["MaxValue"] == 900
+
+
+def test_a_claim_outlives_the_delivery_that_made_it(source):
+    handler = source("src/handler.rs")
+    assert "lease: left + LEASE_MARGIN" in handler, "counted from the deadline, so whatever the time-out"
+    assert seconds(handler, "LEASE_MARGIN") > 0
+
+
+def test_counters_outlive_the_longest_redrive(template, source):
+    queue = resource(template, "FailureQueue")
+    event_age = resource(template, "Function")["EventInvokeConfig"]["MaximumEventAgeInSeconds"]
+    assert queue["MessageRetentionPeriod"] + event_age < seconds(source("src/pipeline.rs"), "RETENTION")
+
+
+def test_a_message_stays_out_of_sight_while_the_function_works_on_it(template):
+    longest = template["Parameters"]["TimeoutSeconds"]["MaxValue"]
+    assert resource(template, "FailureQueue")["VisibilityTimeout"] > longest
+    text = (ROOT / "scripts/redrive.py").read_text()
+    assert int(re.search(r"INVISIBLE_SECONDS = (\d+)", text)[1]) > longest
+    assert int(re.search(r"read_timeout=(\d+)", text)[1]) > longest
+
+
+# ------------------------------------------------------------------ least privilege
+
+
+def test_the_role_allows_what_the_code_calls_and_nothing_else(template):
+    aws = "".join(text for path, text in RUST.items() if path.parent.name == "aws")
+    calls = {
+        "get_object": {"s3:GetObject", "s3:GetObjectVersion"},
+        "get_item": {"dynamodb:GetItem"},
+        "query": {"dynamodb:Query"},
+        "update_item": {"dynamodb:UpdateItem"},
+        "publish": {"sns:Publish"},
+    }
+    # Every fluent call of an SDK client begins a line of its own.
+    client = r"(?:\.client|client)\s*\n?\s*\.(\w+)\(\)"
+    called = set(re.findall(client, aws))
+    assert called == set(calls), "a call that this test does not know needs a permission and a line here"
+    expected = set().union(*calls.values())
+    # Of Lambda itself: its log, the on-failure destination; of SNS and S3: encryption.
+    expected |= {"logs:CreateLogStream", "logs:PutLogEvents", "sqs:SendMessage"}
+    expected |= {"kms:Decrypt", "kms:GenerateDataKey"}
+    allowed = {action for s in statements(template, "FunctionRole") for action in listed(s["Action"])}
+    assert allowed == expected
+
+
+def test_no_wildcards_and_no_managed_policies(template):
+    for role in ["FunctionRole", "ChatRole"]:
+        assert "ManagedPolicyArns" not in resource(template, role)
+        for statement in statements(template, role):
+            assert statement["Effect"] == "Allow"
+            assert not [action for action in listed(statement["Action"]) if "*" in action]
+            for arn in listed(statement["Resource"]):
+                text = json.dumps(arn)
+                assert "*" not in text or text.endswith('}${NewLogBucketName}/${LogPrefix}/*"}'), text
+    assert "Policies" not in resource(template, "Function"), "SAM would add them to a role of its own"
+    assert not list(statements(template, "ChatRole"))
+
+
+def test_every_suppressed_check_has_its_reason(template):
+    for name, entry in template["Resources"].items():
+        for skip in entry.get("Metadata", {}).get("checkov", {}).get("skip", []):
+            assert len(skip["comment"]) > 30, (name, skip["id"])
+
+
+# ------------------------------------------------------------------ ways in
+
+
+def test_both_ways_in_take_what_bedrock_writes_and_the_code_reads(template, aws, existing_bucket):
+    rules = resource(template, "LogBucket")["NotificationConfiguration"]["LambdaConfigurations"][0]
+    rules = {rule["Name"]: rule["Value"] for rule in rules["Filter"]["S3Key"]["Rules"]}
+    suffixes = re.search(r"SUFFIXES: \[&str; \d\] = \[(.*)\]", RUST[ROOT / "src/object.rs"])[1]
+    assert rules["suffix"].endswith(tuple(json.loads(f"[{suffixes}]")))
+    [rule] = [r for r in aws("events").list_rules()["Rules"] if r["Name"].startswith("watch-ObjectRule")]
+
+    def arrives(key, bucket="old-logs"):
+        event = json.loads((ROOT / "events/eventbridge-object-created.json").read_text())
+        event["detail"]["bucket"]["name"], event["detail"]["object"]["key"] = bucket, key
+        pattern = rule["EventPattern"]
+        return aws("events").test_event_pattern(EventPattern=pattern, Event=json.dumps(event))["Result"]
+
+    sample = next((ROOT / "events/logs").rglob("2025*Z_*.json.gz")).relative_to(ROOT / "events/logs")
+    assert arrives(f"bedrock/{sample}") and str(sample).endswith(rules["suffix"])
+    assert not arrives(f"other/{sample}")
+    assert not arrives(f"bedrock-other/{sample}")
+    assert not arrives("bedrock/AWSLogs/notes.txt")
+    assert not arrives(f"bedrock/{sample}", "other-bucket")
+
+
+def test_the_stack_comes_up_both_ways(new_bucket, existing_bucket):
+    names = {
+        "FunctionName", "FunctionArn", "TopicArn", "TableName", "FailureQueueUrl", "LogBucketName",
+        "LogGroupName", "DashboardUrl", "BedrockLoggingCommand",
+    }  # fmt: skip
+    assert set(new_bucket) == set(existing_bucket) == names
+    assert existing_bucket["LogBucketName"] == "old-logs"
+    command = new_bucket["BedrockLoggingCommand"]
+    configuration = json.loads(command[command.index("'") + 1 : command.rindex("'")])
+    assert configuration["s3Config"] == {"bucketName": new_bucket["LogBucketName"], "keyPrefix": "logs/bedrock"}
+
+
+@pytest.mark.parametrize(
+    "parameters, says",
+    [
+        ({}, "Name the log bucket"),
+        ({"NewLogBucketName": "some-logs", "ExistingLogBucket": "some-logs"}, "Leave one empty"),
+        ({"NewLogBucketName": "some-logs", "LogPrefix": "bedrock/"}, "prefix without a slash"),
+        ({"NewLogBucketName": "some-logs", "ReservedConcurrency": "0"}, "without a word"),
+    ],
+)
+def test_a_bad_answer_is_refused_with_what_was_expected(create, parameters, says):
+    with pytest.raises(Exception, match=says):
+        create("refused", **parameters)
+
+
+# ------------------------------------------------------------------ it watches itself
+
+
+def test_every_metric_of_ours_exists(template, source, aws, new_bucket):
+    metrics = source("src/metrics.rs").split("#[cfg(test)]")[0]
+    namespace = re.search(r'NAMESPACE: &str = "(\w+)"', metrics)[1]
+    known = set(re.findall(r'\("(\w+)", "(?:Count|Bytes|Milliseconds)"', metrics))
+    assert {"objects", "lag"} <= known
+    assert '"Dimensions": [["function"]]' in metrics
+    alarms = [entry["Properties"] for entry in template["Resources"].values() if entry["Type"].endswith("::Alarm")]
+    ours = [alarm for alarm in alarms if alarm["Namespace"] == namespace]
+    assert {alarm["MetricName"] for alarm in ours} == {"malformed", "oversized", "objects"} & known
+    for alarm in ours:
+        assert [dimension["Name"] for dimension in alarm["Dimensions"]] == ["function"]
+    shown = set()
+    for widget in dashboard(aws, new_bucket)["widgets"]:
+        before = []
+        for metric in widget["properties"]["metrics"]:
+            if isinstance(metric[0], dict):
+                continue
+            names = [name for name in metric if isinstance(name, str)]
+            if names == ["..."]:
+                continue
+            # A dot repeats what stands above it.
+            before = [before[place] if name == "." else name for place, name in enumerate(names)]
+            if before[0] == namespace:
+                assert before[2:] == ["function", new_bucket["FunctionName"]]
+                shown.add(before[1])
+    assert shown == known, "the dashboard shows every metric there is"
+
+
+def dashboard(aws, outputs):
+    name = outputs["DashboardUrl"].split("name=")[1]
+    return json.loads(aws("cloudwatch").get_dashboard(DashboardName=name)["DashboardBody"])
+
+
+def test_every_alarm_tells_the_topic_what_to_do(template):
+    for name, entry in template["Resources"].items():
+        if entry["Type"] == "AWS::CloudWatch::Alarm":
+            alarm = entry["Properties"]
+            assert alarm["AlarmActions"] == [{"Ref": "Topic"}], name
+            description = json.dumps(alarm["AlarmDescription"])
+            assert 80 < len(description) < 1024, name
+            # The topic policy lets in the alarms of this name only.
+            assert alarm["AlarmName"]["Fn::Sub"].startswith("${AWS::StackName}-"), name
+            silent = "breaching" if name == "SilenceAlarm" else "notBreaching"
+            assert alarm["TreatMissingData"] == silent, name
+
+
+@pytest.fixture(scope="module")
+def tells(aws, new_bucket):
+    """Whether a call to AWS is told to the topic: tells("aws.sns", "Unsubscribe", subscriptionArn=…)."""
+    ours = [f'"{new_bucket[name]}"' for name in ("LogBucketName", "FunctionName")]
+    rules = aws("events").list_rules()["Rules"]
+    rules = [rule for rule in rules if any(name in rule["EventPattern"] for name in ours)]
+    assert len(rules) == 2
+
+    def tells(source, call, /, **parameters):
+        event = {
+            "id": "1", "version": "0", "account": "000000000000", "region": "us-east-1",
+            "time": "2026-01-01T00:00:00Z", "resources": [], "source": source,
+            "detail-type": "AWS API Call via CloudTrail",
+            "detail": {"eventName": call, "requestParameters": parameters},
+        }  # fmt: skip
+        test = aws("events").test_event_pattern
+        return any(test(EventPattern=rule["EventPattern"], Event=json.dumps(event))["Result"] for rule in rules)
+
+    tells.rules = rules
+    tells.logging = next(rule["Name"] for rule in rules if "aws.bedrock" in rule["EventPattern"])
+    stack = aws("cloudformation").describe_stack_resources(StackName=new_bucket["FunctionName"])
+    tells.key = next(r["PhysicalResourceId"] for r in stack["StackResources"] if r["LogicalResourceId"] == "TopicKey")
+    return tells
+
+
+def test_a_blinded_detector_says_so(tells, new_bucket):
+    bucket, function, topic = (new_bucket[key] for key in ["LogBucketName", "FunctionName", "TopicArn"])
+    arn, table = new_bucket["FunctionArn"], new_bucket["TableName"]
+    told = [
+        ("aws.bedrock", "DeleteModelInvocationLoggingConfiguration", {}),
+        ("aws.bedrock", "PutModelInvocationLoggingConfiguration", {"loggingConfig": {}}),
+        ("aws.s3", "PutBucketNotification", {"bucketName": bucket}),
+        ("aws.s3", "PutBucketNotificationConfiguration", {"bucketName": bucket}),
+        ("aws.s3", "DeleteBucket", {"bucketName": bucket}),
+        ("aws.s3", "DeleteBucketPolicy", {"bucketName": bucket}),
+        ("aws.cloudtrail", "StopLogging", {"name": "trail"}),
+        ("aws.lambda", "UpdateFunctionCode20150331v2", {"functionName": function}),
+        ("aws.lambda", "UpdateFunctionConfiguration20150331v2", {"functionName": arn}),
+        ("aws.lambda", "DeleteFunction20150331", {"functionName": function}),
+        ("aws.lambda", "PutFunctionConcurrency20171031", {"functionName": function}),
+        ("aws.lambda", "RemovePermission20150331v2", {"functionName": function}),
+        ("aws.dynamodb", "DeleteTable", {"tableName": table}),
+        ("aws.dynamodb", "DeleteTable", {"tableName": f"arn:aws:dynamodb:us-east-1:000000000000:table/{table}"}),
+        ("aws.sns", "SetTopicAttributes", {"topicArn": topic}),
+        ("aws.sns", "Unsubscribe", {"subscriptionArn": f"{topic}:1234"}),
+        ("aws.events", "DisableRule", {"name": f"{function}-DetectorTamperRule-ABC"}),
+        ("aws.events", "DeleteRule", {"name": tells.logging}),
+        ("aws.events", "RemoveTargets", {"rule": tells.logging}),
+        ("aws.kms", "DisableKey", {"keyId": tells.key}),
+        ("aws.kms", "ScheduleKeyDeletion", {"keyId": f"arn:aws:kms:us-east-1:000000000000:key/{tells.key}"}),
+    ]
+    assert [call for call in told if not tells(call[0], call[1], **call[2])] == []
+
+
+def test_other_peoples_changes_are_not_told(tells, new_bucket):
+    not_told = [
+        ("aws.bedrock", "GetModelInvocationLoggingConfiguration", {}),
+        ("aws.s3", "PutBucketNotification", {"bucketName": "another"}),
+        ("aws.lambda", "UpdateFunctionCode20150331v2", {"functionName": "another"}),
+        ("aws.lambda", "Invoke", {"functionName": new_bucket["FunctionName"]}),
+        ("aws.dynamodb", "DeleteTable", {"tableName": "another"}),
+        ("aws.sns", "Unsubscribe", {"subscriptionArn": "arn:aws:sns:us-east-1:000000000000:another:1"}),
+        ("aws.events", "DisableRule", {"name": "another"}),
+    ]
+    assert [call for call in not_told if tells(call[0], call[1], **call[2])] == []
+
+
+def test_patterns_stay_within_the_limit_of_eventbridge(tells):
+    for rule in tells.rules:
+        assert len(rule["EventPattern"]) <= 2048, rule["Name"]
+
+
+def test_tamper_notices_are_in_the_schema_that_chat_shows(template):
+    for name in ["LoggingTamperRule", "DetectorTamperRule"]:
+        [target] = resource(template, name)["Targets"]
+        transformer = target["InputTransformer"]
+        text = transformer["InputTemplate"]
+        assert set(re.findall(r"<(\w+)>", text)) == set(transformer["InputPathsMap"])
+        # What an attacker chooses (a session name) has no quote: it cannot break out of the JSON.
+        for variable in transformer["InputPathsMap"]:
+            text = text.replace(f"<{variable}>", "arn:aws:sts::1:assumed-role/a/b")
+        notice = json.loads(text)
+        assert (notice["version"], notice["source"]) == ("1.0", "custom")
+        assert notice["content"]["textType"] == "client-markdown"
+        assert notice["content"]["description"] and notice["content"]["title"] and notice["content"]["nextSteps"]
