@@ -87,7 +87,7 @@ async fn invoke(
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .expect("after 1970");
-    let deadline = now + Duration::from_secs(60);
+    let deadline = now + Duration::from_mins(1);
     let runtime = Server::start(move |number, request| {
         let mut reply = Reply::new(202, "");
         if number == 0 {
@@ -127,7 +127,7 @@ async fn invoke(
     .spawn()
     .expect("it runs");
     let answer = answer
-        .recv_timeout(Duration::from_secs(60))
+        .recv_timeout(Duration::from_mins(1))
         .expect("an answer");
     child.kill().expect("it waits for the next event");
     let mut output = Vec::new();
