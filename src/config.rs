@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn what_is_not_set_follows_the_rule() {
-        let config = read(&[("THRESHOLD", ""), ("EXEMPT_USERS", " "), ("LOG_LEVEL", "")]);
+        let config = read(&[("THRESHOLD", " "), ("EXEMPT_USERS", " "), ("LOG_LEVEL", "")]);
         let config = config.expect("good");
         assert_eq!(config.table_name, "denials");
         assert_eq!(config.settings.rule, crate::rule::DENIED_MODEL);

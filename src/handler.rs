@@ -200,7 +200,7 @@ fn whole(failures: &[ObjectError], all: usize) -> Result<(), DeliveryError> {
         let failure = failure.to_string();
         if causes.len() + failure.len() > MAX_CAUSES_BYTES {
             let more = failures.len() - number;
-            causes += &format!("; and {more} more, see the log");
+            causes = format!("{causes}; and {more} more, see the log");
             break;
         }
         if number > 0 {

@@ -81,7 +81,7 @@ impl DynamoDbStore {
             .expression_attribute_values(":expires_at", number(expires_at));
         // `user` is a reserved word, so all names go through a placeholder.
         for (name, value) in item::readable(rule, key) {
-            update += &format!(", #{name} = :{name}");
+            update = format!("{update}, #{name} = :{name}");
             request = request
                 .expression_attribute_names(format!("#{name}"), name)
                 .expression_attribute_values(format!(":{name}"), value);

@@ -8,10 +8,10 @@ fn shown(resolved: &[Resolved]) -> String {
         Ok(object) => {
             let mut text = object.to_string();
             if let Some(version) = &object.version_id {
-                text += &format!(" v={version}");
+                text = format!("{text} v={version}");
             }
             if let Some(size) = object.size {
-                text += &format!(" size={size}");
+                text = format!("{text} size={size}");
             }
             text
         }

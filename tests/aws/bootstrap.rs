@@ -78,7 +78,7 @@ async fn invoke(
     let (answered, answer) = mpsc::channel();
     let event = event.to_string();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
-    let deadline = now + Duration::from_secs(60);
+    let deadline = now + Duration::from_mins(1);
     let runtime = Server::start(move |number, request| {
         let mut reply = Reply::new(202, "");
         if number == 0 {
@@ -111,7 +111,7 @@ async fn invoke(
     ])
     .spawn()
     .expect("it runs");
-    let answer = answer.recv_timeout(Duration::from_secs(60)).expect("an answer");
+    let answer = answer.recv_timeout(Duration::from_mins(1)).expect("an answer");
     child.kill().expect("it waits for the next event");
     let mut output = Vec::new();
     let mut stdout = child.stdout.take().expect("piped");
@@ -158,6 +158,7 @@ async fn a_failure_is_answered_as_one_and_logged_once_with_the_request_id() {
     let (answer, lines) = invoke(&event, &[("a.json.gz", &["q-1", "q-2", "q-3", "q-4"])]).await;
     assert_eq!(answer.target, "/2018-06-01/runtime/invocation/request-1/error");
     let error: Value = serde_json::from_slice(&answer.body).expect("JSON");
+    assert_eq!(error["errorType"], "DeliveryError");
     let message = error["errorMessage"].as_str().expect("a message");
     assert!(
         message.starts_with("1 of 2 failed: S3 GetObject of s3://b/gone.json.gz: NoSuchKey"),

@@ -125,7 +125,7 @@ fn forward(endpoint: &str, request: &Request) -> Reply {
     let mut stream = TcpStream::connect(address).expect("the engine");
     let mut head = format!("{} {} HTTP/1.1\r\n", request.method, request.target);
     for (name, value) in &request.headers {
-        head += &format!("{name}: {value}\r\n");
+        head = format!("{head}{name}: {value}\r\n");
     }
     head += "connection: close\r\n\r\n";
     stream.write_all(head.as_bytes()).expect("sent");

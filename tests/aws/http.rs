@@ -114,7 +114,7 @@ fn write(mut stream: &TcpStream, reply: &Reply) {
         reply.status
     );
     for (name, value) in &reply.headers {
-        head += &format!("{name}: {value}\r\n");
+        head = format!("{head}{name}: {value}\r\n");
     }
     head += "\r\n";
     // A client may hang up early; that is its right.
