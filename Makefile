@@ -5,6 +5,7 @@ SHELL := /bin/bash
 # The domain and `replay` build without the AWS SDK.
 LOCAL := --no-default-features
 LOGS ?= events/logs
+EVENT ?= events/s3-put.json
 
 # The stack in AWS that the verbs below `Operate` work on.
 STACK ?= bedrock-denial-watch
@@ -23,7 +24,7 @@ replay: ## Run the detector over the sample logs (or LOGS=path), without AWS
 	@cargo run --release $(LOCAL) --bin replay -- "$(LOGS)"
 
 .PHONY: test
-test: test-domain test-aws ## Run all tests
+test: test-domain test-aws $(if $(filter 1,$(SKIP_E2E)),e2e-skipped,e2e) ## Run all tests (SKIP_E2E=1: all but `e2e`)
 
 .PHONY: test-domain
 test-domain: ## Test the domain and `replay`, without the AWS SDK
@@ -36,6 +37,24 @@ test-aws: ## Test everything that talks to AWS, against local stand-ins
 .PHONY: bench
 bench: ## Compare reading with bare decompression, as ratios
 	cargo bench $(LOCAL) --bench read
+
+# The zip that Lambda would be given, by the tool that `sam build` uses, for this processor.
+ZIP := target/lambda/bootstrap/bootstrap.zip
+.PHONY: $(ZIP)
+$(ZIP): .venv/.done
+	.venv/bin/cargo-lambda lambda build --release --bin bootstrap --output-format zip --compiler cargo --skip-target-check
+
+.PHONY: e2e
+e2e: $(ZIP) ## Test the whole chain: template.yaml and the release build, in ministack
+	.venv/bin/pytest -q tests/e2e
+
+.PHONY: e2e-skipped
+e2e-skipped:
+	@echo "*** SKIPPED, because SKIP_E2E=1: the whole chain was NOT tested. \`make e2e\` tests it. ***"
+
+.PHONY: invoke
+invoke: $(ZIP) ## Deliver one event to the real binary here (EVENT=events/s3-put.json)
+	@.venv/bin/python tests/e2e/invoke.py "$(EVENT)"
 
 .PHONY: lint
 lint: ## Check format and lints, warnings as errors

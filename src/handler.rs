@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use aws_lambda_events::sqs::SqsBatchResponse;
+use lambda_runtime::Diagnostic;
 use lambda_runtime::tracing::{debug, error, warn};
 use serde_json::Value;
 
@@ -69,6 +70,13 @@ pub struct DeliveryError {
     pub all: usize,
     /// Each failed object and its cause, of bounded length.
     pub causes: String,
+}
+
+/// What on-failure records and logs name the error; `lambda_runtime` would take a Rust type's name.
+impl From<DeliveryError> for Diagnostic {
+    fn from(error: DeliveryError) -> Self {
+        Self { error_type: "DeliveryFailed".to_owned(), error_message: error.to_string() }
+    }
 }
 
 /// Why an object failed.

@@ -12,7 +12,7 @@ use lambda_runtime::tracing::subscriber::filter::{LevelFilter, Targets};
 use lambda_runtime::tracing::subscriber::fmt;
 use lambda_runtime::tracing::subscriber::prelude::*;
 use lambda_runtime::tracing::{Level, error, subscriber};
-use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
+use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::Value;
 
 fn main() -> ExitCode {
@@ -69,10 +69,7 @@ async fn run(config: Config) -> Result<(), Error> {
         let delivered = handler.deliver(&event.payload, invocation).await;
         let metrics = delivered.metrics;
         println!("{}", metrics.line(function, invocation.request_id, now_ms()));
-        delivered.answer.map_err(|error| Diagnostic {
-            error_type: "DeliveryError".to_owned(),
-            error_message: error.to_string(),
-        })
+        delivered.answer
     }))
     .await
 }

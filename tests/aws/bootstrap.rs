@@ -158,7 +158,7 @@ async fn a_failure_is_answered_as_one_and_logged_once_with_the_request_id() {
     let (answer, lines) = invoke(&event, &[("a.json.gz", &["q-1", "q-2", "q-3", "q-4"])]).await;
     assert_eq!(answer.target, "/2018-06-01/runtime/invocation/request-1/error");
     let error: Value = serde_json::from_slice(&answer.body).expect("JSON");
-    assert_eq!(error["errorType"], "DeliveryError");
+    assert_eq!(error["errorType"], "DeliveryFailed");
     let message = error["errorMessage"].as_str().expect("a message");
     assert!(
         message.starts_with("1 of 2 failed: S3 GetObject of s3://b/gone.json.gz: NoSuchKey"),

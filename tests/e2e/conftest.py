@@ -1,0 +1,62 @@
+"""One ministack a session, and the stacks of template.yaml in it."""
+
+import pytest
+
+from cloud import cloud as start_cloud
+from cloud import end_on_signals
+from samples import ACCOUNT, REGION
+from stack import ZIP, Detector, upload_code
+
+
+@pytest.fixture(scope="session")
+def cloud():
+    if not ZIP.exists():
+        pytest.exit(f"{ZIP} is not there: `make e2e` builds it", 2)
+    end_on_signals()
+    with start_cloud() as cloud:
+        upload_code(cloud)
+        yield cloud
+
+
+@pytest.fixture(scope="session")
+def detector(cloud):
+    """With a new log bucket, whose notifications call the function."""
+    return Detector(cloud, "new-bucket", NewLogBucketName="new-bedrock-logs", LogPrefix="company/bedrock")
+
+
+@pytest.fixture(scope="session")
+def existing(cloud):
+    """With a bucket that was there before, through EventBridge."""
+    key = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/11112222-3333-4444-5555-666677778888"
+    return on_existing_bucket(cloud, "existing-bucket", LogBucketKmsKeyArn=key)
+
+
+@pytest.fixture(scope="session")
+def tuned(cloud):
+    """With every parameter of the rule set."""
+    return on_existing_bucket(
+        cloud,
+        "tuned",
+        Threshold="1",
+        WindowMinutes="10",
+        CooldownMinutes="20",
+        ExemptUsers="arn:aws:iam::*:user/exempt-*",
+        LogLevel="trace",
+    )
+
+
+def on_existing_bucket(cloud, name, **parameters):
+    bucket = f"{name}-logs"
+    s3 = cloud.client("s3")
+    s3.create_bucket(Bucket=bucket)
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    s3.put_bucket_notification_configuration(
+        Bucket=bucket, NotificationConfiguration={"EventBridgeConfiguration": {}}
+    )
+    return Detector(cloud, name, ExistingLogBucket=bucket, **parameters)
+
+
+@pytest.fixture
+def user(request):
+    """A user of the test's own, so that no test sees the denials of another."""
+    return f"arn:aws:iam::{ACCOUNT}:user/{request.node.name}"

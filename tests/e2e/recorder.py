@@ -1,0 +1,104 @@
+"""Between the function and AWS: notes each request, and can lose an answer on its way back."""
+
+import http.client
+import json
+import threading
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, unquote, urlsplit
+
+ACCOUNT = "000000000000"
+HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding"}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request to AWS, in the words of IAM."""
+
+    action: str
+    resource: str
+    status: int
+
+
+def understood(method, path, headers, body, region="us-east-1"):
+    """Action and resource as IAM names them; an unknown request keeps its own words."""
+    target = headers.get("X-Amz-Target", "")
+    if target.startswith("DynamoDB_20120810."):
+        table = json.loads(body)["TableName"]
+        arn = table if table.startswith("arn:") else f"arn:aws:dynamodb:{region}:{ACCOUNT}:table/{table}"
+        return "dynamodb:" + target.partition(".")[2], arn
+    if "x-www-form-urlencoded" in headers.get("Content-Type", ""):
+        form = parse_qs(body.decode())
+        if "TopicArn" in form:
+            return "sns:" + form["Action"][0], form["TopicArn"][0]
+    parts = urlsplit(path)
+    query = parse_qs(parts.query)
+    if method == "GET" and query.get("x-id") == ["GetObject"]:
+        action = "s3:GetObjectVersion" if "versionId" in query else "s3:GetObject"
+        return action, "arn:aws:s3:::" + unquote(parts.path).lstrip("/")
+    return f"{method} {path}", headers.get("Host", "")
+
+
+class Recorder:
+    """A proxy at `port` for the services at `upstream`. `calls` holds what passed, oldest first."""
+
+    def __init__(self, port):
+        self.port, self.url = port, f"http://127.0.0.1:{port}"
+        self.upstream = None
+        self.calls = []
+        self._lose = set()
+        self._lock = threading.Lock()
+
+    def lose_answer(self, action):
+        """AWS will do the next `action`, but the function will never hear of it."""
+        with self._lock:
+            self._lose.add(action)
+
+    def __enter__(self):
+        recorder = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            wbufsize = -1  # headers and body in one packet, or the next one waits for an ACK
+
+            def relay(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                upstream = http.client.HTTPConnection(recorder.upstream, timeout=60)
+                try:
+                    upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+                    for name, value in self.headers.items():  # Host too: it is signed
+                        upstream.putheader(name, value)
+                    upstream.endheaders(body)
+                    response = upstream.getresponse()
+                    content = response.read()
+                finally:
+                    upstream.close()
+                action, resource = understood(self.command, self.path, self.headers, body)
+                with recorder._lock:
+                    recorder.calls.append(Call(action, resource, response.status))
+                    lost = action in recorder._lose
+                    recorder._lose.discard(action)
+                if lost:
+                    self.close_connection = True
+                    return
+                self.send_response_only(response.status)
+                for name, value in response.getheaders():
+                    if name.lower() not in HOP_BY_HOP | {"content-length"}:
+                        self.send_header(name, value)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = relay
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()

@@ -1,0 +1,258 @@
+"""template.yaml → a stack in ministack → a detector to feed and to read from."""
+
+import json
+import os
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from samtranslator.translator.transform import transform
+from samtranslator.yaml_helper import yaml_parse
+
+from cloud import REGION, poll
+from samples import key as new_key
+
+ROOT = Path(__file__).resolve().parents[2]
+TEMPLATE = ROOT / "template.yaml"
+ZIP = Path(os.environ.get("BOOTSTRAP_ZIP", ROOT / "target/lambda/bootstrap/bootstrap.zip"))
+CODE = ("deployment", "bootstrap.zip")
+
+
+def template():
+    return yaml_parse(TEMPLATE.read_text())
+
+
+def upload_code(cloud):
+    bucket, key = CODE
+    cloud.client("s3").create_bucket(Bucket=bucket)
+    cloud.client("s3").put_object(Bucket=bucket, Key=key, Body=ZIP.read_bytes())
+
+
+def for_ministack(template):
+    """The template as it is, but for what cannot be had here:
+
+    1. The code comes from ministack's S3: `sam build` would put a bucket into CodeUri, too.
+    2. Statements that refuse requests without TLS are dropped: ministack enforces them, and
+       is spoken to without.
+    """
+    resources = template["Resources"]
+    for name, resource in list(resources.items()):
+        properties = resource.get("Properties", {})
+        if resource["Type"] == "AWS::Serverless::Function":
+            properties["CodeUri"] = "s3://" + "/".join(CODE)
+        policy = properties.get("PolicyDocument")
+        if policy:
+            statements = [one for one in policy["Statement"] if "aws:SecureTransport" not in json.dumps(one, default=str)]
+            policy["Statement"] = statements
+            if not statements:
+                del resources[name]
+    return template
+
+
+def cloudformation(parameters):
+    """What the SAM transform makes of the template."""
+
+    class NoManagedPolicies:
+        def load(self):
+            return {}
+
+    os.environ.setdefault("AWS_DEFAULT_REGION", REGION)
+    return transform(for_ministack(template()), parameters, NoManagedPolicies())
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One invocation that has ended."""
+
+    request_id: str
+    lines: tuple
+
+
+class Detector:
+    """A deployed stack, and a queue of ours behind its topic."""
+
+    def __init__(self, cloud, name, **parameters):
+        self.cloud, self.name = cloud, name
+        self.s3, self.sqs, self.sns = map(cloud.client, ("s3", "sqs", "sns"))
+        self.functions, self.logs = cloud.client("lambda"), cloud.client("logs")
+        self.parameters = {"Architecture": "x86_64", **parameters}
+        self._create()
+        self.topic, self.bucket = self.outputs["TopicArn"], self.outputs["LogBucketName"]
+        self.function, self.failures = self.outputs["FunctionName"], self.outputs["FailureQueueUrl"]
+        self.prefix = self.parameters.get("LogPrefix", "bedrock") + "/"
+        self.inbox = self.subscribe(f"{name}-inbox", RawMessageDelivery="true")
+
+    def _create(self):
+        stacks = self.cloud.client("cloudformation")
+        stacks.create_stack(
+            StackName=self.name,
+            TemplateBody=json.dumps(cloudformation(self.parameters)),
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"],
+            Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in self.parameters.items()],
+        )
+
+        def settled():
+            stack = stacks.describe_stacks(StackName=self.name)["Stacks"][0]
+            return None if stack["StackStatus"].endswith("IN_PROGRESS") else stack
+
+        stack = poll(f"stack {self.name}", settled, 60)
+        if stack["StackStatus"] != "CREATE_COMPLETE":
+            events = stacks.describe_stack_events(StackName=self.name)["StackEvents"]
+            reasons = [
+                f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason')}"
+                for event in events
+                if "FAILED" in event["ResourceStatus"]
+            ]
+            raise RuntimeError(f"stack {self.name}: {stack['StackStatus']}: {reasons}")
+        self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+    def subscribe(self, name, **attributes):
+        """A new queue behind the topic; returns its URL."""
+        url = self.sqs.create_queue(QueueName=name)["QueueUrl"]
+        arn = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        allow = {
+            "Effect": "Allow",
+            "Principal": {"Service": "sns.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": arn,
+            "Condition": {"ArnEquals": {"aws:SourceArn": self.topic}},
+        }
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+        self.sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+        self.sns.subscribe(TopicArn=self.topic, Protocol="sqs", Endpoint=arn, Attributes=attributes)
+        return url
+
+    @cached_property
+    def configuration(self):
+        return self.functions.get_function_configuration(FunctionName=self.function)
+
+    # --- in ---
+
+    def put(self, body, key=None):
+        """One object into the log bucket; returns its key."""
+        key = self.prefix + (key or new_key())
+        self.s3.put_object(Bucket=self.bucket, Key=key, Body=body)
+        return key
+
+    @contextmanager
+    def deliveries(self, number):
+        """Waits at its end until so many invocations have ended that began inside it."""
+        began = int(time.time() * 1000)
+        before = {delivery.request_id for delivery in self._ended(began)}
+        ended = []
+        yield ended
+
+        def all_ended():
+            ended[:] = [one for one in self._ended(began) if one.request_id not in before]
+            return len(ended) >= number
+
+        poll(f"{number} deliveries by {self.name} have ended", all_ended)
+        assert len(ended) == number, [delivery.lines for delivery in ended]
+
+    @contextmanager
+    def notifications_off(self):
+        """The bucket tells nobody of what is put inside, so that only what a test hands over counts."""
+        configuration = self.s3.get_bucket_notification_configuration(Bucket=self.bucket)
+        del configuration["ResponseMetadata"]
+
+        def set_to(configuration):
+            self.s3.put_bucket_notification_configuration(
+                Bucket=self.bucket, NotificationConfiguration=configuration
+            )
+
+        set_to({})
+        try:
+            yield
+        finally:
+            set_to(configuration)
+
+    def _ended(self, since):
+        streams = {}
+        group = self.configuration["LoggingConfig"]["LogGroup"]
+        pages = self.logs.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=since)
+        for page in pages:
+            for event in page["events"]:
+                streams.setdefault(event["logStreamName"], []).append(event["message"].rstrip())
+        for lines in streams.values():  # ministack: one stream an invocation, written at its end
+            if lines[-1].startswith("REPORT"):
+                yield Delivery(lines[0].split()[2], tuple(lines[1:-2]))
+
+    def deliver(self, *bodies):
+        """Puts objects one after the other, each when the one before has been processed."""
+        keys = []
+        for body in bodies:
+            with self.deliveries(1):
+                keys.append(self.put(body))
+        return keys
+
+    def deliver_at_once(self, *bodies):
+        """Puts each object from a thread of its own, all at one moment."""
+        gate = threading.Barrier(len(bodies))
+
+        def put(body):
+            gate.wait()
+            self.put(*body) if isinstance(body, tuple) else self.put(body)
+
+        with self.deliveries(len(bodies)) as ended:
+            threads = [threading.Thread(target=put, args=(body,)) for body in bodies]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        return ended
+
+    def invoke(self, event):
+        """Synchronously, as `make redrive` does; returns the answer, or raises what the function reported."""
+        response = self.functions.invoke(FunctionName=self.function, Payload=json.dumps(event))
+        answer = json.loads(response["Payload"].read())
+        if "FunctionError" in response:
+            raise RuntimeError(answer)
+        return answer
+
+    def metrics(self, delivery):
+        """The delivery's line in Embedded Metric Format. ministack hands a line that came late to
+        the next invocation in the same process, so there is one more while it is not there."""
+
+        def line():
+            for line in self.log(delivery.request_id):
+                if "_aws" in line:
+                    return json.loads(line)
+            self.invoke({"Event": "s3:TestEvent"})
+
+        return poll("a metrics line", line)
+
+    def log(self, text=""):
+        """All lines of the function's log that hold `text`."""
+        group = self.configuration["LoggingConfig"]["LogGroup"]
+        pages = self.logs.get_paginator("filter_log_events").paginate(logGroupName=group)
+        return [event["message"] for page in pages for event in page["events"] if text in event["message"]]
+
+    # --- out ---
+
+    def receive(self, queue):
+        """Takes all messages there are."""
+        messages = []
+        while True:
+            batch = self.sqs.receive_message(
+                QueueUrl=queue, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+            ).get("Messages", [])
+            if not batch:
+                return messages
+            for message in batch:
+                self.sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+            messages += batch
+
+    def alerts(self):
+        """The documents of the alerts since the last call. SNS has handed a message to its queue
+        before it acknowledges it, so none is under way once its delivery has ended."""
+        return [json.loads(message["Body"]) for message in self.receive(self.inbox)]
+
+    def counted(self, user):
+        """The denials of a user in the table's counters."""
+        table = self.cloud.client("dynamodb").get_paginator("scan").paginate(TableName=self.outputs["TableName"])
+        items = [item for page in table for item in page["Items"]]
+        mine = [item for item in items if item.get("user", {}).get("S") == user]
+        return sum(int(item["denials"]["N"]) for item in mine)
