@@ -34,6 +34,10 @@ test-domain: ## Test the domain and `replay`, without the AWS SDK
 test-aws: ## Test everything that talks to AWS, against local stand-ins
 	cargo test
 
+.PHONY: bench
+bench: ## Compare reading with bare decompression, as ratios
+	cargo bench $(LOCAL) --bench read
+
 # The zip that Lambda would be given, by the tool that `sam build` uses, for this processor.
 ZIP := target/lambda/bootstrap/bootstrap.zip
 .PHONY: $(ZIP)

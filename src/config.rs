@@ -81,11 +81,12 @@ fn parsed<T>(
     }
 }
 
-/// A FIFO topic is refused: it wants a group for each message and has no e-mail or chat subscribers.
+/// A FIFO topic, the only kind with a dot in its name, is refused: it wants a group for each
+/// message and has no e-mail or chat subscribers.
 fn standard_topic(text: &str) -> Result<String, String> {
     let parts: Vec<&str> = text.trim().split(':').collect();
     match parts[..] {
-        ["arn", _, "sns", _, _, name] if !name.is_empty() && !name.ends_with(".fifo") => {
+        ["arn", _, "sns", _, _, name] if !name.is_empty() && !name.contains('.') => {
             Ok(text.trim().to_owned())
         }
         _ => Err(format!("expected {TOPIC}")),
@@ -137,7 +138,7 @@ mod tests {
 
     #[test]
     fn what_is_not_set_follows_the_rule() {
-        let config = read(&[("THRESHOLD", ""), ("EXEMPT_USERS", " "), ("LOG_LEVEL", "")]);
+        let config = read(&[("THRESHOLD", " "), ("EXEMPT_USERS", " "), ("LOG_LEVEL", "")]);
         let config = config.expect("good");
         assert_eq!(config.table_name, "denials");
         assert_eq!(config.settings.rule, crate::rule::DENIED_MODEL);
@@ -156,12 +157,12 @@ mod tests {
         let config = config.expect("good");
         let rule = config.settings.rule;
         assert_eq!(rule.threshold, 5);
-        assert_eq!(rule.window, Duration::from_secs(1800));
-        assert_eq!(rule.cooldown, Duration::from_secs(1800));
+        assert_eq!(rule.window, Duration::from_mins(30));
+        assert_eq!(rule.cooldown, Duration::from_mins(30));
         assert_eq!(config.settings.exempt_users.len(), 2);
         assert_eq!(config.log_level, Level::DEBUG);
         let config = read(&[("COOLDOWN_MINUTES", "90")]).expect("good");
-        assert_eq!(config.settings.rule.cooldown, Duration::from_secs(5400));
+        assert_eq!(config.settings.rule.cooldown, Duration::from_mins(90));
     }
 
     #[test]

@@ -34,12 +34,12 @@ impl FromStr for Sample {
     }
 }
 
-/// The digest of what one object holds in one slot: a hash of its distinct values, how many
-/// they are, and how many of them its samples show. Content, not name: a redelivery and a
-/// copy under another name have the same digest.
+/// The digest of what one object holds in one slot: a hash of its distinct values and its
+/// samples, how many values they are, and how many of them the samples show. Content, not
+/// name: a redelivery and a copy under another name have the same digest.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Digest {
-    /// Hash of the set of distinct values, in hexadecimal.
+    /// Hash of the distinct values and the samples, in hexadecimal.
     pub hash: String,
     /// How many distinct values the object holds in the slot.
     pub denials: u64,

@@ -63,51 +63,59 @@ pub const MAX_ALERTS: usize = 2000;
 /// Alerts claimed in one write, so that pending ones never crowd the item.
 pub const MAX_CLAIMS: usize = 100;
 
-/// Claims what is due and takes over what is abandoned. Returns the alerts for the claimant to
-/// publish, and whether `log` was changed and must be written first.
+/// What a claimant is to do.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Claims {
+    /// The alerts to publish: new ones, its own from an earlier try, and abandoned ones.
+    pub mine: Vec<EventTime>,
+    /// How many of the hot denials are dealt with; the rest comes after these are published.
+    pub done: usize,
+    /// The log was changed and must be written first.
+    pub changed: bool,
+}
+
+/// Claims in `log` what is due of `hot` (in order of time), at most [`MAX_CLAIMS`] new alerts,
+/// and takes over what is abandoned.
 pub fn claim(
     log: &mut AlertLog,
     hot: &[EventTime],
     cooldown: Duration,
     claimant: &Claimant<'_>,
     id: impl Fn(EventTime) -> String,
-) -> (Vec<EventTime>, bool) {
-    let mut changed = false;
-    let mut mine = Vec::new();
+) -> Claims {
+    let mut claims = Claims::default();
+    let leased_until = claimant.leased_until();
     for (at, alert) in &mut log.alerts {
-        if alert.state == State::Published {
+        let own = alert.owner == claimant.owner;
+        if alert.state == State::Published || (!own && alert.leased_until >= claimant.now) {
             continue;
         }
-        if alert.owner == claimant.owner {
-            mine.push(*at);
-        } else if alert.leased_until < claimant.now {
+        claims.mine.push(*at);
+        // Its own claim too: a retry that is still publishing must not lose it to another.
+        if !own || alert.leased_until < leased_until {
             claimant.owner.clone_into(&mut alert.owner);
-            alert.leased_until = claimant.leased_until();
-            mine.push(*at);
-            changed = true;
+            alert.leased_until = leased_until;
+            claims.changed = true;
         }
     }
+    let mut new = 0;
     for at in hot {
-        if mine.len() >= MAX_CLAIMS {
-            break;
+        if !covered(log, *at, cooldown) {
+            if new == MAX_CLAIMS {
+                break;
+            }
+            new += 1;
+            let owner = claimant.owner.to_owned();
+            log.alerts.insert(*at, AlertRecord { id: id(*at), state: State::Pending, owner, leased_until });
+            claims.mine.push(*at);
+            claims.changed = true;
         }
-        if covered(log, *at, cooldown) {
-            continue;
-        }
-        let alert = AlertRecord {
-            id: id(*at),
-            state: State::Pending,
-            owner: claimant.owner.to_owned(),
-            leased_until: claimant.leased_until(),
-        };
-        log.alerts.insert(*at, alert);
-        mine.push(*at);
-        changed = true;
+        claims.done += 1;
     }
-    if changed {
+    if claims.changed {
         forget(log);
     }
-    (mine, changed)
+    claims
 }
 
 /// Marks alerts as published; tells whether that changed anything.
@@ -165,7 +173,7 @@ mod tests {
         let before = parsed.clone();
         let hot: Vec<EventTime> = hot.iter().map(|at| second(*at)).collect();
         let id = |at: EventTime| (at.epoch_ms() / 1000).to_string();
-        let (mine, changed) = claim(&mut parsed, &hot, Duration::from_secs(10), &claimant, id);
+        let Claims { mine, changed, .. } = claim(&mut parsed, &hot, Duration::from_secs(10), &claimant, id);
         let mine: Vec<i64> = mine.iter().map(|at| at.epoch_ms() / 1000).collect();
         assert_eq!(mine, expected_mine, "mine");
         let shown: Vec<String> = parsed
@@ -205,9 +213,13 @@ mod tests {
     fn claims_come_in_batches() {
         let hot: Vec<EventTime> = (0..250).map(|number| second(number * 11)).collect();
         let claimant = Claimant { owner: "me", now: 0, lease: Duration::ZERO };
-        let (mine, _) =
-            claim(&mut AlertLog::default(), &hot, Duration::from_secs(10), &claimant, |_| String::new());
-        assert_eq!(mine, hot[..MAX_CLAIMS]);
+        let mut log = AlertLog::default();
+        let claims = claim(&mut log, &hot, Duration::from_secs(10), &claimant, |_| String::new());
+        assert_eq!((claims.mine.as_slice(), claims.done), (&hot[..MAX_CLAIMS], MAX_CLAIMS));
+        // What was taken over counts not against the new ones.
+        let later = Claimant { owner: "you", now: 1, lease: Duration::ZERO };
+        let claims = claim(&mut log, &hot, Duration::from_secs(10), &later, |_| String::new());
+        assert_eq!((claims.mine.len(), claims.done), (2 * MAX_CLAIMS, 2 * MAX_CLAIMS));
     }
 
     #[test]

@@ -5,17 +5,18 @@
 //! the line around a hit. Everything else (pretty-printed, concatenated, one array, faulty)
 //! is cut by following strings and brackets (`Values`), which needs no line ends.
 //! Framing starts with `Values`; a record that has a line to itself switches to `Lines`, and a
-//! hit that is no whole line switches back.
+//! line end that is none between records switches back. A blank-separated `}` `{` is the one
+//! sure sign: in valid JSON it stands between two top-level objects and nowhere else.
 
 use aho_corasick::AhoCorasick;
-use memchr::{memchr, memchr_iter, memchr3, memrchr};
+use memchr::{memchr, memchr3, memrchr};
 
-/// Bytes that a block adds to what is still open. 256 KB is the knee: 32 KB costs 16 % more
-/// time, larger blocks fall out of the second-level cache.
-pub const BLOCK_BYTES: usize = 256 * 1024;
 /// After a fault, framing goes back to the line behind the faulty record's first. This many
 /// bytes of an object may be walked again for it, which bounds the work on hostile input.
 const REWALK_BYTES: usize = 64 * 1024 * 1024;
+/// Brackets that may stand open in one record. Only what is no log nests deeper; without a
+/// limit, 4 GiB of `[` would cost as much memory.
+const MAX_DEPTH: usize = 4096;
 
 /// What framing found.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,6 +36,7 @@ pub type IsJson = bool;
 pub struct Framer {
     needles: AhoCorasick,
     max_record_bytes: usize,
+    block_bytes: usize,
     records: u64,
     /// Stream offset of `buffer[0]`.
     base: u64,
@@ -59,8 +61,9 @@ enum Mode {
     Values { inside: bool },
     /// Inside an over-long record of which nothing is kept.
     Skipping,
-    /// Behind a fault, up to the next line that can begin a record.
-    Resync { reported: bool },
+    /// Behind a fault, up to the next line that can begin a record: one indented no deeper than
+    /// `indent`. `reported` tells that the line at `start` is dealt with.
+    Resync { reported: bool, indent: usize },
 }
 
 /// What is known of the line that the current record began on.
@@ -85,23 +88,25 @@ type Receiver<'r> = &'r mut dyn FnMut(u64, Found<'_>) -> IsJson;
 
 impl Framer {
     /// Hands on what contains one of `needles`; a record longer than `max_record_bytes` is skipped.
-    #[must_use]
+    /// Looks at `block_bytes` more at a time.
     ///
     /// # Panics
     /// When the needles are more than a search automaton can hold, megabytes of them.
-    pub fn new(needles: &[&str], max_record_bytes: usize) -> Self {
+    #[must_use]
+    pub fn new(needles: &[&str], max_record_bytes: usize, block_bytes: usize) -> Self {
         Self {
             needles: AhoCorasick::new(needles).expect("a few short needles"),
             max_record_bytes,
+            block_bytes: block_bytes.max(1),
             records: 0,
             base: 0,
-            buffer: vec![0; BLOCK_BYTES],
+            buffer: vec![0; block_bytes.max(1)],
             end: 0,
             start: 0,
             cursor: 0,
             mode: Mode::Values { inside: false },
             nesting: Nesting::default(),
-            line: Line { indent: usize::MAX, blank: 0, clean: true, alone: false },
+            line: Line { indent: 0, blank: 0, clean: true, alone: false },
             rewalk_left: REWALK_BYTES,
         }
     }
@@ -135,10 +140,10 @@ impl Framer {
         loop {
             let step = match self.mode {
                 Mode::Lines { open } => self.lines(open, last, receive),
-                Mode::Values { inside: false } => self.between(last, receive),
+                Mode::Values { inside: false } => self.between(),
                 Mode::Values { inside: true } => self.inside(last, receive),
                 Mode::Skipping => self.skip(last),
-                Mode::Resync { reported } => self.resync(reported, last, receive),
+                Mode::Resync { reported, indent } => self.resync(reported, indent, last, receive),
             };
             if matches!(step, Step::NeedMore) {
                 return;
@@ -154,7 +159,7 @@ impl Framer {
             self.cursor -= self.start;
             self.start = 0;
         }
-        let size = self.end + BLOCK_BYTES;
+        let size = self.end + self.block_bytes;
         self.buffer.resize(size, 0);
     }
 
@@ -171,28 +176,24 @@ impl Framer {
     fn lines(&mut self, open: bool, last: bool, receive: Receiver<'_>) -> Step {
         let hit = self.needles.find(&self.buffer[self.cursor..self.end]).map(|hit| self.cursor + hit.start());
         let overlap = self.needles.max_pattern_len().saturating_sub(1);
-        let swept = hit.unwrap_or_else(|| self.end.saturating_sub(overlap).max(self.cursor));
-        let upto = if last && hit.is_none() { self.end } else { swept };
-        let Some(open) = self.pass_lines(open, upto, last, receive) else {
-            return self.as_values(self.start, true);
+        let upto = match hit {
+            Some(hit) => hit,
+            None if last => self.end,
+            None => self.end.saturating_sub(overlap).max(self.cursor),
+        };
+        let open = match self.pass_lines(open, upto, last, receive) {
+            Ok(open) => open,
+            Err(open) => return self.as_values(open),
         };
         self.mode = Mode::Lines { open };
+        let too_long = self.end - self.start > self.max_record_bytes;
         let Some(hit) = hit else {
-            if self.end - self.start > self.max_record_bytes {
-                return self.as_values(self.start, open);
-            }
-            return Step::NeedMore;
+            return if too_long { self.as_values(open) } else { Step::NeedMore };
         };
-        let line_start = memrchr(b'\n', &self.buffer[self.start..hit]).map(|at| self.start + at + 1);
-        if !open || line_start.is_some() {
-            return self.as_values(self.start, open);
-        }
         let line_end = match memchr(b'\n', &self.buffer[hit..self.end]) {
             Some(at) => hit + at,
             None if last => self.end,
-            None if self.end - self.start > self.max_record_bytes => {
-                return self.as_values(self.start, open);
-            }
+            None if too_long => return self.as_values(open),
             None => return Step::NeedMore,
         };
         let line = &self.buffer[self.start..line_end];
@@ -202,54 +203,49 @@ impl Framer {
             self.mode = Mode::Lines { open: false };
             return Step::Again;
         }
-        self.as_values(self.start, open)
+        self.as_values(open)
     }
 
-    /// Moves `start` to the last line before `upto` that begins a record; tells whether the
-    /// line at `start` holds a record not yet handed on. `None` if the line at `start` is no
-    /// whole record.
-    fn pass_lines(&mut self, mut open: bool, upto: usize, last: bool, receive: Receiver<'_>) -> Option<bool> {
-        let from = self.cursor;
-        self.cursor = upto;
-        for newline in memchr_iter(b'\n', &self.buffer[from..upto]) {
-            let newline = from + newline;
-            let line = newline + 1;
-            if line + self.line.indent >= self.end && !last {
+    /// Moves `start` to the last record that begins before `upto`; tells whether that one is not
+    /// yet handed on. `Err` with the same where a line end proves to be none between records.
+    fn pass_lines(
+        &mut self,
+        mut open: bool,
+        upto: usize,
+        last: bool,
+        receive: Receiver<'_>,
+    ) -> Result<bool, bool> {
+        while let Some(at) = memchr(b'\n', &self.buffer[self.cursor.min(upto)..upto]) {
+            let newline = self.cursor + at;
+            let blank = self.buffer[newline..self.end].iter().take_while(|byte| is_blank(**byte)).count();
+            let next = newline + blank;
+            if next == self.end && !last {
                 self.cursor = newline;
-                break;
+                return Ok(open);
             }
-            if open {
-                let line = self.buffer[self.start..newline].trim_ascii_end();
-                if !line.ends_with(b"}") {
-                    return None;
-                }
-                if line.len() > self.max_record_bytes {
-                    receive(self.offset(self.start), Found::Oversized);
-                }
-                self.start = newline;
-                open = false;
+            // In JSON, nothing but the end of one record and the begin of the next puts a `{`
+            // behind a `}`, however deep the two stand.
+            let line = self.buffer[self.start..newline].trim_ascii_end();
+            let whole = !open || line.ends_with(b"}");
+            if !whole || (next < self.end && self.buffer[next] != b'{') {
+                return Err(open);
             }
-            if self.begins_record(line) {
-                self.start = line;
-                self.records += 1;
-                open = true;
+            if open && line.len() > self.max_record_bytes {
+                receive(self.offset(self.start), Found::Oversized);
             }
+            self.start = next;
+            self.cursor = next;
+            open = next < self.end;
+            self.records += u64::from(open);
         }
-        Some(open)
+        self.cursor = self.cursor.max(upto);
+        Ok(open)
     }
 
-    /// True when the line at `line` is indented no deeper than the records so far and begins
-    /// an object. Deeper ones are parts of a pretty-printed record.
-    fn begins_record(&self, line: usize) -> bool {
-        let most = self.end.min(line.saturating_add(self.line.indent).saturating_add(1));
-        self.buffer[line.min(most)..most].iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\r'))
-            == Some(&b'{')
-    }
-
-    fn as_values(&mut self, from: usize, open: bool) -> Step {
-        // `Values` counts it again.
+    /// Walks once more what is not yet handed on; `Values` counts its records again.
+    fn as_values(&mut self, open: bool) -> Step {
         self.records -= u64::from(open);
-        self.between_from(from);
+        self.between_from(self.start);
         Step::Again
     }
 
@@ -263,7 +259,7 @@ impl Framer {
         self.line.clean = true;
     }
 
-    fn between(&mut self, last: bool, receive: Receiver<'_>) -> Step {
+    fn between(&mut self) -> Step {
         while self.cursor < self.end {
             let at = self.cursor;
             match self.buffer[at] {
@@ -287,8 +283,8 @@ impl Framer {
                 }
                 _ => {
                     self.start = at;
-                    self.mode = Mode::Resync { reported: false };
-                    return self.resync(false, last, receive);
+                    self.mode = Mode::Resync { reported: false, indent: usize::MAX };
+                    return Step::Again;
                 }
             }
             self.cursor += 1;
@@ -318,8 +314,8 @@ impl Framer {
                 };
                 Step::Again
             }
-            Walk::Fault(at) => self.fault(self.cursor + at, receive),
-            Walk::Open if last => self.fault(self.end, receive),
+            Walk::Fault(at) => self.fault(self.cursor + at),
+            Walk::Open if last => self.fault(self.end),
             Walk::Open => {
                 self.cursor = self.end;
                 if self.end - self.start > self.max_record_bytes {
@@ -338,15 +334,17 @@ impl Framer {
     }
 
     fn skip(&mut self, last: bool) -> Step {
-        let step = match self.nesting.walk(&self.buffer[self.cursor..self.end]) {
+        let from = self.cursor;
+        let step = match self.nesting.walk(&self.buffer[from..self.end]) {
             Walk::Closed(length) => {
                 self.cursor += length;
                 self.mode = Mode::Values { inside: false };
                 Step::Again
             }
             Walk::Fault(at) => {
-                self.cursor += at;
-                self.mode = Mode::Resync { reported: true };
+                let line_end = memrchr(b'\n', &self.buffer[from..from + at]);
+                self.cursor += line_end.unwrap_or(at);
+                self.mode = Mode::Resync { reported: true, indent: self.resync_indent() };
                 Step::Again
             }
             Walk::Open => {
@@ -363,31 +361,32 @@ impl Framer {
 
     // Faults -----------------------------------------------------------------------------
 
-    /// The record at `start` proved to be none at `at`: report its first line if it is a
-    /// candidate, and go on behind it.
-    fn fault(&mut self, at: usize, receive: Receiver<'_>) -> Step {
-        let first_line_end =
-            memchr(b'\n', &self.buffer[self.start..self.end]).map_or(self.end, |length| self.start + length);
+    /// The record at `start` proved to be none at `at`: go on behind its first line, or, when
+    /// too much has been walked twice, behind its last.
+    fn fault(&mut self, at: usize) -> Step {
         let walked = at - self.start;
-        let resume = if walked <= self.rewalk_left {
+        self.cursor = self.start;
+        if walked <= self.rewalk_left {
             self.rewalk_left -= walked;
-            first_line_end
-        } else {
-            memrchr(b'\n', &self.buffer[self.start..at]).map_or(first_line_end, |length| self.start + length)
-        };
-        if self.contains_needle(self.start, resume) {
-            receive(self.offset(self.start), Found::Broken);
+        } else if let Some(line_end) = memrchr(b'\n', &self.buffer[self.start..at]) {
+            self.cursor += line_end;
         }
-        self.start = resume;
-        self.cursor = resume;
-        self.mode = Mode::Resync { reported: true };
+        self.mode = Mode::Resync { reported: false, indent: self.resync_indent() };
         Step::Again
+    }
+
+    /// Inside a faulty record of many lines, an object that is indented deeper is a part of it.
+    fn resync_indent(&self) -> usize {
+        if self.nesting.many_lines { self.line.indent } else { usize::MAX }
     }
 
     /// Passes over the rest of the line at `cursor`, and over every further line that cannot
     /// begin a record, reporting those that are candidates.
-    fn resync(&mut self, reported: bool, last: bool, receive: Receiver<'_>) -> Step {
+    fn resync(&mut self, reported: bool, indent: usize, last: bool, receive: Receiver<'_>) -> Step {
         let newline = memchr(b'\n', &self.buffer[self.cursor..self.end]).map(|at| self.cursor + at);
+        if newline.is_none() && !last && !reported && self.end - self.start <= self.max_record_bytes {
+            return Step::NeedMore;
+        }
         let line_end = newline.unwrap_or(self.end);
         let report = !reported && self.contains_needle(self.start, line_end);
         if report {
@@ -396,26 +395,35 @@ impl Framer {
         let Some(newline) = newline else {
             self.start = self.end;
             self.cursor = self.end;
-            self.mode = Mode::Resync { reported: reported || report };
+            self.mode = Mode::Resync { reported: true, indent };
             return Step::NeedMore;
         };
         let line = newline + 1;
-        if !last && line.saturating_add(self.line.indent.min(BLOCK_BYTES)) >= self.end {
+        let rest = &self.buffer[line.min(self.end)..self.end];
+        let blank = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        let rest = &rest[blank..];
+        let behind_comma = rest.strip_prefix(b",").unwrap_or(rest).trim_ascii_start();
+        if behind_comma.is_empty() && !last && self.end - newline <= self.max_record_bytes {
             // Too little of the next line is known; come back to this line end.
             self.start = newline;
             self.cursor = newline;
-            self.mode = Mode::Resync { reported: true };
+            self.mode = Mode::Resync { reported: true, indent };
             return Step::NeedMore;
         }
-        if self.begins_record(line) || self.buffer[line..self.end].first() == Some(&b'[') {
+        let is_array = blank == 0 && rest.first() == Some(&b'[');
+        if is_array || (blank <= indent && behind_comma.first() == Some(&b'{')) {
             self.between_from(line);
         } else {
             self.start = line;
             self.cursor = line;
-            self.mode = Mode::Resync { reported: false };
+            self.mode = Mode::Resync { reported: false, indent };
         }
         Step::Again
     }
+}
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
 /// Follows the strings and brackets of one JSON object, without building anything.
@@ -468,7 +476,7 @@ impl Nesting {
                         self.previous = byte;
                     }
                     b'{' | b'[' => {
-                        if !self.may_open() {
+                        if !self.may_open() || self.open.len() == MAX_DEPTH {
                             return Walk::Fault(at);
                         }
                         self.open.push(byte);

@@ -119,6 +119,11 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
         Delivered { answer, metrics }
     }
 
+    /// The event source mapping must ask for `ReportBatchItemFailures`, or Lambda takes this
+    /// answer for a success of all; and the queue's visibility time-out must be longer than the
+    /// function's, or one message is worked on twice at once under the same owner.
+    ///
+    /// Source: "Handling errors for an SQS event source" in the AWS Lambda developer guide.
     async fn batch(
         &self,
         messages: &[Message],
@@ -203,13 +208,13 @@ fn whole(failures: &[ObjectError], all: usize) -> Result<(), DeliveryError> {
         let failure = failure.to_string();
         if causes.len() + failure.len() > MAX_CAUSES_BYTES {
             let more = failures.len() - number;
-            causes.push_str(&format!("; and {more} more, see the log"));
+            causes = format!("{causes}; and {more} more, see the log");
             break;
         }
         if number > 0 {
-            causes.push_str("; ");
+            causes += "; ";
         }
-        causes.push_str(&failure);
+        causes += &failure;
     }
     Err(DeliveryError { failed: failures.len(), all, causes })
 }

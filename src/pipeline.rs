@@ -5,12 +5,12 @@
 
 use std::time::Duration;
 
-use futures_util::stream::{self, StreamExt};
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use glob::Pattern;
 
 use crate::alert::{self, Alert};
 use crate::counter::Counter;
-use crate::decision::{self, AlertLog, Claimant, MAX_CLAIMS};
+use crate::decision::{self, AlertLog, Claimant, Claims};
 use crate::key::Key;
 use crate::reader::{Limits, Reader};
 use crate::rule::Rule;
@@ -23,7 +23,7 @@ use crate::window::{Figures, Window};
 /// Counters outlive the longest redrive of a failed delivery: 14 days in its queue, and one to spare.
 pub const RETENTION: Duration = Duration::from_secs(15 * 24 * 3600);
 /// Keys of one object that are worked on at once.
-const KEYS_AT_ONCE: usize = 16;
+const KEYS_AT_ONCE: usize = 32;
 /// A delivery gives up after this many failed keys: the store or the topic is down.
 pub const MAX_FAILURES: usize = 10;
 /// How often a compare-and-set is tried. Each time it fails, another delivery has succeeded.
@@ -97,13 +97,14 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
     /// Counts what an object holds and publishes what is due.
     pub async fn commit(&self, tally: Tally, delivery: Delivery<'_>) -> Outcome {
         let mut outcome = Outcome::default();
-        let work = tally.into_summaries().into_iter().map(|summary| self.key(summary, delivery));
-        let mut done = stream::iter(work).buffer_unordered(KEYS_AT_ONCE);
-        while let Some((published, result)) = done.next().await {
+        let mut work = tally.into_summaries().into_iter().map(|summary| self.key(summary, delivery));
+        let mut running: FuturesUnordered<_> = work.by_ref().take(KEYS_AT_ONCE).collect();
+        while let Some((published, result)) = running.next().await {
             outcome.published.extend(published);
             outcome.failures.extend(result.err());
-            if outcome.failures.len() >= MAX_FAILURES {
-                break;
+            // What runs is never dropped: an alert could be left published and not marked.
+            if outcome.failures.len() < MAX_FAILURES {
+                running.extend(work.next());
             }
         }
         outcome
@@ -136,30 +137,26 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         let last = last.plus(rule.window);
         let counters = self.counters_around(key, first, last).await?;
         let window = Window::new(rule, &counters);
-        let mut hot = window.hot(first, last);
-        while !hot.is_empty() {
-            let (log, mine) = self.claim(key, &hot, delivery.claimant, expires_at).await?;
+        let hot = window.hot(first, last);
+        let mut done = 0;
+        while done < hot.len() {
+            let (log, claims) = self.claim(key, &hot[done..], delivery.claimant, expires_at).await?;
+            done += claims.done;
             let before = published.len();
             let mut result = Ok(());
-            for at in &mine {
+            for at in claims.mine {
                 result = async {
-                    let figures = if (first..=last).contains(at) {
-                        window.figures(*at)
+                    let figures = if (first..=last).contains(&at) {
+                        window.figures(at)
                     } else {
-                        let counters = self.counters_around(key, *at, *at).await?;
-                        Window::new(rule, &counters).figures(*at)
+                        let counters = self.counters_around(key, at, at).await?;
+                        Window::new(rule, &counters).figures(at)
                     };
-                    let figures = figures.unwrap_or_else(|| Figures::at_least(rule, *at));
-                    let alert = Alert {
-                        rule,
-                        key,
-                        at: *at,
-                        figures,
-                        regions: &summary.regions,
-                        object: delivery.object,
-                    };
+                    let figures = figures.unwrap_or_else(|| Figures::at_least(rule, at));
+                    let (regions, object) = (&summary.regions, delivery.object);
+                    let alert = Alert { rule, key, at, figures, regions, object };
                     self.sink.publish(&alert).await?;
-                    published.push(Published { id: alert.id(), at: *at });
+                    published.push(Published { id: alert.id(), at });
                     Ok::<(), Failure>(())
                 }
                 .await;
@@ -169,10 +166,6 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
             }
             self.mark(key, log, &published[before..], expires_at).await?;
             result?;
-            match mine.last() {
-                Some(last) if mine.len() >= MAX_CLAIMS => hot.retain(|at| at > last),
-                _ => break,
-            }
         }
         Ok(())
     }
@@ -197,17 +190,17 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         hot: &[EventTime],
         claimant: Claimant<'_>,
         expires_at: u64,
-    ) -> Result<(AlertLog, Vec<EventTime>), Failure> {
+    ) -> Result<(AlertLog, Claims), Failure> {
         for _ in 0..MAX_ATTEMPTS {
             let mut log = self.store.alerts(key).await?;
             let id = |at| alert::id(key, at);
-            let (mine, changed) = decision::claim(&mut log, hot, self.rule.cooldown, &claimant, id);
-            if !changed {
-                return Ok((log, mine));
+            let claims = decision::claim(&mut log, hot, self.rule.cooldown, &claimant, id);
+            if !claims.changed {
+                return Ok((log, claims));
             }
             if self.store.replace_alerts(key, &log, expires_at).await? {
                 log.version += 1;
-                return Ok((log, mine));
+                return Ok((log, claims));
             }
         }
         Err(Failure::Contended)

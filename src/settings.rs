@@ -71,7 +71,7 @@ pub fn span(text: &str) -> Result<Duration, String> {
     span.ok_or_else(|| "expected whole minutes from 1m to 24h, such as 60m or 1h".to_owned())
 }
 
-/// Reads a glob on user ARNs, such as `arn:aws:iam::*:role/load-test`.
+/// Reads a glob on user ARNs, such as `*:assumed-role/load-test/*`.
 ///
 /// # Errors
 /// What was expected.

@@ -178,11 +178,14 @@ impl From<SlotTally> for Contribution {
         let both = tally.earliest.into_iter().chain(tally.latest);
         let samples: BTreeSet<Sample> =
             both.map(|sample| Sample { value: sample_value(&sample.value), ..sample }).collect();
+        // Times as well as values, or a value that comes again at another time would be taken
+        // for a redelivery, and forgotten.
+        let times = samples.iter().map(|sample| hash(&sample.to_string())).fold(0, u128::wrapping_add);
         let values: HashSet<&String> = samples.iter().map(|sample| &sample.value).collect();
         let sampled = values.len() as u64;
         Self {
             digest: Digest {
-                hash: format!("{:032x}", tally.hash),
+                hash: format!("{:032x}", tally.hash.wrapping_add(times)),
                 // What was sampled is known even where no more can be told apart.
                 denials: tally.distinct.max(sampled),
                 sampled,

@@ -164,16 +164,41 @@ fn files_are_taken_in_delivery_order_and_a_data_folder_above_means_nothing() {
     assert!(stdout.contains("\"@timestamp\":\"2025-06-01T10:00:03Z\""), "{stdout}{}", text(&output.stderr));
 }
 
-#[test]
-fn a_closed_pipe_is_no_error() {
+/// Runs with standard output closed.
+#[track_caller]
+fn check_closed(arguments: &[&str], status: i32) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_replay"))
-        .args(["--format", "json", LOGS])
+        .args(arguments)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .expect("replay runs");
     drop(child.stdout.take());
     let output = child.wait_with_output().expect("it ends");
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    assert!(!text(&output.stderr).contains("error"), "{}", text(&output.stderr));
+    assert_eq!(output.status.code(), Some(status), "{}", text(&output.stderr));
+    assert!(!text(&output.stderr).contains("standard output"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_closed_pipe_is_no_error_and_hides_none() {
+    check_closed(&["--format", "json", LOGS], 0);
+    check_closed(&[LOGS], 0);
+    check_closed(&["--format", "json", "--fail-on-alert", LOGS], 1);
+    check_closed(&["--format", "json", LOGS, "nowhere.json"], 2);
+}
+
+#[test]
+fn one_file_by_two_names_is_one_object() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = "{\"timestamp\":\"2025-06-01T10:00:00Z\",\"errorCode\":\"AccessDeniedException\"}\n".repeat(2);
+    let path = write(folder.path(), "a.json", log);
+    let other = write(folder.path(), "b/../a.json", fs::read(&path).expect("readable"));
+    check(&[&path, &other, folder.path().to_str().expect("text")], 0, "denials: 2;");
+}
+
+#[test]
+fn what_is_no_log_is_said() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = write(folder.path(), "a.json", "no JSON at all");
+    check(&[&path], 0, "no JSON record in it");
 }

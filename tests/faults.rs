@@ -168,3 +168,56 @@ fn a_long_attack_in_one_object_forgets_no_alert_and_repeats_none() {
     let times: Vec<i64> = sink.told.take().iter().map(|alert| alert.at).collect();
     assert_eq!(times, (0..i64::from(minutes)).map(|number| number * 61).collect::<Vec<_>>());
 }
+
+#[test]
+fn abandoned_alerts_hold_up_no_new_one() {
+    // A hundred alerts whose owner died, and a denial before all of them.
+    let rule = rule(0, 60, 60);
+    let late: Batch = (0..100)
+        .map(|number| Denied { at: 100_000 + i64::from(number) * 61, model: 1, request: number })
+        .collect();
+    let early = vec![Denied { at: 0, model: 1, request: 999 }];
+    let (store, sink) = (EmbeddedStore::default(), Recording::default());
+    let weather = Weather::default();
+    let pipeline = pipeline(
+        rule,
+        Faulty { inner: &store, weather: &weather },
+        Faulty { inner: &sink, weather: &weather },
+    );
+    block_on(async {
+        // The calls before the first publishing: an add for each slot, counters, alerts, claim.
+        weather.fails.set(Some(100 + 3));
+        weather.fatal.set(true);
+        assert_eq!(deliver(&pipeline, &late, "dead", 1_000).await.failures.len(), 1);
+        assert_eq!(sink.told.borrow().len(), 0);
+        weather.fails.set(None);
+        assert!(deliver(&pipeline, &early, "other", 1_001 + LEASE.as_secs()).await.failures.is_empty());
+    });
+    let told = sink.told.take();
+    assert_eq!(told.len(), 101);
+    assert!(told.iter().any(|alert| alert.at == 0));
+}
+
+#[test]
+fn a_retry_renews_its_lease_so_that_nobody_publishes_beside_it() {
+    let burst: Batch = (0..4).map(|number| Denied { at: 0, model: 1, request: number }).collect();
+    let (store, sink) = (EmbeddedStore::default(), Recording::default());
+    let weather = Weather::default();
+    let pipeline = pipeline(
+        rule(3, 3600, 3600),
+        Faulty { inner: &store, weather: &weather },
+        Faulty { inner: &sink, weather: &weather },
+    );
+    let retry = 1_000 + LEASE.as_secs();
+    block_on(async {
+        weather.fails.set(Some(4));
+        weather.fatal.set(true);
+        assert_eq!(deliver(&pipeline, &burst, "a", 1_000).await.failures.len(), 1);
+        // The retry dies before it publishes; by then it holds the alert for another lease.
+        weather.calls.set(0);
+        assert_eq!(deliver(&pipeline, &burst, "a", retry).await.failures.len(), 1);
+        weather.fails.set(None);
+        assert!(deliver(&pipeline, &burst, "b", retry + 1).await.failures.is_empty());
+        assert_eq!(sink.told.borrow().len(), 0, "the renewed lease still holds");
+    });
+}

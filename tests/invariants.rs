@@ -84,10 +84,16 @@ fn scenarios(sizes: impl Strategy<Value = usize> + Clone + 'static) -> impl Stra
 fn run(rule: &Rule, batches: &[Batch]) -> Vec<Told> {
     let sink = Recording::default();
     let pipeline = pipeline(rule.clone(), EmbeddedStore::default(), &sink);
+    let mut known = 0;
     block_on(async {
         for (number, batch) in batches.iter().enumerate() {
             let outcome = deliver(&pipeline, batch, &format!("delivery {number}"), 1_000).await;
             assert!(outcome.failures.is_empty());
+            let told = sink.told.borrow();
+            for alert in &told[known..] {
+                assert_figures(&batches[..=number], rule, alert);
+            }
+            known = told.len();
         }
     });
     sink.told.take()
@@ -239,4 +245,23 @@ fn a_large_attack_in_one_object_is_counted_whole() {
 #[test]
 fn threshold_zero_fires_at_the_first_denial() {
     check(&rule(0, 3600, 3600), &[&[5, 6]], &[(5, 2)]);
+}
+
+/// One denial: seconds and request.
+#[track_caller]
+fn check_requests(batches: &[&[(i64, u32)]], expected: &[i64]) {
+    let batch = |batch: &&[(i64, u32)]| {
+        batch.iter().map(|(at, request)| Denied { at: *at, model: 1, request: *request }).collect()
+    };
+    let batches: Vec<Batch> = batches.iter().map(batch).collect();
+    let rule = rule(3, 3600, 3600);
+    let told = run(&rule, &batches);
+    assert_invariants(&batches, &rule, &told);
+    assert_eq!(told.iter().map(|alert| alert.at).collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_request_that_is_logged_again_later_is_one_request_at_two_times() {
+    check_requests(&[&[(0, 1)], &[(599, 1)], &[(4100, 2), (4100, 3), (4100, 4)]], &[4100]);
+    check_requests(&[&[(0, 1), (0, 2), (0, 3)], &[(500, 1), (500, 2), (500, 3)]], &[]);
 }

@@ -57,11 +57,20 @@ fn gzip(text: &[u8]) -> Vec<u8> {
     encoder.write_all(text).and_then(|()| encoder.finish()).expect("in memory")
 }
 
+/// Text is looked at in blocks; small ones put a block's edge at every place.
+fn blocks(block_bytes: usize) -> Limits {
+    Limits { block_bytes, ..Limits::default() }
+}
+
 #[track_caller]
 fn check(text: &str, expected: &str) {
     let text = expand(text);
-    let offsets = expected.replace("$", &expand("$a").len().to_string());
-    for chunk in [1, 2, 3, 5, 64, text.len()] {
+    let offsets = expected.replace('$', &expand("$a").len().to_string());
+    for block in (1..70).chain([128, 1000]) {
+        let read = read(text.as_bytes(), text.len(), blocks(block));
+        assert_eq!(shown(read), offsets, "blocks of {block}: {text}");
+    }
+    for chunk in [1, 64, text.len()] {
         assert_eq!(
             shown(read(text.as_bytes(), chunk, Limits::default())),
             offsets,
@@ -138,6 +147,22 @@ fn a_broken_candidate_is_reported_at_its_offset_and_costs_nothing_else() {
 }
 
 #[test]
+fn what_follows_a_fault_is_read() {
+    check("{\"a\":1}\nxyz\n  $a\n", "a");
+    check("{\"errorCode\":\"AccessDeniedException\",\"timestamp\":\"2025\n  $a\n$b", "a b !0");
+    check("[{\"a\":1}\n,{\"broken\": \"AccessDenied\n,$a\n , $b\n]", "a b");
+    check("xyz\n[$a]\nxyz\n\n\n$b", "a b");
+}
+
+#[test]
+fn a_line_end_inside_a_record_is_none_between_records() {
+    let nested = expand("$n");
+    check(&format!("{{\"x\":1}}\n{{\"a\":{{}}\n,\"output\":\n{nested}\n}}\n$a"), "a");
+    check(&format!("{{\"x\":1}}\n{{\"m\":[{{\"role\":\"u\"}}\n,\n{nested}\n]}}\n$a"), "a");
+    check(&format!("$a\n%x\n{{\"m\":[\n{nested}\n,\n{nested}\n]}}\n$b"), "a b");
+}
+
+#[test]
 fn a_broken_line_that_names_no_denial_is_none_of_our_business() {
     check("{\"broken\n$a\n}}}}\n$b\nxyz\n$c", "a b c");
     check("]]]]\n$a", "a");
@@ -163,6 +188,7 @@ fn an_over_long_record_is_skipped_to_its_end() {
         (format!("[$a,{},$b]", long("")), "a b"),
         (format!("$a{}$b", long("")), "a b"),
         (format!("$a\n{}\n$b", long(&nested)), "a b"),
+        (format!("$a\n{{\"x\":[\"{}\"\n$b\n$c\n", "y".repeat(1_200_000)), "a b c"),
         (format!("$a\n{{\"errorCode\":\"AccessDeniedException\",{}\n$b", &long("")[1..]), "a b"),
     ] {
         let text = expand(&text);
@@ -175,6 +201,19 @@ fn an_over_long_record_is_skipped_to_its_end() {
             assert_eq!(text.as_bytes()[usize::try_from(offset).expect("small")], b'{');
         }
     }
+}
+
+#[test]
+fn endless_nesting_is_a_fault_and_costs_no_memory() {
+    let deep = "[".repeat(1_200_000);
+    check_once(&format!("$a\n{{\"x\":{deep}\n$b\n"), "a b");
+    check_once(&format!("[$a,{{\"x\":{deep}\n,$b]"), "a b");
+}
+
+#[track_caller]
+fn check_once(text: &str, expected: &str) {
+    let text = expand(text);
+    assert_eq!(shown(read(text.as_bytes(), text.len(), Limits::default())), expected);
 }
 
 #[test]
@@ -266,15 +305,20 @@ fn a_bomb_fails_with_its_reason_and_keeps_what_stands_before_it() {
     assert_eq!(read.statistics.denials, 1);
 }
 
-#[test]
-fn random_bytes_never_panic() {
-    // A linear congruential generator: the same bytes every time. Source: Knuth's MMIX.
-    let mut state: u64 = 20_250_601;
-    let mut next = || {
+/// A linear congruential generator: the same numbers every time. Source: Knuth's MMIX.
+fn random(seed: u64) -> impl FnMut() -> usize {
+    println!("seed {seed}");
+    let mut state = seed;
+    move || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as usize
-    };
-    let pieces: Vec<String> = [
+        usize::try_from(state >> 33).expect("31 bits")
+    }
+}
+
+#[test]
+fn random_pieces_read_the_same_in_all_blocks() {
+    let mut next = random(20_250_601);
+    let pieces = [
         "{",
         "}",
         "[",
@@ -285,20 +329,82 @@ fn random_bytes_never_panic() {
         "\n",
         " ",
         ":",
+        "\n",
         "AccessDeniedException",
         "$a",
         "%b",
+        "$c\n",
+        "%d\n",
         "{\n",
         "\n{",
         "\"errorCode\":\"AccessDeniedException\"",
-    ]
-    .iter()
-    .map(|piece| expand(piece))
-    .collect();
+    ];
+    let pieces: Vec<String> = pieces.iter().map(|piece| expand(piece)).collect();
     for _ in 0..3000 {
         let text: String = (0..next() % 40).map(|_| pieces[next() % pieces.len()].as_str()).collect();
         let whole = shown(read(text.as_bytes(), text.len(), Limits::default()));
-        let by_byte = shown(read(text.as_bytes(), 1, Limits::default()));
-        assert_eq!(whole, by_byte, "{text:?}");
+        let blocks = blocks(1 + next() % 90);
+        assert_eq!(shown(read(text.as_bytes(), text.len(), blocks)), whole, "{blocks:?}: {text:?}");
+    }
+}
+
+/// Valid JSON with white space wherever it may stand, against a parser that builds everything.
+#[test]
+fn valid_json_reads_as_a_whole_parser_reads_it() {
+    let mut next = random(20_250_602);
+    for _ in 0..4000 {
+        let mut expected = Vec::new();
+        let mut text = String::new();
+        let array = next() % 4 == 0;
+        let records = next() % 6;
+        let spaces: &[&str] =
+            [&["", "", "\n"][..], &["", " ", "\n", "\r\n", "\n\n", "\t"], &["\n"], &[""]][next() % 4];
+        let space = |next: &mut dyn FnMut() -> usize| spaces[next() % spaces.len()];
+        text += if array { "[" } else { "" };
+        for number in 0..records {
+            let id = char::from(b'a' + u8::try_from(number).expect("small"));
+            let denial = format!("${id}");
+            let nested = expand("$z");
+            let kind = next() % 5;
+            let record = match kind {
+                0 => format!("{{\"x\":{nested}}}"),
+                1 => format!("{{\"x\":[{{}},{nested},{nested}],\"y\":{{}}}}"),
+                2 => "{\"x\":\"}\\\"{\"}".to_owned(),
+                _ => expand(&denial),
+            };
+            if kind > 2 {
+                expected.push(id.to_string());
+            }
+            // White space around the tokens outside strings.
+            let mut in_string = false;
+            let mut escaped = false;
+            for character in record.chars() {
+                let token = !in_string && matches!(character, '{' | '}' | '[' | ']' | ',' | ':');
+                if token {
+                    text += space(&mut next);
+                }
+                text.push(character);
+                if token {
+                    text += space(&mut next);
+                }
+                if escaped {
+                    escaped = false;
+                } else if in_string && character == '\\' {
+                    escaped = true;
+                } else if character == '"' {
+                    in_string = !in_string;
+                }
+            }
+            let last = number + 1 == records;
+            text += if array && !last { "," } else { "" };
+            text += if array || next() % 4 == 0 { space(&mut next) } else { "\n" };
+        }
+        text += if array { "]" } else { "" };
+        let blocks = blocks(1 + next() % 200);
+        assert_eq!(
+            shown(read(text.as_bytes(), text.len(), blocks)),
+            expected.join(" "),
+            "{blocks:?}: {text:?}"
+        );
     }
 }

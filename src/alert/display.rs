@@ -96,6 +96,12 @@ pub fn utc(time: EventTime) -> String {
     clock(time) + " UTC"
 }
 
+/// A list, one item a line.
+#[must_use]
+pub fn listed(items: &[&str]) -> String {
+    items.iter().fold(String::new(), |text, item| text + "  - " + item + "\n")
+}
+
 /// A numbered list, one item a line.
 #[must_use]
 pub fn numbered(items: &[&str]) -> String {

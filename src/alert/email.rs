@@ -1,7 +1,7 @@
 //! The alert for a tired human: e-mail text, subject line and SMS.
 
 use super::Alert;
-use super::display::{TEXT_BYTES, ascii, numbered, plain, short, shown, utc};
+use super::display::{TEXT_BYTES, ascii, listed, numbered, plain, short, shown, utc};
 
 /// SNS refuses a subject of 100 characters or more, or with anything but printable ASCII.
 const SUBJECT_CHARACTERS: usize = 99;
@@ -62,6 +62,9 @@ impl Alert<'_> {
              What to do first\n\
              {triage}\
              \n\
+             It may be honest\n\
+             {honest}\
+             \n\
              Request ids, newest last\n\
              {request_ids}\
              \n\
@@ -80,6 +83,7 @@ impl Alert<'_> {
             severity = self.rule.severity.name(),
             risk = self.rule.risk_score,
             triage = numbered(self.rule.triage),
+            honest = listed(self.rule.false_positives),
             object = plain(self.object, 4 * TEXT_BYTES),
             name = self.rule.name,
             rule = self.rule.id,

@@ -24,8 +24,8 @@ use crate::store::{CounterStore, StoreError};
 use crate::time::EventTime;
 
 /// DynamoDB answers within ten milliseconds; a page of 1 MB takes longer.
-const ATTEMPT: Duration = Duration::from_secs(3);
-const OPERATION: Duration = Duration::from_secs(20);
+const ATTEMPT: Duration = Duration::from_secs(5);
+const OPERATION: Duration = Duration::from_secs(30);
 /// The waits sum up to some six seconds, in which a table on demand grows to meet a burst.
 const ATTEMPTS: u32 = 8;
 /// Items of one slot beyond its first. Each holds some 900 objects' contributions at the
@@ -81,7 +81,7 @@ impl DynamoDbStore {
             .expression_attribute_values(":expires_at", number(expires_at));
         // `user` is a reserved word, so all names go through a placeholder.
         for (name, value) in item::readable(rule, key) {
-            update.push_str(&format!(", #{name} = :{name}"));
+            update = format!("{update}, #{name} = :{name}");
             request = request
                 .expression_attribute_names(format!("#{name}"), name)
                 .expression_attribute_values(format!(":{name}"), value);

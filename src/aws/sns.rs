@@ -90,3 +90,38 @@ fn size(message: &Message) -> usize {
     let attributes = attributes.map(|(name, value)| name.len() + "String".len() + value.len());
     message.body.len() + message.subject.len() + attributes.sum::<usize>()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(body_bytes: usize, subject: &str) -> Message {
+        Message {
+            body: "x".repeat(body_bytes),
+            subject: subject.to_owned(),
+            attributes: ["a", "b", "c", "d"].map(|name| (name, "v".to_owned())),
+        }
+    }
+
+    #[track_caller]
+    fn check(body_bytes: usize, document: &str, limit: usize, expected: &str) {
+        let fitted = fitted(message(body_bytes, ""), document, limit);
+        assert!(size(&fitted) <= limit, "{}", fitted.body);
+        assert_eq!(fitted.body, expected);
+    }
+
+    #[test]
+    fn a_message_over_the_limit_is_reduced_to_its_document_and_then_to_its_beginning() {
+        check(10, "document", 100, "xxxxxxxxxx");
+        check(101, "document", 100, r#"{"default":"document"}"#);
+        let document = "0123456789é".repeat(10);
+        check(101, &document, 100, r#"{"default":"0123456789é0123456789é012345"}"#);
+        check(101, &"\u{1}".repeat(40), 100, r#"{"default":"\u0001\u0001\u0001\u0001\u0001"}"#);
+    }
+
+    #[test]
+    fn a_subject_is_under_100_printable_characters() {
+        let fitted = fitted(message(1, &"naïve\n🙂 ".repeat(40)), "", 1000);
+        assert_eq!(fitted.subject, "nave ".repeat(40)[..99]);
+    }
+}

@@ -38,7 +38,7 @@ fn log_json(level: Level) {
         .with_target("bedrock_denial_watch", level)
         .with_target("bootstrap", level)
         .with_target("lambda_runtime::layers::trace", Level::INFO)
-        // It would log each failure a second time; a panic aborts and writes to stderr.
+        // It logs what the handler returns, which is logged already.
         .with_target("lambda_runtime::layers::panic", LevelFilter::OFF)
         .with_default(LevelFilter::WARN);
     let lines = fmt::layer().json().flatten_event(true).with_span_list(false);

@@ -8,10 +8,10 @@ fn shown(resolved: &[Resolved]) -> String {
         Ok(object) => {
             let mut text = object.to_string();
             if let Some(version) = &object.version_id {
-                text.push_str(&format!(" v={version}"));
+                text = format!("{text} v={version}");
             }
             if let Some(size) = object.size {
-                text.push_str(&format!(" size={size}"));
+                text = format!("{text} size={size}");
             }
             text
         }
@@ -21,6 +21,7 @@ fn shown(resolved: &[Resolved]) -> String {
 
 /// Objects are shown as `s3://bucket/key v=version size=bytes`, messages as `id=[…]`.
 #[track_caller]
+#[expect(clippy::needless_pass_by_value, reason = "cases are one line")]
 fn check(payload: Value, expected: &str) {
     let shown = match resolve(&payload) {
         Request::Whole(objects) => shown(&objects),

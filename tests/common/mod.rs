@@ -118,6 +118,37 @@ pub struct Told {
     pub last: i64,
     pub total: u64,
     pub at_least: bool,
+    pub newest: Vec<String>,
+}
+
+/// Asserts that an alert's figures are those of what had been `delivered` when it was published.
+/// Where an object held more than its samples, only the total is known, if it is not a lower bound.
+#[track_caller]
+pub fn assert_figures(delivered: &[Batch], rule: &Rule, alert: &Told) {
+    let seconds = |span: Duration| i64::try_from(span.as_secs()).expect("small");
+    let (window, cooldown) = (seconds(rule.window), seconds(rule.cooldown));
+    let denials = of_model(delivered, alert.model);
+    let inside = |first: i64, last: i64| {
+        denials.iter().filter(move |(at, _)| (first..=last).contains(at)).copied().collect::<Vec<_>>()
+    };
+    let distinct: BTreeSet<u32> =
+        inside(alert.first, alert.last).into_iter().map(|(_, request)| request).collect();
+    if !alert.at_least {
+        assert_eq!(alert.total, distinct.len() as u64, "{alert:?}");
+    }
+    if delivered.iter().all(|batch| batch.len() <= 2 * rule.samples()) {
+        let first = inside(alert.at - window, alert.at).first().map(|(at, _)| *at);
+        let last = inside(alert.at, alert.at + cooldown).last().map(|(at, _)| *at);
+        assert_eq!((Some(alert.first), Some(alert.last)), (first, last), "{alert:?}");
+        let mut newest: Vec<(i64, String)> = inside(alert.first, alert.last)
+            .iter()
+            .map(|(at, request)| (*at, format!("r{request}")))
+            .collect();
+        newest.sort();
+        let newest: Vec<String> =
+            newest.into_iter().rev().take(10).rev().map(|(_, request)| request).collect();
+        assert_eq!(alert.newest, newest, "{alert:?}");
+    }
 }
 
 /// Asserts sound, complete, spaced, and figures never above the truth; returns the alert times by model.
@@ -180,6 +211,7 @@ impl AlertSink for &Recording {
             last: time("last_seen"),
             total: document["total_denials"].as_u64().expect("a number"),
             at_least: document["total_denials_at_least"].as_bool().unwrap_or(false),
+            newest: serde_json::from_value(document["request_ids"].clone()).expect("texts"),
         });
         Ok(())
     }

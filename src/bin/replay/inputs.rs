@@ -1,5 +1,6 @@
 //! Which files are replayed, and in which order.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use bedrock_denial_watch::object::{self, Skip};
@@ -23,6 +24,7 @@ pub struct Input {
 pub fn find(paths: &[PathBuf]) -> (Vec<Input>, Vec<(String, String)>) {
     let mut inputs = Vec::new();
     let mut problems = Vec::new();
+    let mut seen = HashSet::new();
     for path in paths {
         if path == Path::new("-") {
             inputs.push(Input { path: path.clone(), bytes: 0, skip: None, explicit: true });
@@ -36,6 +38,12 @@ pub fn find(paths: &[PathBuf]) -> (Vec<Input>, Vec<(String, String)>) {
                     problems.push((name, why));
                 }
                 Ok(entry) if entry.file_type().is_dir() => {}
+                // One file by two names is one object.
+                Ok(entry)
+                    if !seen.insert(entry.path().canonicalize().unwrap_or_else(|_| entry.path().into())) => {}
+                Ok(entry) if entry.depth() > 0 && !entry.file_type().is_file() => {
+                    problems.push((entry.path().display().to_string(), "not a regular file".to_owned()));
+                }
                 Ok(entry) => inputs.push(Input {
                     skip: object::skip_by_name(&key(path, entry.path())),
                     bytes: entry.metadata().map_or(0, |metadata| metadata.len()),

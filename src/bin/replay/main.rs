@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
+use bedrock_denial_watch::alert::display;
 use bedrock_denial_watch::decision::Claimant;
 use bedrock_denial_watch::embedded::EmbeddedStore;
 use bedrock_denial_watch::object::Skip;
@@ -33,7 +34,7 @@ use crate::report::{Format, Report, Totals};
   replay events/logs                               a folder of logs, as S3 stores them
   replay --format json logs | jq .user.id          one JSON alert a line
   replay --threshold 10 --window 30m logs          another threshold and window
-  replay --exempt-user '*:role/load-test' logs     counted, never alerted
+  replay --exempt-user '*:assumed-role/load-test/*' logs   counted, never alerted
   aws s3 cp s3://bucket/key - | replay -           one object from S3
 
 Exit status: 0 when all was read; 1 with --fail-on-alert when something fired;
@@ -93,17 +94,19 @@ fn main() -> ExitCode {
     progress.finish_and_clear();
     totals.alerts = pipeline.sink.count();
     let printed = pipeline.sink.finish(&pipeline.rule, pipeline.store);
+    // Whoever closed the pipe has seen enough.
+    if let Err(error) = printed
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        totals.fail("standard output", &error.to_string(), &progress);
+    }
     warn(&progress, &totals.to_string());
-    match printed {
-        // Whoever read the output has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => {
-            warn(&progress, &format!("error: standard output: {error}"));
-            ExitCode::from(2)
-        }
-        Ok(()) if totals.failed > 0 => ExitCode::from(2),
-        Ok(()) if options.fail_on_alert && totals.alerts > 0 => ExitCode::from(1),
-        Ok(()) => ExitCode::SUCCESS,
+    if totals.failed > 0 {
+        ExitCode::from(2)
+    } else if options.fail_on_alert && totals.alerts > 0 {
+        ExitCode::from(1)
+    } else {
+        ExitCode::SUCCESS
     }
 }
 
@@ -114,8 +117,9 @@ async fn replay(
     progress: &ProgressBar,
 ) {
     let name = input.path.to_string_lossy();
+    let shown = display::plain(&name, display::DOCUMENT_BYTES);
     if let Some(skip) = input.skip {
-        return totals.skip(skip, input.explicit.then_some(&*name), progress);
+        return totals.skip(skip, input.explicit.then_some(&*shown), progress);
     }
     let mut reader = pipeline.read(&name);
     let pushed = push(&input.path, |chunk| {
@@ -124,23 +128,26 @@ async fn replay(
     });
     let read = match pushed {
         // As in the cloud, nothing is committed of an object that did not arrive whole.
-        Err(error) => return totals.fail(&name, &error.to_string(), progress),
+        Err(error) => return totals.fail(&shown, &error.to_string(), progress),
         Ok(()) => reader.finish(),
     };
     if read.statistics.bytes == 0 {
-        return totals.skip(Skip::Empty, input.explicit.then_some(&*name), progress);
+        return totals.skip(Skip::Empty, input.explicit.then_some(&*shown), progress);
     }
     for fault in &read.faults {
-        warn(progress, &format!("warning: {name}: byte {}: {}", fault.offset, fault.kind.advice()));
+        warn(progress, &format!("warning: {shown}: byte {}: {}", fault.offset, fault.kind.advice()));
+    }
+    if read.statistics.records == 0 && read.statistics.text_bytes > 0 && read.damage.is_none() {
+        warn(progress, &format!("warning: {shown}: no JSON record in it; is it an invocation log?"));
     }
     totals.add(&read.statistics);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs());
     let claimant = Claimant { owner: "replay", now, lease: Duration::ZERO };
     let outcome = pipeline.commit(read.tally, Delivery { object: &name, claimant }).await;
     if let Some(damage) = read.damage {
-        totals.fail(&name, &damage.to_string(), progress);
+        totals.fail(&shown, &damage.to_string(), progress);
     } else if let Some(failure) = outcome.failures.first() {
-        totals.fail(&name, &failure.to_string(), progress);
+        totals.fail(&shown, &failure.to_string(), progress);
     } else {
         totals.read += 1;
     }

@@ -1,0 +1,174 @@
+//! The binary itself, between a Lambda runtime API played by the local server and loopback
+//! stand-ins for the three services.
+
+use std::io::Read;
+use std::process::{Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+use crate::http::{Reply, Request, Server};
+use crate::sns::accepted;
+use crate::support::{TABLE, dynamodb, gzip, log};
+
+const TOPIC: &str = "arn:aws:sns:us-east-1:123456789012:alerts";
+
+fn bootstrap(variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bootstrap"));
+    command
+        .env_clear()
+        .envs([
+            ("AWS_ACCESS_KEY_ID", "AKIDTEST"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_LAMBDA_FUNCTION_NAME", "watch"),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
+            ("TABLE_NAME", TABLE),
+            ("TOPIC_ARN", TOPIC),
+        ])
+        .envs(variables.iter().copied())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn lines(output: &[u8]) -> Vec<Value> {
+    let text = String::from_utf8_lossy(output);
+    let lines = text.lines();
+    lines.map(|line| serde_json::from_str(line).expect(line)).collect()
+}
+
+#[test]
+fn a_bad_variable_stops_the_start_and_is_named_in_the_log() {
+    let run = |name, value| -> (Output, String) {
+        let output = bootstrap(&[(name, value)]).output().expect("it runs");
+        let lines = lines(&output.stdout);
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert_eq!(lines[0]["level"], "ERROR");
+        let message = lines[0]["message"].as_str().expect("a message").to_owned();
+        (output, message)
+    };
+    let (output, message) = run("THRESHOLD", "many");
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        message,
+        r#"the function cannot start: THRESHOLD="many": expected a whole number from 0 to 1000"#
+    );
+    let (output, message) = run("TABLE_NAME", "");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(message.contains("TABLE_NAME is not set: expected the name"), "{message}");
+}
+
+/// Runs the binary for one event. Returns what it answered (path and body) and its output lines.
+async fn invoke(
+    event: &Value,
+    objects: &'static [(&'static str, &'static [&'static str])],
+) -> (Request, Vec<Value>) {
+    let config = dynamodb().await;
+    let s3 = Server::start(move |_, request| {
+        let found = objects.iter().find(|(key, _)| request.target.starts_with(&format!("/b/{key}")));
+        Some(match found {
+            Some((_, ids)) => Reply::new(200, gzip(&log(ids))),
+            None => Reply::s3_error(404, "NoSuchKey", "The specified key does not exist."),
+        })
+    });
+    let sns = Server::start(|_, _| Some(accepted()));
+    let (answered, answer) = mpsc::channel();
+    let event = event.to_string();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    let deadline = now + Duration::from_mins(1);
+    let runtime = Server::start(move |number, request| {
+        let mut reply = Reply::new(202, "");
+        if number == 0 {
+            reply = Reply::new(200, event.clone());
+            reply.headers = vec![
+                ("Lambda-Runtime-Aws-Request-Id", "request-1".to_owned()),
+                ("Lambda-Runtime-Deadline-Ms", deadline.as_millis().to_string()),
+                (
+                    "Lambda-Runtime-Invoked-Function-Arn",
+                    "arn:aws:lambda:us-east-1:1:function:watch".to_owned(),
+                ),
+            ];
+        } else if request.method == "POST" {
+            answered.send(request.clone()).expect("the test waits");
+        } else {
+            // The next event never comes.
+            reply.announced = Some(1);
+            reply.hold = true;
+        }
+        Some(reply)
+    });
+    let address = runtime.url.trim_start_matches("http://");
+    let mut child = bootstrap(&[
+        ("AWS_LAMBDA_RUNTIME_API", address),
+        ("AWS_ENDPOINT_URL_S3", &s3.url),
+        ("AWS_ENDPOINT_URL_SNS", &sns.url),
+        ("AWS_ENDPOINT_URL_DYNAMODB", config.endpoint_url().expect("set")),
+        // At the lowest level too nothing of a caller may be logged.
+        ("LOG_LEVEL", "trace"),
+    ])
+    .spawn()
+    .expect("it runs");
+    let answer = answer.recv_timeout(Duration::from_mins(1)).expect("an answer");
+    child.kill().expect("it waits for the next event");
+    let mut output = Vec::new();
+    let mut stdout = child.stdout.take().expect("piped");
+    stdout.read_to_end(&mut output).expect("read");
+    child.wait().expect("ended");
+    (answer, lines(&output))
+}
+
+fn notification(keys: &[&str]) -> Value {
+    let record = |key: &&str| json!({"eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"b"},"object":{"key":key}}});
+    json!({"Records": keys.iter().map(record).collect::<Vec<_>>()})
+}
+
+#[track_caller]
+fn check_silence(lines: &[Value]) {
+    let text = format!("{lines:?}");
+    for secret in ["user/eve", "modelId", "model-7", "requestId\":\"q-"] {
+        assert!(!text.contains(secret), "{secret} in {text}");
+    }
+}
+
+#[tokio::test]
+async fn an_invocation_answers_null_and_prints_one_line_of_metrics() {
+    let event = notification(&["a.json.gz", "data/a.json.gz"]);
+    let (answer, lines) = invoke(&event, &[("a.json.gz", &["q-1", "q-2", "q-3", "q-4"])]).await;
+    assert_eq!(answer.target, "/2018-06-01/runtime/invocation/request-1/response");
+    assert_eq!(answer.body, b"null");
+    let metrics: Vec<&Value> = lines.iter().filter(|line| line.get("_aws").is_some()).collect();
+    let [metrics] = metrics[..] else { panic!("{lines:?}") };
+    assert_eq!(metrics["function"], "watch");
+    assert_eq!(metrics["requestId"], "request-1");
+    for (name, value) in [("objects", 1), ("skipped", 1), ("denials", 4), ("alerts", 1), ("failures", 0)] {
+        assert_eq!(metrics[name], value, "{name}");
+    }
+    assert!(metrics["lag"][0].as_u64() > Some(1_000_000), "{metrics}");
+    let skipped = lines.iter().find(|line| line["level"] == "DEBUG").expect("a skipped object");
+    assert_eq!(skipped["object"], "s3://b/data/a.json.gz");
+    check_silence(&lines);
+}
+
+#[tokio::test]
+async fn a_failure_is_answered_as_one_and_logged_once_with_the_request_id() {
+    let event = notification(&["gone.json.gz", "a.json.gz"]);
+    let (answer, lines) = invoke(&event, &[("a.json.gz", &["q-1", "q-2", "q-3", "q-4"])]).await;
+    assert_eq!(answer.target, "/2018-06-01/runtime/invocation/request-1/error");
+    let error: Value = serde_json::from_slice(&answer.body).expect("JSON");
+    assert_eq!(error["errorType"], "DeliveryFailed");
+    let message = error["errorMessage"].as_str().expect("a message");
+    assert!(
+        message.starts_with("1 of 2 failed: S3 GetObject of s3://b/gone.json.gz: NoSuchKey"),
+        "{message}"
+    );
+    let errors: Vec<&Value> = lines.iter().filter(|line| line["level"] == "ERROR").collect();
+    let [error] = errors[..] else { panic!("{lines:?}") };
+    assert!(error["message"].as_str().is_some_and(|text| text.contains("s3://b/gone.json.gz")));
+    assert_eq!(error["span"]["requestId"], "request-1");
+    let metrics = lines.iter().find(|line| line.get("_aws").is_some()).expect("metrics");
+    assert_eq!((&metrics["failures"], &metrics["alerts"]), (&json!(1), &json!(1)));
+    check_silence(&lines);
+}

@@ -1,0 +1,231 @@
+//! What only DynamoDB has: the layout of items, a limit on their size, lost answers, errors.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use bedrock_denial_watch::aws::DynamoDbStore;
+use bedrock_denial_watch::decision::{AlertLog, AlertRecord, State};
+use bedrock_denial_watch::key::Key;
+use bedrock_denial_watch::rule::DENIED_MODEL;
+use bedrock_denial_watch::store::{CounterStore, StoreError};
+
+use crate::http::{Reply, Request, Server};
+use crate::support::{TABLE, contribution, dynamodb, key, nowhere, sdk, time};
+
+const NOON: &str = "2025-06-01T12:00:00Z";
+
+fn store(config: &SdkConfig) -> DynamoDbStore {
+    DynamoDbStore::new(config, TABLE.to_owned())
+}
+
+fn eve() -> Key {
+    key(&[Some("123456789012"), None, Some("m")])
+}
+
+async fn add(store: &DynamoDbStore, key: &Key, hash: &str, values: &[String]) {
+    let contribution = contribution(hash, time(NOON), values);
+    let added = store.add(&DENIED_MODEL, key, time(NOON), &contribution, 1_750_000_000);
+    added.await.expect("added");
+}
+
+/// All items, each as its attributes in order, written as `name=value`.
+async fn items(config: &SdkConfig) -> Vec<Vec<String>> {
+    let response = Client::new(config).scan().table_name(TABLE).send().await;
+    let shown = |(name, value): (&String, &AttributeValue)| match value {
+        AttributeValue::S(text) => format!("{name}={text}"),
+        AttributeValue::N(number) => format!("{name}=N {number}"),
+        AttributeValue::Ss(set) => format!("{name}=SS {set:?}"),
+        AttributeValue::L(list) => format!("{name}=L of {}", list.len()),
+        other => format!("{name}={other:?}"),
+    };
+    let attributes = |item: &HashMap<String, AttributeValue>| {
+        let mut attributes: Vec<String> = item.iter().map(shown).collect();
+        attributes.sort();
+        attributes
+    };
+    response.expect("a scan").items().iter().map(attributes).collect()
+}
+
+#[tokio::test]
+async fn items_have_the_documented_attributes() {
+    let config = dynamodb().await;
+    let store = store(&config);
+    add(&store, &eve(), "ab12", &["q-1".to_owned()]).await;
+    let record =
+        AlertRecord { id: "i".to_owned(), state: State::Pending, owner: "o".to_owned(), leased_until: 7 };
+    let log = AlertLog { version: 0, alerts: [(time(NOON), record)].into() };
+    assert!(store.replace_alerts(&eve(), &log, 9).await.expect("written"));
+    let pk = r#"pk=["denied-model","123456789012",null,"m"]"#;
+    let mut found = items(&config).await;
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            vec![
+                "account=123456789012",
+                r#"contributions=SS ["ab12:1:1"]"#,
+                "denials=N 1",
+                "expires_at=N 1750000000",
+                "model=m",
+                pk,
+                r#"samples=SS ["1748779200000|q-1"]"#,
+                "sk=count#2025-06-01T12:00:00Z",
+            ],
+            vec!["alerts=L of 1", "expires_at=N 9", pk, "sk=alerts", "version=N 1"],
+        ]
+    );
+}
+
+#[tokio::test]
+async fn long_values_are_cut_where_people_read_them_and_keys_stay_short() {
+    let config = dynamodb().await;
+    let long = "é".repeat(1024);
+    let key = key(&[Some(&long), Some(&long), Some(&long)]);
+    add(&store(&config), &key, "one", &["q".to_owned()]).await;
+    let found = items(&config).await;
+    assert!(found[0][0].starts_with("account=é"), "{found:?}");
+    assert_eq!(found[0][0].len(), "account=".len() + 512);
+    let pk = found[0].iter().find(|shown| shown.starts_with("pk=")).expect("a key");
+    assert!(pk.len() <= 1027, "{}", pk.len());
+}
+
+#[tokio::test]
+async fn what_finds_no_room_goes_to_the_next_item_and_is_found_there_again() {
+    let config = dynamodb().await;
+    let store = store(&config);
+    for _ in 0..2 {
+        for object in 0..3 {
+            let values: Vec<String> = (0..2000).map(|value| format!("{object}-{value:0>150}")).collect();
+            add(&store, &eve(), &format!("object-{object}"), &values).await;
+        }
+    }
+    let found = items(&config).await;
+    let sort_keys: Vec<&String> =
+        found.iter().filter_map(|item| item.iter().find(|shown| shown.starts_with("sk="))).collect();
+    assert_eq!(
+        sort_keys,
+        [
+            "sk=count#2025-06-01T12:00:00Z",
+            "sk=count#2025-06-01T12:00:00Z#1",
+            "sk=count#2025-06-01T12:00:00Z#2"
+        ]
+    );
+    for item in &found {
+        assert!(item.contains(&"denials=N 2000".to_owned()));
+    }
+}
+
+/// Hands a request on to `endpoint` and returns the answer's status and body.
+fn forward(endpoint: &str, request: &Request) -> Reply {
+    let address = endpoint.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).expect("the engine");
+    let mut head = format!("{} {} HTTP/1.1\r\n", request.method, request.target);
+    for (name, value) in &request.headers {
+        head = format!("{head}{name}: {value}\r\n");
+    }
+    head += "connection: close\r\n\r\n";
+    stream.write_all(head.as_bytes()).expect("sent");
+    stream.write_all(&request.body).expect("sent");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("answered");
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
+    let status = String::from_utf8_lossy(&answer[9..12]).parse().expect("a status");
+    Reply::new(status, &answer[end + 4..])
+}
+
+/// Every first attempt of a write is carried out, but its answer is lost.
+fn lossy(config: &SdkConfig) -> Server {
+    let endpoint = config.endpoint_url().expect("set").to_owned();
+    Server::start(move |number, request| {
+        let reply = forward(&endpoint, request);
+        (number % 2 == 1).then_some(reply)
+    })
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_is_lost_counts_once() {
+    let config = dynamodb().await;
+    let proxy = lossy(&config);
+    let behind = store(&sdk(&proxy.url));
+    add(&behind, &eve(), "one", &["q".to_owned()]).await;
+    assert_eq!(proxy.requests().len(), 2);
+    let found = store(&config).counters(&eve(), time(NOON)..=time(NOON)).await;
+    assert_eq!(found.expect("read")[0].denials, 1);
+    // The claim stands, and the next read shows it to its owner.
+    let log = AlertLog::default();
+    assert!(!behind.replace_alerts(&eve(), &log, 9).await.expect("answered"));
+    assert_eq!(store(&config).alerts(&eve()).await.expect("read").version, 1);
+}
+
+#[tokio::test]
+async fn throttling_is_tried_again() {
+    let server = Server::start(|number, _| {
+        let throttled = r#"{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException","message":"slow down"}"#;
+        Some(if number < 3 { Reply::new(400, throttled) } else { Reply::new(200, "{}") })
+    });
+    add(&store(&sdk(&server.url)), &eve(), "one", &["q".to_owned()]).await;
+    assert_eq!(server.requests().len(), 4);
+}
+
+#[track_caller]
+fn check_error(result: Result<impl Sized, StoreError>, parts: &[&str]) {
+    let error = result.err().expect("an error").to_string();
+    for part in parts {
+        assert!(error.contains(part), "{part:?} in {error}");
+    }
+    assert!(!error.contains('\n') && error.len() < 1000, "{error}");
+}
+
+#[tokio::test]
+async fn errors_name_operation_table_and_cause() {
+    let config = dynamodb().await;
+    let store = DynamoDbStore::new(&config, "nope".to_owned());
+    let missing = ["on table nope", "ResourceNotFoundException", "request id"];
+    let contribution = contribution("one", time(NOON), &["q".to_owned()]);
+    let added = store.add(&DENIED_MODEL, &eve(), time(NOON), &contribution, 9).await;
+    check_error(added, &[&["DynamoDB UpdateItem"], &missing[..]].concat());
+    let counters = store.counters(&eve(), time(NOON)..=time(NOON)).await;
+    check_error(counters, &[&["DynamoDB Query"], &missing[..]].concat());
+    let alerts = store.alerts(&eve()).await;
+    check_error(alerts, &[&["DynamoDB GetItem"], &missing[..]].concat());
+    let written = store.replace_alerts(&eve(), &AlertLog::default(), 9).await;
+    check_error(written, &[&["DynamoDB UpdateItem"], &missing[..]].concat());
+}
+
+#[tokio::test]
+async fn an_unreachable_service_is_told_by_the_last_cause() {
+    let alerts = DynamoDbStore::new(&nowhere(), TABLE.to_owned()).alerts(&eve()).await;
+    check_error(alerts, &["DynamoDB GetItem on table denials: dispatch failure", "Connection refused"]);
+}
+
+#[tokio::test]
+async fn an_item_that_holds_what_it_should_not_is_an_error_not_a_guess() {
+    let config = dynamodb().await;
+    let text = |value: &str| AttributeValue::S(value.to_owned());
+    let put = async |sk: &str, attributes: &[(&str, AttributeValue)]| {
+        let mut request = Client::new(&config)
+            .put_item()
+            .table_name(TABLE)
+            .item("pk", text(&eve().text()))
+            .item("sk", text(sk));
+        for (name, value) in attributes {
+            request = request.item(*name, value.clone());
+        }
+        request.send().await.expect("put");
+    };
+    let store = store(&config);
+    let counters = async || store.counters(&eve(), time(NOON)..=time(NOON)).await;
+    let slot = format!("count#{NOON}");
+    put(&slot, &[("denials", text("7"))]).await;
+    check_error(counters().await, &["DynamoDB Query on table denials: denials: expected a whole number"]);
+    let number = AttributeValue::N("1".to_owned());
+    let odd = AttributeValue::Ss(vec!["odd".to_owned()]);
+    put(&slot, &[("denials", number.clone()), ("contributions", odd)]).await;
+    check_error(counters().await, &["contribution \"odd\": expected"]);
+    put("alerts", &[("version", number)]).await;
+    check_error(store.alerts(&eve()).await, &["DynamoDB GetItem on table denials: alerts: expected a list"]);
+}

@@ -1,0 +1,287 @@
+//! Whole invocations: events in, answers out, S3 over the wire.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use aws_config::SdkConfig;
+use bedrock_denial_watch::alert::Alert;
+use bedrock_denial_watch::aws::{DynamoDbStore, S3Source, SnsSink};
+use bedrock_denial_watch::decision::State;
+use bedrock_denial_watch::embedded::EmbeddedStore;
+use bedrock_denial_watch::handler::{Delivered, Handler, Invocation};
+use bedrock_denial_watch::pipeline::Pipeline;
+use bedrock_denial_watch::reader::Limits;
+use bedrock_denial_watch::rule::DENIED_MODEL;
+use bedrock_denial_watch::sink::{AlertSink, SinkError};
+use bedrock_denial_watch::store::CounterStore;
+use serde_json::{Value, json};
+
+use crate::http::{Reply, Server};
+use crate::sns::{accepted, form};
+use crate::support::{TABLE, dynamodb, gzip, log, nowhere, sdk};
+
+/// Keeps the ids of what is published; refuses while it is told to.
+#[derive(Default)]
+struct Recorder {
+    published: Mutex<Vec<String>>,
+    refuses: Mutex<bool>,
+}
+
+impl AlertSink for Recorder {
+    async fn publish(&self, alert: &Alert<'_>) -> Result<(), SinkError> {
+        if *self.refuses.lock().expect("no panic") {
+            return Err(SinkError { operation: "record".to_owned(), cause: "refused".into() });
+        }
+        self.published.lock().expect("no panic").push(alert.id());
+        Ok(())
+    }
+}
+
+/// A bucket: objects by path (`/bucket/key`).
+fn bucket(objects: &[(&str, Vec<u8>)]) -> Server {
+    let objects: BTreeMap<String, Vec<u8>> =
+        objects.iter().map(|(key, body)| (format!("/b/{key}"), body.clone())).collect();
+    Server::start(move |_, request| {
+        let path = request.target.split('?').next().unwrap_or_default();
+        Some(match objects.get(path) {
+            Some(body) => Reply::new(200, body.clone()),
+            None => Reply::s3_error(404, "NoSuchKey", "The specified key does not exist."),
+        })
+    })
+}
+
+fn handler<S, K>(s3: &Server, store: S, sink: K) -> Handler<S, K> {
+    Handler {
+        pipeline: Pipeline {
+            store,
+            sink,
+            rule: DENIED_MODEL,
+            exempt_users: Vec::new(),
+            limits: Limits::default(),
+        },
+        source: S3Source::new(&sdk(&s3.url)),
+    }
+}
+
+fn recording(s3: &Server) -> Handler<EmbeddedStore, Recorder> {
+    handler(s3, EmbeddedStore::default(), Recorder::default())
+}
+
+async fn deliver<S: CounterStore, K: AlertSink>(handler: &Handler<S, K>, payload: &Value) -> Delivered {
+    let invocation =
+        Invocation { request_id: "request-1", now_ms: 1_748_772_060_000, deadline_ms: 1_748_772_090_000 };
+    handler.deliver(payload, invocation).await
+}
+
+fn published(handler: &Handler<EmbeddedStore, Recorder>) -> usize {
+    handler.pipeline.sink.published.lock().expect("no panic").len()
+}
+
+fn notification(keys: &[&str]) -> Value {
+    let record = |key: &&str| json!({"eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"b"},"object":{"key":key}}});
+    json!({"Records": keys.iter().map(record).collect::<Vec<_>>()})
+}
+
+fn batch(messages: &[(&str, Value)]) -> Value {
+    let record = |(id, body): &(&str, Value)| json!({"messageId":id,"body":body.to_string()});
+    json!({"Records": messages.iter().map(record).collect::<Vec<_>>()})
+}
+
+fn burst() -> Vec<u8> {
+    gzip(&log(&["1", "2", "3", "4"]))
+}
+
+fn failed(delivered: &Delivered) -> Vec<&str> {
+    let answer = delivered.answer.as_ref().expect("answered").as_ref().expect("a batch");
+    answer.batch_item_failures.iter().map(|failure| failure.item_identifier.as_str()).collect()
+}
+
+#[tokio::test]
+async fn a_burst_fires_once_however_often_it_is_delivered() {
+    let s3 = bucket(&[("a.json.gz", burst())]);
+    let handler = recording(&s3);
+    let first = deliver(&handler, &notification(&["a.json.gz"])).await;
+    assert_eq!(first.answer.expect("success"), None);
+    assert_eq!((first.metrics.objects, first.metrics.alerts, first.metrics.failures), (1, 1, 0));
+    assert_eq!((first.metrics.read.records, first.metrics.read.denials), (4, 4));
+    assert_eq!(first.metrics.alerted.len(), 1);
+    let again = deliver(&handler, &notification(&["a.json.gz", "a.json.gz"])).await;
+    assert_eq!((again.metrics.objects, again.metrics.alerts), (2, 0));
+    assert_eq!(published(&handler), 1);
+}
+
+#[tokio::test]
+async fn what_is_no_log_is_skipped_without_being_read() {
+    let s3 = bucket(&[]);
+    let mut event =
+        notification(&["data/a.json.gz", "x/amazon-bedrock-logs-permission-check", "a.txt", "empty.json"]);
+    event["Records"][3]["s3"]["object"]["size"] = json!(0);
+    let delivered = deliver(&recording(&s3), &event).await;
+    assert_eq!(delivered.answer.expect("success"), None);
+    assert_eq!((delivered.metrics.skipped, delivered.metrics.objects), (4, 0));
+    assert!(s3.requests().is_empty());
+}
+
+#[tokio::test]
+async fn one_bad_record_stops_no_other_and_each_is_named() {
+    let s3 = bucket(&[("a.json.gz", gzip(&log(&["1", "2"]))), ("b.json.gz", gzip(&log(&["3", "4"])))]);
+    let handler = recording(&s3);
+    let mut event = notification(&["a.json.gz", "gone.json.gz", "bad", "b.json.gz"]);
+    event["Records"][2] = json!({"eventName":"ObjectCreated:Put","s3":{}});
+    let delivered = deliver(&handler, &event).await;
+    let error = delivered.answer.expect_err("two failed").to_string();
+    assert!(error.starts_with("2 of 4 failed: S3 GetObject of s3://b/gone.json.gz: NoSuchKey"), "{error}");
+    assert!(error.contains("; S3 notification: expected s3.bucket.name"), "{error}");
+    assert_eq!((delivered.metrics.failures, delivered.metrics.objects), (2, 2));
+    assert_eq!(published(&handler), 1);
+}
+
+#[tokio::test]
+async fn a_batch_fails_message_by_message() {
+    let s3 = bucket(&[("a.json.gz", burst())]);
+    let handler = recording(&s3);
+    let delivered = deliver(
+        &handler,
+        &batch(&[
+            ("m-1", notification(&["gone.json.gz"])),
+            ("m-2", notification(&["a.json.gz"])),
+            ("m-3", json!({"Event":"s3:TestEvent"})),
+            ("m-4", json!({"what":"ever"})),
+        ]),
+    )
+    .await;
+    assert_eq!(failed(&delivered), ["m-1", "m-4"]);
+    assert_eq!((delivered.metrics.failures, published(&handler)), (2, 1));
+    let all_well = deliver(&handler, &batch(&[("m-2", notification(&["a.json.gz"]))])).await;
+    assert!(failed(&all_well).is_empty());
+}
+
+#[tokio::test]
+async fn an_unknown_event_fails() {
+    let s3 = bucket(&[]);
+    let delivered = deliver(&recording(&s3), &json!({"hello":1})).await;
+    let error = delivered.answer.expect_err("unknown").to_string();
+    assert!(error.starts_with("1 of 1 failed: unknown event: expected an S3 notification"), "{error}");
+}
+
+#[tokio::test]
+async fn the_text_of_an_error_is_bounded() {
+    let s3 = bucket(&[]);
+    let records = vec![json!({}); 500];
+    let delivered = deliver(&recording(&s3), &json!({"Records": records})).await;
+    let error = delivered.answer.expect_err("unknown").to_string();
+    assert!(error.len() < 17_000, "{}", error.len());
+    assert!(error.contains(" more, see the log"), "{error}");
+}
+
+#[tokio::test]
+async fn of_a_damaged_object_the_readable_part_counts_and_the_delivery_fails() {
+    let mut cut = [burst(), burst()].concat();
+    cut.truncate(cut.len() - 9);
+    let s3 = bucket(&[("cut.json.gz", cut)]);
+    let handler = recording(&s3);
+    for alerts in [1, 0] {
+        let delivered = deliver(&handler, &notification(&["cut.json.gz"])).await;
+        let error = delivered.answer.expect_err("damaged").to_string();
+        assert!(error.starts_with("1 of 1 failed: s3://b/cut.json.gz: truncated gzip"), "{error}");
+        assert_eq!(delivered.metrics.alerts, alerts);
+    }
+    assert_eq!(published(&handler), 1);
+}
+
+#[tokio::test]
+async fn of_a_body_that_breaks_off_nothing_counts() {
+    let s3 = Server::start(|number, _| {
+        let mut reply = Reply::new(200, burst());
+        reply.announced = (number == 0).then_some(1_000_000);
+        Some(reply)
+    });
+    let handler = recording(&s3);
+    let broken = deliver(&handler, &notification(&["a.json.gz"])).await;
+    assert!(broken.answer.is_err());
+    assert_eq!((broken.metrics.objects, published(&handler)), (0, 0));
+    let whole = deliver(&handler, &notification(&["a.json.gz"])).await;
+    assert!(whole.answer.is_ok());
+    assert_eq!(published(&handler), 1);
+}
+
+#[tokio::test]
+async fn a_refused_alert_fails_the_delivery_and_its_retry_publishes_it() {
+    let s3 = bucket(&[("a.json.gz", burst())]);
+    let handler = recording(&s3);
+    *handler.pipeline.sink.refuses.lock().expect("no panic") = true;
+    let refused = deliver(&handler, &notification(&["a.json.gz"])).await;
+    let error = refused.answer.expect_err("refused").to_string();
+    assert_eq!(error, "1 of 1 failed: s3://b/a.json.gz: record: refused");
+    *handler.pipeline.sink.refuses.lock().expect("no panic") = false;
+    let retried = deliver(&handler, &notification(&["a.json.gz"])).await;
+    assert!(retried.answer.is_ok());
+    assert_eq!((retried.metrics.alerts, published(&handler)), (1, 1));
+}
+
+#[tokio::test]
+async fn claims_are_owned_by_the_request_or_the_message_and_outlast_the_invocation() {
+    let owner = async |event: &Value| {
+        let s3 = bucket(&[("a.json.gz", burst())]);
+        let handler = recording(&s3);
+        deliver(&handler, event).await.answer.expect("success");
+        let (_, item) = handler.pipeline.store.into_keys().next().expect("a key");
+        let (_, alert) = item.alerts.alerts.into_iter().next().expect("an alert");
+        assert_eq!(alert.state, State::Published);
+        // 30 seconds were left; 30 more are the margin.
+        assert_eq!(alert.leased_until, 1_748_772_060 + 60);
+        alert.owner
+    };
+    let event = notification(&["a.json.gz"]);
+    assert_eq!(owner(&event).await, "request-1");
+    assert_eq!(owner(&batch(&[("m-1", event)])).await, "m-1");
+}
+
+#[tokio::test]
+async fn an_object_without_denials_makes_no_call_to_dynamodb_or_sns() {
+    let quiet = r#"{"timestamp":"2025-06-01T10:00:00Z","errorCode":"ThrottlingException","input":"AccessDeniedException"}"#;
+    let s3 = bucket(&[("a.json.gz", gzip(quiet))]);
+    let handler = handler(
+        &s3,
+        DynamoDbStore::new(&nowhere(), TABLE.to_owned()),
+        SnsSink::new(&nowhere(), "arn:aws:sns:us-east-1:1:t".to_owned()),
+    );
+    let delivered = deliver(&handler, &notification(&["a.json.gz"])).await;
+    assert_eq!(delivered.answer.expect("success"), None);
+    assert_eq!((delivered.metrics.read.records, delivered.metrics.read.denials), (1, 0));
+}
+
+/// The whole chain on loopback but for the runtime.
+async fn chain(s3: &Server, sns: &Server) -> (SdkConfig, Handler<DynamoDbStore, SnsSink>) {
+    let config = dynamodb().await;
+    let store = DynamoDbStore::new(&config, TABLE.to_owned());
+    let topic = "arn:aws:sns:us-east-1:123456789012:alerts".to_owned();
+    let handler = handler(s3, store, SnsSink::new(&sdk(&sns.url), topic));
+    (config, handler)
+}
+
+#[tokio::test]
+async fn over_dynamodb_and_sns_a_slow_crossing_over_four_objects_fires_once() {
+    let objects: Vec<(String, Vec<u8>)> =
+        (1..=4).map(|number| (format!("{number}.json.gz"), gzip(&log(&[&number.to_string()])))).collect();
+    let objects: Vec<(&str, Vec<u8>)> =
+        objects.iter().map(|(key, body)| (key.as_str(), body.clone())).collect();
+    let s3 = bucket(&objects);
+    let sns = Server::start(|_, _| Some(accepted()));
+    let (_config, handler) = chain(&s3, &sns).await;
+    for key in ["1.json.gz", "2.json.gz", "2.json.gz", "3.json.gz"] {
+        let delivered = deliver(&handler, &notification(&[key])).await;
+        assert_eq!(delivered.answer.expect("success"), None);
+        assert!(sns.requests().is_empty());
+    }
+    for alerts in [1, 0] {
+        let delivered = deliver(&handler, &notification(&["4.json.gz"])).await;
+        assert_eq!(delivered.metrics.alerts, alerts);
+    }
+    let requests = sns.requests();
+    assert_eq!(requests.len(), 1);
+    let message: Value = serde_json::from_str(&form(&requests[0])["Message"]).expect("JSON");
+    let document: Value = serde_json::from_str(message["default"].as_str().expect("text")).expect("JSON");
+    assert_eq!(document["total_denials"], 4);
+    assert_eq!(document["objects"], json!(["s3://b/4.json.gz"]));
+}

@@ -1,0 +1,12 @@
+//! The AWS side against real engines and real wires, all on loopback: DynamoDB expressions run
+//! in dynoxide, requests to S3 and SNS go to a local HTTP server and are read back there.
+#![cfg(feature = "aws")]
+
+mod bootstrap;
+mod dynamodb;
+mod handler;
+mod http;
+mod s3;
+mod sns;
+mod store_contract;
+mod support;

@@ -1,0 +1,134 @@
+//! The SNS sink over the wire: the form that `Publish` sends, and what it answers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bedrock_denial_watch::alert::{Alert, MAX_MESSAGE_BYTES};
+use bedrock_denial_watch::aws::SnsSink;
+use bedrock_denial_watch::key::Key;
+use bedrock_denial_watch::rule::DENIED_MODEL;
+use bedrock_denial_watch::sink::AlertSink;
+use bedrock_denial_watch::window::Figures;
+use serde_json::Value;
+
+use crate::http::{Reply, Request, Server};
+use crate::support::{key, nowhere, sdk, time};
+
+const TOPIC: &str = "arn:aws:sns:us-east-1:123456789012:alerts";
+
+pub fn accepted() -> Reply {
+    Reply::new(
+        200,
+        "<PublishResponse><PublishResult><MessageId>m-1</MessageId></PublishResult></PublishResponse>",
+    )
+}
+
+/// The fields of a form as SNS reads them.
+pub fn form(request: &Request) -> BTreeMap<String, String> {
+    let decoded = |text: &str| {
+        let text = text.replace('+', " ");
+        let bytes = percent_encoding::percent_decode_str(&text);
+        bytes.decode_utf8().expect("UTF-8").into_owned()
+    };
+    let body = String::from_utf8(request.body.clone()).expect("text");
+    let fields = body.split('&').map(|field| field.split_once('=').expect("a field"));
+    fields.map(|(name, value)| (decoded(name), decoded(value))).collect()
+}
+
+async fn publish(url: &str, key: &Key) -> Result<(), String> {
+    let at = time("2025-06-01T10:00:03Z");
+    let alert = Alert {
+        rule: &DENIED_MODEL,
+        key,
+        at,
+        figures: Figures::at_least(&DENIED_MODEL, at),
+        regions: &BTreeSet::from(["us-east-1".to_owned()]),
+        object: "s3://logs/k.json.gz",
+    };
+    let sink = SnsSink::new(&sdk(url), TOPIC.to_owned());
+    sink.publish(&alert).await.map_err(|error| error.to_string())
+}
+
+#[tokio::test]
+async fn an_alert_is_published_as_one_message_with_a_text_for_each_protocol() {
+    let server = Server::start(|_, _| Some(accepted()));
+    let eve = key(&[Some("123456789012"), Some("arn:aws:iam::123456789012:user/eve & co"), Some("m")]);
+    publish(&server.url, &eve).await.expect("published");
+    let requests = server.requests();
+    assert_eq!(requests.len(), 1);
+    let fields = form(&requests[0]);
+    let field = |name: &str| fields.get(name).map_or("", String::as_str);
+    assert_eq!(field("Action"), "Publish");
+    assert_eq!(field("TopicArn"), TOPIC);
+    assert_eq!(field("MessageStructure"), "json");
+    let message: Value = serde_json::from_str(field("Message")).expect("JSON");
+    for protocol in ["default", "email", "email-json", "https", "sms"] {
+        assert!(message[protocol].is_string(), "{protocol}");
+    }
+    let document: Value = serde_json::from_str(message["default"].as_str().expect("text")).expect("JSON");
+    assert_eq!(document["@timestamp"], "2025-06-01T10:00:03Z");
+    assert_eq!(document["user"]["id"], "arn:aws:iam::123456789012:user/eve & co");
+    let subject = field("Subject");
+    assert!(
+        !subject.is_empty()
+            && subject.len() < 100
+            && subject.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+    );
+    let mut attributes = BTreeMap::new();
+    for number in 1..=4 {
+        let part = |part: &str| field(&format!("MessageAttributes.entry.{number}.{part}")).to_owned();
+        assert_eq!(part("Value.DataType"), "String");
+        attributes.insert(part("Name"), part("Value.StringValue"));
+    }
+    assert_eq!(attributes["rule"], "denied-model");
+    assert_eq!(attributes["severity"], "high");
+    assert_eq!(attributes["account"], "123456789012");
+    assert_eq!(attributes["alert_id"], document["id"].as_str().expect("text"));
+}
+
+#[tokio::test]
+async fn whatever_the_ids_hold_the_message_stays_within_the_limits_of_sns() {
+    let odd = ["\u{0}\n\"\\".repeat(512), "🙂".repeat(512), String::new()];
+    let ids = [odd.each_ref().map(|text| Some(text.as_str())), [None, None, None]];
+    for ids in ids {
+        let server = Server::start(|_, _| Some(accepted()));
+        publish(&server.url, &key(&ids)).await.expect("published");
+        let fields = form(&server.requests()[0]);
+        assert!(fields["Message"].len() < MAX_MESSAGE_BYTES / 4, "{}", fields["Message"].len());
+        let subject = &fields["Subject"];
+        assert!(
+            subject.len() < 100 && subject.bytes().all(|byte| (b' '..=b'~').contains(&byte)),
+            "{subject:?}"
+        );
+        for number in 1..=4 {
+            let value = &fields[&format!("MessageAttributes.entry.{number}.Value.StringValue")];
+            assert!(!value.is_empty());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_lost_answer_publishes_the_same_alert_again() {
+    let server = Server::start(|number, _| (number > 0).then(accepted));
+    publish(&server.url, &key(&[None, None, None])).await.expect("published");
+    let sent: Vec<String> =
+        server.requests().iter().map(|request| form(request)["Message"].clone()).collect();
+    assert_eq!(sent.len(), 2);
+    assert_eq!(sent[0], sent[1]);
+}
+
+#[tokio::test]
+async fn a_refusal_names_the_topic_and_its_cause() {
+    let server = Server::start(|_, _| {
+        Some(Reply::sns_error(403, "KMSAccessDenied", "no kms:GenerateDataKey on the topic's key"))
+    });
+    let error = publish(&server.url, &key(&[None, None, None])).await.expect_err("refused");
+    assert_eq!(
+        error,
+        format!(
+            "SNS Publish to {TOPIC}: KMSAccessDenied: no kms:GenerateDataKey on the topic's key (request id r-1)"
+        )
+    );
+    let url = nowhere().endpoint_url().expect("set").to_owned();
+    let error = publish(&url, &key(&[None, None, None])).await.expect_err("nobody listens");
+    assert!(error.contains("dispatch failure") && error.contains("Connection refused"), "{error}");
+}

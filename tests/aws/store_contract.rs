@@ -1,0 +1,275 @@
+//! What [`CounterStore`] promises, one body a promise, run on every implementor.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bedrock_denial_watch::aws::DynamoDbStore;
+use bedrock_denial_watch::counter::{Contribution, Counter};
+use bedrock_denial_watch::decision::{AlertLog, AlertRecord, MAX_ALERTS, State};
+use bedrock_denial_watch::embedded::EmbeddedStore;
+use bedrock_denial_watch::key::{Key, MAX_VALUE_BYTES};
+use bedrock_denial_watch::rule::DENIED_MODEL;
+use bedrock_denial_watch::settings::MAX_THRESHOLD;
+use bedrock_denial_watch::store::CounterStore;
+use bedrock_denial_watch::time::EventTime;
+use futures_util::future::join_all;
+
+use crate::support::{TABLE, contribution, dynamodb, key, time};
+
+macro_rules! contract {
+    ($($promise:ident),* $(,)?) => {
+        mod on_embedded {
+            $(#[tokio::test] async fn $promise() {
+                super::$promise(&super::EmbeddedStore::default()).await;
+            })*
+        }
+        mod on_dynamodb {
+            $(#[tokio::test] async fn $promise() {
+                let config = super::dynamodb().await;
+                super::$promise(&super::DynamoDbStore::new(&config, super::TABLE.to_owned())).await;
+            })*
+        }
+    };
+}
+
+contract!(
+    an_empty_store_holds_nothing,
+    adding_the_same_again_changes_nothing,
+    contributions_of_one_slot_are_summed,
+    of_200_adds_at_once_each_counts_once,
+    of_ten_writers_at_once_one_wins,
+    a_stale_version_writes_nothing,
+    both_ends_of_a_range_are_in_it,
+    any_year_that_a_log_can_have_is_found,
+    a_window_of_many_pages_is_read_whole,
+    a_slot_takes_any_number_of_the_largest_contributions,
+    keys_of_any_characters_stay_apart,
+    samples_of_any_characters_come_back,
+    a_full_alert_log_comes_back_to_the_millisecond,
+);
+
+const NOON: &str = "2025-06-01T12:00:00Z";
+const EXPIRES_AT: u64 = 1_800_000_000;
+
+fn eve() -> Key {
+    key(&[Some("1"), Some("arn:aws:iam::1:user/eve"), Some("m")])
+}
+
+async fn add(store: &impl CounterStore, key: &Key, slot: &str, hash: &str, values: &[&str]) {
+    let values: Vec<String> = values.iter().map(|value| (*value).to_owned()).collect();
+    let contribution = contribution(hash, time(slot), &values);
+    add_as_is(store, key, time(slot), &contribution).await;
+}
+
+async fn add_as_is(store: &impl CounterStore, key: &Key, slot: EventTime, contribution: &Contribution) {
+    let added = store.add(&DENIED_MODEL, key, slot, contribution, EXPIRES_AT);
+    added.await.expect("added");
+}
+
+async fn counters(store: &impl CounterStore, key: &Key, from: &str, to: &str) -> Vec<Counter> {
+    let range = time(from)..=time(to);
+    store.counters(key, range).await.expect("read")
+}
+
+async fn at_noon(store: &impl CounterStore, key: &Key) -> Vec<Counter> {
+    counters(store, key, NOON, NOON).await
+}
+
+fn values(counter: &Counter) -> Vec<&str> {
+    counter.samples.iter().map(|sample| sample.value.as_str()).collect()
+}
+
+async fn an_empty_store_holds_nothing(store: &impl CounterStore) {
+    assert_eq!(at_noon(store, &eve()).await, []);
+    assert_eq!(store.alerts(&eve()).await.expect("read"), AlertLog::default());
+}
+
+async fn adding_the_same_again_changes_nothing(store: &impl CounterStore) {
+    add(store, &eve(), NOON, "one", &["a", "b"]).await;
+    let once = at_noon(store, &eve()).await;
+    assert_eq!(once.len(), 1);
+    assert_eq!((once[0].denials, values(&once[0])), (2, vec!["a", "b"]));
+    add(store, &eve(), NOON, "one", &["a", "b"]).await;
+    assert_eq!(at_noon(store, &eve()).await, once);
+}
+
+async fn contributions_of_one_slot_are_summed(store: &impl CounterStore) {
+    add(store, &eve(), NOON, "one", &["a", "b"]).await;
+    add(store, &eve(), NOON, "two", &["b", "c", "d"]).await;
+    let [counter] = &at_noon(store, &eve()).await[..] else { panic!("one slot") };
+    assert_eq!(counter.denials, 5);
+    assert_eq!(values(counter), ["a", "b", "c", "d"]);
+    let digests: Vec<String> = counter.contributions.iter().map(ToString::to_string).collect();
+    assert_eq!(digests, ["one:2:2", "two:3:3"]);
+}
+
+async fn of_200_adds_at_once_each_counts_once(store: &impl CounterStore) {
+    // Every contribution comes twice, as from two deliveries of one object at the same time.
+    let adds = (0..200).map(|number| {
+        let name = format!("object-{:03}", number / 2);
+        async move { add(store, &eve(), NOON, &name, &[name.as_str()]).await }
+    });
+    join_all(adds).await;
+    let [counter] = &at_noon(store, &eve()).await[..] else { panic!("one slot") };
+    assert_eq!(counter.denials, 100);
+    assert_eq!((counter.contributions.len(), counter.samples.len()), (100, 100));
+}
+
+fn alert_log(version: u64, owner: &str) -> AlertLog {
+    let record = AlertRecord {
+        id: "0123456789abcdef0123456789abcdef".to_owned(),
+        state: State::Pending,
+        owner: owner.to_owned(),
+        leased_until: 1_748_772_000,
+    };
+    AlertLog { version, alerts: BTreeMap::from([(time(NOON), record)]) }
+}
+
+async fn of_ten_writers_at_once_one_wins(store: &impl CounterStore) {
+    for version in 0..3 {
+        let writers = (0..10).map(|number| async move {
+            let owner = format!("writer-{number}");
+            let log = alert_log(version, &owner);
+            let won = store.replace_alerts(&eve(), &log, EXPIRES_AT).await;
+            won.expect("written").then_some(owner)
+        });
+        let winners: Vec<String> = join_all(writers).await.into_iter().flatten().collect();
+        let [winner] = &winners[..] else { panic!("{winners:?}") };
+        let stored = store.alerts(&eve()).await.expect("read");
+        assert_eq!(stored, alert_log(version + 1, winner));
+    }
+}
+
+async fn a_stale_version_writes_nothing(store: &impl CounterStore) {
+    let replace = |log: AlertLog| async move {
+        store.replace_alerts(&eve(), &log, EXPIRES_AT).await.expect("answered")
+    };
+    assert!(!replace(alert_log(1, "early")).await, "version 1 of nothing");
+    assert!(replace(alert_log(0, "first")).await);
+    assert!(!replace(alert_log(0, "again")).await);
+    assert!(!replace(alert_log(2, "ahead")).await);
+    assert_eq!(store.alerts(&eve()).await.expect("read"), alert_log(1, "first"));
+}
+
+async fn both_ends_of_a_range_are_in_it(store: &impl CounterStore) {
+    // An alert log of the same key must not get into the way.
+    store.replace_alerts(&eve(), &alert_log(0, "x"), EXPIRES_AT).await.expect("written");
+    let slots = ["2025-06-01T11:50:00Z", NOON, "2025-06-01T12:10:00Z", "2025-06-01T12:20:00Z"];
+    for slot in slots {
+        add(store, &eve(), slot, "one", &[slot]).await;
+    }
+    let found = counters(store, &eve(), NOON, slots[2]).await;
+    let found: Vec<String> = found.iter().map(|counter| counter.slot.to_string()).collect();
+    assert_eq!(found, slots[1..3]);
+    let all = counters(store, &eve(), "2025-06-01T00:00:00Z", "2025-06-02T00:00:00Z").await;
+    assert_eq!(all.len(), 4);
+}
+
+async fn any_year_that_a_log_can_have_is_found(store: &impl CounterStore) {
+    let slots =
+        ["0000-01-01T00:00:00Z", "0999-12-31T23:50:00Z", "1969-12-31T23:50:00Z", "9999-12-30T22:00:00Z"];
+    for slot in slots {
+        add(store, &eve(), slot, "one", &[slot]).await;
+    }
+    let ends = EventTime::from_epoch_ms(i64::MIN)..=EventTime::from_epoch_ms(i64::MAX);
+    let found = store.counters(&eve(), ends).await.expect("read");
+    let found: Vec<String> = found.iter().map(|counter| counter.slot.to_string()).collect();
+    assert_eq!(found, slots);
+}
+
+async fn a_window_of_many_pages_is_read_whole(store: &impl CounterStore) {
+    // 60 slots of 40 KB are more than two pages of 1 MB.
+    let start = time(NOON);
+    let mut expected = Vec::new();
+    for number in 0..60_u64 {
+        let slot = start.plus(DENIED_MODEL.slot() * u32::try_from(number).expect("small"));
+        let values: Vec<String> = (0..250).map(|value| format!("{number}-{value:0>155}")).collect();
+        let contribution = contribution("one", slot, &values);
+        add_as_is(store, &eve(), slot, &contribution).await;
+        let mut counter = Counter::new(slot);
+        counter.add(&contribution);
+        expected.push(counter);
+    }
+    let found = store.counters(&eve(), start..=start.plus(DENIED_MODEL.slot() * 60)).await;
+    assert_eq!(found.expect("read"), expected);
+}
+
+async fn a_slot_takes_any_number_of_the_largest_contributions(store: &impl CounterStore) {
+    let mut expected = Counter::new(time(NOON));
+    for object in 0..4 {
+        // Twice what one object samples at most: its earliest and its latest values.
+        let values: Vec<String> = (0..2 * (MAX_THRESHOLD + 1))
+            .map(|value| format!("{object}-{value:0>width$}", width = MAX_VALUE_BYTES - 2))
+            .collect();
+        let large = contribution(&format!("{object:032}"), time(NOON), &values);
+        expected.add(&large);
+        // Each is delivered twice.
+        for _ in 0..2 {
+            add_as_is(store, &eve(), time(NOON), &large).await;
+        }
+    }
+    let small = contribution("small", time(NOON), &["s".to_owned()]);
+    expected.add(&small);
+    for _ in 0..2 {
+        add_as_is(store, &eve(), time(NOON), &small).await;
+    }
+    assert_eq!(at_noon(store, &eve()).await, [expected]);
+}
+
+async fn keys_of_any_characters_stay_apart(store: &impl CounterStore) {
+    let xs = "x".repeat(2048);
+    let ys = "y".repeat(2048);
+    let keys = [
+        key(&[None, None, None]),
+        key(&[Some("null"), None, None]),
+        key(&[None, Some("null"), None]),
+        key(&[Some(""), Some(""), Some("")]),
+        key(&[Some("1"), Some("a\",\"b"), Some("m")]),
+        key(&[Some("1"), Some("a"), Some("b\",\"m")]),
+        key(&[Some("1"), Some("#user :name count#|~"), Some("m")]),
+        key(&[Some("1"), Some("\u{0}\n\t\\\u{7f}"), Some("naïve 🙂 \u{202e}")]),
+        key(&[Some("1"), Some("SELECT"), Some("user")]),
+        key(&[Some("1"), Some(&xs), Some(&ys)]),
+        key(&[Some("1"), Some(&ys), Some(&xs)]),
+        key(&[Some("1"), Some(&"é🙂".repeat(400)), Some("m")]),
+    ];
+    for (number, key) in keys.iter().enumerate() {
+        let value = number.to_string();
+        add(store, key, NOON, "one", &[&value]).await;
+        let log = alert_log(0, &value);
+        assert!(store.replace_alerts(key, &log, EXPIRES_AT).await.expect("written"));
+    }
+    for (number, key) in keys.iter().enumerate() {
+        let found = at_noon(store, key).await;
+        assert_eq!(values(&found[0]), [number.to_string()], "{key:?}");
+        let log = store.alerts(key).await.expect("read");
+        assert_eq!(log, alert_log(1, &number.to_string()), "{key:?}");
+    }
+}
+
+async fn samples_of_any_characters_come_back(store: &impl CounterStore) {
+    let long = "z".repeat(MAX_VALUE_BYTES);
+    let odd = ["", "|", "1|2", " ", "\u{0}", "\"", "naïve 🙂", "s3://b/k+ü@17", &long];
+    add(store, &eve(), NOON, "one", &odd).await;
+    let found = at_noon(store, &eve()).await;
+    let found: BTreeSet<&str> = values(&found[0]).into_iter().collect();
+    assert_eq!(found, BTreeSet::from(odd));
+}
+
+async fn a_full_alert_log_comes_back_to_the_millisecond(store: &impl CounterStore) {
+    let start = time("2025-06-01T12:00:00.001Z");
+    let alert = |number: u32| {
+        let at = start.plus(DENIED_MODEL.cooldown * number);
+        let record = AlertRecord {
+            id: format!("{number:032x}"),
+            state: if number.is_multiple_of(2) { State::Published } else { State::Pending },
+            owner: "a2b4c6d8-0000-4000-8000-0123456789ab".to_owned(),
+            leased_until: u64::from(number),
+        };
+        (at, record)
+    };
+    let count = u32::try_from(MAX_ALERTS + 100).expect("small");
+    let mut log = AlertLog { version: 0, alerts: (0..count).map(alert).collect() };
+    assert!(store.replace_alerts(&eve(), &log, EXPIRES_AT).await.expect("written"));
+    log.version = 1;
+    assert_eq!(store.alerts(&eve()).await.expect("read"), log);
+}
