@@ -32,7 +32,7 @@ test-domain: ## Test the domain and `replay`, without the AWS SDK
 
 .PHONY: test-aws
 test-aws: ## Test everything that talks to AWS, against local stand-ins
-	cargo test
+	cargo test --lib --bins --test aws
 
 .PHONY: bench
 bench: ## Compare reading with bare decompression, as ratios

@@ -48,12 +48,6 @@ impl EventTime {
         Self(self.0.saturating_sub(span_ms(span)))
     }
 
-    /// True when the two lie no more than `span` apart, both ends included.
-    #[must_use]
-    pub fn within(self, span: Duration, other: Self) -> bool {
-        self.0.abs_diff(other.0) <= span_ms(span).unsigned_abs()
-    }
-
     /// The start of the `length`-long slot, counted from the epoch, that holds this time.
     #[must_use]
     pub fn slot(self, length: Duration) -> Self {

@@ -355,7 +355,7 @@ fn valid_json_reads_as_a_whole_parser_reads_it() {
     for _ in 0..4000 {
         let mut expected = Vec::new();
         let mut text = String::new();
-        let array = next() % 4 == 0;
+        let array = next().is_multiple_of(4);
         let records = next() % 6;
         let spaces: &[&str] =
             [&["", "", "\n"][..], &["", " ", "\n", "\r\n", "\n\n", "\t"], &["\n"], &[""]][next() % 4];
@@ -397,7 +397,7 @@ fn valid_json_reads_as_a_whole_parser_reads_it() {
             }
             let last = number + 1 == records;
             text += if array && !last { "," } else { "" };
-            text += if array || next() % 4 == 0 { space(&mut next) } else { "\n" };
+            text += if array || next().is_multiple_of(4) { space(&mut next) } else { "\n" };
         }
         text += if array { "]" } else { "" };
         let blocks = blocks(1 + next() % 200);
