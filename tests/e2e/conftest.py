@@ -56,6 +56,14 @@ def on_existing_bucket(cloud, name, **parameters):
     return Detector(cloud, name, ExistingLogBucket=bucket, **parameters)
 
 
+@pytest.fixture(autouse=True)
+def nothing_left_behind(cloud):
+    """A test that fails leaves its alerts and failures; the next one must not find them."""
+    yield
+    for queue in cloud.client("sqs").list_queues().get("QueueUrls", []):
+        cloud.client("sqs").purge_queue(QueueUrl=queue)
+
+
 @pytest.fixture
 def user(request):
     """A user of the test's own, so that no test sees the denials of another."""

@@ -251,8 +251,9 @@ class Detector:
         return [json.loads(message["Body"]) for message in self.receive(self.inbox)]
 
     def counted(self, user):
-        """The denials of a user in the table's counters."""
+        """What the table knows of a user: the sum over the counters, and the request ids."""
         table = self.cloud.client("dynamodb").get_paginator("scan").paginate(TableName=self.outputs["TableName"])
-        items = [item for page in table for item in page["Items"]]
-        mine = [item for item in items if item.get("user", {}).get("S") == user]
-        return sum(int(item["denials"]["N"]) for item in mine)
+        items = [item for page in table for item in page["Items"] if item.get("user", {}).get("S") == user]
+        samples = {sample for item in items for sample in item["samples"]["SS"]}
+        request_ids = sorted(sample.partition("|")[2] for sample in samples)
+        return sum(int(item["denials"]["N"]) for item in items), request_ids

@@ -49,7 +49,7 @@ def test_a_corrupt_object_ends_in_the_queue_and_counts_once_it_is_mended(detecto
     detector.s3.put_bucket_versioning(Bucket=detector.bucket, VersioningConfiguration={"Status": "Suspended"})
     records = denials(user, 0, 1, 2, 3)
     name, record, message = put_corrupt(detector, records)
-    assert detector.counted(user) == 2  # what could be read
+    assert detector.counted(user) == (2, ids(records[:2]))  # what could be read
     with pytest.raises(RuntimeError, match="gzip"):
         detector.invoke(record)  # before the cause is mended
     assert detector.alerts() == []
@@ -60,7 +60,7 @@ def test_a_corrupt_object_ends_in_the_queue_and_counts_once_it_is_mended(detecto
     assert [alert["total_denials"] for alert in detector.alerts()] == [4]
     feed(detector, record, message)
     assert detector.alerts() == []
-    assert detector.counted(user) == 4
+    assert detector.counted(user)[1] == ids(records)
 
 
 def test_in_a_versioned_bucket_the_mended_object_counts_by_its_own_delivery(detector, user):
@@ -74,7 +74,11 @@ def test_in_a_versioned_bucket_the_mended_object_counts_by_its_own_delivery(dete
     with pytest.raises(RuntimeError, match="gzip"):
         detector.invoke(record)
     assert detector.alerts() == []
-    assert detector.counted(user) == 4
+    assert detector.counted(user)[1] == ids(records)
+
+
+def ids(records):
+    return [record["requestId"] for record in records]
 
 
 def put_corrupt(detector, records):
@@ -86,7 +90,10 @@ def put_corrupt(detector, records):
     reason = record["responsePayload"]["errorMessage"]
     assert f"s3://{detector.bucket}/{detector.prefix}{name}" in reason and "gzip" in reason
     assert record["responsePayload"]["errorType"] == "DeliveryFailed"
-    assert [detector.metrics(delivery)["failures"] for delivery in ended] == [1] * ATTEMPTS
+    for delivery in ended:
+        assert detector.metrics(delivery)["failures"] == 1
+        errors = [line for line in detector.log(delivery.request_id) if '"level":"ERROR"' in line]
+        assert len(errors) == 1 and name in errors[0]
     return name, record, message
 
 
@@ -99,12 +106,12 @@ def test_an_object_that_may_not_be_read_counts_once_it_may(detector, user, feed)
     reason = record["responsePayload"]["errorMessage"]
     assert f"s3://{detector.bucket}/{detector.prefix}{name}" in reason
     assert "GetObject" in reason and "AccessDenied" in reason
-    assert detector.counted(user) == 0
+    assert detector.counted(user) == (0, [])
 
     feed(detector, record, message)
     feed(detector, record, message)
     assert [alert["total_denials"] for alert in detector.alerts()] == [4]
-    assert detector.counted(user) == 4
+    assert detector.counted(user)[0] == 4
 
 
 def test_redrive_empties_the_queue_and_all_of_it_counts(detector, user):
@@ -119,7 +126,7 @@ def test_redrive_empties_the_queue_and_all_of_it_counts(detector, user):
     assert redrive(detector)
     assert waiting(detector) == 0
     assert len(detector.alerts()) == 1
-    assert detector.counted(user) == 6
+    assert detector.counted(user)[0] == 6
 
 
 def redrive(detector):
