@@ -69,7 +69,7 @@ pub struct Statistics {
     pub bytes: u64,
     /// Bytes of its text.
     pub text_bytes: u64,
-    /// Records seen.
+    /// Records seen. A line that holds several, and none that a rule looks for, counts as one.
     pub records: u64,
     /// Denials among them, of exempt users too.
     pub denials: u64,
