@@ -6,7 +6,7 @@
 //! |---|---|
 //! | object: which S3 object, and is it a log? | [`object`] |
 //! | bytes as stored → text | [`inflate`] |
-//! | text → candidate records | [`framing`] |
+//! | text → candidate records | [`nesting`], [`framing`] |
 //! | record → denial | [`denial`], [`time`] |
 //! | what is looked for | [`rule`], [`settings`] |
 //! | denials → one summary a key and slot | [`tally`], [`key`], [`counter`] |
@@ -17,7 +17,6 @@
 //! | what an alert says | [`alert`] |
 //! | where alerts go (port) | [`sink`] |
 //! | one delivery, all steps | [`pipeline`] |
-//!
 //!
 //! Behind the feature `aws`, and nothing above knows of it:
 //!
@@ -47,6 +46,7 @@ pub mod inflate;
 pub mod key;
 #[cfg(feature = "aws")]
 pub mod metrics;
+pub mod nesting;
 pub mod object;
 pub mod pipeline;
 pub mod reader;

@@ -35,11 +35,7 @@ fn run(rule: &Rule, fails: usize, after: bool, fatal: bool, repair: Repair) -> O
     weather.fails.set(Some(fails));
     weather.after.set(after);
     weather.fatal.set(fatal);
-    let pipeline = pipeline(
-        rule.clone(),
-        Faulty { inner: &store, weather: &weather },
-        Faulty { inner: &sink, weather: &weather },
-    );
+    let pipeline = in_weather(rule.clone(), &store, &sink, &weather);
     let mut failed = false;
     block_on(async {
         for (number, batch) in batches().iter().enumerate() {
@@ -90,11 +86,7 @@ fn an_alert_under_a_live_lease_is_left_to_its_owner_and_taken_over_later() {
     let next = vec![Denied { at: 60, model: 1, request: 9 }];
     let (store, sink) = (EmbeddedStore::default(), Recording::default());
     let weather = Weather::default();
-    let pipeline = pipeline(
-        rule,
-        Faulty { inner: &store, weather: &weather },
-        Faulty { inner: &sink, weather: &weather },
-    );
+    let pipeline = in_weather(rule, &store, &sink, &weather);
     block_on(async {
         // add, counters, alerts and claim work; publishing kills the first delivery.
         weather.fails.set(Some(4));
@@ -120,11 +112,7 @@ fn an_abandoned_alert_of_long_ago_is_published_with_its_own_figures() {
     };
     let (store, sink) = (EmbeddedStore::default(), Recording::default());
     let weather = Weather::default();
-    let pipeline = pipeline(
-        rule,
-        Faulty { inner: &store, weather: &weather },
-        Faulty { inner: &sink, weather: &weather },
-    );
+    let pipeline = in_weather(rule, &store, &sink, &weather);
     block_on(async {
         weather.fails.set(Some(4));
         weather.fatal.set(true);
@@ -142,11 +130,7 @@ fn a_key_that_fails_holds_up_no_other() {
     let (store, sink) = (EmbeddedStore::default(), Recording::default());
     let weather = Weather::default();
     weather.fails.set(Some(0));
-    let pipeline = pipeline(
-        rule(3, 3600, 3600),
-        Faulty { inner: &store, weather: &weather },
-        Faulty { inner: &sink, weather: &weather },
-    );
+    let pipeline = in_weather(rule(3, 3600, 3600), &store, &sink, &weather);
     let both: Batch = (0..8)
         .map(|number| Denied { at: 0, model: u8::try_from(number % 2).expect("small"), request: number })
         .collect();
@@ -179,11 +163,7 @@ fn abandoned_alerts_hold_up_no_new_one() {
     let early = vec![Denied { at: 0, model: 1, request: 999 }];
     let (store, sink) = (EmbeddedStore::default(), Recording::default());
     let weather = Weather::default();
-    let pipeline = pipeline(
-        rule,
-        Faulty { inner: &store, weather: &weather },
-        Faulty { inner: &sink, weather: &weather },
-    );
+    let pipeline = in_weather(rule, &store, &sink, &weather);
     block_on(async {
         // The calls before the first publishing: an add for each slot, counters, alerts, claim.
         weather.fails.set(Some(100 + 3));
@@ -203,11 +183,7 @@ fn a_retry_renews_its_lease_so_that_nobody_publishes_beside_it() {
     let burst: Batch = (0..4).map(|number| Denied { at: 0, model: 1, request: number }).collect();
     let (store, sink) = (EmbeddedStore::default(), Recording::default());
     let weather = Weather::default();
-    let pipeline = pipeline(
-        rule(3, 3600, 3600),
-        Faulty { inner: &store, weather: &weather },
-        Faulty { inner: &sink, weather: &weather },
-    );
+    let pipeline = in_weather(rule(3, 3600, 3600), &store, &sink, &weather);
     let retry = 1_000 + LEASE.as_secs();
     block_on(async {
         weather.fails.set(Some(4));

@@ -171,11 +171,7 @@ proptest! {
         let batches = scenario.batches();
         let (store, sink) = (EmbeddedStore::default(), Recording::default());
         let weather = Weather { seed: seed.into(), ..Weather::default() };
-        let pipeline = pipeline(
-            scenario.rule.clone(),
-            Faulty { inner: &store, weather: &weather },
-            Faulty { inner: &sink, weather: &weather },
-        );
+        let pipeline = in_weather(scenario.rule.clone(), &store, &sink, &weather);
         // Every object is delivered twice, all at once.
         let owners: Vec<String> = (0..2 * batches.len()).map(|number| format!("delivery {number}")).collect();
         block_on(futures_util::future::join_all(

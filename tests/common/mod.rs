@@ -261,6 +261,16 @@ pub struct Faulty<'a, T> {
     pub weather: &'a Weather,
 }
 
+/// A pipeline whose every call meets the `weather`.
+pub fn in_weather<'a>(
+    rule: Rule,
+    store: &'a EmbeddedStore,
+    sink: &'a Recording,
+    weather: &'a Weather,
+) -> Pipeline<Faulty<'a, &'a EmbeddedStore>, Faulty<'a, &'a Recording>> {
+    pipeline(rule, Faulty { inner: store, weather }, Faulty { inner: sink, weather })
+}
+
 fn store_error() -> StoreError {
     StoreError { operation: "injected".to_owned(), cause: "fault".into() }
 }

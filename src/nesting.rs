@@ -1,0 +1,93 @@
+//! Where a JSON object ends, without building anything.
+
+use memchr::memchr3;
+
+/// Brackets that may stand open in one record. Only what is no log nests deeper; without a
+/// limit, 4 GiB of `[` would cost as much memory.
+const MAX_DEPTH: usize = 4096;
+
+/// Follows the strings and brackets of one JSON object, without building anything.
+#[derive(Default)]
+pub struct Nesting {
+    /// The brackets that are open.
+    open: Vec<u8>,
+    in_string: bool,
+    escaped: bool,
+    /// The last byte outside strings that is no white space.
+    previous: u8,
+    /// A line end stands between its tokens.
+    pub many_lines: bool,
+}
+
+/// How far a walk came.
+pub enum Walk {
+    /// The object closed behind this many bytes.
+    Closed(usize),
+    /// This byte cannot stand here.
+    Fault(usize),
+    /// The object is still open.
+    Open,
+}
+
+impl Nesting {
+    /// Walks on, from where it stopped last; the first byte of all is the object's `{`.
+    pub fn walk(&mut self, bytes: &[u8]) -> Walk {
+        let mut at = 0;
+        while at < bytes.len() {
+            if self.escaped {
+                if bytes[at] == b'\n' {
+                    return Walk::Fault(at);
+                }
+                self.escaped = false;
+            } else if self.in_string {
+                let Some(skip) = memchr3(b'"', b'\\', b'\n', &bytes[at..]) else {
+                    return Walk::Open;
+                };
+                at += skip;
+                match bytes[at] {
+                    b'"' => self.in_string = false,
+                    b'\\' => self.escaped = true,
+                    _ => return Walk::Fault(at),
+                }
+            } else {
+                let byte = bytes[at];
+                match byte {
+                    b'\n' => self.many_lines = true,
+                    b' ' | b'\t' | b'\r' => {}
+                    b'"' => {
+                        self.in_string = true;
+                        self.previous = byte;
+                    }
+                    b'{' | b'[' => {
+                        if !self.may_open() || self.open.len() == MAX_DEPTH {
+                            return Walk::Fault(at);
+                        }
+                        self.open.push(byte);
+                        self.previous = byte;
+                    }
+                    b'}' | b']' => {
+                        let opener = if byte == b'}' { b'{' } else { b'[' };
+                        if self.open.pop() != Some(opener) {
+                            return Walk::Fault(at);
+                        }
+                        if self.open.is_empty() {
+                            return Walk::Closed(at + 1);
+                        }
+                        self.previous = byte;
+                    }
+                    _ => self.previous = byte,
+                }
+            }
+            at += 1;
+        }
+        Walk::Open
+    }
+
+    fn may_open(&self) -> bool {
+        match self.open.last() {
+            None => true,
+            Some(b'[') => matches!(self.previous, b'[' | b','),
+            Some(_) => self.previous == b':',
+        }
+    }
+}
