@@ -6,6 +6,10 @@ A message is deleted only after the function took it. It is called synchronously
 delivery which fails again stays where it is and does not come back wrapped in a new message.
 Whatever happens here, no message is lost: one that was taken and not deleted shows again by
 itself. Nothing counts twice: the function knows what it has counted.
+
+A delivery that crashed or timed out may hold its alerts until its lease runs out. One that comes
+sooner leaves them to it, succeeds and publishes nothing. So no message is fed back before the
+lease of the delivery that failed has run out.
 """
 
 import argparse
@@ -13,11 +17,16 @@ import collections
 import json
 import sys
 import threading
+import time
 
 # Longer than the longest time-out of the function (900 s).
 INVISIBLE_SECONDS = 960
 # So many failures and not one success in between: the cause is still there.
 MAX_FAILURES_IN_A_ROW = 10
+# A lease runs out within the function's time-out and this.
+LEASE_MARGIN_SECONDS = 60
+# What the function reports when it failed in good order: it holds nothing then.
+FAILED_IN_ORDER = "DeliveryFailed"
 
 
 class Redrive:
@@ -26,8 +35,10 @@ class Redrive:
     def __init__(self, sqs, awslambda, queue_url, function):
         self.sqs, self.awslambda = sqs, awslambda
         self.queue_url, self.function = queue_url, function
+        configuration = awslambda.get_function_configuration(FunctionName=function)
+        self.lease = configuration["Timeout"] + LEASE_MARGIN_SECONDS
         self.done = 0
-        self.failed = {}  # message id -> (receipt handle, cause)
+        self.failed = {}  # message id -> (receipt handle, cause, seconds out of sight)
         self.in_a_row = 0
         self.lock = threading.Lock()
         self.stop = threading.Event()
@@ -59,7 +70,7 @@ class Redrive:
                 self._handle(message)
         except Exception as error:  # e.g. no permission: the message stays
             with self.lock:
-                self.failed.setdefault(f"worker {threading.get_ident()}", (None, str(error)))
+                self.failed.setdefault(f"worker {threading.get_ident()}", (None, str(error), 0))
             self.stop.set()
 
     def _receive(self):
@@ -67,15 +78,20 @@ class Redrive:
             QueueUrl=self.queue_url,
             MaxNumberOfMessages=1,
             VisibilityTimeout=INVISIBLE_SECONDS,
+            AttributeNames=["SentTimestamp"],
             # Long polling asks every server of the queue: an empty answer means empty.
             WaitTimeSeconds=2,
         )
         return next(iter(answer.get("Messages", [])), None)
 
     def _handle(self, message):
-        cause = self._invoke(message["Body"])
+        if not self._lease_ran_out(message):
+            with self.lock:
+                self.failed[message["MessageId"]] = (message["ReceiptHandle"], "left for later", 0)
+            return
+        cause, hidden = self._invoke(message["Body"])
         if cause is None:
-            self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
+            self._taken(message)
         with self.lock:
             if cause is None:
                 self.done += 1
@@ -84,41 +100,70 @@ class Redrive:
                 return
             if message["MessageId"] in self.failed:
                 self.stop.set()  # a whole round: what is left fails
-            self.failed[message["MessageId"]] = (message["ReceiptHandle"], cause)
+            self.failed[message["MessageId"]] = (message["ReceiptHandle"], cause, hidden)
             self.in_a_row += 1
             if self.in_a_row >= MAX_FAILURES_IN_A_ROW:
                 self.stop.set()
 
+    def _lease_ran_out(self, message):
+        """Waits until the delivery that failed holds nothing any more; False: told to stop first."""
+        age = time.time() - int(message["Attributes"]["SentTimestamp"]) / 1000
+        wait = self.lease - age
+        if wait <= 0:
+            return True
+        print(f"a delivery failed {age:.0f} s ago and may hold its alerts for {wait:.0f} s more: waiting")
+        self._hide(message["ReceiptHandle"], int(wait) + INVISIBLE_SECONDS)
+        return not self.stop.wait(wait)
+
+    def _taken(self, message):
+        self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
+
     def _invoke(self, body):
-        """None, or why the function did not take it."""
+        """(None, 0), or why the function did not take it and how long it may hold its alerts."""
         try:
-            answer = self.awslambda.invoke(
-                FunctionName=self.function, InvocationType="RequestResponse", Payload=body.encode()
-            )
-        except Exception as error:  # throttled, unreachable, not JSON: the message stays
-            return str(error)
+            answer = self._call(body)
+        except Exception as error:
+            # Refused by Lambda (throttled, not JSON), it never began. Cut off, it may still run.
+            return str(error), 0 if hasattr(error, "response") else self.lease
         payload = answer["Payload"].read()
         try:
             result = json.loads(payload or b"null")
         except ValueError:
             result = None
+        if not isinstance(result, dict):
+            result = {}
         if answer.get("FunctionError"):
-            return (result or {}).get("errorMessage", answer["FunctionError"])
-        if isinstance(result, dict) and result.get("batchItemFailures"):
-            return f"{len(result['batchItemFailures'])} messages of a batch failed, see the log"
-        return None
+            in_order = result.get("errorType") == FAILED_IN_ORDER
+            return result.get("errorMessage", answer["FunctionError"]), 0 if in_order else self.lease
+        if result.get("batchItemFailures"):
+            return f"{len(result['batchItemFailures'])} messages of a batch failed, see the log", 0
+        return None, 0
+
+    def _call(self, body):
+        for patience in (1, 2, 4, None):
+            try:
+                return self.awslambda.invoke(
+                    FunctionName=self.function, InvocationType="RequestResponse", Payload=body.encode()
+                )
+            except Exception as error:
+                code = getattr(error, "response", {}).get("Error", {}).get("Code")
+                if code != "TooManyRequestsException" or patience is None or self.stop.wait(patience):
+                    raise
 
     def _give_back(self):
-        """Failed messages show again at once, to the alarm and to the next redrive."""
-        for handle, _ in self.failed.values():
-            if handle is None:
-                continue
-            try:
-                self.sqs.change_message_visibility(
-                    QueueUrl=self.queue_url, ReceiptHandle=handle, VisibilityTimeout=0
-                )
-            except Exception as error:  # it shows again by itself, only later
-                print(f"a message shows again only in {INVISIBLE_SECONDS} s: {error}", file=sys.stderr)
+        """Failed messages show again at once, to the alarm and to the next redrive; one whose
+        delivery may hold alerts shows when it holds them no more."""
+        for handle, _, hidden in self.failed.values():
+            if handle is not None:
+                self._hide(handle, hidden)
+
+    def _hide(self, handle, seconds):
+        try:
+            self.sqs.change_message_visibility(
+                QueueUrl=self.queue_url, ReceiptHandle=handle, VisibilityTimeout=seconds
+            )
+        except Exception as error:  # it shows again by itself, only at another time
+            print(f"a message shows again only in {INVISIBLE_SECONDS} s: {error}", file=sys.stderr)
 
 
 def outputs(session, stack):
@@ -141,9 +186,8 @@ def main():
         session = boto3.Session(region_name=arguments.region)
         found = outputs(session, arguments.stack)
         queue_url, function = found["FailureQueueUrl"], found["FunctionName"]
-        patient = Config(
-            read_timeout=930, tcp_keepalive=True, retries={"mode": "standard", "max_attempts": 5}
-        )
+        # No second call behind our back: while the first may still run, it would find its alerts held.
+        patient = Config(read_timeout=930, tcp_keepalive=True, retries={"total_max_attempts": 1})
         redrive = Redrive(
             session.client("sqs"), session.client("lambda", config=patient), queue_url, function
         )
@@ -158,10 +202,12 @@ def main():
         return 2
     good = redrive.run(max(1, arguments.workers))
     print(f"{redrive.done} deliveries taken, {len(redrive.failed)} failed")
-    for cause, times in collections.Counter(cause for _, cause in redrive.failed.values()).most_common(5):
+    for cause, times in collections.Counter(cause for _, cause, _ in redrive.failed.values()).most_common(5):
         print(f"  {times} x {cause[:500]}")
     if not good:
         print("What failed is still in the queue. Mend the cause, then run this again.")
+        if any(hidden for _, _, hidden in redrive.failed.values()):
+            print(f"What crashed or timed out shows there again in {redrive.lease} s.")
     return 0 if good else 1
 
 

@@ -5,28 +5,38 @@ import json
 import pathlib
 import sys
 import threading
+import time
 
 import pytest
+from botocore.exceptions import ClientError
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "scripts"))
 import redrive  # noqa: E402
 
 
+TIMEOUT = 300
+LEASE = TIMEOUT + redrive.LEASE_MARGIN_SECONDS
+
+
 class Queue:
     """Messages are out of sight after they are received, until they are given back."""
 
-    def __init__(self, *bodies):
+    def __init__(self, *bodies, age=LEASE):
         self.lock = threading.Lock()
         self.messages = {str(number): body for number, body in enumerate(bodies)}
         self.hidden = {}
+        self.later = {}  # body -> seconds until it shows
+        self.sent = time.time() - age
 
-    def receive_message(self, **_):
+    def receive_message(self, AttributeNames, **_):
         with self.lock:
             for id, body in self.messages.items():
                 if id not in self.hidden.values():
                     handle = f"handle {id} {len(self.hidden)}"
                     self.hidden[handle] = id
-                    return {"Messages": [{"MessageId": id, "ReceiptHandle": handle, "Body": body}]}
+                    message = {"MessageId": id, "ReceiptHandle": handle, "Body": body}
+                    assert AttributeNames == ["SentTimestamp"]
+                    return {"Messages": [message | {"Attributes": {"SentTimestamp": str(int(self.sent * 1000))}}]}
             return {}
 
     def delete_message(self, ReceiptHandle, **_):
@@ -34,9 +44,11 @@ class Queue:
             del self.messages[self.hidden.pop(ReceiptHandle)]
 
     def change_message_visibility(self, ReceiptHandle, VisibilityTimeout, **_):
-        assert VisibilityTimeout == 0
         with self.lock:
-            del self.hidden[ReceiptHandle]
+            if VisibilityTimeout == 0:
+                del self.hidden[ReceiptHandle]
+            else:
+                self.later[self.messages[self.hidden[ReceiptHandle]]] = VisibilityTimeout
 
     @property
     def visible(self):
@@ -49,16 +61,27 @@ class Function:
     def __init__(self):
         self.took = []
 
+    def get_function_configuration(self, FunctionName):
+        return {"Timeout": TIMEOUT}
+
     def invoke(self, Payload, InvocationType, **_):
         assert InvocationType == "RequestResponse"
         body = Payload.decode()
         self.took.append(body)
-        if body == "throttled":
-            raise RuntimeError("TooManyRequestsException")
+        if body == "refused":
+            raise ClientError({"Error": {"Code": "InvalidRequestContentException"}}, "Invoke")
+        if body == "throttled" and self.took.count(body) == 1:
+            raise ClientError({"Error": {"Code": "TooManyRequestsException"}}, "Invoke")
+        if body == "cut off":
+            raise ConnectionError("the connection was closed")
         answer = {"Payload": io.BytesIO(b"null")}
-        if body.startswith("bad"):
+        failure = {"bad": "DeliveryFailed", "timed out": "Sandbox.Timedout"}.get(body.rstrip(" 0123456789"))
+        if failure:
             answer["FunctionError"] = "Unhandled"
-            answer["Payload"] = io.BytesIO(json.dumps({"errorMessage": f"cause of {body}"}).encode())
+            report = {"errorType": failure, "errorMessage": f"cause of {body}"}
+            answer["Payload"] = io.BytesIO(json.dumps(report).encode())
+        if body == "crashed":
+            answer["FunctionError"] = "Unhandled"
         if body == "batch":
             answer["Payload"] = io.BytesIO(b'{"batchItemFailures":[{"itemIdentifier":"1"}]}')
         return answer
@@ -70,7 +93,7 @@ class Function:
         ([], 0, []),
         (["a", "b", "c"], 3, []),
         (["a", "bad 1", "b", "bad 2"], 2, ["bad 1", "bad 2"]),
-        (["throttled", "a"], 1, ["throttled"]),
+        (["refused", "a"], 1, ["refused"]),
         (["batch"], 0, ["batch"]),
     ],
 )
@@ -90,7 +113,7 @@ def test_it_gives_up_when_everything_fails():
     assert not run.run(1)
     assert len(function.took) == redrive.MAX_FAILURES_IN_A_ROW
     assert len(queue.visible) == 100
-    assert ("cause of bad 0") in [cause for _, cause in run.failed.values()]
+    assert ("cause of bad 0") in [cause for _, cause, _ in run.failed.values()]
 
 
 def test_a_message_whose_deletion_fails_is_not_lost():
@@ -102,3 +125,36 @@ def test_a_message_whose_deletion_fails_is_not_lost():
     run = redrive.Redrive(queue, Function(), "url", "function")
     assert not run.run(1)
     assert list(queue.messages.values()) == ["a"]
+
+
+@pytest.mark.parametrize("body", ["timed out", "crashed", "cut off"])
+def test_a_delivery_that_may_hold_alerts_is_not_fed_back_before_its_lease_ran_out(body):
+    queue, function = Queue(body, "a"), Function()
+    run = redrive.Redrive(queue, function, "url", "function")
+    assert not run.run(1)
+    assert function.took == [body, "a"], "a second call would find the alerts held"
+    assert list(queue.messages.values()) == [body]
+    assert queue.later == {body: LEASE}
+
+
+def test_a_throttled_call_is_made_again():
+    queue, function = Queue("throttled"), Function()
+    assert redrive.Redrive(queue, function, "url", "function").run(1)
+    assert function.took == ["throttled"] * 2
+
+
+def test_a_young_message_waits_for_the_lease_of_its_delivery(capsys):
+    queue, function = Queue("a", age=LEASE - 0.5), Function()
+    assert redrive.Redrive(queue, function, "url", "function").run(1)
+    assert time.time() >= queue.sent + LEASE - 0.01
+    assert function.took == ["a"] and not queue.messages
+    assert queue.later["a"] >= redrive.INVISIBLE_SECONDS, "out of sight while it waits and runs"
+    assert "may hold its alerts for 0 s more: waiting" in capsys.readouterr().out
+
+
+def test_waiting_ends_when_told_to_stop_and_the_message_shows_again():
+    queue, function = Queue("a", age=0), Function()
+    run = redrive.Redrive(queue, function, "url", "function")
+    threading.Timer(0.2, run.stop.set).start()
+    assert not run.run(1)
+    assert function.took == [] and queue.visible == ["a"]
