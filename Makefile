@@ -95,8 +95,8 @@ logs: .venv/.done ## Follow the function's log
 	$(SAM) logs --stack-name $(STACK) --name Function --tail
 
 .PHONY: redrive
-redrive: .venv/.done ## Feed failed deliveries back to the function; nothing counts twice
-	.venv/bin/python scripts/redrive.py --stack $(STACK)
+redrive: .venv/.done ## Feed failed deliveries back, or OBJECTS=s3://bucket/prefix; nothing counts twice
+	.venv/bin/python scripts/redrive.py --stack $(STACK) $(if $(OBJECTS),--objects "$(OBJECTS)")
 
 .PHONY: delete
 delete: .venv/.done ## Delete the stack; a log bucket that it made is kept

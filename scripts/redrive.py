@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Feeds failed deliveries back to the function: `make redrive`, or in CloudShell
-`python3 scripts/redrive.py --stack bedrock-denial-watch`. Needs boto3 and nothing else.
+`python3 scripts/redrive.py --stack bedrock-denial-watch`. With `--objects s3://bucket/prefix`,
+feeds it the log objects there, as S3 would have: for hours that were lost because notifications
+did not come. Needs boto3 and nothing else.
 
 A message is deleted only after the function took it. It is called synchronously, so that a
 delivery which fails again stays where it is and does not come back wrapped in a new message.
@@ -14,6 +16,7 @@ lease of the delivery that failed has run out.
 
 import argparse
 import collections
+import datetime
 import json
 import sys
 import threading
@@ -150,6 +153,14 @@ class Redrive:
                 if code != "TooManyRequestsException" or patience is None or self.stop.wait(patience):
                     raise
 
+    def report(self):
+        for cause, times in collections.Counter(cause for _, cause, _ in self.failed.values()).most_common(5):
+            print(f"  {times} x {cause[:500]}")
+        if self.failed:
+            print("What failed is still in the queue. Mend the cause, then run this again.")
+        if any(hidden for _, _, hidden in self.failed.values()):
+            print(f"What crashed or timed out shows there again in {self.lease} s.")
+
     def _give_back(self):
         """Failed messages show again at once, to the alarm and to the next redrive; one whose
         delivery may hold alerts shows when it holds them no more."""
@@ -166,6 +177,60 @@ class Redrive:
             print(f"a message shows again only in {INVISIBLE_SECONDS} s: {error}", file=sys.stderr)
 
 
+class Objects(Redrive):
+    """Takes the objects of a bucket instead of messages."""
+
+    def __init__(self, s3, awslambda, bucket, prefix, since, function):
+        super().__init__(None, awslambda, None, function)
+        self.events = self._list(s3, bucket, prefix, since)
+
+    @staticmethod
+    def _list(s3, bucket, prefix, since):
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            for found in page.get("Contents", []):
+                if since is None or found["LastModified"] >= since:
+                    detail = {"bucket": {"name": bucket}, "object": {"key": found["Key"], "size": found["Size"]}}
+                    event = {"source": "aws.s3", "detail-type": "Object Created", "detail": detail}
+                    yield {"MessageId": f"s3://{bucket}/{found['Key']}", "Body": json.dumps(event)}
+
+    def _receive(self):
+        with self.lock:
+            message = next(self.events, None)
+        return message and {**message, "ReceiptHandle": None}
+
+    def _lease_ran_out(self, message):
+        return True  # whoever holds alerts of an object has a message in the queue, or will have
+
+    def _taken(self, message):
+        pass
+
+    def report(self):
+        for name, (_, cause, _) in sorted(self.failed.items()):
+            print(f"  {name}: {cause[:500]}")
+        if self.failed:
+            print("Mend the cause, then run this again: nothing counts twice.")
+        if self.stop.is_set():
+            print("It stopped before the end: not all objects were tried.")
+
+
+def s3_location(text):
+    """s3://bucket/prefix as (bucket, prefix)."""
+    scheme, _, rest = text.partition("://")
+    bucket, _, prefix = rest.partition("/")
+    if scheme != "s3" or not bucket:
+        raise argparse.ArgumentTypeError(f"expected s3://bucket/prefix, not {text}")
+    return bucket, prefix
+
+
+def moment(text):
+    """A time in ISO 8601; UTC where it says no zone."""
+    try:
+        time = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a time such as 2025-06-02T09:00Z, not {text}") from None
+    return time if time.tzinfo else time.replace(tzinfo=datetime.timezone.utc)
+
+
 def outputs(session, stack):
     """The outputs of the stack by name."""
     stacks = session.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
@@ -173,12 +238,22 @@ def outputs(session, stack):
 
 
 def main():
-    """0: all taken; 1: some failed and are still in the queue; 2: could not begin."""
-    parser = argparse.ArgumentParser(description="Feed failed deliveries back to the function.")
+    parser = argparse.ArgumentParser(
+        description="Feed failed deliveries, or log objects, to the function. Nothing counts twice.",
+        epilog="Exit status: 0: all were taken; 1: some failed, or were left for later; 2: could not begin.",
+    )
     parser.add_argument("--stack", default="bedrock-denial-watch", help="name of the stack (%(default)s)")
     parser.add_argument("--region", help="region of the stack (default: as the AWS CLI)")
     parser.add_argument("--workers", type=int, default=4, help="deliveries at once (%(default)s)")
+    parser.add_argument(
+        "--objects", type=s3_location, metavar="s3://BUCKET/PREFIX", help="feed these objects instead of the queue"
+    )
+    parser.add_argument(
+        "--since", type=moment, metavar="TIME", help="of the objects, those written at TIME (ISO 8601) or later"
+    )
     arguments = parser.parse_args()
+    if arguments.since and not arguments.objects:
+        parser.error("--since goes with --objects")
     try:
         import boto3
         from botocore.config import Config
@@ -188,9 +263,11 @@ def main():
         queue_url, function = found["FailureQueueUrl"], found["FunctionName"]
         # No second call behind our back: while the first may still run, it would find its alerts held.
         patient = Config(read_timeout=930, tcp_keepalive=True, retries={"total_max_attempts": 1})
-        redrive = Redrive(
-            session.client("sqs"), session.client("lambda", config=patient), queue_url, function
-        )
+        awslambda = session.client("lambda", config=patient)
+        if arguments.objects:
+            redrive = Objects(session.client("s3"), awslambda, *arguments.objects, arguments.since, function)
+        else:
+            redrive = Redrive(session.client("sqs"), awslambda, queue_url, function)
     except ImportError:
         print("boto3 is missing: run `make redrive`, or use CloudShell", file=sys.stderr)
         return 2
@@ -202,12 +279,7 @@ def main():
         return 2
     good = redrive.run(max(1, arguments.workers))
     print(f"{redrive.done} deliveries taken, {len(redrive.failed)} failed")
-    for cause, times in collections.Counter(cause for _, cause, _ in redrive.failed.values()).most_common(5):
-        print(f"  {times} x {cause[:500]}")
-    if not good:
-        print("What failed is still in the queue. Mend the cause, then run this again.")
-        if any(hidden for _, _, hidden in redrive.failed.values()):
-            print(f"What crashed or timed out shows there again in {redrive.lease} s.")
+    redrive.report()
     return 0 if good else 1
 
 

@@ -158,3 +158,58 @@ def test_waiting_ends_when_told_to_stop_and_the_message_shows_again():
     threading.Timer(0.2, run.stop.set).start()
     assert not run.run(1)
     assert function.took == [] and queue.visible == ["a"]
+
+
+class Takes:
+    """Fails for objects that say so, and keeps what it was called with."""
+
+    def __init__(self):
+        self.events = []
+
+    def get_function_configuration(self, FunctionName):
+        return {"Timeout": TIMEOUT}
+
+    def invoke(self, Payload, **_):
+        event = json.loads(Payload)
+        self.events.append(event)
+        if "bad" in event["detail"]["object"]["key"]:
+            report = {"errorType": "DeliveryFailed", "errorMessage": "corrupt"}
+            return {"FunctionError": "Unhandled", "Payload": io.BytesIO(json.dumps(report).encode())}
+        return {"Payload": io.BytesIO(b"null")}
+
+
+@pytest.fixture
+def lost(aws, request):
+    """A bucket of objects that nobody was told of."""
+    bucket = "lost-" + "".join(letter if letter.isalnum() else "-" for letter in request.node.name)[:50] + "x"
+    aws("s3").create_bucket(Bucket=bucket)
+    for key in ["bedrock/a b+c.json.gz", "bedrock/bad.json.gz", "bedrock/e.json.gz", "other/f.json.gz"]:
+        aws("s3").put_object(Bucket=bucket, Key=key, Body=b"12345")
+    return bucket
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_objects_are_fed_as_s3_would_have(aws, lost, workers, capsys):
+    function = Takes()
+    run = redrive.Objects(aws("s3"), function, lost, "bedrock/", None, "function")
+    assert not run.run(workers)
+    keys = sorted(event["detail"]["object"]["key"] for event in function.events)
+    assert keys == ["bedrock/a b+c.json.gz", "bedrock/bad.json.gz", "bedrock/e.json.gz"], "each once"
+    for event in function.events:
+        assert (event["source"], event["detail-type"]) == ("aws.s3", "Object Created")
+        assert event["detail"]["bucket"] == {"name": lost} and event["detail"]["object"]["size"] == 5
+    assert run.done == 2
+    run.report()
+    assert f"s3://{lost}/bedrock/bad.json.gz: corrupt" in capsys.readouterr().out
+
+
+def test_only_objects_since_a_time(aws, lost):
+    function = Takes()
+    run = redrive.Objects(aws("s3"), function, lost, "", redrive.moment("2999-01-01T00:00Z"), "function")
+    assert run.run() and function.events == []
+
+
+def test_what_cannot_be_listed_is_a_failure(aws):
+    run = redrive.Objects(aws("s3"), Takes(), "no-such-bucket", "", None, "function")
+    assert not run.run(1)
+    assert "NoSuchBucket" in str(run.failed)
