@@ -9,8 +9,9 @@ EVENT ?= events/s3-put.json
 
 # The stack in AWS that the verbs below `Operate` work on.
 STACK ?= bedrock-denial-watch
-# Processor of the function, as answered at the last deployment: arm64 unless it says x86_64.
-ARCH ?= $(shell grep -q 'Architecture=[\\"]*x86_64' samconfig.toml && echo x86_64 || echo arm64)
+# Processor of the function: as answered at the last deployment from here, else arm64.
+SAVED_ARCH := $(shell sed -n 's/^parameter_overrides.*Architecture=[\\"]*\(arm64\|x86_64\).*/\1/p' samconfig.toml)
+ARCH ?= $(or $(SAVED_ARCH),arm64)
 export SAM_CLI_TELEMETRY := 0
 # sam finds cargo-lambda and zig in the project's own folder.
 SAM := PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/sam
@@ -69,7 +70,11 @@ validate: .venv/.done .venv-validate/.done ## Check the template: sam, cfn-lint,
 	.venv-validate/bin/checkov --skip-download --compact --quiet -f template.yaml
 	.venv/bin/pytest -q tests/template
 
-# Operate. They need AWS credentials and a region; `subscribe-email` also needs the AWS CLI.
+# Operate. They need AWS credentials and a region, and the AWS CLI.
+
+# What the stack says: $(call ask,Outputs,Output,TopicArn).
+ask = aws cloudformation describe-stacks --stack-name $(STACK) --output text \
+	--query "Stacks[0].$(1)[?$(2)Key=='$(3)'].$(2)Value"
 
 # Parameters on the command line would make sam forget the answers in samconfig.toml: only when
 # there are none yet.
@@ -79,19 +84,41 @@ FIRST_ANSWER = $(shell grep -q '^parameter_overrides' samconfig.toml || echo --p
 build: .venv/.done ## Build the function for Lambda (ARCH=x86_64 where arm64 cannot be built)
 	$(SAM) build --parameter-overrides Architecture=$(ARCH)
 
+.PHONY: same-arch
+same-arch:
+	@test "$(ARCH)" = "$(or $(SAVED_ARCH),$(ARCH))" || { echo "ARCH=$(ARCH), but the answer Architecture in samconfig.toml is \
+	$(SAVED_ARCH): the function could not start. Leave ARCH out, or change the answer there first."; exit 2; }
+
 .PHONY: deploy
-deploy: build ## Build, ask a few questions, show what would change, deploy
+deploy: same-arch build ## The first time, or to change answers: ask, show what would change, deploy
 	$(SAM) deploy --guided --stack-name $(STACK) $(FIRST_ANSWER)
+
+# The command line, so that old answers in samconfig.toml are passed over: sam takes what is not
+# said here from the stack.
+.PHONY: redeploy
+redeploy: .venv/.done ## Build and deploy again with the answers that the stack has
+	arch=$$($(call ask,Parameters,Parameter,Architecture)) && test -n "$$arch" && \
+		$(SAM) build --parameter-overrides Architecture=$$arch && \
+		$(SAM) deploy --stack-name $(STACK) --parameter-overrides Architecture=$$arch
+
+.PHONY: logging-command
+logging-command: ## Print the command that turns on Bedrock's logging to the stack's bucket
+	@$(call ask,Outputs,Output,BedrockLoggingCommand)
 
 .PHONY: subscribe-email
 subscribe-email: ## Send alerts to EMAIL=you@example.com too; the mail that comes must be confirmed
 	@test -n "$(EMAIL)" || { echo "which address? make subscribe-email EMAIL=you@example.com"; exit 2; }
-	aws sns subscribe --protocol email --notification-endpoint "$(EMAIL)" --topic-arn "$$(aws cloudformation \
-		describe-stacks --stack-name $(STACK) --output text \
-		--query 'Stacks[0].Outputs[?OutputKey==`TopicArn`].OutputValue')"
+	aws sns subscribe --protocol email --notification-endpoint "$(EMAIL)" \
+		--topic-arn "$$($(call ask,Outputs,Output,TopicArn))"
 
+SINCE ?= 3h ago
 .PHONY: logs
-logs: .venv/.done ## Follow the function's log
+logs: .venv/.done ## Show warnings and errors of the function's log (SINCE="3h ago")
+	$(SAM) logs --stack-name $(STACK) --name Function --start-time "$(SINCE)" \
+		--filter '?WARN ?ERROR ?"timed out" ?"Runtime exited"'
+
+.PHONY: logs-follow
+logs-follow: .venv/.done ## Follow the function's log, all of it
 	$(SAM) logs --stack-name $(STACK) --name Function --tail
 
 .PHONY: redrive
