@@ -21,8 +21,8 @@ from samtranslator.yaml_helper import yaml_parse
 
 ROOT = pathlib.Path(__file__).parents[2]
 REGION = "us-east-1"
-# The longest that a function's name, which is the stack's, may be.
-LONG_NAME = "bedrock-denial-watch-" + "x" * 43
+# The longest that a stack's name may be: that of a rule is made of it, and has 64 characters.
+LONG_NAME = "bedrock-denial-watch-".ljust(64 - len("-logging-tamper"), "x")
 
 
 @pytest.fixture(scope="session")

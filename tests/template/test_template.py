@@ -65,6 +65,7 @@ def test_what_a_parameter_allows_the_code_accepts(template, source):
     assert (window["MinValue"], window["MaxValue"]) == (1, 24 * 60)
     cooldown = re.compile(parameters["CooldownMinutes"]["AllowedPattern"])
     assert [minutes for minutes in range(2000) if cooldown.match(str(minutes))] == list(range(24 * 60 + 1))
+    assert not any(cooldown.match(text) for text in ["00", "000", "01", "060"])
     levels = re.findall(r'"(\w+)" => Ok\(Level::', source("src/config.rs"))
     assert sorted(parameters["LogLevel"]["AllowedValues"]) == sorted(levels)
 
@@ -274,10 +275,8 @@ def test_every_alarm_tells_the_topic_what_to_do(template):
 @pytest.fixture(scope="module")
 def tells(aws, new_bucket):
     """Whether a call to AWS is told to the topic: tells("aws.sns", "Unsubscribe", subscriptionArn=…)."""
-    ours = [f'"{new_bucket[name]}"' for name in ("LogBucketName", "FunctionName")]
-    rules = aws("events").list_rules()["Rules"]
-    rules = [rule for rule in rules if any(name in rule["EventPattern"] for name in ours)]
-    assert len(rules) == 2
+    rules = aws("events").list_rules(NamePrefix=new_bucket["FunctionName"])["Rules"]
+    assert len(rules) == 3
 
     def tells(source, call, /, **parameters):
         event = {
@@ -290,7 +289,6 @@ def tells(aws, new_bucket):
         return any(test(EventPattern=rule["EventPattern"], Event=json.dumps(event))["Result"] for rule in rules)
 
     tells.rules = rules
-    tells.logging = next(rule["Name"] for rule in rules if "aws.bedrock" in rule["EventPattern"])
     stack = aws("cloudformation").describe_stack_resources(StackName=new_bucket["FunctionName"])
     tells.key = next(r["PhysicalResourceId"] for r in stack["StackResources"] if r["LogicalResourceId"] == "TopicKey")
     return tells
@@ -316,9 +314,14 @@ def test_a_blinded_detector_says_so(tells, new_bucket):
         ("aws.dynamodb", "DeleteTable", {"tableName": f"arn:aws:dynamodb:us-east-1:000000000000:table/{table}"}),
         ("aws.sns", "SetTopicAttributes", {"topicArn": topic}),
         ("aws.sns", "Unsubscribe", {"subscriptionArn": f"{topic}:1234"}),
-        ("aws.events", "DisableRule", {"name": f"{function}-DetectorTamperRule-ABC"}),
-        ("aws.events", "DeleteRule", {"name": tells.logging}),
-        ("aws.events", "RemoveTargets", {"rule": tells.logging}),
+        ("aws.cloudtrail", "PutEventSelectors", {"trailName": "trail"}),
+        ("aws.monitoring", "DeleteAlarms", {"alarmNames": ["another", f"{function}-errors"]}),
+        ("aws.monitoring", "DisableAlarmActions", {"alarmNames": [f"{function}-silence"]}),
+        ("aws.logs", "DeleteLogGroup", {"logGroupName": new_bucket["LogGroupName"]}),
+        ("aws.sqs", "PurgeQueue", {"queueUrl": new_bucket["FailureQueueUrl"]}),
+        ("aws.sqs", "SetQueueAttributes", {"queueUrl": new_bucket["FailureQueueUrl"]}),
+        *(("aws.events", "DisableRule", {"name": rule["Name"]}) for rule in tells.rules),
+        *(("aws.events", "RemoveTargets", {"rule": rule["Name"]}) for rule in tells.rules),
         ("aws.kms", "DisableKey", {"keyId": tells.key}),
         ("aws.kms", "ScheduleKeyDeletion", {"keyId": f"arn:aws:kms:us-east-1:000000000000:key/{tells.key}"}),
     ]
@@ -334,17 +337,21 @@ def test_other_peoples_changes_are_not_told(tells, new_bucket):
         ("aws.dynamodb", "DeleteTable", {"tableName": "another"}),
         ("aws.sns", "Unsubscribe", {"subscriptionArn": "arn:aws:sns:us-east-1:000000000000:another:1"}),
         ("aws.events", "DisableRule", {"name": "another"}),
+        ("aws.monitoring", "DeleteAlarms", {"alarmNames": ["another"]}),
+        ("aws.logs", "DeleteLogGroup", {"logGroupName": "/aws/lambda/another"}),
+        ("aws.sqs", "PurgeQueue", {"queueUrl": "https://sqs.us-east-1.amazonaws.com/000000000000/another"}),
     ]
     assert [call for call in not_told if tells(call[0], call[1], **call[2])] == []
 
 
-def test_patterns_stay_within_the_limit_of_eventbridge(tells):
+def test_names_and_patterns_stay_within_the_limits_of_eventbridge(tells):
+    assert max(len(rule["Name"]) for rule in tells.rules) == 64
     for rule in tells.rules:
         assert len(rule["EventPattern"]) <= 2048, rule["Name"]
 
 
 def test_tamper_notices_are_in_the_schema_that_chat_shows(template):
-    for name in ["LoggingTamperRule", "DetectorTamperRule"]:
+    for name in ["LoggingTamperRule", "DetectorTamperRule", "AlertTamperRule"]:
         [target] = resource(template, name)["Targets"]
         transformer = target["InputTransformer"]
         text = transformer["InputTemplate"]
