@@ -246,7 +246,7 @@ def main():
     parser.add_argument("--region", help="region of the stack (default: as the AWS CLI)")
     parser.add_argument("--workers", type=int, default=4, help="deliveries at once (%(default)s)")
     parser.add_argument(
-        "--objects", type=s3_location, metavar="s3://BUCKET/PREFIX", help="feed these objects instead of the queue"
+        "--objects", type=s3_location, metavar="s3://BUCKET/PREFIX", help="feed these objects instead of the queue; no older than 15 days, for which it is known what was counted"
     )
     parser.add_argument(
         "--since", type=moment, metavar="TIME", help="of the objects, those written at TIME (ISO 8601) or later"
