@@ -118,14 +118,19 @@ pub fn claim(
     claims
 }
 
-/// Marks alerts as published; tells whether that changed anything.
-pub fn mark_published(log: &mut AlertLog, published: &[EventTime]) -> bool {
+/// Marks what was published, and gives up the claimant's lease on the rest of `mine`, so that
+/// whoever comes next need not wait for it; tells whether that changed anything.
+pub fn settle(log: &mut AlertLog, mine: &[EventTime], published: &[EventTime], owner: &str) -> bool {
     let mut changed = false;
-    for at in published {
-        if let Some(alert) = log.alerts.get_mut(at)
-            && alert.state == State::Pending
-        {
+    for at in mine {
+        let Some(alert) = log.alerts.get_mut(at).filter(|alert| alert.state == State::Pending) else {
+            continue;
+        };
+        if published.contains(at) {
             alert.state = State::Published;
+            changed = true;
+        } else if alert.owner == owner && alert.leased_until > 0 {
+            alert.leased_until = 0;
             changed = true;
         }
     }
@@ -210,6 +215,21 @@ mod tests {
     }
 
     #[test]
+    fn what_was_not_published_is_free_for_the_next_one() {
+        let mut log = AlertLog::default();
+        let claimant = Claimant { owner: "me", now: 100, lease: Duration::from_secs(60) };
+        let hot = [second(0), second(11)];
+        let claims = claim(&mut log, &hot, Duration::from_secs(10), &claimant, |_| String::new());
+        assert!(settle(&mut log, &claims.mine, &hot[..1], "me"));
+        assert!(!settle(&mut log, &claims.mine, &hot[..1], "me"));
+        let next = Claimant { owner: "you", ..claimant };
+        let claims = claim(&mut log, &hot, Duration::from_secs(10), &next, |_| String::new());
+        assert_eq!(claims.mine, hot[1..]);
+        // What another has taken over meanwhile is not given up.
+        assert!(!settle(&mut log, &hot, &[], "me"));
+    }
+
+    #[test]
     fn claims_come_in_batches() {
         let hot: Vec<EventTime> = (0..250).map(|number| second(number * 11)).collect();
         let claimant = Claimant { owner: "me", now: 0, lease: Duration::ZERO };
@@ -230,7 +250,7 @@ mod tests {
             let at = second(number * 11);
             claim(&mut log, &[at], Duration::from_secs(10), &claimant, |_| String::new());
             if number > 2 {
-                mark_published(&mut log, &[at]);
+                settle(&mut log, &[at], &[at], "me");
             }
         }
         assert_eq!(log.alerts.len(), MAX_ALERTS);

@@ -147,9 +147,8 @@ fn embedded(shape: &'static str, text: &str, depth: usize, found: &mut Vec<Resol
 /// `None` for what creates no object, such as a removal.
 fn s3_notification(record: &Value) -> Option<Resolved> {
     const SHAPE: &str = "S3 notification";
-    let Some(name) = record.get("eventName").and_then(Value::as_str) else {
-        return Some(Err(incomplete(SHAPE, "eventName")));
-    };
+    // A record that names bucket and key is enough; what AWS sends always has a name.
+    let name = record.get("eventName").and_then(Value::as_str).unwrap_or("ObjectCreated:");
     // A notification's configuration has the prefix `s3:`, its messages have not.
     let name = name.strip_prefix("s3:").unwrap_or(name);
     if !name.starts_with("ObjectCreated:") {
@@ -180,8 +179,10 @@ fn form_decoded(key: &str) -> Option<String> {
 
 /// EventBridge does not encode the key. `None` for what creates no object.
 fn event_bridge(event: &Value) -> Option<Resolved> {
-    if event.get("detail-type").and_then(Value::as_str) != Some("Object Created") {
-        return None;
+    match event.get("detail-type").and_then(Value::as_str) {
+        Some("Object Created") => {}
+        Some(_) => return None,
+        None => return Some(Err(incomplete("EventBridge event", "detail-type"))),
     }
     let text = |path: &str| {
         let text = event.pointer(path).and_then(Value::as_str);

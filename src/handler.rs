@@ -182,6 +182,10 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
         for fault in faults {
             warn!(object = name, offset = fault.offset, "{}", fault.kind.advice());
         }
+        if statistics.bytes == 0 {
+            metrics.skipped += 1;
+            return Ok(());
+        }
         metrics.add(&statistics);
         let delivery = Delivery { object: &name, claimant };
         let outcome = self.pipeline.commit(tally, delivery).await;
@@ -205,7 +209,8 @@ fn whole(failures: &[ObjectError], all: usize) -> Result<(), DeliveryError> {
     }
     let mut causes = String::new();
     for (number, failure) in failures.iter().enumerate() {
-        let failure = failure.to_string();
+        let mut failure = failure.to_string();
+        failure.truncate(failure.floor_char_boundary(MAX_CAUSES_BYTES));
         if causes.len() + failure.len() > MAX_CAUSES_BYTES {
             let more = failures.len() - number;
             causes = format!("{causes}; and {more} more, see the log");

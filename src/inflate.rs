@@ -25,6 +25,12 @@ pub enum Damage {
         /// Length of the object as stored.
         at: u64,
     },
+    /// More keys than the limit: nobody is denied so many models.
+    #[error("more than {limit} users and models in one object, the limit; what stands before it was counted")]
+    TooManyKeys {
+        /// The limit.
+        limit: usize,
+    },
     /// The text is longer than the limit: a gzip bomb, or no log.
     #[error(
         "more than {limit} bytes of text once decompressed, the limit for one object; what stands before it was counted"

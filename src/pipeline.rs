@@ -1,4 +1,4 @@
-//! One delivery after its object was read: add → read the window → decide → claim → publish → mark.
+//! One delivery after its object was read: add → read the window → decide → claim → publish → settle.
 //!
 //! Every step may be repeated, so any failure is answered by failing the delivery and trying
 //! it again. What fails for one key holds up no other.
@@ -144,7 +144,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
             done += claims.done;
             let before = published.len();
             let mut result = Ok(());
-            for at in claims.mine {
+            for at in claims.mine.iter().copied() {
                 result = async {
                     let figures = if (first..=last).contains(&at) {
                         window.figures(at)
@@ -164,8 +164,9 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
                     break;
                 }
             }
-            self.mark(key, log, &published[before..], expires_at).await?;
-            result?;
+            let settled = self.settle(key, log, &claims, &published[before..], delivery, expires_at).await;
+            // What could not be published matters more than that it could not be noted.
+            result.and(settled)?;
         }
         Ok(())
     }
@@ -206,16 +207,19 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         Err(Failure::Contended)
     }
 
-    async fn mark(
+    /// Notes which claims were published, and gives up the others.
+    async fn settle(
         &self,
         key: &Key,
         mut log: AlertLog,
+        claims: &Claims,
         published: &[Published],
+        delivery: Delivery<'_>,
         expires_at: u64,
     ) -> Result<(), Failure> {
         let published: Vec<EventTime> = published.iter().map(|alert| alert.at).collect();
         for _ in 0..MAX_ATTEMPTS {
-            if !decision::mark_published(&mut log, &published)
+            if !decision::settle(&mut log, &claims.mine, &published, delivery.claimant.owner)
                 || self.store.replace_alerts(key, &log, expires_at).await?
             {
                 return Ok(());

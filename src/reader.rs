@@ -16,6 +16,9 @@ pub struct Limits {
     /// How much text is looked at a time. 256 KB is the knee: 32 KB costs 16 % more time, and
     /// larger blocks fall out of the second-level cache.
     pub block_bytes: usize,
+    /// An object with denials of more keys than this fails. A key takes about 2 kB, and callers
+    /// can invent any number of model ids.
+    pub keys: usize,
     /// An object with more text than this fails. The default of 4 GiB is what a function of
     /// one vCPU inflates within seconds; honest log files hold megabytes.
     pub text_bytes: u64,
@@ -23,7 +26,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { record_bytes: 16 << 20, block_bytes: 256 << 10, text_bytes: 4 << 30 }
+        Self { record_bytes: 16 << 20, block_bytes: 256 << 10, keys: 100_000, text_bytes: 4 << 30 }
     }
 }
 
@@ -136,6 +139,8 @@ impl<'o> Reader<'o> {
                     framer.filled(written, &mut |offset, found| records.take(offset, &found));
                     if records.statistics.text_bytes > limits.text_bytes {
                         *damage = Some(Damage::TooLarge { limit: limits.text_bytes });
+                    } else if records.tally.keys() > limits.keys {
+                        *damage = Some(Damage::TooManyKeys { limit: limits.keys });
                     } else if chunk.is_empty() && written < room {
                         break;
                     }

@@ -65,6 +65,12 @@ impl Tally {
         self.exempted
     }
 
+    /// Different keys so far.
+    #[must_use]
+    pub fn keys(&self) -> usize {
+        self.keys.len()
+    }
+
     /// Takes one denial in.
     pub fn add(&mut self, denial: &Denial<'_>) {
         if denial.user.as_deref().is_some_and(|user| self.exempt_users.iter().any(|glob| glob.matches(user)))

@@ -25,6 +25,8 @@ enum Repair {
     Retry,
     /// Fed back from the on-failure queue: another request id, after the lease has run out.
     Redrive,
+    /// The same within the lease: enough where the delivery failed but its process lived on.
+    RedriveAtOnce,
 }
 
 /// Delivers all, with call number `fails` failing; a failed delivery is repaired at once.
@@ -49,6 +51,7 @@ fn run(rule: &Rule, fails: usize, after: bool, fatal: bool, repair: Repair) -> O
             let (owner, now) = match repair {
                 Repair::Retry => (owner, 1_000),
                 Repair::Redrive => (format!("redrive {number}"), 1_000 + LEASE.as_secs() + 1),
+                Repair::RedriveAtOnce => (format!("redrive {number}"), 1_000),
             };
             let outcome = deliver(&pipeline, batch, &owner, now).await;
             assert!(outcome.failures.is_empty(), "{:?}", outcome.failures);
@@ -77,6 +80,22 @@ fn every_interruption_is_repaired_by_a_retry_and_by_a_redrive() {
         }
     }
     assert!(interruptions > 100, "only {interruptions} interruptions were tried");
+}
+
+#[test]
+fn an_alert_that_could_not_be_published_is_published_by_a_redrive_at_once() {
+    let rule = rule(3, 3600, 3600);
+    let mut refused = 0;
+    for fails in 0.. {
+        let Some(told) = run(&rule, fails, false, false, Repair::RedriveAtOnce) else { break };
+        // Refused by the sink: the lease is given up. Where the claim or the mark itself failed,
+        // its lease must run out, or its own retry must come.
+        let times: Vec<(u8, i64)> = told.iter().map(|alert| (alert.model, alert.at)).collect();
+        let distinct: BTreeSet<_> = times.iter().collect();
+        assert_eq!(distinct.len(), times.len(), "call {fails}: {times:?}");
+        refused += usize::from(distinct.len() == 3);
+    }
+    assert!(refused > 20, "only {refused} interruptions were repaired at once");
 }
 
 #[test]

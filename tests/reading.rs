@@ -282,6 +282,19 @@ fn every_truncation_of_a_two_member_gzip_keeps_what_is_readable_and_says_so() {
 }
 
 #[test]
+fn too_many_keys_fail_the_object_with_that_reason() {
+    let log = (0..200).fold(String::new(), |log, number| {
+        log + &expand("$a").replace("\"requestId\"", &format!("\"modelId\":\"m{number}\",\"requestId\""))
+            + "\n"
+    });
+    let limits = |keys| Limits { keys, ..blocks(1000) };
+    assert_eq!(read(log.as_bytes(), 1000, limits(200)).damage, None);
+    let damaged = read(log.as_bytes(), 1000, limits(100));
+    assert_eq!(damaged.damage, Some(Damage::TooManyKeys { limit: 100 }));
+    assert!(damaged.statistics.denials > 100 && damaged.statistics.denials < 130);
+}
+
+#[test]
 fn every_chunk_size_reads_the_same() {
     let stored = [
         gzip(expand("$a\n%x\n$b\n{\"cut\":\"AccessDeniedException").as_bytes()),

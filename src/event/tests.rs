@@ -110,6 +110,12 @@ fn only_created_objects_are_deliveries() {
     for name in ["ObjectRemoved:Delete", "LifecycleExpiration:Delete", "ObjectRestore:Completed", ""] {
         check(named(name), "");
     }
+    let mut bare = notification("k");
+    bare["Records"][0].as_object_mut().expect("a record").remove("eventName");
+    check(bare, "s3://b/k");
+    let mut untyped = event_bridge("k");
+    untyped.as_object_mut().expect("an event").remove("detail-type");
+    check(untyped, "error: EventBridge event: expected detail-type");
     let mut deleted = event_bridge("k");
     deleted["detail-type"] = json!("Object Deleted");
     check(deleted, "");
@@ -150,7 +156,7 @@ fn a_bad_message_or_record_stops_no_other() {
     );
     check(
         json!({"Records":[{"s3":7,"eventName":"ObjectCreated:Put"}, record("k"), {"s3":{}}]}),
-        "error: S3 notification: expected s3.bucket.name and s3.object.key | s3://b/k | error: S3 notification: expected eventName",
+        "error: S3 notification: expected s3.bucket.name and s3.object.key | s3://b/k | error: S3 notification: expected s3.bucket.name and s3.object.key",
     );
 }
 

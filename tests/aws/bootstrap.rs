@@ -127,8 +127,8 @@ fn notification(keys: &[&str]) -> Value {
 
 #[track_caller]
 fn check_silence(lines: &[Value]) {
-    let text = format!("{lines:?}");
-    for secret in ["user/eve", "modelId", "model-7", "requestId\":\"q-"] {
+    let text: String = lines.iter().map(ToString::to_string).collect();
+    for secret in ["user/eve", "q-1", "modelId"] {
         assert!(!text.contains(secret), "{secret} in {text}");
     }
 }
