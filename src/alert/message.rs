@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use super::Alert;
-use super::display::{TEXT_BYTES, plain, shown};
+use super::display::shown;
 
 /// The most that SNS takes, in bytes. Ids are cut short enough that no alert comes near it.
 pub const MAX_MESSAGE_BYTES: usize = 262_144;
@@ -51,7 +51,7 @@ impl Alert<'_> {
             attributes: [
                 ("rule", self.rule.id.to_owned()),
                 ("severity", self.rule.severity.name().to_owned()),
-                ("account", plain(&shown(self.account()), TEXT_BYTES)),
+                ("account", shown(self.account())),
                 ("alert_id", self.id()),
             ],
         }

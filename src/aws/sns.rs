@@ -42,7 +42,7 @@ impl SnsSink {
 
 impl AlertSink for SnsSink {
     async fn publish(&self, alert: &Alert<'_>) -> Result<(), SinkError> {
-        let message = fitted(alert.message(), &alert.document(), MAX_MESSAGE_BYTES);
+        let message = fitted(alert.message(), || alert.document(), MAX_MESSAGE_BYTES);
         let mut request = self
             .client
             .publish()
@@ -72,10 +72,14 @@ impl SnsSink {
 /// `message` within the limits of SNS. Ids are cut short long before, so that this changes
 /// nothing; were it otherwise, a shortened alert is better than a lost one: first only the
 /// document goes out, then its beginning.
-fn fitted(mut message: Message, document: &str, limit: usize) -> Message {
+fn fitted(mut message: Message, document: impl FnOnce() -> String, limit: usize) -> Message {
     let printable = |character: char| matches!(character, ' '..='~');
     message.subject.retain(printable);
     message.subject.truncate(MAX_SUBJECT_CHARS);
+    if size(&message) <= limit {
+        return message;
+    }
+    let document = document();
     let mut end = document.len();
     while size(&message) > limit && end > 0 {
         message.body = json!({ "default": document[..end] }).to_string();
@@ -105,7 +109,7 @@ mod tests {
 
     #[track_caller]
     fn check(body_bytes: usize, document: &str, limit: usize, expected: &str) {
-        let fitted = fitted(message(body_bytes, ""), document, limit);
+        let fitted = fitted(message(body_bytes, ""), || document.to_owned(), limit);
         assert!(size(&fitted) <= limit, "{}", fitted.body);
         assert_eq!(fitted.body, expected);
     }
@@ -121,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_subject_is_under_100_printable_characters() {
-        let fitted = fitted(message(1, &"naïve\n🙂 ".repeat(40)), "", 1000);
+        let fitted = fitted(message(1, &"naïve\n🙂 ".repeat(40)), String::new, 1000);
         assert_eq!(fitted.subject, "nave ".repeat(40)[..99]);
     }
 }
