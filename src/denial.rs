@@ -11,9 +11,20 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::time::EventTime;
 
+/// Which log a record came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Source {
+    /// Bedrock's model invocation log.
+    InvocationLog,
+    /// An AWS CloudTrail log file.
+    CloudTrail,
+}
+
 /// One refused model call. A value that the record lacks, or that is no text, is `None`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial<'a> {
+    /// The log that tells of it.
+    pub source: Source,
     /// `timestamp`: when the call was made.
     pub at: EventTime,
     /// `accountId`.
@@ -28,6 +39,14 @@ pub struct Denial<'a> {
     pub request_id: Cow<'a, str>,
     /// Top-level `errorCode`.
     pub error_code: Cow<'a, str>,
+    /// CloudTrail's `sourceIPAddress`.
+    pub source_ip: Option<Cow<'a, str>>,
+    /// CloudTrail's `userAgent`.
+    pub user_agent: Option<Cow<'a, str>>,
+    /// CloudTrail's `userIdentity.accessKeyId`, which is no secret.
+    pub access_key_id: Option<Cow<'a, str>>,
+    /// What refused the call, as far as CloudTrail's `errorMessage` tells, in a few words.
+    pub refusal: Option<&'static str>,
 }
 
 /// What a record turned out to be.
@@ -61,6 +80,7 @@ pub fn read<'a>(
     };
     let request_id = record.request_id.filter(|id| !id.is_empty());
     Ok(Reading::Denial(Denial {
+        source: Source::InvocationLog,
         at,
         account: record.account,
         user: record.user,
@@ -68,6 +88,10 @@ pub fn read<'a>(
         region: record.region,
         request_id: request_id.unwrap_or_else(|| place().into()),
         error_code,
+        source_ip: None,
+        user_agent: None,
+        access_key_id: None,
+        refusal: None,
     }))
 }
 

@@ -208,6 +208,7 @@ mod tests {
 
     fn denial(second: i64, request: &'static str) -> Denial<'static> {
         Denial {
+            source: crate::denial::Source::InvocationLog,
             at: EventTime::from_epoch_ms(second * 1000),
             account: None,
             user: Some("u".into()),
@@ -215,6 +216,10 @@ mod tests {
             region: None,
             request_id: request.into(),
             error_code: "AccessDeniedException".into(),
+            source_ip: None,
+            user_agent: None,
+            access_key_id: None,
+            refusal: None,
         }
     }
 
