@@ -64,6 +64,7 @@ impl Denial<'_> {
 
 /// What a record turned out to be.
 #[derive(Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "one at a time, taken apart at once")]
 pub enum Reading<'a> {
     /// A refused call.
     Denial(Denial<'a>),

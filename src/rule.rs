@@ -69,6 +69,12 @@ impl Field {
         matches!(self, Self::Role | Self::Session)
     }
 
+    /// Whether one value comes again and again, in many slots and objects. A request id does not.
+    #[must_use]
+    pub const fn recurs(self) -> bool {
+        !matches!(self, Self::RequestId)
+    }
+
     /// The field's name in words that people read.
     #[must_use]
     pub const fn label(self) -> &'static str {
@@ -182,6 +188,10 @@ pub struct Wording {
 /// Counters are kept in slots no longer than this.
 pub const MAX_SLOT: Duration = Duration::from_secs(600);
 
+/// Request ids can be summed up, values that recur cannot: only what is sampled can be told apart
+/// in other slots. Twice this many models or sessions an object are counted and listed exactly.
+const RECURRING_SAMPLES: usize = 16;
+
 impl Rule {
     /// Length of a counter's slot: never longer than the window or the cooldown, so that
     /// a window cuts a slot from one side only and one slot never holds two alerts.
@@ -190,10 +200,12 @@ impl Rule {
         MAX_SLOT.min(self.window).min(self.cooldown)
     }
 
-    /// How many of an object's earliest, and of its latest, distinct values a slot keeps.
+    /// How many of an object's earliest, and of its latest, distinct values a slot keeps. Of
+    /// values that recur it keeps every time of each, as long as these are no more than both.
     #[must_use]
     pub fn samples(&self) -> usize {
-        self.threshold.saturating_add(1)
+        let enough = self.threshold.saturating_add(1);
+        if self.distinct.recurs() { enough.max(RECURRING_SAMPLES) } else { enough }
     }
 
     /// Whether the rule counts this denial.

@@ -87,7 +87,7 @@ impl Tally {
                 .get_index_of(&key)
                 .unwrap_or_else(|| self.keys.insert_full(key.to_key(), KeyTally::default()).0);
             let slot = Slot { start: denial.at.slot(rule.slot()), source: denial.source };
-            let tally = self.keys[index].slot(slot);
+            let tally = self.keys[index].slot(slot, rule.distinct.recurs());
             evidence::collect(&mut tally.evidence, denial);
             let value = rule.distinct.of(denial).unwrap_or(MISSING);
             // What stands among the samples has been counted.
@@ -109,21 +109,22 @@ impl Tally {
 }
 
 impl KeyTally {
-    fn slot(&mut self, slot: Slot) -> &mut SlotTally {
+    fn slot(&mut self, slot: Slot, recurs: bool) -> &mut SlotTally {
         let at = self.slots.binary_search_by_key(&slot, |(slot, _)| *slot).unwrap_or_else(|at| {
-            self.slots.insert(at, (slot, SlotTally::default()));
+            self.slots.insert(at, (slot, SlotTally::new(recurs)));
             at
         });
         &mut self.slots[at].1
     }
 }
 
-#[derive(Default)]
 struct SlotTally {
     /// The distinct values seen first, each at its first time, in order.
     earliest: Vec<Sample>,
     /// The distinct values seen last, each at its last time, latest first.
     latest: Vec<Sample>,
+    /// Every time of values that recur; `None` when there were too many.
+    every: Option<Vec<Sample>>,
     distinct: u64,
     at_least: bool,
     /// Sum of the distinct values' hashes: the same in any order.
@@ -132,10 +133,32 @@ struct SlotTally {
 }
 
 impl SlotTally {
+    fn new(recurs: bool) -> Self {
+        Self {
+            earliest: Vec::new(),
+            latest: Vec::new(),
+            every: recurs.then(Vec::new),
+            distinct: 0,
+            at_least: false,
+            hash: 0,
+            evidence: Vec::new(),
+        }
+    }
+
     /// Tells whether `value` stood among the samples before.
     fn sample(&mut self, at: EventTime, value: &str, limit: usize) -> bool {
         let earlier = |this: (EventTime, &str), that: (EventTime, &str)| this < that;
         let later = |this: (EventTime, &str), that: (EventTime, &str)| this > that;
+        if let Some(every) = &mut self.every
+            && !every.iter().any(|sample| sample.at == at && sample.value == value)
+        {
+            // All or none, so that the digest does not depend on the order of the records.
+            if every.len() == 2 * limit {
+                self.every = None;
+            } else {
+                every.push(Sample { at, value: value.to_owned() });
+            }
+        }
         let earliest = keep(&mut self.earliest, at, value, limit, earlier);
         let latest = keep(&mut self.latest, at, value, limit, later);
         earliest || latest
@@ -193,7 +216,7 @@ fn hash(value: &str) -> u128 {
 
 impl From<SlotTally> for Contribution {
     fn from(tally: SlotTally) -> Self {
-        let both = tally.earliest.into_iter().chain(tally.latest);
+        let both = tally.earliest.into_iter().chain(tally.latest).chain(tally.every.unwrap_or_default());
         let samples: BTreeSet<Sample> =
             both.map(|sample| Sample { value: sample_value(&sample.value), ..sample }).collect();
         // Times as well as values, or a value that comes again at another time would be taken

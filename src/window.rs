@@ -123,20 +123,26 @@ impl<'a> Window<'a> {
             sources: BTreeSet::new(),
             evidence: BTreeSet::new(),
         };
+        let recurs = self.rule.distinct.recurs();
         let mut known: HashSet<&str> = HashSet::new();
+        let mut largest = 0;
         let first_slot = first_seen.slot(self.rule.slot());
         let from = self.counters.partition_point(|counter| counter.slot.start < first_slot);
         let touched = self.counters[from..].iter().take_while(|counter| counter.slot.start <= last_seen);
         let touched: Vec<&Counter> = touched.collect();
         // Each log tells of the same denials, so of what is not sampled the larger counts.
         for logs in touched.chunk_by(|one, other| one.slot.start == other.slot.start) {
-            let parts = logs.iter().filter_map(|counter| Part::of(counter, first_seen, last_seen));
+            let parts = logs.iter().filter_map(|counter| Part::of(counter, first_seen, last_seen, recurs));
             let parts: Vec<Part<'_>> = parts.collect();
             let sampled: HashSet<&str> = parts.iter().flat_map(|part| &part.sampled).copied().collect();
             let most = parts.iter().map(|part| part.denials).max().unwrap_or_default();
             let full = parts.iter().any(|part| part.full);
-            figures.total += most.saturating_sub(sampled.len() as u64);
+            let unsampled = most.saturating_sub(sampled.len() as u64);
+            figures.total += if recurs { 0 } else { unsampled };
+            largest = largest.max(most);
             figures.at_least |= parts.iter().any(|part| part.at_least) || (full && parts.len() > 1);
+            // What is not sampled here may be sampled in another slot.
+            figures.at_least |= recurs && full;
             known.extend(sampled);
             for part in parts {
                 figures.sources.insert(part.counter.slot.source);
@@ -144,6 +150,7 @@ impl<'a> Window<'a> {
             }
         }
         figures.total += known.len() as u64;
+        figures.total = figures.total.max(largest);
         figures
     }
 }
@@ -163,7 +170,7 @@ struct Part<'c> {
 
 impl<'c> Part<'c> {
     /// `None` where no sample lies within.
-    fn of(counter: &'c Counter, first: EventTime, last: EventTime) -> Option<Self> {
+    fn of(counter: &'c Counter, first: EventTime, last: EventTime, recurs: bool) -> Option<Self> {
         let inside = |at: EventTime| first <= at && at <= last;
         let within = counter.samples.iter().filter(|sample| inside(sample.at));
         let sampled: HashSet<&str> = within.map(|sample| sample.value.as_str()).collect();
@@ -189,7 +196,7 @@ impl<'c> Part<'c> {
             return Some(part);
         }
         let shown: u64 = contributions().map(|one| one.sampled).sum();
-        let most = if shown == part.sampled.len() as u64 {
+        let most = if !recurs && shown == part.sampled.len() as u64 {
             counter.denials
         } else {
             // Objects that share denials: their sum would count some twice.

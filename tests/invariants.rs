@@ -4,6 +4,7 @@ mod common;
 
 use bedrock_denial_watch::embedded::EmbeddedStore;
 use bedrock_denial_watch::rule::Rule;
+use bedrock_denial_watch::rules::ALL;
 use common::*;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -36,11 +37,14 @@ impl Scenario {
     }
 }
 
+/// Every rule, with figures of all kinds.
 fn rules() -> impl Strategy<Value = Rule> {
+    let which = prop::sample::select(ALL.to_vec());
     let window = prop::sample::select(vec![60, 300, 420, 3600, 3600, 3600, 7200, 86_400]);
     let cooldown = prop::sample::select(vec![None, None, None, Some(60), Some(600), Some(10_000)]);
-    (prop_oneof![Just(3_usize), 1..=10_usize], window, cooldown)
-        .prop_map(|(threshold, window, cooldown)| rule(threshold, window, cooldown.unwrap_or(window)))
+    (which, prop_oneof![Just(3_usize), 1..=10_usize], window, cooldown).prop_map(
+        |(which, threshold, window, cooldown)| tuned(&which, threshold, window, cooldown.unwrap_or(window)),
+    )
 }
 
 /// Gaps between denials that meet every edge: ties, one second, slot ends, window and cooldown ends.
@@ -69,12 +73,15 @@ fn scenarios(sizes: impl Strategy<Value = usize> + Clone + 'static) -> impl Stra
             prop::collection::vec(sizes.clone(), 1..6),
             prop::collection::vec(any::<prop::sample::Index>(), 0..5),
             prop::collection::vec(any::<u32>(), 100),
+            prop::sample::select(vec![1_000, 30, 12, 5]),
         )
-            .prop_map(|(rule, gaps, cuts, again, order)| {
+            .prop_map(|(rule, gaps, cuts, again, order, different)| {
+                // Models and sessions come again and again.
+                let different = if rule.distinct.recurs() { different } else { u32::MAX };
                 let mut at = 0;
                 let denials = (0..).zip(gaps).map(|(value, (gap, key))| {
                     at += gap;
-                    Denied { at, key, value }
+                    Denied { at, key, value: value % different }
                 });
                 Scenario { rule, denials: denials.collect(), cuts, again, order }
             })

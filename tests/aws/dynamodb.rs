@@ -8,13 +8,15 @@ use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use bedrock_denial_watch::aws::DynamoDbStore;
+use bedrock_denial_watch::counter::Slot;
 use bedrock_denial_watch::decision::{AlertLog, AlertRecord, State};
+use bedrock_denial_watch::denial::Source;
 use bedrock_denial_watch::key::Key;
-use bedrock_denial_watch::rule::DENIED_MODEL;
+use bedrock_denial_watch::rules::DENIED_MODEL;
 use bedrock_denial_watch::store::{CounterStore, StoreError};
 
 use crate::http::{Reply, Request, Server};
-use crate::support::{TABLE, contribution, dynamodb, key, nowhere, sdk, time};
+use crate::support::{TABLE, contribution, dynamodb, key, nowhere, sdk, slot, time};
 
 const NOON: &str = "2025-06-01T12:00:00Z";
 
@@ -28,7 +30,7 @@ fn eve() -> Key {
 
 async fn add(store: &DynamoDbStore, key: &Key, hash: &str, values: &[String]) {
     let contribution = contribution(hash, time(NOON), values);
-    let added = store.add(&DENIED_MODEL, key, time(NOON), &contribution, 1_750_000_000);
+    let added = store.add(&DENIED_MODEL, key, slot(time(NOON)), &contribution, 1_750_000_000);
     added.await.expect("added");
 }
 
@@ -60,6 +62,10 @@ async fn items_have_the_documented_attributes() {
     let log = AlertLog { version: 0, alerts: [(time(NOON), record)].into() };
     assert!(store.replace_alerts(&eve(), &log, 9).await.expect("written"));
     let pk = r#"pk=["denied-model","123456789012",null,"m"]"#;
+    let mut told = contribution("cd34", time(NOON), &["q-1".to_owned()]);
+    told.evidence.insert("source_ip|192.0.2.7".parse().expect("evidence"));
+    let trail = Slot { source: Source::CloudTrail, ..slot(time(NOON)) };
+    store.add(&DENIED_MODEL, &eve(), trail, &told, 1_750_000_000).await.expect("added");
     let mut found = items(&config).await;
     found.sort();
     assert_eq!(
@@ -74,6 +80,17 @@ async fn items_have_the_documented_attributes() {
                 pk,
                 r#"samples=SS ["1748779200000|q-1"]"#,
                 "sk=count#2025-06-01T12:00:00Z",
+            ],
+            vec![
+                "account=123456789012",
+                r#"contributions=SS ["cd34:1:1"]"#,
+                "denials=N 1",
+                r#"evidence=SS ["source_ip|192.0.2.7"]"#,
+                "expires_at=N 1750000000",
+                "model=m",
+                pk,
+                r#"samples=SS ["1748779200000|q-1"]"#,
+                "sk=count#2025-06-01T12:00:00Z#cloudtrail",
             ],
             vec!["alerts=L of 1", "expires_at=N 9", pk, "sk=alerts", "version=N 1"],
         ]
@@ -186,7 +203,7 @@ async fn errors_name_operation_table_and_cause() {
     let store = DynamoDbStore::new(&config, "nope".to_owned());
     let missing = ["on table nope", "ResourceNotFoundException", "request id"];
     let contribution = contribution("one", time(NOON), &["q".to_owned()]);
-    let added = store.add(&DENIED_MODEL, &eve(), time(NOON), &contribution, 9).await;
+    let added = store.add(&DENIED_MODEL, &eve(), slot(time(NOON)), &contribution, 9).await;
     check_error(added, &[&["DynamoDB UpdateItem"], &missing[..]].concat());
     let counters = store.counters(&eve(), time(NOON)..=time(NOON)).await;
     check_error(counters, &[&["DynamoDB Query"], &missing[..]].concat());

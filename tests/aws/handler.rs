@@ -11,7 +11,7 @@ use bedrock_denial_watch::embedded::EmbeddedStore;
 use bedrock_denial_watch::handler::{Delivered, Handler, Invocation};
 use bedrock_denial_watch::pipeline::Pipeline;
 use bedrock_denial_watch::reader::Limits;
-use bedrock_denial_watch::rule::DENIED_MODEL;
+use bedrock_denial_watch::rules::DENIED_MODEL;
 use bedrock_denial_watch::sink::{AlertSink, SinkError};
 use bedrock_denial_watch::store::CounterStore;
 use serde_json::{Value, json};
@@ -55,7 +55,7 @@ fn handler<S, K>(s3: &Server, store: S, sink: K) -> Handler<S, K> {
         pipeline: Pipeline {
             store,
             sink,
-            rule: DENIED_MODEL,
+            rules: vec![DENIED_MODEL],
             exempt_users: Vec::new(),
             limits: Limits::default(),
         },

@@ -3,7 +3,7 @@
 use bedrock_denial_watch::aws::S3Source;
 use bedrock_denial_watch::object::Object;
 use bedrock_denial_watch::reader::{Limits, Read, Reader};
-use bedrock_denial_watch::rule::DENIED_MODEL;
+use bedrock_denial_watch::rules::DENIED_MODEL;
 use bedrock_denial_watch::tally::Tally;
 
 use crate::http::{Reply, Server};
@@ -19,7 +19,7 @@ fn object(key: &str, version: Option<&str>) -> Object {
 }
 
 async fn read(url: &str, object: &Object) -> Result<Read, String> {
-    let tally = Tally::new(DENIED_MODEL.clone(), Vec::new());
+    let tally = Tally::new(vec![DENIED_MODEL], Vec::new());
     let mut reader = Reader::new("o", tally, Limits::default());
     let source = S3Source::new(&sdk(url));
     let result = source.read(object, &mut reader).await;

@@ -1,11 +1,11 @@
 //! The SNS sink over the wire: the form that `Publish` sends, and what it answers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bedrock_denial_watch::alert::{Alert, MAX_MESSAGE_BYTES};
 use bedrock_denial_watch::aws::SnsSink;
 use bedrock_denial_watch::key::Key;
-use bedrock_denial_watch::rule::DENIED_MODEL;
+use bedrock_denial_watch::rules::DENIED_MODEL;
 use bedrock_denial_watch::sink::AlertSink;
 use bedrock_denial_watch::window::Figures;
 use serde_json::Value;
@@ -41,7 +41,6 @@ async fn publish(url: &str, key: &Key) -> Result<(), String> {
         key,
         at,
         figures: Figures::at_least(&DENIED_MODEL, at),
-        regions: &BTreeSet::from(["us-east-1".to_owned()]),
         object: "s3://logs/k.json.gz",
     };
     let sink = SnsSink::new(&sdk(url), TOPIC.to_owned());

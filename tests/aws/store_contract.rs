@@ -3,17 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bedrock_denial_watch::aws::DynamoDbStore;
-use bedrock_denial_watch::counter::{Contribution, Counter};
+use bedrock_denial_watch::counter::{Contribution, Counter, Slot};
 use bedrock_denial_watch::decision::{AlertLog, AlertRecord, MAX_ALERTS, State};
+use bedrock_denial_watch::denial::Source;
 use bedrock_denial_watch::embedded::EmbeddedStore;
+use bedrock_denial_watch::evidence::{Evidence, Kind, MAX_EVIDENCE, MAX_EVIDENCE_BYTES};
 use bedrock_denial_watch::key::{Key, MAX_VALUE_BYTES};
-use bedrock_denial_watch::rule::DENIED_MODEL;
+use bedrock_denial_watch::rules::DENIED_MODEL;
 use bedrock_denial_watch::settings::MAX_THRESHOLD;
 use bedrock_denial_watch::store::CounterStore;
 use bedrock_denial_watch::time::EventTime;
 use futures_util::future::join_all;
 
-use crate::support::{TABLE, contribution, dynamodb, key, time};
+use crate::support::{TABLE, contribution, dynamodb, key, slot, time};
 
 macro_rules! contract {
     ($($promise:ident),* $(,)?) => {
@@ -39,6 +41,8 @@ contract!(
     of_ten_writers_at_once_one_wins,
     a_stale_version_writes_nothing,
     both_ends_of_a_range_are_in_it,
+    the_logs_of_one_slot_are_counted_apart,
+    evidence_comes_back,
     any_year_that_a_log_can_have_is_found,
     a_window_of_many_pages_is_read_whole,
     a_slot_takes_any_number_of_the_largest_contributions,
@@ -54,13 +58,13 @@ fn eve() -> Key {
     key(&[Some("1"), Some("arn:aws:iam::1:user/eve"), Some("m")])
 }
 
-async fn add(store: &impl CounterStore, key: &Key, slot: &str, hash: &str, values: &[&str]) {
+async fn add(store: &impl CounterStore, key: &Key, start: &str, hash: &str, values: &[&str]) {
     let values: Vec<String> = values.iter().map(|value| (*value).to_owned()).collect();
-    let contribution = contribution(hash, time(slot), &values);
-    add_as_is(store, key, time(slot), &contribution).await;
+    let contribution = contribution(hash, time(start), &values);
+    add_as_is(store, key, slot(time(start)), &contribution).await;
 }
 
-async fn add_as_is(store: &impl CounterStore, key: &Key, slot: EventTime, contribution: &Contribution) {
+async fn add_as_is(store: &impl CounterStore, key: &Key, slot: Slot, contribution: &Contribution) {
     let added = store.add(&DENIED_MODEL, key, slot, contribution, EXPIRES_AT);
     added.await.expect("added");
 }
@@ -158,10 +162,38 @@ async fn both_ends_of_a_range_are_in_it(store: &impl CounterStore) {
         add(store, &eve(), slot, "one", &[slot]).await;
     }
     let found = counters(store, &eve(), NOON, slots[2]).await;
-    let found: Vec<String> = found.iter().map(|counter| counter.slot.to_string()).collect();
+    let found: Vec<String> = found.iter().map(|counter| counter.slot.start.to_string()).collect();
     assert_eq!(found, slots[1..3]);
     let all = counters(store, &eve(), "2025-06-01T00:00:00Z", "2025-06-02T00:00:00Z").await;
     assert_eq!(all.len(), 4);
+}
+
+async fn the_logs_of_one_slot_are_counted_apart(store: &impl CounterStore) {
+    let slots = ["2025-06-01T11:50:00Z", NOON, "2025-06-01T12:10:00Z"];
+    let mut expected = Vec::new();
+    for start in slots {
+        for source in [Source::InvocationLog, Source::CloudTrail] {
+            let slot = Slot { start: time(start), source };
+            // The same contribution in each.
+            let one = contribution("one", time(start), &["a".to_owned()]);
+            add_as_is(store, &eve(), slot, &one).await;
+            expected.push((slot, 1));
+        }
+    }
+    let found = counters(store, &eve(), slots[1], slots[2]).await;
+    let found: Vec<_> = found.iter().map(|counter| (counter.slot, counter.denials)).collect();
+    assert_eq!(found, expected[2..]);
+}
+
+async fn evidence_comes_back(store: &impl CounterStore) {
+    let odd =
+        ["user_agent|", "user_agent||x", "source_ip|2001:db8::1", "region|eu-west-1", "user_agent|\u{0}ü"];
+    let odd: BTreeSet<Evidence> = odd.map(|text| text.parse().expect(text)).into();
+    for (hash, evidence) in [("one", odd.clone()), ("two", BTreeSet::new()), ("three", odd.clone())] {
+        let told = Contribution { evidence, ..contribution(hash, time(NOON), &[hash.to_owned()]) };
+        add_as_is(store, &eve(), slot(time(NOON)), &told).await;
+    }
+    assert_eq!(at_noon(store, &eve()).await[0].evidence, odd);
 }
 
 async fn any_year_that_a_log_can_have_is_found(store: &impl CounterStore) {
@@ -172,7 +204,7 @@ async fn any_year_that_a_log_can_have_is_found(store: &impl CounterStore) {
     }
     let ends = EventTime::from_epoch_ms(i64::MIN)..=EventTime::from_epoch_ms(i64::MAX);
     let found = store.counters(&eve(), ends).await.expect("read");
-    let found: Vec<String> = found.iter().map(|counter| counter.slot.to_string()).collect();
+    let found: Vec<String> = found.iter().map(|counter| counter.slot.start.to_string()).collect();
     assert_eq!(found, slots);
 }
 
@@ -181,11 +213,11 @@ async fn a_window_of_many_pages_is_read_whole(store: &impl CounterStore) {
     let start = time(NOON);
     let mut expected = Vec::new();
     for number in 0..60_u64 {
-        let slot = start.plus(DENIED_MODEL.slot() * u32::try_from(number).expect("small"));
+        let start = start.plus(DENIED_MODEL.slot() * u32::try_from(number).expect("small"));
         let values: Vec<String> = (0..250).map(|value| format!("{number}-{value:0>155}")).collect();
-        let contribution = contribution("one", slot, &values);
-        add_as_is(store, &eve(), slot, &contribution).await;
-        let mut counter = Counter::new(slot);
+        let contribution = contribution("one", start, &values);
+        add_as_is(store, &eve(), slot(start), &contribution).await;
+        let mut counter = Counter::new(slot(start));
         counter.add(&contribution);
         expected.push(counter);
     }
@@ -194,23 +226,28 @@ async fn a_window_of_many_pages_is_read_whole(store: &impl CounterStore) {
 }
 
 async fn a_slot_takes_any_number_of_the_largest_contributions(store: &impl CounterStore) {
-    let mut expected = Counter::new(time(NOON));
+    let mut expected = Counter::new(slot(time(NOON)));
     for object in 0..4 {
         // Twice what one object samples at most: its earliest and its latest values.
         let values: Vec<String> = (0..2 * (MAX_THRESHOLD + 1))
             .map(|value| format!("{object}-{value:0>width$}", width = MAX_VALUE_BYTES - 2))
             .collect();
-        let large = contribution(&format!("{object:032}"), time(NOON), &values);
+        let mut large = contribution(&format!("{object:032}"), time(NOON), &values);
+        let evidence = (0..5 * MAX_EVIDENCE).map(|number| Evidence {
+            kind: Kind::UserAgent,
+            value: format!("{object}-{number:0>width$}", width = MAX_EVIDENCE_BYTES - 2),
+        });
+        large.evidence.extend(evidence);
         expected.add(&large);
         // Each is delivered twice.
         for _ in 0..2 {
-            add_as_is(store, &eve(), time(NOON), &large).await;
+            add_as_is(store, &eve(), slot(time(NOON)), &large).await;
         }
     }
     let small = contribution("small", time(NOON), &["s".to_owned()]);
     expected.add(&small);
     for _ in 0..2 {
-        add_as_is(store, &eve(), time(NOON), &small).await;
+        add_as_is(store, &eve(), slot(time(NOON)), &small).await;
     }
     assert_eq!(at_noon(store, &eve()).await, [expected]);
 }

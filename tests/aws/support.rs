@@ -13,7 +13,8 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
 use bedrock_denial_watch::aws::behavior;
-use bedrock_denial_watch::counter::{Contribution, Digest, Sample};
+use bedrock_denial_watch::counter::{Contribution, Digest, Sample, Slot};
+use bedrock_denial_watch::denial::Source;
 use bedrock_denial_watch::key::Key;
 use bedrock_denial_watch::time::EventTime;
 use flate2::Compression;
@@ -97,6 +98,11 @@ pub fn key(values: &[Option<&str>]) -> Key {
     Key { rule: "denied-model", values: values.iter().map(|value| value.map(str::to_owned)).collect() }
 }
 
+/// A slot of the invocation log.
+pub fn slot(start: EventTime) -> Slot {
+    Slot { start, source: Source::InvocationLog }
+}
+
 /// What one object adds, with one sample for each of `values` at `at`.
 pub fn contribution(hash: &str, at: EventTime, values: &[String]) -> Contribution {
     let samples: BTreeSet<Sample> = values.iter().map(|value| Sample { at, value: value.clone() }).collect();
@@ -106,7 +112,7 @@ pub fn contribution(hash: &str, at: EventTime, values: &[String]) -> Contributio
         sampled: samples.len() as u64,
         at_least: false,
     };
-    Contribution { digest, samples }
+    Contribution { digest, samples, evidence: BTreeSet::new() }
 }
 
 /// A log of one denial for each request id, a second apart from ten o'clock on.

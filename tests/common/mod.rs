@@ -192,10 +192,10 @@ pub fn assert_figures(delivered: &[Batch], rule: &Rule, alert: &Told) {
         let first = inside(alert.at - window, alert.at).first().map(|(at, _)| *at);
         let last = inside(alert.at, alert.at + cooldown).last().map(|(at, _)| *at);
         assert_eq!((Some(alert.first), Some(alert.last)), (first, last), "{alert:?}");
-        let mut newest: Vec<(i64, String)> = inside(alert.first, alert.last)
-            .iter()
-            .map(|(at, value)| (*at, value_name(rule, *value)))
-            .collect();
+        let last: BTreeMap<u32, i64> =
+            inside(alert.first, alert.last).into_iter().map(|(at, value)| (value, at)).collect();
+        let mut newest: Vec<(i64, String)> =
+            last.into_iter().map(|(value, at)| (at, value_name(rule, value))).collect();
         newest.sort();
         let newest: Vec<String> =
             newest.into_iter().rev().take(10).rev().map(|(_, request)| request).collect();
