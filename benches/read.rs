@@ -6,7 +6,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use bedrock_denial_watch::reader::{Limits, Reader};
-use bedrock_denial_watch::rule::DENIED_MODEL;
+use bedrock_denial_watch::rules::DENIED_MODEL;
 use bedrock_denial_watch::tally::Tally;
 use flate2::write::GzEncoder;
 use flate2::{Compression, Decompress, FlushDecompress};
@@ -110,7 +110,7 @@ fn inflate(stored: &[u8]) -> u64 {
 }
 
 fn read(stored: &[u8]) -> u64 {
-    let mut reader = Reader::new("bench", Tally::new(DENIED_MODEL, Vec::new()), Limits::default());
+    let mut reader = Reader::new("bench", Tally::new(vec![DENIED_MODEL], Vec::new()), Limits::default());
     for chunk in stored.chunks(CHUNK_BYTES) {
         reader.push(chunk);
     }

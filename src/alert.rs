@@ -6,12 +6,13 @@ mod document;
 mod email;
 mod message;
 
-use std::collections::BTreeSet;
-
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::denial::Source;
+use crate::evidence::{Kind, MAX_EVIDENCE};
 use crate::key::Key;
-use crate::rule::{Field, Rule};
+use crate::rule::{Field, MISSING, Rule};
 use crate::time::EventTime;
 use crate::window::Figures;
 
@@ -28,8 +29,6 @@ pub struct Alert<'a> {
     pub at: EventTime,
     /// What the counters told at that moment.
     pub figures: Figures,
-    /// The AWS regions of the denials in this delivery.
-    pub regions: &'a BTreeSet<String>,
     /// The object whose delivery fired it.
     pub object: &'a str,
 }
@@ -53,9 +52,66 @@ impl Alert<'_> {
         self.key.get(self.rule, Field::Model)
     }
 
-    /// One chat thread a key.
+    /// The user, or the role where the rule groups by that.
+    fn caller(&self) -> Option<&str> {
+        self.user().or_else(|| self.key.get(self.rule, Field::Role))
+    }
+
+    /// One chat thread a caller, whatever the rule.
     fn thread(&self) -> String {
-        format!("{}-{}", self.rule.id, hash(&[&self.key.text()]))
+        let caller = Value::from(vec![self.account(), self.caller()]);
+        format!("bedrock-{}", hash(&[&caller.to_string()]))
+    }
+
+    /// One of the rule's phrases with its places filled; ids are shown by `short`.
+    fn phrase(&self, phrase: &str, short: impl Fn(Option<&str>) -> String) -> String {
+        let mut filled = String::new();
+        let mut rest = phrase;
+        while let Some((before, (name, after))) =
+            rest.split_once('{').and_then(|(before, at)| Some((before, at.split_once('}')?)))
+        {
+            filled += before;
+            filled += &match name {
+                "user" | "role" => short(self.caller()),
+                "model" => short(self.model()),
+                _ => self.how_many(),
+            };
+            rest = after;
+        }
+        filled + rest
+    }
+
+    /// Up to ten values of one kind, in order.
+    fn evidence(&self, kind: Kind) -> Vec<&str> {
+        let same = self.figures.evidence.iter().filter(|one| one.kind == kind);
+        same.take(MAX_EVIDENCE).map(|one| one.value.as_str()).collect()
+    }
+
+    /// The logs that tell of it, in words.
+    fn sources(&self) -> String {
+        let names = self.figures.sources.iter().map(|source| match source {
+            Source::InvocationLog => "Bedrock invocation log",
+            Source::CloudTrail => "CloudTrail",
+        });
+        names.collect::<Vec<_>>().join(", ")
+    }
+
+    /// What people read of the evidence, with a label of at most nine letters; nothing where
+    /// the logs told nothing.
+    fn told(&self) -> Vec<(&'static str, Vec<&str>)> {
+        let kinds = [
+            ("Source IP", Kind::SourceIp),
+            ("Client", Kind::UserAgent),
+            ("Key id", Kind::AccessKeyId),
+            ("Denied by", Kind::Refusal),
+        ];
+        let told = kinds.map(|(label, kind)| (label, self.evidence(kind)));
+        told.into_iter().filter(|(_, values)| !values.is_empty()).collect()
+    }
+
+    /// The distinct values, newest last; `None` for a missing one.
+    fn newest(&self) -> impl Iterator<Item = Option<&str>> {
+        self.figures.newest.iter().map(|value| Some(value.as_str()).filter(|value| *value != MISSING))
     }
 
     fn window_minutes(&self) -> u64 {

@@ -11,7 +11,7 @@ pub struct Config {
     pub table_name: String,
     /// `TOPIC_ARN`: the SNS topic that alerts go to.
     pub topic_arn: String,
-    /// `THRESHOLD`, `WINDOW_MINUTES`, `COOLDOWN_MINUTES`, `EXEMPT_USERS`.
+    /// `RULES`, `THRESHOLD`, `WINDOW_MINUTES`, `COOLDOWN_MINUTES`, `EXEMPT_USERS`.
     pub settings: Settings,
     /// `LOG_LEVEL`.
     pub log_level: Level,
@@ -59,6 +59,7 @@ impl Config {
             table_name,
             topic_arn,
             settings: Settings::new(
+                parsed("RULES", get("RULES"), settings::rules)?,
                 parsed("THRESHOLD", get("THRESHOLD"), settings::threshold)?,
                 parsed("WINDOW_MINUTES", get("WINDOW_MINUTES"), settings::minutes)?,
                 parsed("COOLDOWN_MINUTES", get("COOLDOWN_MINUTES"), settings::minutes)?,
@@ -141,7 +142,7 @@ mod tests {
         let config = read(&[("THRESHOLD", " "), ("EXEMPT_USERS", " "), ("LOG_LEVEL", "")]);
         let config = config.expect("good");
         assert_eq!(config.table_name, "denials");
-        assert_eq!(config.settings.rule, crate::rule::DENIED_MODEL);
+        assert_eq!(config.settings.rules, crate::rules::DEFAULT);
         assert!(config.settings.exempt_users.is_empty());
         assert_eq!(config.log_level, Level::INFO);
     }
@@ -155,14 +156,18 @@ mod tests {
             ("LOG_LEVEL", "Debug"),
         ]);
         let config = config.expect("good");
-        let rule = config.settings.rule;
+        let rule = &config.settings.rules[0];
         assert_eq!(rule.threshold, 5);
         assert_eq!(rule.window, Duration::from_mins(30));
         assert_eq!(rule.cooldown, Duration::from_mins(30));
         assert_eq!(config.settings.exempt_users.len(), 2);
         assert_eq!(config.log_level, Level::DEBUG);
         let config = read(&[("COOLDOWN_MINUTES", "90")]).expect("good");
-        assert_eq!(config.settings.rule.cooldown, Duration::from_mins(90));
+        assert_eq!(config.settings.rules[0].cooldown, Duration::from_mins(90));
+        // They are the first rule's.
+        assert_eq!(config.settings.rules[1..], crate::rules::DEFAULT[1..]);
+        let config = read(&[("RULES", "validation-burst")]).expect("good");
+        assert_eq!(config.settings.rules, [crate::rules::VALIDATION_BURST]);
     }
 
     #[test]
@@ -172,6 +177,7 @@ mod tests {
         check_refused("TOPIC_ARN", "alerts", "expected the ARN");
         check_refused("TOPIC_ARN", "arn:aws:sqs:us-east-1:1:alerts", "expected the ARN");
         check_refused("TOPIC_ARN", "arn:aws:sns:us-east-1:1:alerts.fifo", "standard");
+        check_refused("RULES", "denied-model,sweep", "expected one or more of denied-model, model-sweep");
         check_refused("THRESHOLD", "three", "expected a whole number");
         check_refused("WINDOW_MINUTES", "0", "expected");
         check_refused("COOLDOWN_MINUTES", "1h", "expected");

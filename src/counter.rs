@@ -2,16 +2,41 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
+use crate::denial::Source;
+use crate::evidence::Evidence;
 use crate::time::EventTime;
+
+/// A stretch of event time in one log. The logs are counted apart: the same denials may stand in
+/// both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Slot {
+    /// Its start.
+    pub start: EventTime,
+    /// The log.
+    pub source: Source,
+}
+
+impl Slot {
+    /// The slots of every log that start within `starts`.
+    #[must_use]
+    pub fn of_all_logs(starts: RangeInclusive<EventTime>) -> RangeInclusive<Self> {
+        let (first, last) = starts.into_inner();
+        Self { start: first, source: Source::InvocationLog }..=Self {
+            start: last,
+            source: Source::CloudTrail,
+        }
+    }
+}
 
 /// One denial that a slot remembers: when, and the distinct value the rule counts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Sample {
     /// When it was denied.
     pub at: EventTime,
-    /// The distinct value, for the first rule the request id.
+    /// The distinct value that the rule counts, such as the request id.
     pub value: String,
 }
 
@@ -83,26 +108,36 @@ pub struct Contribution {
     pub digest: Digest,
     /// Its earliest and latest distinct values.
     pub samples: BTreeSet<Sample>,
+    /// What it tells beside them.
+    pub evidence: BTreeSet<Evidence>,
 }
 
 /// One slot as the store holds it: the sum of all contributions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counter {
-    /// Start of the slot.
-    pub slot: EventTime,
+    /// Which slot.
+    pub slot: Slot,
     /// Sum of the contributions' denials.
     pub denials: u64,
     /// The contributions that were added.
     pub contributions: BTreeSet<Digest>,
     /// The samples of all contributions.
     pub samples: BTreeSet<Sample>,
+    /// The evidence of all contributions.
+    pub evidence: BTreeSet<Evidence>,
 }
 
 impl Counter {
     /// An empty slot.
     #[must_use]
-    pub fn new(slot: EventTime) -> Self {
-        Self { slot, denials: 0, contributions: BTreeSet::new(), samples: BTreeSet::new() }
+    pub fn new(slot: Slot) -> Self {
+        Self {
+            slot,
+            denials: 0,
+            contributions: BTreeSet::new(),
+            samples: BTreeSet::new(),
+            evidence: BTreeSet::new(),
+        }
     }
 
     /// Adds `contribution` unless it was added before; tells whether it was new.
@@ -111,6 +146,7 @@ impl Counter {
         if new {
             self.denials += contribution.digest.denials;
             self.samples.extend(contribution.samples.iter().cloned());
+            self.evidence.extend(contribution.evidence.iter().cloned());
         }
         new
     }

@@ -11,6 +11,11 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::time::EventTime;
 
+/// The error code of a refused call.
+pub const ACCESS_DENIED: &str = "AccessDeniedException";
+/// The error code of a call with a parameter that the model does not take.
+pub const VALIDATION_FAILED: &str = "ValidationException";
+
 /// Which log a record came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Source {
@@ -47,6 +52,14 @@ pub struct Denial<'a> {
     pub access_key_id: Option<Cow<'a, str>>,
     /// What refused the call, as far as CloudTrail's `errorMessage` tells, in a few words.
     pub refusal: Option<&'static str>,
+}
+
+impl Denial<'_> {
+    /// Whether access was denied; rules may be about other errors too.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.error_code == ACCESS_DENIED
+    }
 }
 
 /// What a record turned out to be.

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use indexmap::IndexMap;
 
-use crate::counter::{Contribution, Counter};
+use crate::counter::{Contribution, Counter, Slot};
 use crate::decision::AlertLog;
 use crate::key::Key;
 use crate::rule::Rule;
@@ -22,8 +22,8 @@ pub struct EmbeddedStore {
 /// All that is stored of one key.
 #[derive(Clone, Debug, Default)]
 pub struct Item {
-    /// By start of slot.
-    pub counters: BTreeMap<EventTime, Counter>,
+    /// By slot and log.
+    pub counters: BTreeMap<Slot, Counter>,
     /// The key's alerts.
     pub alerts: AlertLog,
 }
@@ -44,7 +44,7 @@ impl CounterStore for EmbeddedStore {
         &self,
         _: &Rule,
         key: &Key,
-        slot: EventTime,
+        slot: Slot,
         contribution: &Contribution,
         _: u64,
     ) -> Result<(), StoreError> {
@@ -63,7 +63,7 @@ impl CounterStore for EmbeddedStore {
         slots: RangeInclusive<EventTime>,
     ) -> Result<Vec<Counter>, StoreError> {
         let keys = self.keys();
-        let counters = keys.get(key).map(|item| item.counters.range(slots));
+        let counters = keys.get(key).map(|item| item.counters.range(Slot::of_all_logs(slots)));
         Ok(counters.into_iter().flatten().map(|(_, counter)| counter.clone()).collect())
     }
 

@@ -62,26 +62,41 @@ pub fn sample_value(value: &str) -> String {
     if value.len() > MAX_VALUE_BYTES { hashed(value) } else { value.to_owned() }
 }
 
-/// Borrowed values, to look a [`Key`] up without building one.
+/// A borrowed key, to look a [`Key`] up without building one.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Values<'a>(pub Vec<Option<&'a str>>);
+pub struct KeyRef<'a> {
+    /// The rule's id.
+    pub rule: &'static str,
+    /// The values.
+    pub values: Vec<Option<&'a str>>,
+}
+
+impl KeyRef<'_> {
+    /// The key itself.
+    #[must_use]
+    pub fn to_key(&self) -> Key {
+        Key { rule: self.rule, values: self.values.iter().map(|value| value.map(str::to_owned)).collect() }
+    }
+}
 
 // Both hash the same, or a look-up would miss.
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
+        self.rule.hash(state);
         self.values.iter().map(Option::as_deref).for_each(|value| value.hash(state));
     }
 }
 
-impl Hash for Values<'_> {
+impl Hash for KeyRef<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.iter().for_each(|value| value.hash(state));
+        self.rule.hash(state);
+        self.values.iter().for_each(|value| value.hash(state));
     }
 }
 
-impl Equivalent<Key> for Values<'_> {
+impl Equivalent<Key> for KeyRef<'_> {
     fn equivalent(&self, key: &Key) -> bool {
-        self.0.iter().copied().eq(key.values.iter().map(Option::as_deref))
+        self.rule == key.rule && self.values.iter().copied().eq(key.values.iter().map(Option::as_deref))
     }
 }
 

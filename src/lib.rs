@@ -8,8 +8,8 @@
 //! | bytes as stored → text | [`inflate`] |
 //! | text → candidate records | [`nesting`], [`framing`] |
 //! | record → denial | [`denial`], [`time`] |
-//! | what is looked for | [`rule`], [`settings`] |
-//! | denials → one summary a key and slot | [`tally`], [`key`], [`counter`] |
+//! | what is looked for | [`rule`], [`rules`], [`settings`] |
+//! | denials → one summary a key and slot | [`tally`], [`key`], [`counter`], [`evidence`] |
 //! | all of the above for one object | [`reader`] |
 //! | where counters and alerts are kept (port) | [`store`], [`embedded`] |
 //! | which denials are hot, and the figures | [`window`] |
@@ -39,6 +39,7 @@ pub mod denial;
 pub mod embedded;
 #[cfg(feature = "aws")]
 pub mod event;
+pub mod evidence;
 pub mod framing;
 #[cfg(feature = "aws")]
 pub mod handler;
@@ -51,6 +52,7 @@ pub mod object;
 pub mod pipeline;
 pub mod reader;
 pub mod rule;
+pub mod rules;
 pub mod settings;
 pub mod sink;
 pub mod store;

@@ -29,14 +29,14 @@ pub const MAX_FAILURES: usize = 10;
 /// How often a compare-and-set is tried. Each time it fails, another delivery has succeeded.
 const MAX_ATTEMPTS: usize = 100;
 
-/// The detector: a rule between a store and a sink.
+/// The detector: rules between a store and a sink.
 pub struct Pipeline<S, K> {
     /// Where counters and alerts are kept.
     pub store: S,
     /// Where alerts go.
     pub sink: K,
-    /// The rule.
-    pub rule: Rule,
+    /// The rules.
+    pub rules: Vec<Rule>,
     /// Users that are counted but never alerted.
     pub exempt_users: Vec<Pattern>,
     /// What one object may cost.
@@ -90,7 +90,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
     /// Begins to read an object; push its bytes, then [`Self::commit`] what was tallied.
     #[must_use]
     pub fn read<'o>(&self, object: &'o str) -> Reader<'o> {
-        let tally = Tally::new(self.rule.clone(), self.exempt_users.clone());
+        let tally = Tally::new(self.rules.clone(), self.exempt_users.clone());
         Reader::new(object, tally, self.limits)
     }
 
@@ -112,17 +112,21 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
 
     async fn key(&self, summary: Summary, delivery: Delivery<'_>) -> (Vec<Published>, Result<(), Failure>) {
         let mut published = Vec::new();
-        let result = self.count_and_alert(&summary, delivery, &mut published).await;
+        let Some(rule) = self.rules.iter().find(|rule| rule.id == summary.key.rule) else {
+            return (published, Ok(()));
+        };
+        let result = self.count_and_alert(rule, &summary, delivery, &mut published).await;
         (published, result)
     }
 
     async fn count_and_alert(
         &self,
+        rule: &Rule,
         summary: &Summary,
         delivery: Delivery<'_>,
         published: &mut Vec<Published>,
     ) -> Result<(), Failure> {
-        let (rule, key) = (&self.rule, &summary.key);
+        let key = &summary.key;
         let expires_at = expires_at(rule, delivery.claimant.now);
         for (slot, contribution) in &summary.slots {
             self.store.add(rule, key, *slot, contribution, expires_at).await?;
@@ -135,12 +139,12 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         };
         // A denial can make hot what happened up to a window later.
         let last = last.plus(rule.window);
-        let counters = self.counters_around(key, first, last).await?;
+        let counters = self.counters_around(rule, key, first, last).await?;
         let window = Window::new(rule, &counters);
         let hot = window.hot(first, last);
         let mut done = 0;
         while done < hot.len() {
-            let (log, claims) = self.claim(key, &hot[done..], delivery.claimant, expires_at).await?;
+            let (log, claims) = self.claim(rule, key, &hot[done..], delivery.claimant, expires_at).await?;
             done += claims.done;
             let before = published.len();
             let mut result = Ok(());
@@ -149,12 +153,11 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
                     let figures = if (first..=last).contains(&at) {
                         window.figures(at)
                     } else {
-                        let counters = self.counters_around(key, at, at).await?;
+                        let counters = self.counters_around(rule, key, at, at).await?;
                         Window::new(rule, &counters).figures(at)
                     };
                     let figures = figures.unwrap_or_else(|| Figures::at_least(rule, at));
-                    let (regions, object) = (&summary.regions, delivery.object);
-                    let alert = Alert { rule, key, at, figures, regions, object };
+                    let alert = Alert { rule, key, at, figures, object: delivery.object };
                     self.sink.publish(&alert).await?;
                     published.push(Published { id: alert.id(), at });
                     Ok::<(), Failure>(())
@@ -175,11 +178,12 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
     /// of alerts there.
     async fn counters_around(
         &self,
+        rule: &Rule,
         key: &Key,
         first: EventTime,
         last: EventTime,
     ) -> Result<Vec<Counter>, StoreError> {
-        let (rule, slot) = (&self.rule, self.rule.slot());
+        let slot = rule.slot();
         let from = first.minus(rule.window).slot(slot);
         let to = last.plus(rule.cooldown).slot(slot);
         self.store.counters(key, from..=to).await
@@ -187,6 +191,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
 
     async fn claim(
         &self,
+        rule: &Rule,
         key: &Key,
         hot: &[EventTime],
         claimant: Claimant<'_>,
@@ -195,7 +200,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         for _ in 0..MAX_ATTEMPTS {
             let mut log = self.store.alerts(key).await?;
             let id = |at| alert::id(key, at);
-            let claims = decision::claim(&mut log, hot, self.rule.cooldown, &claimant, id);
+            let claims = decision::claim(&mut log, hot, rule.cooldown, &claimant, id);
             if !claims.changed {
                 return Ok((log, claims));
             }

@@ -108,6 +108,7 @@ pub struct Reader<'o> {
 /// The receiving end: everything behind the framing.
 struct Records<'o> {
     object: &'o str,
+    error_codes: Vec<&'static str>,
     tally: Tally,
     statistics: Statistics,
     faults: Vec<Fault>,
@@ -120,8 +121,14 @@ impl<'o> Reader<'o> {
         Self {
             limits,
             inflate: Inflate::default(),
-            framer: Framer::new(tally.rule().error_codes, limits.record_bytes, limits.block_bytes),
-            records: Records { object, tally, statistics: Statistics::default(), faults: Vec::new() },
+            framer: Framer::new(&tally.error_codes(), limits.record_bytes, limits.block_bytes),
+            records: Records {
+                object,
+                error_codes: tally.error_codes(),
+                tally,
+                statistics: Statistics::default(),
+                faults: Vec::new(),
+            },
             damage: None,
         }
     }
@@ -173,12 +180,12 @@ impl Records<'_> {
         match found {
             Found::Candidate(json) => {
                 let place = || format!("{}@{offset}", self.object);
-                match denial::read(json, self.tally.rule().error_codes, place) {
+                match denial::read(json, &self.error_codes, place) {
                     Err(_) => return false,
                     Ok(Reading::Other) => {}
                     Ok(Reading::NoTimestamp) => self.fault(offset, FaultKind::NoTimestamp),
                     Ok(Reading::Denial(denial)) => {
-                        self.statistics.denials += 1;
+                        self.statistics.denials += u64::from(denial.is_refused());
                         self.tally.add(&denial);
                     }
                 }

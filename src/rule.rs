@@ -33,13 +33,17 @@ impl Severity {
 /// A part of a denial that a rule can group by or count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Field {
-    /// `accountId` of the record.
+    /// The account.
     Account,
-    /// `identity.arn` of the record.
+    /// The ARN of the caller.
     User,
-    /// `modelId` of the record.
+    /// The ARN of an assumed role without its session, `arn:aws:sts::…:assumed-role/NAME`.
+    Role,
+    /// The session of an assumed role.
+    Session,
+    /// The model as the caller spelled it.
     Model,
-    /// `requestId` of the record, or its place where that is missing.
+    /// The request id, or the record's place where that is missing.
     RequestId,
 }
 
@@ -47,12 +51,58 @@ impl Field {
     /// The value of this field, `None` where the record has none.
     #[must_use]
     pub fn of<'a>(self, denial: &'a Denial<'_>) -> Option<&'a str> {
+        let user = denial.user.as_deref();
         match self {
             Self::Account => denial.account.as_deref(),
-            Self::User => denial.user.as_deref(),
+            Self::User => user,
+            Self::Role => Some(AssumedRole::parse(user?)?.arn),
+            Self::Session => Some(AssumedRole::parse(user?)?.session),
             Self::Model => denial.model.as_deref(),
             Self::RequestId => Some(&denial.request_id),
         }
+    }
+
+    /// Whether a record that lacks this field is none that the rule is about. Every other
+    /// missing value is a value of its own.
+    #[must_use]
+    pub const fn is_required(self) -> bool {
+        matches!(self, Self::Role | Self::Session)
+    }
+
+    /// The field's name in words that people read.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Account => "Account",
+            Self::User => "User",
+            Self::Role => "Role",
+            Self::Session => "Session",
+            Self::Model => "Model",
+            Self::RequestId => "Request",
+        }
+    }
+}
+
+/// Stands for a missing value among those that a rule counts; no id can hold it.
+pub const MISSING: &str = "\u{0}";
+
+/// The parts of `arn:aws:sts::111122223333:assumed-role/NAME/SESSION`.
+struct AssumedRole<'a> {
+    /// All but the session.
+    arn: &'a str,
+    name: &'a str,
+    session: &'a str,
+}
+
+impl<'a> AssumedRole<'a> {
+    /// Source: "IAM identifiers" in the AWS IAM user guide; neither name nor session holds a slash.
+    fn parse(user: &'a str) -> Option<Self> {
+        let mut parts = user.splitn(6, ':');
+        let arn = parts.next() == Some("arn") && parts.nth(1) == Some("sts");
+        let resource = parts.nth(2).filter(|_| arn)?;
+        let (name, session) = resource.strip_prefix("assumed-role/")?.split_once('/')?;
+        let whole = !name.is_empty() && !session.is_empty();
+        whole.then(|| Self { arn: &user[..user.len() - session.len() - 1], name, session })
     }
 }
 
@@ -73,8 +123,8 @@ pub struct Technique {
 pub struct Rule {
     /// Stable id; part of every key and alert.
     pub id: &'static str,
-    /// The id of the Elastic rule that this one makes real-time.
-    pub uuid: &'static str,
+    /// The id of the Elastic rule that this one makes real-time, where there is one.
+    pub uuid: Option<&'static str>,
     /// The title.
     pub name: &'static str,
     /// Version of the rule's logic.
@@ -85,12 +135,14 @@ pub struct Rule {
     pub risk_score: u8,
     /// `event.action` of the alerts.
     pub action: &'static str,
-    /// The top-level error codes that make a record a denial.
+    /// The error codes that the rule is about.
     pub error_codes: &'static [&'static str],
     /// What makes a key.
     pub group_by: &'static [Field],
     /// What is counted, each value once.
     pub distinct: Field,
+    /// Assumed roles whose name begins so are not counted.
+    pub excepted_roles: &'static [&'static str],
     /// The rule fires when more than this many distinct values lie in one window.
     pub threshold: usize,
     /// Length of the window in event time, both ends included.
@@ -101,10 +153,30 @@ pub struct Rule {
     pub reference: &'static str,
     /// What an attacker does, in a framework's words.
     pub techniques: &'static [Technique],
+    /// How its alerts are worded.
+    pub wording: Wording,
     /// What the analyst does: to find out first, then to respond.
     pub triage: &'static [&'static str],
     /// Honest reasons for an alert.
     pub false_positives: &'static [&'static str],
+}
+
+/// How a rule's alerts are worded. In the phrases, `{count}` stands for how many distinct values
+/// there were, and `{user}`, `{role}` and `{model}` for what the rule groups by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wording {
+    /// What is counted, in the plural.
+    pub noun: &'static str,
+    /// The shortest form, for subjects: who did what.
+    pub headline: &'static str,
+    /// A whole clause, for sentences: who did what.
+    pub reason: &'static str,
+    /// The chat message's title.
+    pub title: &'static str,
+    /// The first sentence of the e-mail.
+    pub opening: &'static str,
+    /// What an alert means, in lines of an e-mail.
+    pub meaning: &'static str,
 }
 
 /// Counters are kept in slots no longer than this.
@@ -123,51 +195,52 @@ impl Rule {
     pub fn samples(&self) -> usize {
         self.threshold.saturating_add(1)
     }
+
+    /// Whether the rule counts this denial.
+    #[must_use]
+    pub fn counts(&self, denial: &Denial<'_>) -> bool {
+        self.error_codes.contains(&denial.error_code.as_ref())
+            && self
+                .group_by
+                .iter()
+                .chain([&self.distinct])
+                .all(|field| !field.is_required() || field.of(denial).is_some())
+            && !self.is_excepted(denial)
+    }
+
+    fn is_excepted(&self, denial: &Denial<'_>) -> bool {
+        !self.excepted_roles.is_empty()
+            && denial
+                .user
+                .as_deref()
+                .and_then(AssumedRole::parse)
+                .is_some_and(|role| self.excepted_roles.iter().any(|prefix| role.name.starts_with(prefix)))
+    }
 }
 
-/// The first rule, after Elastic's "AWS Bedrock Detected Multiple Attempts to use Denied
-/// Models by a Single User".
-///
-/// Source: elastic/detection-rules, rule `17261da3-a6d0-463c-aac8-ea1718afcd20`
-/// (severity high, risk score 73, more than three denials by one user of one model in
-/// one account within an hour).
-pub const DENIED_MODEL: Rule = Rule {
-    id: "denied-model",
-    uuid: "17261da3-a6d0-463c-aac8-ea1718afcd20",
-    name: "AWS Bedrock Detected Multiple Attempts to use Denied Models by a Single User",
-    version: "1",
-    severity: Severity::High,
-    risk_score: 73,
-    action: "bedrock-model-invocation-denied",
-    error_codes: &["AccessDeniedException"],
-    group_by: &[Field::Account, Field::User, Field::Model],
-    distinct: Field::RequestId,
-    threshold: 3,
-    window: Duration::from_secs(3600),
-    cooldown: Duration::from_secs(3600),
-    reference: "https://www.elastic.co/guide/en/security/current/aws-bedrock-detected-multiple-attempts-to-use-denied-models-by-a-single-user.html",
-    techniques: &[
-        Technique {
-            id: "AML.T0015",
-            name: "Evade AI Model",
-            reference: "https://atlas.mitre.org/techniques/AML.T0015",
-        },
-        Technique {
-            id: "AML.T0034",
-            name: "Cost Harvesting",
-            reference: "https://atlas.mitre.org/techniques/AML.T0034",
-        },
-    ],
-    triage: &[
-        "Ask the owner of the identity whether they made these calls and why they need this model.",
-        "In CloudTrail, look at the same identity over the last 48 hours: source addresses, user agents, new access keys, calls to other models or regions.",
-        "Check whether any Bedrock call of this identity succeeded in the same period, and what it cost.",
-        "If nobody owns the calls, deactivate the access key or revoke the role's sessions now, then rotate the credential.",
-        "If the work is honest, request access to the model or correct the policy, and tell the owner which models are approved.",
-        "If a policy was being worked around, raise it with the account's owner and keep this alert with the case.",
-    ],
-    false_positives: &[
-        "A deployment that names a model the account has no access to.",
-        "A policy change that took away a model that honest work still uses.",
-    ],
-};
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(user: &str, expected: Option<(&str, &str)>) {
+        assert_eq!(AssumedRole::parse(user).map(|role| (role.arn, role.session)), expected, "{user}");
+    }
+
+    #[test]
+    fn an_assumed_role_is_told_by_its_arn() {
+        let role = "arn:aws:sts::111122223333:assumed-role/App";
+        check("arn:aws:sts::111122223333:assumed-role/App/i-0a1b", Some((role, "i-0a1b")));
+        check(
+            "arn:aws-us-gov:sts::1:assumed-role/A/b:c",
+            Some(("arn:aws-us-gov:sts::1:assumed-role/A", "b:c")),
+        );
+        check("arn:aws:sts::111122223333:assumed-role/App", None);
+        check("arn:aws:sts::111122223333:assumed-role/App/", None);
+        check("arn:aws:sts::111122223333:assumed-role//s", None);
+        check("arn:aws:sts::111122223333:federated-user/App/s", None);
+        check("arn:aws:iam::111122223333:assumed-role/App/s", None);
+        check("assumed-role/App/s", None);
+        check("", None);
+    }
+}

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use glob::Pattern;
 
-use crate::rule::{DENIED_MODEL, Rule};
+use crate::rule::Rule;
+use crate::rules::{self, DENIED_MODEL};
 
 /// Upper bound of the threshold: an object then samples at most 2,002 values a slot.
 pub const MAX_THRESHOLD: usize = 1000;
@@ -14,30 +15,55 @@ pub const MAX_MINUTES: u64 = 24 * 60;
 /// The settings of a detector.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The rule with the user's threshold, window and cooldown.
-    pub rule: Rule,
+    /// The rules that are on.
+    pub rules: Vec<Rule>,
     /// Users that are counted but never alerted.
     pub exempt_users: Vec<Pattern>,
 }
 
 impl Settings {
-    /// The first rule with some of its values replaced; the cooldown follows the window.
+    /// `rules`, or those that are on by default. Threshold, window and cooldown are those of
+    /// `denied-model`, whose cooldown follows the window; the other rules have their own.
     #[must_use]
     pub fn new(
+        rules: Option<Vec<Rule>>,
         threshold: Option<usize>,
         window: Option<Duration>,
         cooldown: Option<Duration>,
         exempt_users: Vec<Pattern>,
     ) -> Self {
-        let window = window.unwrap_or(DENIED_MODEL.window);
-        let rule = Rule {
-            threshold: threshold.unwrap_or(DENIED_MODEL.threshold),
-            window,
-            cooldown: cooldown.unwrap_or(window),
-            ..DENIED_MODEL
-        };
-        Self { rule, exempt_users }
+        let mut rules = rules.unwrap_or_else(|| rules::DEFAULT.to_vec());
+        for rule in rules.iter_mut().filter(|rule| rule.id == DENIED_MODEL.id) {
+            rule.threshold = threshold.unwrap_or(rule.threshold);
+            rule.window = window.unwrap_or(rule.window);
+            rule.cooldown = cooldown.unwrap_or(rule.window);
+        }
+        Self { rules, exempt_users }
     }
+}
+
+/// Reads the ids of rules, separated by commas.
+///
+/// # Errors
+/// What was expected.
+pub fn rules(text: &str) -> Result<Vec<Rule>, String> {
+    let mut chosen: Vec<Rule> = Vec::new();
+    for id in text.split(',').map(str::trim).filter(|id| !id.is_empty()) {
+        let rule = rule(id)?;
+        if !chosen.contains(&rule) {
+            chosen.push(rule);
+        }
+    }
+    if chosen.is_empty() { Err(expected_rules()) } else { Ok(chosen) }
+}
+
+fn rule(id: &str) -> Result<Rule, String> {
+    rules::ALL.into_iter().find(|rule| rule.id == id).ok_or_else(expected_rules)
+}
+
+fn expected_rules() -> String {
+    let ids: Vec<&str> = rules::ALL.iter().map(|rule| rule.id).collect();
+    format!("expected one or more of {}, separated by commas", ids.join(", "))
 }
 
 /// Reads a threshold.
@@ -118,6 +144,14 @@ mod tests {
                 ("120s", 2 * minute),
             ],
             &["", "60", "0m", "30s", "90s", "25h", "60 bananas"],
+        );
+        check(
+            |text| rules(text).map(|rules| rules.iter().map(|rule| rule.id).collect::<Vec<_>>()),
+            &[
+                ("model-sweep", vec!["model-sweep"]),
+                (" denied-model ,,model-sweep,denied-model", vec!["denied-model", "model-sweep"]),
+            ],
+            &["", ",", "denied_model", "all"],
         );
         check(user_glob, &[("*", Pattern::new("*").expect("a glob"))], &["[", "a***"]);
     }

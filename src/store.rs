@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::ops::RangeInclusive;
 
-use crate::counter::{Contribution, Counter};
+use crate::counter::{Contribution, Counter, Slot};
 use crate::decision::AlertLog;
 use crate::key::Key;
 use crate::rule::Rule;
@@ -31,12 +31,12 @@ pub trait CounterStore {
         &self,
         rule: &Rule,
         key: &Key,
-        slot: EventTime,
+        slot: Slot,
         contribution: &Contribution,
         expires_at: u64,
     ) -> impl Future<Output = Result<(), StoreError>>;
 
-    /// The counters of `key` whose slots start within `slots`, by slot, as of the latest
+    /// The counters of `key` whose slots start within `slots`, by slot and log, as of the latest
     /// finished write.
     ///
     /// # Errors

@@ -1,7 +1,8 @@
 //! The denials of one object, summed up by key and slot.
 //!
-//! Memory does not grow with the denials of a key: a slot keeps the earliest and latest few,
-//! and a 64-bit hash tells distinct values apart up to [`MAX_DISTINCT`] an object.
+//! One reading serves all rules. Memory does not grow with the denials of a key: a slot keeps the
+//! earliest and latest few, and a 64-bit hash tells distinct values apart up to [`MAX_DISTINCT`]
+//! an object.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -9,10 +10,11 @@ use glob::Pattern;
 use indexmap::IndexMap;
 use sha2::{Digest as _, Sha256};
 
-use crate::counter::{Contribution, Digest, Sample};
-use crate::denial::Denial;
-use crate::key::{Key, Values, sample_value};
-use crate::rule::Rule;
+use crate::counter::{Contribution, Digest, Sample, Slot};
+use crate::denial::{Denial, Source};
+use crate::evidence::{self, Evidence};
+use crate::key::{Key, KeyRef, sample_value};
+use crate::rule::{MISSING, Rule};
 use crate::time::EventTime;
 
 /// Distinct values of one object that are told apart (about 10 MiB of hashes). Beyond it a
@@ -21,7 +23,7 @@ pub const MAX_DISTINCT: usize = 900_000;
 
 /// A summary that grows by one denial at a time.
 pub struct Tally {
-    rule: Rule,
+    rules: Vec<Rule>,
     exempt_users: Vec<Pattern>,
     exempted: u64,
     seen: HashSet<u64>,
@@ -31,8 +33,8 @@ pub struct Tally {
 /// What one object holds of one key.
 #[derive(Default)]
 struct KeyTally {
-    slots: BTreeMap<EventTime, SlotTally>,
-    regions: BTreeSet<String>,
+    /// In order. Most keys have one, for which a map would take ten times the room.
+    slots: Vec<(Slot, SlotTally)>,
 }
 
 /// The summary of one key, ready to be added to its counters.
@@ -40,23 +42,22 @@ struct KeyTally {
 pub struct Summary {
     /// Whose it is.
     pub key: Key,
-    /// What the object adds, by start of slot.
-    pub slots: BTreeMap<EventTime, Contribution>,
-    /// The AWS regions of its denials.
-    pub regions: BTreeSet<String>,
+    /// What the object adds.
+    pub slots: BTreeMap<Slot, Contribution>,
 }
 
 impl Tally {
-    /// Groups by `rule`; users that match a pattern are only counted.
+    /// Counts by `rules`; users that match a pattern are only counted.
     #[must_use]
-    pub fn new(rule: Rule, exempt_users: Vec<Pattern>) -> Self {
-        Self { rule, exempt_users, exempted: 0, seen: HashSet::new(), keys: IndexMap::new() }
+    pub fn new(rules: Vec<Rule>, exempt_users: Vec<Pattern>) -> Self {
+        Self { rules, exempt_users, exempted: 0, seen: HashSet::new(), keys: IndexMap::new() }
     }
 
-    /// The rule it groups by.
+    /// The error codes that any of its rules is about.
     #[must_use]
-    pub fn rule(&self) -> &Rule {
-        &self.rule
+    pub fn error_codes(&self) -> Vec<&'static str> {
+        let codes: BTreeSet<&str> = self.rules.iter().flat_map(|rule| rule.error_codes).copied().collect();
+        codes.into_iter().collect()
     }
 
     /// Denials of exempt users so far.
@@ -75,28 +76,25 @@ impl Tally {
     pub fn add(&mut self, denial: &Denial<'_>) {
         if denial.user.as_deref().is_some_and(|user| self.exempt_users.iter().any(|glob| glob.matches(user)))
         {
-            self.exempted += 1;
+            self.exempted += u64::from(denial.is_refused());
             return;
         }
-        let values = Values(self.rule.group_by.iter().map(|field| field.of(denial)).collect());
-        let index = self.keys.get_index_of(&values).unwrap_or_else(|| {
-            let values = values.0.iter().map(|value| value.map(str::to_owned)).collect();
-            self.keys.insert_full(Key { rule: self.rule.id, values }, KeyTally::default()).0
-        });
-        let tally = &mut self.keys[index];
-        if let Some(region) = denial.region.as_deref()
-            && !tally.regions.contains(region)
-            && tally.regions.len() < MAX_REGIONS
-        {
-            tally.regions.insert(region.to_owned());
+        for rule in self.rules.iter().filter(|rule| rule.counts(denial)) {
+            let values = rule.group_by.iter().map(|field| field.of(denial)).collect();
+            let key = KeyRef { rule: rule.id, values };
+            let index = self
+                .keys
+                .get_index_of(&key)
+                .unwrap_or_else(|| self.keys.insert_full(key.to_key(), KeyTally::default()).0);
+            let slot = Slot { start: denial.at.slot(rule.slot()), source: denial.source };
+            let tally = self.keys[index].slot(slot);
+            evidence::collect(&mut tally.evidence, denial);
+            let value = rule.distinct.of(denial).unwrap_or(MISSING);
+            // What stands among the samples has been counted.
+            if !tally.sample(denial.at, value, rule.samples()) {
+                tally.count(value, (index as u64, slot), &mut self.seen);
+            }
         }
-        let Some(value) = self.rule.distinct.of(denial) else {
-            return;
-        };
-        let slot = denial.at.slot(self.rule.slot());
-        let slot_tally = tally.slots.entry(slot).or_default();
-        slot_tally.sample(denial.at, value, self.rule.samples());
-        slot_tally.count(value, (index as u64, slot), &mut self.seen);
     }
 
     /// The summaries, in the order in which their keys were first seen.
@@ -105,14 +103,20 @@ impl Tally {
         let summary = |(key, tally): (Key, KeyTally)| Summary {
             key,
             slots: tally.slots.into_iter().map(|(slot, tally)| (slot, tally.into())).collect(),
-            regions: tally.regions,
         };
         self.keys.into_iter().map(summary).collect()
     }
 }
 
-/// Regions that an alert lists; AWS has fewer than this, a forged log may have more.
-const MAX_REGIONS: usize = 50;
+impl KeyTally {
+    fn slot(&mut self, slot: Slot) -> &mut SlotTally {
+        let at = self.slots.binary_search_by_key(&slot, |(slot, _)| *slot).unwrap_or_else(|at| {
+            self.slots.insert(at, (slot, SlotTally::default()));
+            at
+        });
+        &mut self.slots[at].1
+    }
+}
 
 #[derive(Default)]
 struct SlotTally {
@@ -124,24 +128,29 @@ struct SlotTally {
     at_least: bool,
     /// Sum of the distinct values' hashes: the same in any order.
     hash: u128,
+    evidence: Vec<Evidence>,
 }
 
 impl SlotTally {
-    fn sample(&mut self, at: EventTime, value: &str, limit: usize) {
+    /// Tells whether `value` stood among the samples before.
+    fn sample(&mut self, at: EventTime, value: &str, limit: usize) -> bool {
         let earlier = |this: (EventTime, &str), that: (EventTime, &str)| this < that;
         let later = |this: (EventTime, &str), that: (EventTime, &str)| this > that;
-        keep(&mut self.earliest, at, value, limit, earlier);
-        keep(&mut self.latest, at, value, limit, later);
+        let earliest = keep(&mut self.earliest, at, value, limit, earlier);
+        let latest = keep(&mut self.latest, at, value, limit, later);
+        earliest || latest
     }
 
-    fn count(&mut self, value: &str, place: (u64, EventTime), seen: &mut HashSet<u64>) {
+    fn count(&mut self, value: &str, place: (u64, Slot), seen: &mut HashSet<u64>) {
         let hash = hash(value);
         let (key, slot) = place;
         // Mixed so that one value in two slots, or of two keys, is two values.
+        let source = u64::from(slot.source == Source::CloudTrail);
         let placed = u64::try_from(hash >> 64)
             .unwrap_or_default()
             .wrapping_add(key.wrapping_mul(0x9e37_79b9_7f4a_7c15))
-            .wrapping_add(slot.epoch_ms().cast_unsigned().wrapping_mul(0xd1b5_4a32_d192_ed03));
+            .wrapping_add(slot.start.epoch_ms().cast_unsigned().wrapping_mul(0xd1b5_4a32_d192_ed03))
+            .wrapping_add(source.wrapping_mul(0x8cb9_2ba7_2f3d_8dd7));
         if seen.len() >= MAX_DISTINCT && !seen.contains(&placed) {
             self.at_least = true;
         } else if seen.insert(placed) {
@@ -151,20 +160,22 @@ impl SlotTally {
     }
 }
 
-/// Keeps in `kept`, sorted by `before`, the first `limit` distinct values, each at its first place.
+/// Keeps in `kept`, sorted by `before`, the first `limit` distinct values, each at its first place;
+/// tells whether `value` was found there.
 fn keep(
     kept: &mut Vec<Sample>,
     at: EventTime,
     value: &str,
     limit: usize,
     before: impl Fn((EventTime, &str), (EventTime, &str)) -> bool,
-) {
+) -> bool {
     if kept.len() == limit && kept.last().is_some_and(|last| !before((at, value), (last.at, &last.value))) {
-        return;
+        return false;
     }
-    if let Some(known) = kept.iter().position(|sample| sample.value == value) {
+    let known = kept.iter().position(|sample| sample.value == value);
+    if let Some(known) = known {
         if !before((at, value), (kept[known].at, value)) {
-            return;
+            return true;
         }
         kept.remove(known);
     } else if kept.len() == limit {
@@ -172,6 +183,7 @@ fn keep(
     }
     let place = kept.partition_point(|sample| before((sample.at, &sample.value), (at, value)));
     kept.insert(place, Sample { at, value: value.to_owned() });
+    known.is_some()
 }
 
 fn hash(value: &str) -> u128 {
@@ -198,6 +210,7 @@ impl From<SlotTally> for Contribution {
                 at_least: tally.at_least,
             },
             samples,
+            evidence: tally.evidence.into_iter().collect(),
         }
     }
 }
@@ -205,10 +218,11 @@ impl From<SlotTally> for Contribution {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::DENIED_MODEL;
 
     fn denial(second: i64, request: &'static str) -> Denial<'static> {
         Denial {
-            source: crate::denial::Source::InvocationLog,
+            source: Source::InvocationLog,
             at: EventTime::from_epoch_ms(second * 1000),
             account: None,
             user: Some("u".into()),
@@ -230,7 +244,7 @@ mod tests {
         let mut orders = [denials.to_vec(), denials.to_vec()];
         orders[1].reverse();
         for order in orders {
-            let mut tally = Tally::new(Rule { threshold, ..crate::rule::DENIED_MODEL }, Vec::new());
+            let mut tally = Tally::new(vec![Rule { threshold, ..DENIED_MODEL }], Vec::new());
             for (second, request) in order {
                 tally.add(&denial(second, request));
             }
@@ -270,7 +284,7 @@ mod tests {
     #[test]
     fn exempt_users_are_counted_only() {
         let glob = Pattern::new("u*").expect("a glob");
-        let mut tally = Tally::new(crate::rule::DENIED_MODEL, vec![glob]);
+        let mut tally = Tally::new(vec![DENIED_MODEL], vec![glob]);
         tally.add(&denial(1, "a"));
         tally.add(&Denial { user: None, ..denial(1, "b") });
         assert_eq!(tally.exempted(), 1);

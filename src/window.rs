@@ -5,6 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::counter::Counter;
+use crate::denial::Source;
+use crate::evidence::Evidence;
 use crate::rule::Rule;
 use crate::time::EventTime;
 
@@ -23,12 +25,16 @@ pub struct Figures {
     pub first_seen: EventTime,
     /// The newest known denial no later than the alert plus the cooldown.
     pub last_seen: EventTime,
-    /// Distinct denials from `first_seen` to `last_seen`; never above the truth.
+    /// Distinct values from `first_seen` to `last_seen`; never above the truth.
     pub total: u64,
     /// `total` is a lower bound.
     pub at_least: bool,
     /// The newest distinct values between the two, newest last.
     pub newest: Vec<String>,
+    /// The logs that tell of it.
+    pub sources: BTreeSet<Source>,
+    /// What they tell beside it, of the whole slots that it touches.
+    pub evidence: BTreeSet<Evidence>,
 }
 
 impl Figures {
@@ -36,7 +42,15 @@ impl Figures {
     #[must_use]
     pub fn at_least(rule: &Rule, at: EventTime) -> Self {
         let total = rule.threshold as u64 + 1;
-        Self { first_seen: at, last_seen: at, total, at_least: true, newest: Vec::new() }
+        Self {
+            first_seen: at,
+            last_seen: at,
+            total,
+            at_least: true,
+            newest: Vec::new(),
+            sources: BTreeSet::new(),
+            evidence: BTreeSet::new(),
+        }
     }
 }
 
@@ -88,60 +102,102 @@ impl<'a> Window<'a> {
         let from = (at.minus(self.rule.window), "");
         let (first_seen, _) = *self.samples.range(from..).next().filter(|(first, _)| *first <= at)?;
         let until = at.plus(self.rule.cooldown);
-        let between = || {
-            let from_first = self.samples.range((first_seen, "")..);
-            from_first.take_while(|(time, _)| *time <= until)
-        };
-        let (last_seen, _) = *between().last()?;
-        let (total, at_least) = self.total(first_seen, last_seen);
-        Some(Figures { first_seen, last_seen, total, at_least, newest: newest(between()) })
+        let from_first = self.samples.range((first_seen, "")..);
+        let (last_seen, _) = *from_first.take_while(|(time, _)| *time <= until).last()?;
+        Some(self.figures_between(first_seen, last_seen))
     }
 
     /// The figures of everything known; `None` when that is nothing.
     #[must_use]
     pub fn all(&self) -> Option<Figures> {
-        let (first_seen, last_seen) = (self.samples.first()?.0, self.samples.last()?.0);
-        let (total, at_least) = self.total(first_seen, last_seen);
-        Some(Figures { first_seen, last_seen, total, at_least, newest: newest(self.samples.iter()) })
+        Some(self.figures_between(self.samples.first()?.0, self.samples.last()?.0))
     }
 
-    fn total(&self, first: EventTime, last: EventTime) -> (u64, bool) {
+    fn figures_between(&self, first_seen: EventTime, last_seen: EventTime) -> Figures {
+        let mut figures = Figures {
+            first_seen,
+            last_seen,
+            total: 0,
+            at_least: false,
+            newest: newest(self.samples.range((first_seen, "")..).take_while(|(at, _)| *at <= last_seen)),
+            sources: BTreeSet::new(),
+            evidence: BTreeSet::new(),
+        };
         let mut known: HashSet<&str> = HashSet::new();
-        let mut unsampled = 0;
-        let mut at_least = false;
-        let first_slot = first.slot(self.rule.slot());
-        let from = self.counters.partition_point(|counter| counter.slot < first_slot);
-        for counter in self.counters[from..].iter().take_while(|counter| counter.slot <= last) {
-            let inside = |at: EventTime| first <= at && at <= last;
-            let within = counter.samples.iter().filter(|sample| inside(sample.at));
-            let within: Vec<&str> = within.map(|sample| sample.value.as_str()).collect();
-            if within.is_empty() {
-                continue;
+        let first_slot = first_seen.slot(self.rule.slot());
+        let from = self.counters.partition_point(|counter| counter.slot.start < first_slot);
+        let touched = self.counters[from..].iter().take_while(|counter| counter.slot.start <= last_seen);
+        let touched: Vec<&Counter> = touched.collect();
+        // Each log tells of the same denials, so of what is not sampled the larger counts.
+        for logs in touched.chunk_by(|one, other| one.slot.start == other.slot.start) {
+            let parts = logs.iter().filter_map(|counter| Part::of(counter, first_seen, last_seen));
+            let parts: Vec<Part<'_>> = parts.collect();
+            let sampled: HashSet<&str> = parts.iter().flat_map(|part| &part.sampled).copied().collect();
+            let most = parts.iter().map(|part| part.denials).max().unwrap_or_default();
+            let full = parts.iter().any(|part| part.full);
+            figures.total += most.saturating_sub(sampled.len() as u64);
+            figures.at_least |= parts.iter().any(|part| part.at_least) || (full && parts.len() > 1);
+            known.extend(sampled);
+            for part in parts {
+                figures.sources.insert(part.counter.slot.source);
+                figures.evidence.extend(part.counter.evidence.iter().cloned());
             }
-            known.extend(within);
-            at_least |= counter.contributions.iter().any(|one| one.at_least);
-            if counter.contributions.iter().all(|one| one.sampled == one.denials) {
-                continue;
-            }
-            // A slot's earliest and latest denial are always among its samples, so this
-            // tells exactly whether an edge cuts the slot's denials.
-            if !counter.samples.iter().all(|sample| inside(sample.at)) {
-                at_least = true;
-                continue;
-            }
-            let all: HashSet<&str> = counter.samples.iter().map(|sample| sample.value.as_str()).collect();
-            let sampled: u64 = counter.contributions.iter().map(|one| one.sampled).sum();
-            let disjoint = sampled == all.len() as u64;
-            let denials = if disjoint {
-                counter.denials
-            } else {
-                // Objects that share denials: their sum would count some twice.
-                at_least = true;
-                counter.contributions.iter().map(|one| one.denials).max().unwrap_or_default()
-            };
-            unsampled += denials.saturating_sub(all.len() as u64);
         }
-        (known.len() as u64 + unsampled, at_least)
+        figures.total += known.len() as u64;
+        figures
+    }
+}
+
+/// What one log's counter of a slot tells of a stretch of time.
+struct Part<'c> {
+    counter: &'c Counter,
+    /// The distinct values among the samples that lie within.
+    sampled: HashSet<&'c str>,
+    /// Distinct values within; no more than there are.
+    denials: u64,
+    /// `denials` is a lower bound.
+    at_least: bool,
+    /// The slot holds more than its samples show.
+    full: bool,
+}
+
+impl<'c> Part<'c> {
+    /// `None` where no sample lies within.
+    fn of(counter: &'c Counter, first: EventTime, last: EventTime) -> Option<Self> {
+        let inside = |at: EventTime| first <= at && at <= last;
+        let within = counter.samples.iter().filter(|sample| inside(sample.at));
+        let sampled: HashSet<&str> = within.map(|sample| sample.value.as_str()).collect();
+        if sampled.is_empty() {
+            return None;
+        }
+        let contributions = || counter.contributions.iter();
+        let full = contributions().any(|one| one.sampled != one.denials);
+        let mut part = Self {
+            counter,
+            denials: sampled.len() as u64,
+            at_least: contributions().any(|one| one.at_least),
+            full,
+            sampled,
+        };
+        if !full {
+            return Some(part);
+        }
+        // A slot's earliest and latest denial are always among its samples, so this tells
+        // exactly whether an edge cuts the slot's denials.
+        if !counter.samples.iter().all(|sample| inside(sample.at)) {
+            part.at_least = true;
+            return Some(part);
+        }
+        let shown: u64 = contributions().map(|one| one.sampled).sum();
+        let most = if shown == part.sampled.len() as u64 {
+            counter.denials
+        } else {
+            // Objects that share denials: their sum would count some twice.
+            part.at_least = true;
+            contributions().map(|one| one.denials).max().unwrap_or_default()
+        };
+        part.denials = part.denials.max(most);
+        Some(part)
     }
 }
 
@@ -157,15 +213,18 @@ fn newest<'s>(samples: impl Iterator<Item = &'s (EventTime, &'s str)>) -> Vec<St
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::counter::{Digest, Sample};
-    use crate::rule::DENIED_MODEL;
+    use crate::counter::{Digest, Sample, Slot};
+    use crate::rules::DENIED_MODEL;
 
     /// Slots of ten minutes: `(slot number, [(objects' denials, their samples as (second, value))])`.
     type Object<'a> = (u64, &'a [(i64, &'a str)]);
 
     fn counters(slots: &[(i64, &[Object<'_>])]) -> Vec<Counter> {
         let counter = |(slot, objects): &(i64, &[Object<'_>])| {
-            let mut counter = Counter::new(EventTime::from_epoch_ms(slot * 600_000));
+            let mut counter = Counter::new(Slot {
+                start: EventTime::from_epoch_ms(slot * 600_000),
+                source: Source::InvocationLog,
+            });
             for (number, (denials, samples)) in objects.iter().enumerate() {
                 counter.denials += denials;
                 counter.samples.extend(samples.iter().map(|(second, value)| Sample {
@@ -244,6 +303,28 @@ mod tests {
             4,
             "1 5 5",
         );
+    }
+
+    /// The first of each pair of slots is in the invocation log, the second in CloudTrail.
+    #[track_caller]
+    fn check_two_logs(log: Object<'_>, trail: Object<'_>, expected: &str) {
+        let mut counters = counters(&[(0, &[log]), (0, &[trail])]);
+        counters[1].slot.source = Source::CloudTrail;
+        let window = Window::new(&DENIED_MODEL, &counters);
+        let figures = window.figures(EventTime::from_epoch_ms(4000)).expect("figures");
+        let bound = if figures.at_least { "+" } else { "" };
+        assert_eq!(format!("{}{bound}", figures.total), expected);
+        assert_eq!(figures.sources.len(), 2);
+    }
+
+    #[test]
+    fn two_logs_of_the_same_denials_are_never_summed() {
+        check_two_logs((4, FOUR), (4, FOUR), "4");
+        check_two_logs((4, FOUR), (3, &[(2, "b"), (4, "d"), (5, "e")]), "5");
+        check_two_logs((90, FOUR), (90, FOUR), "90+");
+        check_two_logs((90, FOUR), (100, &[(1, "v"), (2, "x"), (3, "y"), (4, "z")]), "100+");
+        check_two_logs((5, FOUR), (4, &[(1, "v"), (2, "x"), (3, "y"), (4, "z")]), "8+");
+        check_two_logs((90, FOUR), (1, &[(4, "d")]), "90+");
     }
 
     #[test]

@@ -8,8 +8,10 @@
 use std::collections::BTreeSet;
 
 use bedrock_denial_watch::alert::{Alert, MAX_MESSAGE_BYTES, id};
+use bedrock_denial_watch::denial::Source;
+use bedrock_denial_watch::evidence::{Evidence, Kind};
 use bedrock_denial_watch::key::Key;
-use bedrock_denial_watch::rule::DENIED_MODEL;
+use bedrock_denial_watch::rules::DENIED_MODEL;
 use bedrock_denial_watch::time::EventTime;
 use bedrock_denial_watch::window::Figures;
 use serde_json::Value;
@@ -21,9 +23,12 @@ fn time(text: &str) -> EventTime {
     EventTime::parse(text).expect("a time")
 }
 
+fn evidence(kind: Kind, value: &str) -> Evidence {
+    Evidence { kind, value: value.to_owned() }
+}
+
 fn with<T>(values: [Option<&str>; 3], tell: impl FnOnce(&Alert<'_>) -> T) -> T {
     let key = Key { rule: DENIED_MODEL.id, values: values.map(|value| value.map(str::to_owned)).to_vec() };
-    let regions = BTreeSet::from(["us-east-1".to_owned()]);
     tell(&Alert {
         rule: &DENIED_MODEL,
         key: &key,
@@ -34,8 +39,9 @@ fn with<T>(values: [Option<&str>; 3], tell: impl FnOnce(&Alert<'_>) -> T) -> T {
             total: 4,
             at_least: false,
             newest: ["r1", "r2", "r3", "r4"].map(str::to_owned).to_vec(),
+            sources: BTreeSet::from([Source::InvocationLog]),
+            evidence: BTreeSet::from([evidence(Kind::Region, "us-east-1")]),
         },
-        regions: &regions,
         object: "s3://logs/a.json.gz",
     })
 }
@@ -122,6 +128,7 @@ Denials   4 (the rule fires above 3 within 60 minutes)
 First     2025-06-02 09:14:07 UTC
 Last      2025-06-02 09:14:48 UTC
 Severity  high, risk score 73
+Seen in   Bedrock invocation log
 
 This is a stolen key that probes for expensive models, somebody working around
 the model policy, or a policy that blocks honest work.
@@ -169,7 +176,7 @@ fn nothing_in_an_id_acts_in_chat() {
         }
         let description = chat["content"]["description"].as_str().expect("text");
         assert_eq!(description.matches('`').count(), 6, "{description}");
-        assert_eq!(description.lines().count(), 6, "{description}");
+        assert_eq!(description.lines().count(), 7, "{description}");
     });
 }
 

@@ -10,7 +10,7 @@ use common::*;
 
 /// Two models, several slots, two alerts of model 1.
 fn batches() -> Vec<Batch> {
-    let denied = |at, model, request| Denied { at, model, request };
+    let denied = |at, key, value| Denied { at, key, value };
     vec![
         vec![denied(0, 1, 1), denied(700, 1, 2), denied(710, 2, 3), denied(720, 2, 4)],
         vec![denied(800, 1, 5), denied(810, 1, 6), denied(811, 2, 7), denied(812, 2, 8), denied(813, 1, 9)],
@@ -90,7 +90,7 @@ fn an_alert_that_could_not_be_published_is_published_by_a_redrive_at_once() {
         let Some(told) = run(&rule, fails, false, false, Repair::RedriveAtOnce) else { break };
         // Refused by the sink: the lease is given up. Where the claim or the mark itself failed,
         // its lease must run out, or its own retry must come.
-        let times: Vec<(u8, i64)> = told.iter().map(|alert| (alert.model, alert.at)).collect();
+        let times: Vec<(u8, i64)> = told.iter().map(|alert| (alert.key, alert.at)).collect();
         let distinct: BTreeSet<_> = times.iter().collect();
         assert_eq!(distinct.len(), times.len(), "call {fails}: {times:?}");
         refused += usize::from(distinct.len() == 3);
@@ -101,8 +101,8 @@ fn an_alert_that_could_not_be_published_is_published_by_a_redrive_at_once() {
 #[test]
 fn an_alert_under_a_live_lease_is_left_to_its_owner_and_taken_over_later() {
     let rule = rule(3, 3600, 3600);
-    let burst: Batch = (0..4).map(|number| Denied { at: 0, model: 1, request: number }).collect();
-    let next = vec![Denied { at: 60, model: 1, request: 9 }];
+    let burst: Batch = (0..4).map(|number| Denied { at: 0, key: 1, value: number }).collect();
+    let next = vec![Denied { at: 60, key: 1, value: 9 }];
     let (store, sink) = (EmbeddedStore::default(), Recording::default());
     let weather = Weather::default();
     let pipeline = in_weather(rule, &store, &sink, &weather);
@@ -126,7 +126,7 @@ fn an_abandoned_alert_of_long_ago_is_published_with_its_own_figures() {
     let rule = rule(3, 3600, 3600);
     let burst = |at| {
         (0..4)
-            .map(|number| Denied { at, model: 1, request: number + u32::try_from(at).expect("small") })
+            .map(|number| Denied { at, key: 1, value: number + u32::try_from(at).expect("small") })
             .collect::<Batch>()
     };
     let (store, sink) = (EmbeddedStore::default(), Recording::default());
@@ -151,7 +151,7 @@ fn a_key_that_fails_holds_up_no_other() {
     weather.fails.set(Some(0));
     let pipeline = in_weather(rule(3, 3600, 3600), &store, &sink, &weather);
     let both: Batch = (0..8)
-        .map(|number| Denied { at: 0, model: u8::try_from(number % 2).expect("small"), request: number })
+        .map(|number| Denied { at: 0, key: u8::try_from(number % 2).expect("small"), value: number })
         .collect();
     let outcome = block_on(deliver(&pipeline, &both, "one", 1_000));
     assert_eq!((outcome.failures.len(), outcome.published.len()), (1, 1));
@@ -164,7 +164,7 @@ fn a_long_attack_in_one_object_forgets_no_alert_and_repeats_none() {
     let minutes = 3 * 24 * 60;
     let rule = rule(0, 60, 60);
     let batch: Batch =
-        (0..minutes).map(|number| Denied { at: i64::from(number) * 61, model: 1, request: number }).collect();
+        (0..minutes).map(|number| Denied { at: i64::from(number) * 61, key: 1, value: number }).collect();
     let sink = Recording::default();
     let pipeline = pipeline(rule, EmbeddedStore::default(), &sink);
     assert!(block_on(deliver(&pipeline, &batch, "one", 1_000)).failures.is_empty());
@@ -177,9 +177,9 @@ fn abandoned_alerts_hold_up_no_new_one() {
     // A hundred alerts whose owner died, and a denial before all of them.
     let rule = rule(0, 60, 60);
     let late: Batch = (0..100)
-        .map(|number| Denied { at: 100_000 + i64::from(number) * 61, model: 1, request: number })
+        .map(|number| Denied { at: 100_000 + i64::from(number) * 61, key: 1, value: number })
         .collect();
-    let early = vec![Denied { at: 0, model: 1, request: 999 }];
+    let early = vec![Denied { at: 0, key: 1, value: 999 }];
     let (store, sink) = (EmbeddedStore::default(), Recording::default());
     let weather = Weather::default();
     let pipeline = in_weather(rule, &store, &sink, &weather);
@@ -199,7 +199,7 @@ fn abandoned_alerts_hold_up_no_new_one() {
 
 #[test]
 fn a_retry_renews_its_lease_so_that_nobody_publishes_beside_it() {
-    let burst: Batch = (0..4).map(|number| Denied { at: 0, model: 1, request: number }).collect();
+    let burst: Batch = (0..4).map(|number| Denied { at: 0, key: 1, value: number }).collect();
     let (store, sink) = (EmbeddedStore::default(), Recording::default());
     let weather = Weather::default();
     let pipeline = in_weather(rule(3, 3600, 3600), &store, &sink, &weather);

@@ -72,9 +72,9 @@ fn scenarios(sizes: impl Strategy<Value = usize> + Clone + 'static) -> impl Stra
         )
             .prop_map(|(rule, gaps, cuts, again, order)| {
                 let mut at = 0;
-                let denials = (0..).zip(gaps).map(|(request, (gap, model))| {
+                let denials = (0..).zip(gaps).map(|(value, (gap, key))| {
                     at += gap;
-                    Denied { at, model, request }
+                    Denied { at, key, value }
                 });
                 Scenario { rule, denials: denials.collect(), cuts, again, order }
             })
@@ -136,9 +136,9 @@ proptest! {
         prop_assume!(batches.iter().all(|batch| batch.len() <= 2 * scenario.rule.samples()));
         let told = run(&scenario.rule, &batches);
         let times = assert_invariants(&batches, &scenario.rule, &told);
-        for model in [1, 2] {
-            let expected = greedy(&of_model(&batches, model), &scenario.rule);
-            prop_assert_eq!(times.get(&model).cloned().unwrap_or_default(), expected);
+        for key in [1, 2] {
+            let expected = greedy(&of_key(&batches, key), &scenario.rule);
+            prop_assert_eq!(times.get(&key).cloned().unwrap_or_default(), expected);
         }
         for alert in told {
             prop_assert!(!alert.at_least);
@@ -150,9 +150,9 @@ proptest! {
         let batches = scenario.batches();
         let told = run(&scenario.rule, &batches);
         let times = assert_invariants(&batches, &scenario.rule, &told);
-        for model in [1, 2] {
-            let expected = greedy(&of_model(&batches, model), &scenario.rule);
-            let got = times.get(&model).cloned().unwrap_or_default();
+        for key in [1, 2] {
+            let expected = greedy(&of_key(&batches, key), &scenario.rule);
+            let got = times.get(&key).cloned().unwrap_or_default();
             prop_assert_eq!(got.first(), expected.first());
         }
     }
@@ -187,13 +187,13 @@ proptest! {
 /// `times` are seconds; expected alert times and totals.
 #[track_caller]
 fn check(rule: &Rule, batches: &[&[i64]], expected: &[(i64, u64)]) {
-    let mut request = 0;
+    let mut value = 0;
     let batches: Vec<Batch> = batches
         .iter()
         .map(|times| {
             let one = |at: &i64| {
-                request += 1;
-                Denied { at: *at, model: 1, request }
+                value += 1;
+                Denied { at: *at, key: 1, value }
             };
             times.iter().map(one).collect()
         })
@@ -247,7 +247,7 @@ fn threshold_zero_fires_at_the_first_denial() {
 #[track_caller]
 fn check_requests(batches: &[&[(i64, u32)]], expected: &[i64]) {
     let batch = |batch: &&[(i64, u32)]| {
-        batch.iter().map(|(at, request)| Denied { at: *at, model: 1, request: *request }).collect()
+        batch.iter().map(|(at, value)| Denied { at: *at, key: 1, value: *value }).collect()
     };
     let batches: Vec<Batch> = batches.iter().map(batch).collect();
     let rule = rule(3, 3600, 3600);

@@ -4,13 +4,13 @@ use std::io::Write;
 
 use bedrock_denial_watch::inflate::Damage;
 use bedrock_denial_watch::reader::{FaultKind, Limits, Read, Reader};
-use bedrock_denial_watch::rule::DENIED_MODEL;
+use bedrock_denial_watch::rules::DENIED_MODEL;
 use bedrock_denial_watch::tally::Tally;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
 fn read(stored: &[u8], chunk: usize, limits: Limits) -> Read {
-    let mut reader = Reader::new("o", Tally::new(DENIED_MODEL, Vec::new()), limits);
+    let mut reader = Reader::new("o", Tally::new(vec![DENIED_MODEL], Vec::new()), limits);
     for piece in stored.chunks(chunk.max(1)) {
         if !reader.push(piece) {
             break;

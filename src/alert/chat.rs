@@ -6,7 +6,8 @@
 use serde::Serialize;
 
 use super::Alert;
-use super::display::{code, utc};
+use super::display::{capitalised, code, minutes, plain, utc};
+use crate::rule::Field;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -42,29 +43,15 @@ impl Alert<'_> {
     /// Never: texts, numbers and lists always serialise.
     #[must_use]
     pub fn chat(&self) -> String {
-        let figures = &self.figures;
-        let description = format!(
-            "*User* {user}\n*Model* {model}\n*Account* {account}\n\
-             *Denials* {how_many} (fires above {threshold} within {window} minutes)\n\
-             *From* {first} *to* {last}\n*Alert* {id}",
-            user = code(self.user()),
-            model = code(self.model()),
-            account = code(self.account()),
-            how_many = self.how_many(),
-            threshold = self.rule.threshold,
-            window = self.window_minutes(),
-            first = utc(figures.first_seen),
-            last = utc(figures.last_seen),
-            id = self.id(),
-        );
+        let title = self.phrase(self.rule.wording.title, code);
         let notification = Notification {
             version: "1.0",
             source: "custom",
             id: self.id(),
             content: Content {
                 text_type: "client-markdown",
-                title: format!(":rotating_light: Bedrock model denied {} times to one user", self.how_many()),
-                description,
+                title: format!(":rotating_light: {title}"),
+                description: self.description(),
                 next_steps: self.rule.triage,
                 keywords: [
                     "Bedrock".to_owned(),
@@ -72,11 +59,45 @@ impl Alert<'_> {
                     self.rule.severity.name().to_owned(),
                 ],
             },
-            metadata: Metadata {
-                thread_id: self.thread(),
-                summary: format!("Bedrock model denied {} times", self.how_many()),
-            },
+            metadata: Metadata { thread_id: self.thread(), summary: title },
         };
         serde_json::to_string(&notification).expect("text and lists always serialise")
     }
+
+    fn description(&self) -> String {
+        let (rule, figures) = (self.rule, &self.figures);
+        let mut lines: Vec<String> = Vec::new();
+        for field in rule.group_by.iter().filter(|field| **field != Field::Account) {
+            lines.push(format!("*{}* {}", field.label(), code(self.key.get(rule, *field))));
+        }
+        lines.push(format!("*Account* {}", code(self.account())));
+        lines.push(format!(
+            "*{}* {} (fires above {} within {})",
+            capitalised(rule.wording.noun),
+            self.how_many(),
+            rule.threshold,
+            minutes(self.window_minutes()),
+        ));
+        if rule.distinct != Field::RequestId {
+            lines.push(format!("*Newest* {}", codes(self.newest())));
+        }
+        lines.push(format!("*From* {} *to* {}", utc(figures.first_seen), utc(figures.last_seen)));
+        if !figures.sources.is_empty() {
+            lines.push(format!("*Seen in* {}", self.sources()));
+        }
+        for (label, values) in self.told() {
+            lines.push(format!("*{label}* {}", codes(values.into_iter().map(Some))));
+        }
+        lines.push(format!("*Alert* {}", self.id()));
+        lines.join("\n")
+    }
 }
+
+/// A list, each value cut so short that ten fit beside all else.
+fn codes<'v>(values: impl Iterator<Item = Option<&'v str>>) -> String {
+    let shown = values.map(|value| code(value.map(|value| plain(value, LISTED_BYTES)).as_deref()));
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+/// The longest value in a list, in bytes; the JSON document and the e-mail have more of it.
+const LISTED_BYTES: usize = 80;

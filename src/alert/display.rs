@@ -96,6 +96,19 @@ pub fn utc(time: EventTime) -> String {
     clock(time) + " UTC"
 }
 
+/// `word` with a capital letter.
+#[must_use]
+pub fn capitalised(word: &str) -> String {
+    let (first, rest) = word.split_at(word.ceil_char_boundary(1));
+    first.to_uppercase() + rest
+}
+
+/// `60 minutes`, or `1 minute`.
+#[must_use]
+pub fn minutes(number: u64) -> String {
+    format!("{number} minute{}", if number == 1 { "" } else { "s" })
+}
+
 /// A list, one item a line.
 #[must_use]
 pub fn listed(items: &[&str]) -> String {

@@ -1,10 +1,15 @@
 //! The alert as one JSON document, in the field names of the Elastic Common Schema.
 
+use std::net::IpAddr;
+use std::ops::Not;
+
 use serde::Serialize;
 
 use super::Alert;
-use super::display::{DOCUMENT_BYTES, TEXT_BYTES, plain, shown};
-use crate::rule::Technique;
+use super::display::{DOCUMENT_BYTES, TEXT_BYTES, minutes, plain, shown};
+use crate::denial::Source;
+use crate::evidence::Kind;
+use crate::rule::{Field, Technique};
 use crate::time::EventTime;
 
 impl Alert<'_> {
@@ -17,6 +22,12 @@ impl Alert<'_> {
     pub fn document(&self) -> String {
         let id = |value: Option<&str>| Id { id: value.map(|text| plain(text, DOCUMENT_BYTES)) };
         let (rule, figures) = (self.rule, &self.figures);
+        let counts = |field: Field| rule.distinct == field;
+        let listed = |field: Field| {
+            let values = || self.newest().map(|value| value.map(|value| plain(value, DOCUMENT_BYTES)));
+            counts(field).then(|| values().collect())
+        };
+        let addresses = self.plain_evidence(Kind::SourceIp);
         let document = Document {
             timestamp: self.at,
             event: Event {
@@ -25,6 +36,7 @@ impl Alert<'_> {
                 r#type: ["denied"],
                 outcome: "failure",
                 action: rule.action,
+                dataset: figures.sources.iter().map(|source| dataset(*source)).collect(),
                 start: figures.first_seen,
                 end: figures.last_seen,
                 severity: rule.risk_score,
@@ -38,11 +50,11 @@ impl Alert<'_> {
                 reference: rule.reference,
                 uuid: rule.uuid,
             },
-            user: id(self.user()),
+            user: id(self.caller()),
             cloud: Cloud {
                 provider: "aws",
                 account: id(self.account()),
-                region: self.regions.iter().map(|region| plain(region, TEXT_BYTES)).collect(),
+                region: self.plain_evidence(Kind::Region),
                 service: Service { name: "bedrock" },
             },
             gen_ai: GenAi {
@@ -50,13 +62,24 @@ impl Alert<'_> {
                 response: Response { error_code: rule.error_codes[0] },
             },
             threat: Threat { framework: "MITRE ATLAS", technique: rule.techniques },
+            source: SourceFields { address: addresses.clone(), ip: ips(&addresses) },
+            user_agent: UserAgent { original: self.plain_evidence(Kind::UserAgent) },
+            access_key_ids: self.plain_evidence(Kind::AccessKeyId),
+            denied_by: self.plain_evidence(Kind::Refusal),
             total_denials: figures.total,
-            total_denials_at_least: figures.at_least,
+            // Each model or session was denied once or more.
+            total_denials_at_least: figures.at_least || rule.distinct != Field::RequestId,
+            total_models: counts(Field::Model).then_some(figures.total),
+            total_models_at_least: counts(Field::Model) && figures.at_least,
+            total_sessions: counts(Field::Session).then_some(figures.total),
+            total_sessions_at_least: counts(Field::Session) && figures.at_least,
             threshold: rule.threshold,
             window_minutes: self.window_minutes(),
             first_seen: figures.first_seen,
             last_seen: figures.last_seen,
-            request_ids: figures.newest.iter().map(|value| plain(value, DOCUMENT_BYTES)).collect(),
+            request_ids: listed(Field::RequestId),
+            models: listed(Field::Model),
+            sessions: listed(Field::Session),
             objects: [plain(self.object, DOCUMENT_BYTES)],
             triage: rule.triage,
             id: self.id(),
@@ -67,18 +90,34 @@ impl Alert<'_> {
     /// What happened, in one sentence.
     pub(super) fn reason(&self) -> String {
         format!(
-            "{user} was denied model {model} {how_many} times in account {account} from {first} to {last}; \
-             the rule fires above {threshold} within {window} minutes.",
-            user = shown(self.user()),
-            model = shown(self.model()),
-            how_many = self.how_many(),
+            "{reason} in account {account} from {first} to {last}; \
+             the rule fires above {threshold} within {window}.",
+            reason = self.phrase(self.rule.wording.reason, shown),
             account = shown(self.account()),
             first = self.figures.first_seen,
             last = self.figures.last_seen,
             threshold = self.rule.threshold,
-            window = self.window_minutes(),
+            window = minutes(self.window_minutes()),
         )
     }
+
+    fn plain_evidence(&self, kind: Kind) -> Vec<String> {
+        self.evidence(kind).iter().map(|value| plain(value, TEXT_BYTES)).collect()
+    }
+}
+
+/// The names that Elastic's integrations give these logs.
+const fn dataset(source: Source) -> &'static str {
+    match source {
+        Source::InvocationLog => "aws_bedrock.invocation",
+        Source::CloudTrail => "aws.cloudtrail",
+    }
+}
+
+/// Those that are addresses: where a service made the call, CloudTrail has its name, which a
+/// field of type `ip` would not take.
+fn ips(addresses: &[String]) -> Vec<String> {
+    addresses.iter().filter(|address| address.parse::<IpAddr>().is_ok()).cloned().collect()
 }
 
 #[derive(Serialize)]
@@ -91,14 +130,35 @@ struct Document<'a> {
     cloud: Cloud<'a>,
     gen_ai: GenAi<'a>,
     threat: Threat<'a>,
+    #[serde(skip_serializing_if = "SourceFields::is_empty")]
+    source: SourceFields,
+    #[serde(skip_serializing_if = "UserAgent::is_empty")]
+    user_agent: UserAgent,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    access_key_ids: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    denied_by: Vec<String>,
     total_denials: u64,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "Not::not")]
     total_denials_at_least: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_models: Option<u64>,
+    #[serde(skip_serializing_if = "Not::not")]
+    total_models_at_least: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_sessions: Option<u64>,
+    #[serde(skip_serializing_if = "Not::not")]
+    total_sessions_at_least: bool,
     threshold: usize,
     window_minutes: u64,
     first_seen: EventTime,
     last_seen: EventTime,
-    request_ids: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_ids: Option<Vec<Option<String>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    models: Option<Vec<Option<String>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sessions: Option<Vec<Option<String>>>,
     objects: [String; 1],
     triage: &'a [&'a str],
     id: String,
@@ -111,6 +171,7 @@ struct Event<'a> {
     r#type: [&'a str; 1],
     outcome: &'a str,
     action: &'a str,
+    dataset: Vec<&'a str>,
     start: EventTime,
     end: EventTime,
     severity: u8,
@@ -124,7 +185,32 @@ struct RuleFields<'a> {
     name: &'a str,
     version: &'a str,
     reference: &'a str,
-    uuid: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uuid: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct SourceFields {
+    address: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ip: Vec<String>,
+}
+
+impl SourceFields {
+    const fn is_empty(&self) -> bool {
+        self.address.is_empty()
+    }
+}
+
+#[derive(Serialize)]
+struct UserAgent {
+    original: Vec<String>,
+}
+
+impl UserAgent {
+    const fn is_empty(&self) -> bool {
+        self.original.is_empty()
+    }
 }
 
 #[derive(Serialize)]

@@ -1,7 +1,9 @@
 //! The alert for a tired human: e-mail text, subject line and SMS.
 
 use super::Alert;
-use super::display::{TEXT_BYTES, ascii, listed, numbered, plain, short, shown, utc};
+use super::display::{TEXT_BYTES, ascii, capitalised, listed, minutes, numbered, plain, short, shown, utc};
+use crate::evidence::Kind;
+use crate::rule::Field;
 
 /// SNS refuses a subject of 100 characters or more, or with anything but printable ASCII.
 const SUBJECT_CHARACTERS: usize = 99;
@@ -12,24 +14,23 @@ impl Alert<'_> {
     /// Under 100 printable ASCII characters.
     #[must_use]
     pub fn subject(&self) -> String {
-        let text = format!(
-            "[{}] Bedrock: {} denied {} times for {}",
-            self.rule.severity.name(),
-            ascii(&short(self.user()), 30),
-            self.how_many(),
-            ascii(&short(self.model()), 40),
-        );
-        ascii(&text, SUBJECT_CHARACTERS)
+        let headline = self.headline(40);
+        ascii(&format!("[{}] Bedrock: {headline}", self.rule.severity.name()), SUBJECT_CHARACTERS)
+    }
+
+    fn headline(&self, model_characters: usize) -> String {
+        self.phrase(self.rule.wording.headline, |id| {
+            let limit = if id == self.model() { model_characters } else { 30 };
+            ascii(&short(id), limit)
+        })
     }
 
     /// One line.
     #[must_use]
     pub fn sms(&self) -> String {
         let text = format!(
-            "Bedrock: {} denied {} times for {} in account {} since {}",
-            ascii(&short(self.user()), 30),
-            self.how_many(),
-            ascii(&short(self.model()), 30),
+            "Bedrock: {} in account {} since {}",
+            self.headline(30),
             ascii(&shown(self.account()), 14),
             utc(self.figures.first_seen),
         );
@@ -39,25 +40,14 @@ impl Alert<'_> {
     /// The whole text.
     #[must_use]
     pub fn email(&self) -> String {
-        let figures = &self.figures;
-        let regions: Vec<String> = self.regions.iter().map(|region| plain(region, TEXT_BYTES)).collect();
-        let regions = if regions.is_empty() { shown(None) } else { regions.join(", ") };
-        let request_ids: String =
-            figures.newest.iter().map(|value| format!("  {}\n", plain(value, TEXT_BYTES))).collect();
+        let wording = &self.rule.wording;
+        let values: String = self.newest().map(|value| format!("  {}\n", shown(value))).collect();
         format!(
-            "Somebody keeps trying an Amazon Bedrock model they are denied.\n\
+            "{opening}\n\
              \n\
-             User      {user}\n\
-             Model     {model}\n\
-             Account   {account}\n\
-             Region    {regions}\n\
-             Denials   {how_many} (the rule fires above {threshold} within {window} minutes)\n\
-             First     {first}\n\
-             Last      {last}\n\
-             Severity  {severity}, risk score {risk}\n\
+             {rows}\
              \n\
-             This is a stolen key that probes for expensive models, somebody working around\n\
-             the model policy, or a policy that blocks honest work.\n\
+             {meaning}\n\
              \n\
              What to do first\n\
              {triage}\
@@ -65,25 +55,19 @@ impl Alert<'_> {
              It may be honest\n\
              {honest}\
              \n\
-             Request ids, newest last\n\
-             {request_ids}\
+             {counted}, newest last\n\
+             {values}\
              \n\
              Log object  {object}\n\
              Rule        {name} ({rule})\n\
              Reference   {reference}\n\
              Alert id    {id}\n",
-            user = shown(self.user()),
-            model = shown(self.model()),
-            account = shown(self.account()),
-            how_many = self.how_many(),
-            threshold = self.rule.threshold,
-            window = self.window_minutes(),
-            first = utc(figures.first_seen),
-            last = utc(figures.last_seen),
-            severity = self.rule.severity.name(),
-            risk = self.rule.risk_score,
+            opening = wording.opening,
+            rows = self.rows(),
+            meaning = wording.meaning,
             triage = numbered(self.rule.triage),
             honest = listed(self.rule.false_positives),
+            counted = self.counted(),
             object = plain(self.object, 4 * TEXT_BYTES),
             name = self.rule.name,
             rule = self.rule.id,
@@ -91,4 +75,44 @@ impl Alert<'_> {
             id = self.id(),
         )
     }
+
+    fn rows(&self) -> String {
+        let (rule, figures) = (self.rule, &self.figures);
+        let mut rows = String::new();
+        let mut row = |label: &str, value: &str| rows += &format!("{label:<10}{value}\n");
+        for field in rule.group_by.iter().filter(|field| **field != Field::Account) {
+            row(field.label(), &shown(self.key.get(rule, *field)));
+        }
+        row("Account", &shown(self.account()));
+        let regions = self.evidence(Kind::Region);
+        row("Region", &if regions.is_empty() { shown(None) } else { joined(&regions) });
+        row(&capitalised(rule.wording.noun), &format!("{} ({})", self.how_many(), self.fires()));
+        row("First", &utc(figures.first_seen));
+        row("Last", &utc(figures.last_seen));
+        row("Severity", &format!("{}, risk score {}", rule.severity.name(), rule.risk_score));
+        if !figures.sources.is_empty() {
+            row("Seen in", &self.sources());
+        }
+        for (label, values) in self.told() {
+            row(label, &joined(&values));
+        }
+        rows
+    }
+
+    /// The heading of the values that the rule counts.
+    fn counted(&self) -> String {
+        format!(
+            "{}s",
+            if self.rule.distinct == Field::RequestId { "Request id" } else { self.rule.distinct.label() }
+        )
+    }
+
+    fn fires(&self) -> String {
+        format!("the rule fires above {} within {}", self.rule.threshold, minutes(self.window_minutes()))
+    }
+}
+
+fn joined(values: &[&str]) -> String {
+    let shown: Vec<String> = values.iter().map(|value| plain(value, TEXT_BYTES)).collect();
+    shown.join(", ")
 }

@@ -16,7 +16,7 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use super::cause::cause;
 use super::item::{self, number, set, text};
 use super::{retries, timeouts};
-use crate::counter::{Contribution, Counter};
+use crate::counter::{Contribution, Counter, Slot};
 use crate::decision::AlertLog;
 use crate::key::Key;
 use crate::rule::Rule;
@@ -60,9 +60,8 @@ impl DynamoDbStore {
     ) -> Result<Added, StoreError> {
         let digest = contribution.digest.to_string();
         let samples = contribution.samples.iter().map(ToString::to_string);
-        let mut update = String::from(
-            "ADD #denials :denials, #contributions :contributions, #samples :samples SET #expires_at = :expires_at",
-        );
+        let mut add = String::from("ADD #denials :denials, #contributions :contributions, #samples :samples");
+        let mut assign = String::from("SET #expires_at = :expires_at");
         let mut request = self
             .client
             .update_item()
@@ -79,14 +78,21 @@ impl DynamoDbStore {
             .expression_attribute_values(":digest", text(digest))
             .expression_attribute_values(":samples", set(samples))
             .expression_attribute_values(":expires_at", number(expires_at));
+        if !contribution.evidence.is_empty() {
+            add += ", #evidence :evidence";
+            let evidence = set(contribution.evidence.iter().map(ToString::to_string));
+            request = request
+                .expression_attribute_names("#evidence", "evidence")
+                .expression_attribute_values(":evidence", evidence);
+        }
         // `user` is a reserved word, so all names go through a placeholder.
         for (name, value) in item::readable(rule, key) {
-            update = format!("{update}, #{name} = :{name}");
+            assign += &format!(", #{name} = :{name}");
             request = request
                 .expression_attribute_names(format!("#{name}"), name)
                 .expression_attribute_values(format!(":{name}"), value);
         }
-        match request.update_expression(update).send().await {
+        match request.update_expression(format!("{add} {assign}")).send().await {
             Ok(_) => Ok(Added::Yes),
             Err(error) if is_condition_failed(&error) => Ok(Added::Before),
             Err(error) if is_too_large(&error) => Ok(Added::NoRoom),
@@ -133,7 +139,7 @@ impl CounterStore for DynamoDbStore {
         &self,
         rule: &Rule,
         key: &Key,
-        slot: EventTime,
+        slot: Slot,
         contribution: &Contribution,
         expires_at: u64,
     ) -> Result<(), StoreError> {
@@ -155,7 +161,7 @@ impl CounterStore for DynamoDbStore {
         key: &Key,
         slots: RangeInclusive<EventTime>,
     ) -> Result<Vec<Counter>, StoreError> {
-        let first = item::counter_sort_key(*slots.start(), 0);
+        let first = item::first_sort_key(*slots.start());
         let last = item::last_sort_key(*slots.end());
         let mut pages = self
             .client

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::counter::Counter;
+use crate::counter::{Counter, Slot};
 use crate::decision::{AlertLog, AlertRecord, State};
+use crate::denial::Source;
 use crate::key::Key;
 use crate::rule::{Field, Rule};
 use crate::time::EventTime;
@@ -25,20 +26,40 @@ const MAX_READABLE_BYTES: usize = 512;
 const FIRST_SLOT_MS: i64 = -62_167_219_200_000; // 0000-01-01T00:00:00Z
 const LAST_SLOT_MS: i64 = 253_402_207_200_000; // 9999-12-30T22:00:00Z
 
-/// Sort key of a slot: `count#<start>` for its first item, `count#<start>#<n>` for what found
-/// no room there.
-pub fn counter_sort_key(slot: EventTime, overflow: u32) -> String {
-    let start = slot.epoch_ms().clamp(FIRST_SLOT_MS, LAST_SLOT_MS);
-    let start = EventTime::from_epoch_ms(start);
-    match overflow {
-        0 => format!("count#{start}"),
-        _ => format!("count#{start}#{overflow}"),
+/// Marks the items of CloudTrail's slots.
+const CLOUDTRAIL: &str = "cloudtrail";
+
+/// Sort key of a slot: `count#<start>` for the first item of the invocation log,
+/// `count#<start>#cloudtrail` for CloudTrail's, and `#<n>` behind either for what found no room
+/// there.
+pub fn counter_sort_key(slot: Slot, overflow: u32) -> String {
+    let mut sort_key = first_sort_key(slot.start);
+    if slot.source == Source::CloudTrail {
+        sort_key = format!("{sort_key}#{CLOUDTRAIL}");
     }
+    if overflow > 0 {
+        sort_key = format!("{sort_key}#{overflow}");
+    }
+    sort_key
 }
 
-/// A sort key behind those of all items of `slot`, and before those of the next one.
-pub fn last_sort_key(slot: EventTime) -> String {
-    format!("{}#~", counter_sort_key(slot, 0))
+/// The first sort key of the slots that start at `start`.
+pub fn first_sort_key(start: EventTime) -> String {
+    let start = start.epoch_ms().clamp(FIRST_SLOT_MS, LAST_SLOT_MS);
+    format!("count#{}", EventTime::from_epoch_ms(start))
+}
+
+/// A sort key behind those of all items of the slots that start at `start`, and before those of
+/// the next ones.
+pub fn last_sort_key(start: EventTime) -> String {
+    format!("{}#~", first_sort_key(start))
+}
+
+fn slot(sort_key: &str) -> Option<Slot> {
+    let mut parts = sort_key.strip_prefix("count#")?.split('#');
+    let start = EventTime::parse(parts.next()?)?;
+    let source = if parts.next() == Some(CLOUDTRAIL) { Source::CloudTrail } else { Source::InvocationLog };
+    Some(Slot { start, source })
 }
 
 /// The readable values beside a counter, by attribute name; a missing one is left out.
@@ -58,6 +79,8 @@ const fn name(field: Field) -> &'static str {
         Field::Account => "account",
         Field::User => "user",
         Field::Model => "model",
+        Field::Role => "role",
+        Field::Session => "session",
         Field::RequestId => "request_id",
     }
 }
@@ -83,10 +106,7 @@ pub fn set(values: impl IntoIterator<Item = String>) -> AttributeValue {
 /// Which attribute holds what it should not.
 pub fn merge_counter(counters: &mut Vec<Counter>, item: &Item) -> Result<(), String> {
     let sort_key = string(item, "sk")?;
-    let slot = sort_key
-        .strip_prefix("count#")
-        .and_then(|rest| EventTime::parse(rest.split('#').next()?))
-        .ok_or_else(|| format!("sk {sort_key:?}: expected count#<time>"))?;
+    let slot = slot(sort_key).ok_or_else(|| format!("sk {sort_key:?}: expected count#<time>"))?;
     if counters.last().is_none_or(|last| last.slot != slot) {
         counters.push(Counter::new(slot));
     }
@@ -99,6 +119,11 @@ pub fn merge_counter(counters: &mut Vec<Counter>, item: &Item) -> Result<(), Str
     }
     for sample in strings(item, "samples")? {
         counter.samples.insert(sample.parse()?);
+    }
+    if item.contains_key("evidence") {
+        for evidence in strings(item, "evidence")? {
+            counter.evidence.insert(evidence.parse()?);
+        }
     }
     Ok(())
 }
@@ -183,12 +208,26 @@ mod tests {
         ];
         let keys: Vec<String> = slots
             .iter()
-            .flat_map(|slot| [counter_sort_key(*slot, 0), counter_sort_key(*slot, 999), last_sort_key(*slot)])
+            .flat_map(|start| {
+                let log = Slot { start: *start, source: Source::InvocationLog };
+                let trail = Slot { source: Source::CloudTrail, ..log };
+                [
+                    first_sort_key(*start),
+                    counter_sort_key(log, 0),
+                    counter_sort_key(log, 999),
+                    counter_sort_key(trail, 0),
+                    counter_sort_key(trail, 999),
+                    last_sort_key(*start),
+                ]
+            })
             .collect();
         assert!(keys.is_sorted(), "{keys:#?}");
-        assert_eq!(keys[9], "count#2025-06-01T10:00:00Z");
+        assert_eq!(keys[19], "count#2025-06-01T10:00:00Z");
+        assert_eq!(keys[22], "count#2025-06-01T10:00:00Z#cloudtrail#999");
+        assert_eq!(slot(&keys[20]), slot(&keys[19]));
+        assert_eq!(slot(&keys[22]).map(|slot| slot.source), Some(Source::CloudTrail));
         // The last slot there is, and the end of every range behind it, are one.
         let last = year("9999-12-30T22:00:00.999Z").slot(crate::rule::MAX_SLOT);
-        assert_eq!(counter_sort_key(last, 0), counter_sort_key(end(i64::MAX), 0));
+        assert_eq!(first_sort_key(last), first_sort_key(end(i64::MAX)));
     }
 }

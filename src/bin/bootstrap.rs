@@ -53,7 +53,7 @@ async fn run(config: Config) -> Result<(), Error> {
         pipeline: Pipeline {
             store: DynamoDbStore::new(&sdk, config.table_name),
             sink: SnsSink::new(&sdk, config.topic_arn),
-            rule: config.settings.rule,
+            rules: config.settings.rules,
             exempt_users: config.settings.exempt_users,
             limits: Limits::default(),
         },

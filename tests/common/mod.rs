@@ -3,18 +3,19 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use bedrock_denial_watch::alert::Alert;
-use bedrock_denial_watch::counter::{Contribution, Counter};
+use bedrock_denial_watch::counter::{Contribution, Counter, Slot};
 use bedrock_denial_watch::decision::{AlertLog, Claimant};
+use bedrock_denial_watch::denial::Source;
 use bedrock_denial_watch::embedded::EmbeddedStore;
 use bedrock_denial_watch::key::Key;
 use bedrock_denial_watch::pipeline::{Delivery, Outcome, Pipeline};
 use bedrock_denial_watch::reader::Limits;
-use bedrock_denial_watch::rule::{DENIED_MODEL, Rule};
+use bedrock_denial_watch::rule::{Field, Rule};
+use bedrock_denial_watch::rules::DENIED_MODEL;
 use bedrock_denial_watch::sink::{AlertSink, SinkError};
 use bedrock_denial_watch::store::{CounterStore, StoreError};
 use bedrock_denial_watch::time::EventTime;
@@ -22,53 +23,94 @@ use bedrock_denial_watch::time::EventTime;
 /// 2025-06-01T10:00:00Z in epoch seconds.
 pub const TEN: i64 = 1_748_772_000;
 
-/// One denial of model `model`; account and user are always the same.
+/// One denial, of one of a rule's keys.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Denied {
     /// Seconds after [`TEN`].
     pub at: i64,
-    pub model: u8,
-    pub request: u32,
+    pub key: u8,
+    /// Which of the distinct values that the rule counts.
+    pub value: u32,
 }
 
 /// The denials that one object holds.
 pub type Batch = Vec<Denied>;
 
-pub fn log(batch: &[Denied]) -> String {
-    batch.iter().fold(String::new(), |mut text, Denied { at, model, request }| {
-        let time = EventTime::from_epoch_ms((TEN + at) * 1000);
-        let _ = writeln!(
-            text,
-            r#"{{"timestamp":"{time}","accountId":"1","identity":{{"arn":"u"}},"modelId":"m{model}","requestId":"r{request}","errorCode":"AccessDeniedException"}}"#
-        );
-        text
-    })
+/// What a rule's keys and values look like in a record: user, model and request id of a denial.
+fn fields(rule: &Rule, Denied { at, key, value }: &Denied) -> [String; 3] {
+    let request = || format!("r{at}-{key}-{value}");
+    match rule.id {
+        "denied-model" => ["u".to_owned(), format!("m{key}"), format!("r{value}")],
+        "model-sweep" => [format!("u{key}"), format!("m{value}"), request()],
+        "session-rotation" => {
+            [format!("arn:aws:sts::1:assumed-role/R/s{value}"), format!("m{key}"), request()]
+        }
+        _ => [format!("u{key}"), "m".to_owned(), format!("r{value}")],
+    }
+}
+
+/// The log that holds `batch`, as Bedrock writes it or as CloudTrail does.
+pub fn log(rule: &Rule, source: Source, batch: &[Denied]) -> String {
+    let code = rule.error_codes[0];
+    let records = batch.iter().map(|denied| {
+        let time = EventTime::from_epoch_ms((TEN + denied.at) * 1000);
+        let [user, model, request] = fields(rule, denied);
+        match source {
+            Source::InvocationLog => format!(
+                r#"{{"timestamp":"{time}","accountId":"1","identity":{{"arn":"{user}"}},"modelId":"{model}","requestId":"{request}","errorCode":"{code}"}}"#
+            ),
+            Source::CloudTrail => format!(
+                r#"{{"eventVersion":"1.11","userIdentity":{{"arn":"{user}"}},"eventTime":"{time}","eventSource":"bedrock.amazonaws.com","eventName":"InvokeModel","errorCode":"{}","requestParameters":{{"modelId":"{model}"}},"requestID":"{request}","recipientAccountId":"1"}}"#,
+                code.replace("AccessDeniedException", "AccessDenied"),
+            ),
+        }
+    });
+    let records: Vec<String> = records.collect();
+    match source {
+        Source::InvocationLog => records.join("\n"),
+        Source::CloudTrail => format!(r#"{{"Records":[{}]}}"#, records.join(",")),
+    }
 }
 
 pub fn rule(threshold: usize, window_s: u64, cooldown_s: u64) -> Rule {
+    tuned(&DENIED_MODEL, threshold, window_s, cooldown_s)
+}
+
+pub fn tuned(rule: &Rule, threshold: usize, window_s: u64, cooldown_s: u64) -> Rule {
     Rule {
         threshold,
         window: Duration::from_secs(window_s),
         cooldown: Duration::from_secs(cooldown_s),
-        ..DENIED_MODEL
+        ..rule.clone()
     }
 }
 
 pub fn pipeline<S, K>(rule: Rule, store: S, sink: K) -> Pipeline<S, K> {
-    Pipeline { store, sink, rule, exempt_users: Vec::new(), limits: Limits::default() }
+    Pipeline { store, sink, rules: vec![rule], exempt_users: Vec::new(), limits: Limits::default() }
 }
 
 pub const LEASE: Duration = Duration::from_secs(60);
 
-/// Delivers one object at `now` (epoch seconds) for `owner`.
+/// Delivers an invocation log at `now` (epoch seconds) for `owner`.
 pub async fn deliver<S: CounterStore, K: AlertSink>(
     pipeline: &Pipeline<S, K>,
     batch: &[Denied],
     owner: &str,
     now: u64,
 ) -> Outcome {
+    deliver_from(Source::InvocationLog, pipeline, batch, owner, now).await
+}
+
+/// Delivers one object at `now` (epoch seconds) for `owner`.
+pub async fn deliver_from<S: CounterStore, K: AlertSink>(
+    source: Source,
+    pipeline: &Pipeline<S, K>,
+    batch: &[Denied],
+    owner: &str,
+    now: u64,
+) -> Outcome {
     let mut reader = pipeline.read("object");
-    assert!(reader.push(log(batch).as_bytes()));
+    assert!(reader.push(log(&pipeline.rules[0], source, batch).as_bytes()));
     let claimant = Claimant { owner, now, lease: LEASE };
     pipeline.commit(reader.finish().tally, Delivery { object: "object", claimant }).await
 }
@@ -79,11 +121,21 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
 
 // Oracle -----------------------------------------------------------------------------------
 
-/// All distinct denials of one model, sorted by time.
-pub fn of_model(batches: &[Batch], model: u8) -> Vec<(i64, u32)> {
+/// All distinct denials of one key, sorted by time.
+pub fn of_key(batches: &[Batch], key: u8) -> Vec<(i64, u32)> {
     let all: BTreeSet<(i64, u32)> =
-        batches.iter().flatten().filter(|one| one.model == model).map(|one| (one.at, one.request)).collect();
+        batches.iter().flatten().filter(|one| one.key == key).map(|one| (one.at, one.value)).collect();
     all.into_iter().collect()
+}
+
+/// A distinct value as the rule's alerts list it.
+fn value_name(rule: &Rule, value: u32) -> String {
+    let letter = match rule.distinct {
+        Field::Model => "m",
+        Field::Session => "s",
+        _ => "r",
+    };
+    format!("{letter}{value}")
 }
 
 /// The times at which a denial is hot, by definition.
@@ -111,7 +163,7 @@ pub fn greedy(denials: &[(i64, u32)], rule: &Rule) -> Vec<i64> {
 /// An alert as the sink got it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Told {
-    pub model: u8,
+    pub key: u8,
     pub at: i64,
     pub id: String,
     pub first: i64,
@@ -127,7 +179,7 @@ pub struct Told {
 pub fn assert_figures(delivered: &[Batch], rule: &Rule, alert: &Told) {
     let seconds = |span: Duration| i64::try_from(span.as_secs()).expect("small");
     let (window, cooldown) = (seconds(rule.window), seconds(rule.cooldown));
-    let denials = of_model(delivered, alert.model);
+    let denials = of_key(delivered, alert.key);
     let inside = |first: i64, last: i64| {
         denials.iter().filter(move |(at, _)| (first..=last).contains(at)).copied().collect::<Vec<_>>()
     };
@@ -142,7 +194,7 @@ pub fn assert_figures(delivered: &[Batch], rule: &Rule, alert: &Told) {
         assert_eq!((Some(alert.first), Some(alert.last)), (first, last), "{alert:?}");
         let mut newest: Vec<(i64, String)> = inside(alert.first, alert.last)
             .iter()
-            .map(|(at, request)| (*at, format!("r{request}")))
+            .map(|(at, value)| (*at, value_name(rule, *value)))
             .collect();
         newest.sort();
         let newest: Vec<String> =
@@ -151,40 +203,40 @@ pub fn assert_figures(delivered: &[Batch], rule: &Rule, alert: &Told) {
     }
 }
 
-/// Asserts sound, complete, spaced, and figures never above the truth; returns the alert times by model.
+/// Asserts sound, complete, spaced, and figures never above the truth; returns the alert times by key.
 #[track_caller]
 pub fn assert_invariants(batches: &[Batch], rule: &Rule, told: &[Told]) -> BTreeMap<u8, Vec<i64>> {
     let cooldown = i64::try_from(rule.cooldown.as_secs()).expect("small");
-    let mut by_model: BTreeMap<u8, Vec<i64>> = BTreeMap::new();
+    let mut by_key: BTreeMap<u8, Vec<i64>> = BTreeMap::new();
     let distinct: BTreeMap<&String, &Told> = told.iter().map(|alert| (&alert.id, alert)).collect();
     for alert in distinct.values() {
-        by_model.entry(alert.model).or_default().push(alert.at);
+        by_key.entry(alert.key).or_default().push(alert.at);
     }
     for alert in told {
-        let denials = of_model(batches, alert.model);
+        let denials = of_key(batches, alert.key);
         let inside = denials.iter().filter(|(at, _)| (alert.first..=alert.last).contains(at));
         let truth = inside.map(|(_, request)| request).collect::<BTreeSet<_>>().len() as u64;
         assert!(alert.total <= truth, "figure above the truth {truth}: {alert:?}");
     }
-    for times in by_model.values_mut() {
+    for times in by_key.values_mut() {
         times.sort_unstable();
         for pair in times.windows(2) {
             assert!(pair[1] - pair[0] > cooldown, "not spaced: {times:?}");
         }
     }
-    let models: BTreeSet<u8> = batches.iter().flatten().map(|one| one.model).collect();
-    for model in models {
-        let hot = hot(&of_model(batches, model), rule);
-        let alerts = by_model.get(&model).map(Vec::as_slice).unwrap_or_default();
+    let keys: BTreeSet<u8> = batches.iter().flatten().map(|one| one.key).collect();
+    for key in keys {
+        let hot = hot(&of_key(batches, key), rule);
+        let alerts = by_key.get(&key).map(Vec::as_slice).unwrap_or_default();
         for alert in alerts {
-            assert!(hot.contains(alert), "not sound: m{model} at {alert}, hot {hot:?}");
+            assert!(hot.contains(alert), "not sound: key {key} at {alert}, hot {hot:?}");
         }
         for at in hot {
             let covered = alerts.iter().any(|alert| (alert - at).abs() <= cooldown);
-            assert!(covered, "not complete: m{model} at {at}, alerts {alerts:?}");
+            assert!(covered, "not complete: key {key} at {at}, alerts {alerts:?}");
         }
     }
-    by_model
+    by_key
 }
 
 // Doubles ----------------------------------------------------------------------------------
@@ -202,16 +254,24 @@ impl AlertSink for &Recording {
             let text = document[field].as_str().expect("a time");
             EventTime::parse(text).expect("a time").epoch_ms() / 1000 - TEN
         };
-        let model = document["gen_ai"]["request"]["model"]["id"].as_str().expect("a model");
+        let model = &document["gen_ai"]["request"]["model"]["id"];
+        let grouped_by_model = alert.rule.group_by.contains(&Field::Model);
+        let key = if grouped_by_model { model } else { &document["user"]["id"] };
+        let key = key.as_str().expect("a key");
+        let (total, values) = match alert.rule.distinct {
+            Field::Model => ("total_models", "models"),
+            Field::Session => ("total_sessions", "sessions"),
+            _ => ("total_denials", "request_ids"),
+        };
         self.told.borrow_mut().push(Told {
-            model: model[1..].parse().expect("a number"),
+            key: key[1..].parse().expect("a number"),
             at: time("@timestamp"),
             id: document["id"].as_str().expect("an id").to_owned(),
             first: time("first_seen"),
             last: time("last_seen"),
-            total: document["total_denials"].as_u64().expect("a number"),
-            at_least: document["total_denials_at_least"].as_bool().unwrap_or(false),
-            newest: serde_json::from_value(document["request_ids"].clone()).expect("texts"),
+            total: document[total].as_u64().expect("a number"),
+            at_least: document[format!("{total}_at_least")].as_bool().unwrap_or(false),
+            newest: serde_json::from_value(document[values].clone()).expect("texts"),
         });
         Ok(())
     }
@@ -290,7 +350,7 @@ impl CounterStore for Faulty<'_, &EmbeddedStore> {
         &self,
         rule: &Rule,
         key: &Key,
-        slot: EventTime,
+        slot: Slot,
         contribution: &Contribution,
         expires_at: u64,
     ) -> Result<(), StoreError> {

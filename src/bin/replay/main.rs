@@ -15,6 +15,7 @@ use bedrock_denial_watch::embedded::EmbeddedStore;
 use bedrock_denial_watch::object::Skip;
 use bedrock_denial_watch::pipeline::{Delivery, Pipeline};
 use bedrock_denial_watch::reader::Limits;
+use bedrock_denial_watch::rule::Rule;
 use bedrock_denial_watch::settings::{self, Settings};
 use clap::Parser;
 use glob::Pattern;
@@ -23,7 +24,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::inputs::Input;
 use crate::report::{Format, Report, Totals};
 
-/// Finds users who keep trying Amazon Bedrock models they are denied, in invocation logs on this machine.
+/// Finds users who keep trying Amazon Bedrock models they are denied, in invocation logs and
+/// CloudTrail files on this machine.
 ///
 /// Runs the same pipeline as the Lambda, with counters in memory: no AWS account and no network.
 /// Alerts go to standard output; progress, warnings and a closing summary go to standard error.
@@ -34,6 +36,7 @@ use crate::report::{Format, Report, Totals};
   replay events/logs                               a folder of logs, as S3 stores them
   replay --format json logs | jq .user.id          one JSON alert a line
   replay --threshold 10 --window 30m logs          another threshold and window
+  replay --rules model-sweep,validation-burst logs   other rules
   replay --exempt-user '*:assumed-role/load-test/*' logs   counted, never alerted
   aws s3 cp s3://bucket/key - | replay -           one object from S3
 
@@ -41,13 +44,17 @@ Exit status: 0 when all was read; 1 with --fail-on-alert when something fired;
 2 for bad usage or an input that could not be read, after all others were processed."
 )]
 struct Options {
-    /// Fire when one user is denied one model more often than this within the window
+    /// The rules to apply, separated by commas: denied-model, model-sweep, session-rotation, validation-burst
+    #[arg(long, value_name = "ID,…", default_value = "denied-model,model-sweep,session-rotation", value_parser = settings::rules)]
+    // Written out, so that clap takes it for one value that is parsed as a whole.
+    rules: std::vec::Vec<Rule>,
+    /// Rule denied-model: fire when one user is denied one model more often than this within the window
     #[arg(long, value_name = "N", default_value = "3", value_parser = settings::threshold)]
     threshold: usize,
-    /// Length of the window, in whole minutes of event time
+    /// Rule denied-model: length of the window, in whole minutes of event time
     #[arg(long, value_name = "SPAN", default_value = "60m", value_parser = settings::span)]
     window: Duration,
-    /// At most one alert per user, model and account in this span [default: the window]
+    /// Rule denied-model: at most one alert per user, model and account in this span [default: the window]
     #[arg(long, value_name = "SPAN", value_parser = settings::span)]
     cooldown: Option<Duration>,
     /// Never alert on users whose ARN matches; may be given more than once
@@ -71,12 +78,17 @@ fn main() -> ExitCode {
     for (name, why) in missing {
         totals.fail(&name, &why, &ProgressBar::hidden());
     }
-    let settings =
-        Settings::new(Some(options.threshold), Some(options.window), options.cooldown, options.exempt_user);
+    let settings = Settings::new(
+        Some(options.rules),
+        Some(options.threshold),
+        Some(options.window),
+        options.cooldown,
+        options.exempt_user,
+    );
     let pipeline = Pipeline {
         store: EmbeddedStore::default(),
         sink: Report::new(options.format),
-        rule: settings.rule,
+        rules: settings.rules,
         exempt_users: settings.exempt_users,
         limits: Limits::default(),
     };
@@ -93,7 +105,7 @@ fn main() -> ExitCode {
     }
     progress.finish_and_clear();
     totals.alerts = pipeline.sink.count();
-    let printed = pipeline.sink.finish(&pipeline.rule, pipeline.store);
+    let printed = pipeline.sink.finish(&pipeline.rules, pipeline.store);
     // Whoever closed the pipe has seen enough.
     if let Err(error) = printed
         && error.kind() != io::ErrorKind::BrokenPipe

@@ -10,6 +10,7 @@ use bedrock_denial_watch::embedded::EmbeddedStore;
 use bedrock_denial_watch::object::Skip;
 use bedrock_denial_watch::reader::Statistics;
 use bedrock_denial_watch::rule::{Field, Rule};
+use bedrock_denial_watch::rules::DENIED_MODEL;
 use bedrock_denial_watch::sink::{AlertSink, SinkError};
 use bedrock_denial_watch::window::Window;
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
@@ -33,7 +34,7 @@ pub enum Format {
 /// The sink that prints.
 pub struct Report {
     format: Format,
-    rows: RefCell<Vec<[String; 5]>>,
+    rows: RefCell<Vec<[String; 6]>>,
     broken: RefCell<Option<io::Error>>,
     count: RefCell<usize>,
 }
@@ -53,14 +54,19 @@ impl AlertSink for Report {
     }
 }
 
-fn row(alert: &Alert<'_>) -> [String; 5] {
-    let value = |field| resource(&display::shown(alert.key.get(alert.rule, field))).to_owned();
+fn row(alert: &Alert<'_>) -> [String; 6] {
+    let (rule, figures) = (alert.rule, &alert.figures);
+    let value = |field| alert.key.get(rule, field);
+    let grouped = |field| rule.group_by.contains(&field);
+    let caller = if grouped(Field::Role) { Field::Role } else { Field::User };
+    let model = || display::short(value(Field::Model));
     [
         display::clock(alert.at),
-        how_many(alert.figures.total, alert.figures.at_least),
-        value(Field::User),
-        display::short(alert.key.get(alert.rule, Field::Model)),
-        value(Field::Account),
+        rule.id.to_owned(),
+        format!("{} {}", how_many(figures.total, figures.at_least), rule.wording.noun),
+        resource(&display::shown(value(caller))).to_owned(),
+        if grouped(Field::Model) { model() } else { String::new() },
+        display::shown(value(Field::Account)),
     ]
 }
 
@@ -84,7 +90,7 @@ impl Report {
     }
 
     /// Prints what is printed at the end; tells what went wrong with standard output.
-    pub fn finish(self, rule: &Rule, store: EmbeddedStore) -> io::Result<()> {
+    pub fn finish(self, rules: &[Rule], store: EmbeddedStore) -> io::Result<()> {
         if let Some(error) = self.broken.into_inner() {
             return Err(error);
         }
@@ -96,11 +102,12 @@ impl Report {
         if rows.is_empty() {
             writeln!(out, "No alerts.")?;
         } else {
-            let mut alerts = table(["Fired (UTC)", "Denials", "User", "Model", "Account"]);
+            let mut alerts = table(["Fired (UTC)", "Rule", "Seen", "User or role", "Model", "Account"]);
             alerts.add_rows(rows);
             writeln!(out, "Alerts\n\n{alerts}")?;
         }
-        let keys = keys(rule, store);
+        let denied_model = rules.iter().find(|rule| rule.id == DENIED_MODEL.id);
+        let keys = denied_model.map(|rule| keys(rule, store)).unwrap_or_default();
         if keys.is_empty() {
             return Ok(());
         }
@@ -115,9 +122,10 @@ impl Report {
     }
 }
 
-/// One row a key, the most denied first.
+/// One row a key of `rule`, the most denied first.
 fn keys(rule: &Rule, store: EmbeddedStore) -> BTreeMap<(std::cmp::Reverse<u64>, usize), [String; 6]> {
-    let rows = store.into_keys().enumerate().filter_map(|(order, (key, item))| {
+    let denied = store.into_keys().filter(|(key, _)| key.rule == rule.id);
+    let rows = denied.enumerate().filter_map(|(order, (key, item))| {
         let counters: Vec<_> = item.counters.into_values().collect();
         let all = Window::new(rule, &counters).all()?;
         let value = |field| resource(&display::shown(key.get(rule, field))).to_owned();
@@ -137,7 +145,8 @@ fn keys(rule: &Rule, store: EmbeddedStore) -> BTreeMap<(std::cmp::Reverse<u64>, 
 /// A line below the header and nothing else. On a terminal long ids wrap; in a file or pipe, where
 /// somebody may search for them, they do not.
 fn table<const N: usize>(header: [&str; N]) -> Table {
-    let numbers: Vec<usize> = (0..N).filter(|at| matches!(header[*at], "Denials" | "Alerts")).collect();
+    let numbers: Vec<usize> =
+        (0..N).filter(|at| matches!(header[*at], "Seen" | "Denials" | "Alerts")).collect();
     let mut table = Table::new();
     table
         .load_style(TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─')))
