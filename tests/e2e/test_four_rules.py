@@ -23,7 +23,9 @@ def test_five_models_probed_once_each_are_one_sweep(detector, user):
     detector.deliver(pack(*(denial(user, at, model=f"vendor.model-{at}") for at in range(5))))
     [message] = detector.receive(detector.inbox)
     assert rules_of([message]) == [("model-sweep", "high")]
-    assert json.loads(message["Body"])["user"]["id"] == user
+    alert = json.loads(message["Body"])
+    assert alert["user"]["id"] == user
+    assert sorted(alert["models"]) == [f"vendor.model-{at}" for at in range(5)]
 
 
 def test_a_sweep_over_several_objects_is_one_sweep(detector, user):

@@ -73,24 +73,28 @@ def test_what_a_parameter_allows_the_code_accepts(template, source):
 
 
 def test_the_defaults_are_those_of_the_rule(template, source):
-    rule = source("src/rule.rs").split("DENIED_MODEL: Rule")[1]
+    rules = source("src/rules.rs")
+    rule = rules.split("DENIED_MODEL: Rule")[1].split("};")[0]
     parameters = template["Parameters"]
     assert f"threshold: {parameters['Threshold']['Default']}," in rule
-    assert f"window: Duration::from_secs({parameters['WindowMinutes']['Default'] * 60})," in rule
-    assert f"cooldown: Duration::from_secs({parameters['WindowMinutes']['Default'] * 60})," in rule
+    assert parameters["WindowMinutes"]["Default"] * 60 == seconds(rules, "HOUR")
+    assert "window: HOUR," in rule and "cooldown: HOUR," in rule
     assert parameters["CooldownMinutes"]["Default"] == ""
 
 
-def test_the_rules_to_choose_from_are_those_of_the_code(template):
+def test_the_rules_to_choose_from_are_those_of_the_code(template, source):
+    code = source("src/rules.rs")
+    rules = re.findall(r'^    id: "([a-z-]+)",$', code, re.MULTILINE)
+    assert len(rules) == 4
+    by_default = re.search(r"DEFAULT: \[Rule; \d\] = \[(.*)\]", code)[1].lower().replace("_", "-").split(", ")
     parameter = template["Parameters"]["DetectionRules"]
+    assert parameter["Default"].split(",") == by_default
     pattern = re.compile(parameter["AllowedPattern"])
-    rules = re.search(r"\^\((.*?)\)", parameter["AllowedPattern"])[1].split("|")
-    assert rules == ["denied-model", "model-sweep", "session-rotation", "validation-burst"]
-    assert [rule for rule in rules if not any(f'"{rule}"' in text for text in RUST.values())] == []
     assert all(pattern.search(text) for text in [*rules, ",".join(rules), parameter["Default"]])
     refused = ["", "model", "denied-model,", ",denied-model", "denied-model, model-sweep", "denied-model-sweep"]
     assert not any(pattern.search(text) for text in refused)
-    assert parameter["Default"].split(",") == rules[:3]
+    for text in [parameter["ConstraintDescription"], parameter["Description"]]:
+        assert [rule for rule in rules if rule not in text] == []
 
 
 def test_no_concurrency_of_zero_which_stops_everything(template):
