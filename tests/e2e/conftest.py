@@ -4,7 +4,7 @@ import pytest
 
 from cloud import cloud as start_cloud
 from cloud import end_on_signals
-from samples import ACCOUNT, REGION
+from samples import ACCOUNT, REGION, TRAIL_PREFIX
 from stack import ZIP, Detector, upload_code
 
 
@@ -32,11 +32,22 @@ def existing(cloud):
 
 
 @pytest.fixture(scope="session")
+def both(cloud):
+    """With CloudTrail's log files beside the invocation logs, each in a bucket that was there before."""
+    bucket = told_to_eventbridge(cloud, "both-trail")
+    key = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/11112222-3333-4444-5555-666677778888"
+    return on_existing_bucket(
+        cloud, "both", CloudTrailBucket=bucket, CloudTrailPrefix=TRAIL_PREFIX, CloudTrailKmsKeyArn=key
+    )
+
+
+@pytest.fixture(scope="session")
 def tuned(cloud):
-    """With every parameter of the rule set."""
+    """With every parameter of the rules set."""
     return on_existing_bucket(
         cloud,
         "tuned",
+        DetectionRules="denied-model,validation-burst",
         Threshold="1",
         WindowMinutes="10",
         CooldownMinutes="20",
@@ -46,14 +57,18 @@ def tuned(cloud):
 
 
 def on_existing_bucket(cloud, name, **parameters):
-    bucket = f"{name}-logs"
+    return Detector(cloud, name, ExistingLogBucket=told_to_eventbridge(cloud, f"{name}-logs"), **parameters)
+
+
+def told_to_eventbridge(cloud, bucket):
+    """A new bucket with versions, whose events go to EventBridge."""
     s3 = cloud.client("s3")
     s3.create_bucket(Bucket=bucket)
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     s3.put_bucket_notification_configuration(
         Bucket=bucket, NotificationConfiguration={"EventBridgeConfiguration": {}}
     )
-    return Detector(cloud, name, ExistingLogBucket=bucket, **parameters)
+    return bucket
 
 
 @pytest.fixture(autouse=True)

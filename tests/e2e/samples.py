@@ -1,4 +1,4 @@
-"""Small log objects, in the shape that Bedrock writes."""
+"""Small log objects, in the shapes that Bedrock and CloudTrail write."""
 
 import gzip
 import hashlib
@@ -57,6 +57,123 @@ def key(folder=""):
     stamp = (START + timedelta(seconds=number)).strftime("%Y%m%dT%H%M%S000Z")
     unique = hashlib.sha256(str(number).encode()).hexdigest()[:16]
     return f"AWSLogs/{ACCOUNT}/BedrockModelInvocationLogs/{REGION}/2025/06/10/09/{folder}{stamp}_{unique}.json.gz"
+
+
+# --- CloudTrail ---
+
+TRAIL_PREFIX = "AWSLogs/o-example"  # as an organisation's trail has it
+SOURCE_IP, USER_AGENT = "203.0.113.7", "Boto3/1.40.1 md/Botocore#1.40.1 ua/2.1 os/linux lang/python#3.12"
+ACCESS_KEY = "AKIAIOSFODNN7EXAMPLE"
+
+
+def call(service, name, seconds, identity, **fields):
+    """CloudTrail's record of a call that succeeded, so many seconds after `START`."""
+    number = next(_serial)
+    return {
+        "eventVersion": "1.11",
+        "userIdentity": identity,
+        "eventTime": (START + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "eventSource": f"{service}.amazonaws.com",
+        "eventName": name,
+        "awsRegion": REGION,
+        "sourceIPAddress": SOURCE_IP,
+        "userAgent": USER_AGENT,
+        "requestParameters": None,
+        "responseElements": None,
+        "requestID": f"11111111-0000-4000-8000-{number:012d}",
+        "eventID": f"22222222-0000-4000-8000-{number:012d}",
+        "readOnly": True,
+        "eventType": "AwsApiCall",
+        "managementEvent": True,
+        "recipientAccountId": ACCOUNT,
+        "eventCategory": "Management",
+        "tlsDetails": {"tlsVersion": "TLSv1.3", "cipherSuite": "TLS_AES_128_GCM_SHA256"},
+    } | fields
+
+
+def identity(user):
+    """`userIdentity` of an IAM user or of an assumed role."""
+    account, path = user.split(":")[4:6]
+    kind, _, name = path.partition("/")
+    common = {"arn": user, "accountId": account}
+    if kind == "user":
+        return {"type": "IAMUser", "principalId": "AIDAEXAMPLE", "accessKeyId": ACCESS_KEY, "userName": name} | common
+    role, _, session = name.partition("/")
+    issuer = {
+        "type": "Role",
+        "principalId": "AROAEXAMPLE",
+        "arn": f"arn:aws:iam::{account}:role/{role}",
+        "accountId": account,
+        "userName": role,
+    }
+    context = {"sessionIssuer": issuer, "attributes": {"mfaAuthenticated": "false"}}
+    keys = {"principalId": f"AROAEXAMPLE:{session}", "accessKeyId": "ASIAIOSFODNN7EXAMPLE"}
+    return {"type": "AssumedRole", "sessionContext": context} | keys | common
+
+
+def refused(denial):
+    """How CloudTrail tells of the refused call that the invocation log tells of in `denial`.
+    IAM refuses before the parameters are looked at: then only the message names the model."""
+    user, model = denial["identity"]["arn"], denial["modelId"]
+    seconds = (datetime.fromisoformat(denial["timestamp"]) - START).total_seconds()
+    named = int(denial["requestId"][-1]) % 2
+    return call(
+        "bedrock",
+        denial["operation"],
+        seconds,
+        identity(user),
+        recipientAccountId=denial["accountId"],
+        awsRegion=denial["region"],
+        requestID=denial["requestId"],
+        requestParameters={"modelId": model} if named else None,
+        errorCode="AccessDenied",
+        errorMessage=f"User: {user} is not authorized to perform: bedrock:InvokeModel on resource: "
+        f"arn:aws:bedrock:{denial['region']}::foundation-model/{model} "
+        "because no identity-based policy allows the bedrock:InvokeModel action",
+    )
+
+
+def other_calls(user):
+    """What fills CloudTrail's files: other services, whose refusals are none of ours."""
+    someone, service = identity(user), {"type": "AWSService", "invokedBy": "config.amazonaws.com"}
+    denied = {"errorCode": "AccessDenied", "errorMessage": f"User: {user} is not authorized to perform: s3:ListAllMyBuckets"}
+    return [
+        call("ec2", "DescribeInstances", 0, someone, requestParameters={"instancesSet": {}}),
+        call("sts", "AssumeRole", 1, service, requestParameters={"roleArn": f"arn:aws:iam::{ACCOUNT}:role/config"}),
+        call("s3", "ListBuckets", 2, someone, **denied),
+        call("kms", "Decrypt", 3, {"type": "AWSService", "invokedBy": "bedrock.amazonaws.com"}),
+    ]
+
+
+def bedrock_calls(user, model=MODEL):
+    """Calls of Bedrock that look like a refused model call and are none."""
+    someone = identity(user)
+    denied = {"errorCode": "AccessDenied", "errorMessage": f"User: {user} is not authorized to perform: bedrock:InvokeModel"}
+    pattern = json.dumps({"detail": {"eventSource": ["bedrock.amazonaws.com"], "eventName": ["InvokeModel"]} | denied})
+    return [
+        call("bedrock", "InvokeModel", 4, someone, requestParameters={"modelId": model}),
+        call("bedrock", "Converse", 5, someone, requestParameters={"modelId": model}, errorCode="ThrottlingException"),
+        call("bedrock", "ListFoundationModels", 6, someone, **denied),
+        call("events", "PutRule", 7, someone, requestParameters={"name": "rule", "eventPattern": pattern}),
+        call("lambda", "Invoke", 8, someone, requestParameters=denied | {"eventSource": "bedrock.amazonaws.com"}),
+    ]
+
+
+def trail(*records):
+    """A CloudTrail log file: one object on one line."""
+    return gzip.compress(json.dumps({"Records": records}, separators=(",", ":")).encode(), mtime=0)
+
+
+def trail_key(kind="CloudTrail"):
+    """A new name, as CloudTrail gives them; `kind` CloudTrail-Digest for a file of hashes."""
+    number = next(_serial)
+    stamp = (START + timedelta(minutes=number)).strftime("%Y%m%dT%H%MZ")
+    unique = hashlib.sha256(str(number).encode()).hexdigest()[:16]
+    name = f"{ACCOUNT}_{kind}_{REGION}_{stamp}_{unique}.json.gz"
+    return f"{TRAIL_PREFIX}/{ACCOUNT}/{kind}/{REGION}/2025/06/10/{name}"
+
+
+# --- what there is already, and what is told of it ---
 
 
 def example_logs():

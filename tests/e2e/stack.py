@@ -14,6 +14,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from cloud import REGION, poll
 from samples import key as new_key
+from samples import trail_key
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "template.yaml"
@@ -83,6 +84,7 @@ class Detector:
         self.topic, self.bucket = self.outputs["TopicArn"], self.outputs["LogBucketName"]
         self.function, self.failures = self.outputs["FunctionName"], self.outputs["FailureQueueUrl"]
         self.prefix = self.parameters.get("LogPrefix", "bedrock") + "/"
+        self.trail_bucket = self.parameters.get("CloudTrailBucket")
         self.inbox = self.subscribe(f"{name}-inbox", RawMessageDelivery="true")
 
     def _create(self):
@@ -137,6 +139,12 @@ class Detector:
         self.s3.put_object(Bucket=self.bucket, Key=key, Body=body)
         return key
 
+    def put_trail(self, body, key=None):
+        """One object into the CloudTrail bucket; returns its key."""
+        key = key or trail_key()
+        self.s3.put_object(Bucket=self.trail_bucket, Key=key, Body=body)
+        return key
+
     @contextmanager
     def deliveries(self, number):
         """Waits at its end until so many invocations have ended that began inside it."""
@@ -180,13 +188,17 @@ class Detector:
             if lines[-1].startswith("REPORT"):
                 yield Delivery(lines[0].split()[2], tuple(lines[1:-2]))
 
-    def deliver(self, *bodies):
+    def deliver(self, *bodies, put=None):
         """Puts objects one after the other, each when the one before has been processed."""
         keys = []
         for body in bodies:
             with self.deliveries(1):
-                keys.append(self.put(body))
+                keys.append((put or self.put)(body))
         return keys
+
+    def deliver_trail(self, *bodies):
+        """The same, into the CloudTrail bucket."""
+        return self.deliver(*bodies, put=self.put_trail)
 
     def deliver_at_once(self, *bodies):
         """Puts each object from a thread of its own, all at one moment."""
@@ -250,10 +262,16 @@ class Detector:
         before it acknowledges it, so none is under way once its delivery has ended."""
         return [json.loads(message["Body"]) for message in self.receive(self.inbox)]
 
-    def counted(self, user):
-        """What the table knows of a user: the sum over the counters, and the request ids."""
+    def counted(self, user, rule="denied-model"):
+        """What the table knows of a user by one rule: the sum over the counters, and the values
+        that the rule counts (for denied-model, the request ids)."""
         table = self.cloud.client("dynamodb").get_paginator("scan").paginate(TableName=self.outputs["TableName"])
-        items = [item for page in table for item in page["Items"] if item.get("user", {}).get("S") == user]
+        items = [
+            item
+            for page in table
+            for item in page["Items"]
+            if item.get("user", {}).get("S") == user and json.loads(item["pk"]["S"])[0] == rule
+        ]
         samples = {sample for item in items for sample in item["samples"]["SS"]}
-        request_ids = sorted(sample.partition("|")[2] for sample in samples)
-        return sum(int(item["denials"]["N"]) for item in items), request_ids
+        values = sorted(sample.partition("|")[2] for sample in samples)
+        return sum(int(item["denials"]["N"]) for item in items), values

@@ -3,7 +3,7 @@
 import json
 from fnmatch import fnmatchcase
 
-from samples import denials, pack, s3_event
+from samples import denials, pack, refused, s3_event, trail
 
 # What the role allows for the sake of somebody else than this program, or what needs
 # something that ministack lacks. All of it must be there, and anything else must be seen.
@@ -36,14 +36,18 @@ def listed(value):
     return value if isinstance(value, list) else [value]
 
 
-def test_the_policy_equals_the_calls(detector, existing, user):
-    for one in (detector, existing):
+def test_the_policy_equals_the_calls(detector, existing, both, user):
+    for one in (detector, existing, both):
         began = len(one.cloud.recorder.calls)
         # Every kind of call, whatever other tests ran: count, look, claim, publish, read both ways.
-        [name] = one.deliver(pack(*denials(user, 0, 1, 2, 3)))
-        version = one.s3.head_object(Bucket=one.bucket, Key=name)["VersionId"]
-        one.invoke(s3_event(one.bucket, name))
-        one.invoke(s3_event(one.bucket, name, version))
+        records = denials(user, 0, 1, 2, 3)
+        objects = [(one.bucket, *one.deliver(pack(*records)))]
+        if one.trail_bucket:
+            objects += [(one.trail_bucket, *one.deliver_trail(trail(*map(refused, records))))]
+        for bucket, name in objects:
+            version = one.s3.head_object(Bucket=bucket, Key=name)["VersionId"]
+            one.invoke(s3_event(bucket, name))
+            one.invoke(s3_event(bucket, name, version))
         assert len(one.alerts()) == 1
         calls = {(call.action, call.resource) for call in one.cloud.recorder.calls[began:]}
         grants = set(granted(one))

@@ -14,6 +14,9 @@ from cloud import cloud, end_on_signals  # noqa: E402
 # The longest that a stack's name may be: that of a rule is made of it, and has 64 characters.
 LONG_NAME = "bedrock-denial-watch-".ljust(64 - len("-logging-tamper"), "x")
 
+# Of another account, as the key of an organisation's trail may be.
+TRAIL_KEY = "arn:aws:kms:us-east-1:444455556666:key/11112222-3333-4444-5555-666677778888"
+
 
 @pytest.fixture(scope="session")
 def template():
@@ -67,3 +70,19 @@ def existing_bucket(aws, create):
         Bucket="old-logs", NotificationConfiguration={"EventBridgeConfiguration": {}}
     )
     return create("watch", ExistingLogBucket="old-logs")
+
+
+@pytest.fixture(scope="session")
+def both_sources(aws, create):
+    """The outputs of a stack that reads CloudTrail too, with the longest names there can be."""
+    logs, trail = "logs-" + "l" * 58, "trail-" + "t" * 57
+    for bucket in (logs, trail):
+        aws("s3").create_bucket(Bucket=bucket)
+        aws("s3").put_bucket_notification_configuration(
+            Bucket=bucket, NotificationConfiguration={"EventBridgeConfiguration": {}}
+        )
+    return create(
+        LONG_NAME.replace("bedrock", "bothsrc"), ExistingLogBucket=logs, LogPrefix="logs/bedrock",
+        CloudTrailBucket=trail, CloudTrailPrefix="AWSLogs/o-example", CloudTrailKmsKeyArn=TRAIL_KEY,
+        DetectionRules="validation-burst",
+    )  # fmt: skip

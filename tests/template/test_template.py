@@ -7,6 +7,8 @@ import tomllib
 
 import pytest
 
+from conftest import TRAIL_KEY
+
 ROOT = pathlib.Path(__file__).parents[2]
 RUST = {path: path.read_text() for path in (ROOT / "src").rglob("*.rs")}
 
@@ -71,12 +73,28 @@ def test_what_a_parameter_allows_the_code_accepts(template, source):
 
 
 def test_the_defaults_are_those_of_the_rule(template, source):
-    rule = source("src/rule.rs").split("DENIED_MODEL: Rule")[1]
+    rules = source("src/rules.rs")
+    rule = rules.split("DENIED_MODEL: Rule")[1].split("};")[0]
     parameters = template["Parameters"]
     assert f"threshold: {parameters['Threshold']['Default']}," in rule
-    assert f"window: Duration::from_secs({parameters['WindowMinutes']['Default'] * 60})," in rule
-    assert f"cooldown: Duration::from_secs({parameters['WindowMinutes']['Default'] * 60})," in rule
+    assert parameters["WindowMinutes"]["Default"] * 60 == seconds(rules, "HOUR")
+    assert "window: HOUR," in rule and "cooldown: HOUR," in rule
     assert parameters["CooldownMinutes"]["Default"] == ""
+
+
+def test_the_rules_to_choose_from_are_those_of_the_code(template, source):
+    code = source("src/rules.rs")
+    rules = re.findall(r'^    id: "([a-z-]+)",$', code, re.MULTILINE)
+    assert len(rules) == 4
+    by_default = re.search(r"DEFAULT: \[Rule; \d\] = \[(.*)\]", code)[1].lower().replace("_", "-").split(", ")
+    parameter = template["Parameters"]["DetectionRules"]
+    assert parameter["Default"].split(",") == by_default
+    pattern = re.compile(parameter["AllowedPattern"])
+    assert all(pattern.search(text) for text in [*rules, ",".join(rules), parameter["Default"]])
+    refused = ["", "model", "denied-model,", ",denied-model", "denied-model, model-sweep", "denied-model-sweep"]
+    assert not any(pattern.search(text) for text in refused)
+    for text in [parameter["ConstraintDescription"], parameter["Description"]]:
+        assert [rule for rule in rules if rule not in text] == []
 
 
 def test_no_concurrency_of_zero_which_stops_everything(template):
@@ -156,7 +174,8 @@ def test_no_wildcards_and_no_managed_policies(template):
             assert not [action for action in listed(statement["Action"]) if "*" in action]
             for arn in listed(statement["Resource"]):
                 text = json.dumps(arn)
-                ours = text.startswith('{"Fn::Sub": ["arn:${AWS::Partition}:s3:::${LogBucketName}/${LogPrefix}/*", ')
+                objects = ["${LogBucketName}/${LogPrefix}/*", "${CloudTrailBucket}/${CloudTrailPrefix}/*"]
+                ours = any(f'"arn:${{AWS::Partition}}:s3:::{one}"' in text for one in objects)
                 assert text.count("*") == (1 if ours else 0), text
     assert "Policies" not in resource(template, "Function"), "SAM would add them to a role of its own"
     assert not list(statements(template, "ChatRole"))
@@ -192,12 +211,111 @@ def test_both_ways_in_take_what_bedrock_writes_and_the_code_reads(template, aws,
     assert not arrives(f"bedrock/{sample}", "other-bucket")
 
 
-def test_the_stack_comes_up_both_ways(new_bucket, existing_bucket):
+TRAIL = "AWSLogs/o-example/111122223333/CloudTrail/us-east-1/2025/06/10/"
+TRAIL_FILE = TRAIL + "111122223333_CloudTrail_us-east-1_20250610T0905Z_Mu0KsOhtH1ar15ZZ.json.gz"
+
+
+def test_cloudtrail_files_come_in_and_nothing_else_beside_them(aws, both_sources):
+    name = both_sources["FunctionName"]
+    [rule] = [r for r in aws("events").list_rules()["Rules"] if r["Name"].startswith(f"{name}-C")]
+
+    def arrives(key, bucket="trail-" + "t" * 57):
+        event = json.loads((ROOT / "events/eventbridge-object-created.json").read_text())
+        event["detail"]["bucket"]["name"], event["detail"]["object"]["key"] = bucket, key
+        pattern = rule["EventPattern"]
+        return aws("events").test_event_pattern(EventPattern=pattern, Event=json.dumps(event))["Result"]
+
+    assert arrives(TRAIL_FILE)
+    assert not arrives(TRAIL_FILE, "another-bucket")
+    assert not arrives(TRAIL_FILE.replace("o-example", "o-other"))
+    for other in ["CloudTrail-Digest", "CloudTrail-Insight", "Config", "vpcflowlogs"]:
+        assert not arrives(TRAIL_FILE.replace("CloudTrail", other)), other
+    digest = "111122223333_CloudTrail-Digest_us-east-1_my-trail_us-east-1_20250610T100000Z"
+    for suffix in ["", "_backfill"]:
+        assert not arrives(f"AWSLogs/o-example/111122223333/CloudTrail-Digest/us-east-1/2025/06/10/{digest}{suffix}.json.gz")
+    assert not arrives(TRAIL_FILE.removesuffix(".gz"))
+    logs = "BedrockModelInvocationLogs/us-east-1/2025/06/10/09/20250610T090158146Z_304f8a0fe9973f2a.json.gz"
+    assert not arrives(f"AWSLogs/o-example/111122223333/{logs}")
+
+
+def test_cloudtrail_files_come_in_as_reliably_as_logs(template):
+    rules = [resource(template, name) for name in ["ObjectRule", "CloudTrailRule"]]
+    assert rules[0]["Targets"] == rules[1]["Targets"], "same retries, same dead letters"
+    permissions = [json.dumps(resource(template, name)) for name in ["RulePermission", "CloudTrailRulePermission"]]
+    assert permissions[0].replace("ObjectRule", "CloudTrailRule") == permissions[1]
+    for name in ["CloudTrailRule", "CloudTrailRulePermission"]:
+        assert template["Resources"][name]["Condition"] == "ReadsCloudTrail"
+
+
+def deployed(aws, outputs):
+    """A stack's resources, and the statements of its role and of its on-failure queue, by Sid."""
+    resources = aws("cloudformation").describe_stack_resources(StackName=outputs["FunctionName"])["StackResources"]
+    ids = {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in resources}
+    [name] = aws("iam").list_role_policies(RoleName=ids["FunctionRole"])["PolicyNames"]
+    role = aws("iam").get_role_policy(RoleName=ids["FunctionRole"], PolicyName=name)["PolicyDocument"]
+    url = outputs["FailureQueueUrl"]
+    queue = aws("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"]).get("Attributes", {}).get("Policy")
+    documents = [json.loads(one) if isinstance(one, str) else one for one in (role, queue or {"Statement": []})]
+    return ids, *({one["Sid"]: one for one in document["Statement"]} for document in documents)
+
+
+def test_without_cloudtrail_the_stack_is_what_it_was(aws, new_bucket, existing_bucket, both_sources):
+    for outputs in [new_bucket, existing_bucket]:
+        assert "CloudTrail" not in str(deployed(aws, outputs))
+    without, logs, _ = deployed(aws, existing_bucket)
+    ids, role, _ = deployed(aws, both_sources)
+    assert set(ids) - set(without) == {"CloudTrailRule", "CloudTrailRulePermission"}
+    assert set(without) <= set(ids)
+    assert set(role) - set(logs) == {"ReadCloudTrailObjects", "DecryptCloudTrailObjects"}
+
+
+def test_one_bucket_may_hold_both_sources(aws, create, existing_bucket):
+    bucket = existing_bucket["LogBucketName"]
+    ids, role, _ = deployed(aws, create("shared", ExistingLogBucket=bucket, CloudTrailBucket=bucket))
+    assert {"ObjectRule", "CloudTrailRule"} <= set(ids)
+    assert "ReadCloudTrailObjects" in role and "DecryptCloudTrailObjects" not in role, "no key was given"
+    pattern = json.loads(aws("events").describe_rule(Name="shared-logging-tamper")["EventPattern"])
+    names = [one["detail"]["requestParameters"]["bucketName"] for one in pattern["$or"] if one["source"] == ["aws.s3"]]
+    assert names == [[bucket]], "watched once"
+
+
+def test_cloudtrail_adds_these_permissions_and_no_others(aws, both_sources):
+    ids, role, queue = deployed(aws, both_sources)
+    assert role["ReadCloudTrailObjects"] == {
+        "Sid": "ReadCloudTrailObjects",
+        "Effect": "Allow",
+        "Action": ["s3:GetObject", "s3:GetObjectVersion"],
+        "Resource": "arn:aws:s3:::trail-" + "t" * 57 + "/AWSLogs/o-example/*",
+    }
+    assert role["DecryptCloudTrailObjects"] == {
+        "Sid": "DecryptCloudTrailObjects",
+        "Effect": "Allow",
+        "Action": "kms:Decrypt",
+        "Resource": TRAIL_KEY,
+        "Condition": {"StringEquals": {"kms:ViaService": "s3.us-east-1.amazonaws.com"}},
+    }
+    senders = {sid: one["Condition"]["ArnEquals"]["aws:SourceArn"] for sid, one in queue.items() if sid != "TlsOnly"}
+    arns = {rule["Name"]: rule["Arn"] for rule in aws("events").list_rules()["Rules"]}
+    assert senders == {
+        "EventsThatCouldNotBeDelivered": arns[ids["ObjectRule"]],
+        "CloudTrailEventsThatCouldNotBeDelivered": arns[ids["CloudTrailRule"]],
+    }
+
+
+def test_the_rules_that_were_chosen_reach_the_function(aws, new_bucket, both_sources):
+    rules = []
+    for outputs in (new_bucket, both_sources):
+        configuration = aws("lambda").get_function_configuration(FunctionName=outputs["FunctionName"])
+        rules.append(configuration["Environment"]["Variables"]["RULES"])
+    assert rules == ["denied-model,model-sweep,session-rotation", "validation-burst"]
+
+
+def test_the_stack_comes_up_all_ways(new_bucket, existing_bucket, both_sources):
     names = {
         "FunctionName", "FunctionArn", "TopicArn", "TableName", "FailureQueueUrl", "LogBucketName",
         "LogGroupName", "DashboardUrl", "BedrockLoggingCommand",
     }  # fmt: skip
-    assert set(new_bucket) == set(existing_bucket) == names
+    assert set(new_bucket) == set(existing_bucket) == set(both_sources) == names
     assert existing_bucket["LogBucketName"] == "old-logs"
     command = new_bucket["BedrockLoggingCommand"]
     configuration = json.loads(command[command.index("'") + 1 : command.rindex("'")])
@@ -210,6 +328,12 @@ def test_the_stack_comes_up_both_ways(new_bucket, existing_bucket):
         ({"NewLogBucketName": "some-logs", "ExistingLogBucket": "some-logs"}, "Leave one empty"),
         ({"NewLogBucketName": "some-logs", "LogPrefix": "bedrock/"}, "prefix without a slash"),
         ({"NewLogBucketName": "some-logs", "ReservedConcurrency": "0"}, "without a word"),
+        ({"CloudTrailPrefix": "AWSLogs/o-example"}, "mean nothing without CloudTrailBucket"),
+        ({"CloudTrailKmsKeyArn": TRAIL_KEY}, "mean nothing without CloudTrailBucket"),
+        ({"NewLogBucketName": "some-logs", "CloudTrailBucket": "some-logs"}, "one to be created"),
+        ({"ExistingLogBucket": "a-b", "LogPrefix": "AWSLogs", "CloudTrailBucket": "a-b"}, "a prefix of its own"),
+        ({"NewLogBucketName": "some-logs", "DetectionRules": "all"}, "denied-model, model-sweep"),
+        ({"NewLogBucketName": "some-logs", "DetectionRules": ""}, "denied-model, model-sweep"),
     ],
 )
 def test_a_bad_answer_is_refused_with_what_was_expected(create, parameters, says):
@@ -272,10 +396,17 @@ def test_every_alarm_tells_the_topic_what_to_do(template):
             assert alarm["TreatMissingData"] == silent, name
 
 
+@pytest.fixture(scope="module", params=["new_bucket", "both_sources"])
+def outputs(request):
+    """A stack with as little to watch as there can be, and one with as much."""
+    return request.getfixturevalue(request.param)
+
+
 @pytest.fixture(scope="module")
-def tells(aws, new_bucket):
+def tells(aws, outputs):
     """Whether a call to AWS is told to the topic: tells("aws.sns", "Unsubscribe", subscriptionArn=…)."""
-    rules = aws("events").list_rules(NamePrefix=new_bucket["FunctionName"])["Rules"]
+    all_rules = aws("events").list_rules(NamePrefix=outputs["FunctionName"])["Rules"]
+    rules = [rule for rule in all_rules if rule["Name"].endswith("-tamper")]
     assert len(rules) == 3
 
     def tells(source, call, /, **parameters):
@@ -288,15 +419,14 @@ def tells(aws, new_bucket):
         test = aws("events").test_event_pattern
         return any(test(EventPattern=rule["EventPattern"], Event=json.dumps(event))["Result"] for rule in rules)
 
-    tells.rules = rules
-    stack = aws("cloudformation").describe_stack_resources(StackName=new_bucket["FunctionName"])
-    tells.key = next(r["PhysicalResourceId"] for r in stack["StackResources"] if r["LogicalResourceId"] == "TopicKey")
+    tells.rules, tells.all_rules = rules, all_rules
+    tells.key = deployed(aws, outputs)[0]["TopicKey"]
     return tells
 
 
-def test_a_blinded_detector_says_so(tells, new_bucket):
-    bucket, function, topic = (new_bucket[key] for key in ["LogBucketName", "FunctionName", "TopicArn"])
-    arn, table = new_bucket["FunctionArn"], new_bucket["TableName"]
+def test_a_blinded_detector_says_so(tells, outputs):
+    bucket, function, topic = (outputs[key] for key in ["LogBucketName", "FunctionName", "TopicArn"])
+    arn, table = outputs["FunctionArn"], outputs["TableName"]
     told = [
         ("aws.bedrock", "DeleteModelInvocationLoggingConfiguration", {}),
         ("aws.bedrock", "PutModelInvocationLoggingConfiguration", {"loggingConfig": {}}),
@@ -317,23 +447,29 @@ def test_a_blinded_detector_says_so(tells, new_bucket):
         ("aws.cloudtrail", "PutEventSelectors", {"trailName": "trail"}),
         ("aws.monitoring", "DeleteAlarms", {"alarmNames": ["another", f"{function}-errors"]}),
         ("aws.monitoring", "DisableAlarmActions", {"alarmNames": [f"{function}-silence"]}),
-        ("aws.logs", "DeleteLogGroup", {"logGroupName": new_bucket["LogGroupName"]}),
-        ("aws.sqs", "PurgeQueue", {"queueUrl": new_bucket["FailureQueueUrl"]}),
-        ("aws.sqs", "SetQueueAttributes", {"queueUrl": new_bucket["FailureQueueUrl"]}),
-        *(("aws.events", "DisableRule", {"name": rule["Name"]}) for rule in tells.rules),
-        *(("aws.events", "RemoveTargets", {"rule": rule["Name"]}) for rule in tells.rules),
+        ("aws.logs", "DeleteLogGroup", {"logGroupName": outputs["LogGroupName"]}),
+        ("aws.sqs", "PurgeQueue", {"queueUrl": outputs["FailureQueueUrl"]}),
+        ("aws.sqs", "SetQueueAttributes", {"queueUrl": outputs["FailureQueueUrl"]}),
+        *(("aws.events", "DisableRule", {"name": rule["Name"]}) for rule in tells.all_rules),
+        *(("aws.events", "RemoveTargets", {"rule": rule["Name"]}) for rule in tells.all_rules),
         ("aws.kms", "DisableKey", {"keyId": tells.key}),
         ("aws.kms", "ScheduleKeyDeletion", {"keyId": f"arn:aws:kms:us-east-1:000000000000:key/{tells.key}"}),
     ]
     assert [call for call in told if not tells(call[0], call[1], **call[2])] == []
 
 
-def test_other_peoples_changes_are_not_told(tells, new_bucket):
+def test_what_happens_to_the_cloudtrail_bucket_is_told_where_it_is_read(tells, outputs, both_sources):
+    trail = {"bucketName": "trail-" + "t" * 57}
+    for call in ["PutBucketNotification", "DeleteBucketPolicy", "DeleteBucket", "PutBucketEncryption"]:
+        assert tells("aws.s3", call, **trail) == (outputs is both_sources), call
+
+
+def test_other_peoples_changes_are_not_told(tells, outputs):
     not_told = [
         ("aws.bedrock", "GetModelInvocationLoggingConfiguration", {}),
         ("aws.s3", "PutBucketNotification", {"bucketName": "another"}),
         ("aws.lambda", "UpdateFunctionCode20150331v2", {"functionName": "another"}),
-        ("aws.lambda", "Invoke", {"functionName": new_bucket["FunctionName"]}),
+        ("aws.lambda", "Invoke", {"functionName": outputs["FunctionName"]}),
         ("aws.dynamodb", "DeleteTable", {"tableName": "another"}),
         ("aws.sns", "Unsubscribe", {"subscriptionArn": "arn:aws:sns:us-east-1:000000000000:another:1"}),
         ("aws.events", "DisableRule", {"name": "another"}),
@@ -345,8 +481,8 @@ def test_other_peoples_changes_are_not_told(tells, new_bucket):
 
 
 def test_names_and_patterns_stay_within_the_limits_of_eventbridge(tells):
-    assert max(len(rule["Name"]) for rule in tells.rules) == 64
-    for rule in tells.rules:
+    assert max(len(rule["Name"]) for rule in tells.all_rules) == 64
+    for rule in tells.all_rules:
         assert len(rule["EventPattern"]) <= 2048, rule["Name"]
 
 
