@@ -9,9 +9,10 @@ use std::collections::BTreeSet;
 
 use bedrock_denial_watch::alert::{Alert, MAX_MESSAGE_BYTES, id};
 use bedrock_denial_watch::denial::Source;
-use bedrock_denial_watch::evidence::{Evidence, Kind};
+use bedrock_denial_watch::evidence::{Evidence, Kind, MAX_EVIDENCE_BYTES};
 use bedrock_denial_watch::key::Key;
-use bedrock_denial_watch::rules::DENIED_MODEL;
+use bedrock_denial_watch::rule::{MISSING, Rule};
+use bedrock_denial_watch::rules::{DENIED_MODEL, MODEL_SWEEP, SESSION_ROTATION, VALIDATION_BURST};
 use bedrock_denial_watch::time::EventTime;
 use bedrock_denial_watch::window::Figures;
 use serde_json::Value;
@@ -43,6 +44,22 @@ fn with<T>(values: [Option<&str>; 3], tell: impl FnOnce(&Alert<'_>) -> T) -> T {
             evidence: BTreeSet::from([evidence(Kind::Region, "us-east-1")]),
         },
         object: "s3://logs/a.json.gz",
+    })
+}
+
+/// An alert of a rule, with `values` as what it counted.
+fn of_rule<T>(
+    rule: &Rule,
+    values: &[Option<&str>],
+    newest: &[&str],
+    tell: impl FnOnce(&Alert<'_>) -> T,
+) -> T {
+    let key = Key { rule: rule.id, values: values.iter().map(|value| value.map(str::to_owned)).collect() };
+    usual(|alert| {
+        let mut alert = Alert { rule, key: &key, ..alert.clone() };
+        alert.figures.total = newest.len() as u64;
+        alert.figures.newest = newest.iter().map(|value| (*value).to_owned()).collect();
+        tell(&alert)
     })
 }
 
@@ -220,6 +237,138 @@ fn the_message_has_a_text_for_every_subscriber_and_attributes_for_filters() {
 }
 
 #[test]
+fn a_sweep_lists_the_models_and_says_how_many() {
+    let values = [Some("111122223333"), Some(USER)];
+    of_rule(&MODEL_SWEEP, &values, &["a", MISSING, "us.a", "arn:x/a", "b"], |alert| {
+        let document = json(&alert.document());
+        assert_eq!(document["models"], json(r#"["a",null,"us.a","arn:x/a","b"]"#));
+        assert_eq!(document["total_models"], 5);
+        assert!(document.get("total_models_at_least").is_none());
+        // No fewer denials than models.
+        assert_eq!(
+            (&document["total_denials"], &document["total_denials_at_least"]),
+            (&json("5"), &json("true"))
+        );
+        assert!(document.get("request_ids").is_none() && document["rule"].get("uuid").is_none());
+        assert!(document["gen_ai"]["request"]["model"]["id"].is_null());
+        assert_eq!(document["user"]["id"], USER);
+        assert_eq!(alert.subject(), "[high] Bedrock: i-0a1b2c3d4e5f67890 denied 5 different models");
+        let email = alert.email();
+        assert!(email.contains("Models    5 (the rule fires above 3 within 60 minutes)\n"), "{email}");
+        assert!(email.contains("Models, newest last\n  a\n  unknown\n  us.a\n  arn:x/a\n  b\n"), "{email}");
+        assert!(!email.contains("Model     "), "{email}");
+        let chat = json(&alert.chat());
+        assert_eq!(chat["content"]["title"], ":rotating_light: 5 Bedrock models denied to one user");
+        let description = chat["content"]["description"].as_str().expect("text");
+        assert!(description.contains("*Newest* `a`, `unknown`, `us.a`"), "{description}");
+    });
+}
+
+#[test]
+fn a_rotation_names_the_role_and_lists_its_sessions() {
+    let role = "arn:aws:sts::111122223333:assumed-role/SupportChatbot";
+    let values = [Some("111122223333"), Some(role), Some(MODEL)];
+    of_rule(&SESSION_ROTATION, &values, &["s1", "s2", "s3", "s4"], |alert| {
+        let document = json(&alert.document());
+        assert_eq!((&document["total_sessions"], &document["sessions"][0]), (&json("4"), &json("\"s1\"")));
+        assert_eq!(
+            (document["user"]["id"].as_str(), document["event"]["severity"].as_u64()),
+            (Some(role), Some(47))
+        );
+        assert_eq!(
+            alert.subject(),
+            "[medium] Bedrock: SupportChatbot denied in 4 sessions for anthropic.claude-3-opus-20240229-v1:0"
+        );
+        assert!(alert.email().contains(&format!("Role      {role}\nModel     {MODEL}\n")));
+        assert!(document["event"]["reason"].as_str().is_some_and(|reason| reason.starts_with(
+            "arn:aws:sts::111122223333:assumed-role/SupportChatbot was denied model \
+             anthropic.claude-3-opus-20240229-v1:0 in 4 different sessions in account 111122223333 from"
+        )));
+    });
+}
+
+#[test]
+fn a_burst_of_invalid_requests_says_so() {
+    of_rule(&VALIDATION_BURST, &[None, Some(USER)], &["r1", "r2", "r3", "r4"], |alert| {
+        let document = json(&alert.document());
+        assert_eq!(document["gen_ai"]["response"]["error_code"], "ValidationException");
+        assert_eq!((&document["total_denials"], &document["window_minutes"]), (&json("4"), &json("1")));
+        assert_eq!(document["request_ids"], json(r#"["r1","r2","r3","r4"]"#));
+        assert!(alert.email().contains("Requests  4 (the rule fires above 3 within 1 minute)\n"));
+    });
+}
+
+#[test]
+fn the_alerts_of_one_user_share_a_thread_whatever_the_rule() {
+    let thread = |alert: &Alert<'_>| json(&alert.chat())["metadata"]["threadId"].clone();
+    let account = Some("111122223333");
+    let first = usual(thread);
+    assert_eq!(of_rule(&MODEL_SWEEP, &[account, Some(USER)], &[], thread), first);
+    assert_eq!(of_rule(&VALIDATION_BURST, &[account, Some(USER)], &[], thread), first);
+    assert_eq!(with([account, Some(USER), None], thread), first);
+    assert_ne!(of_rule(&MODEL_SWEEP, &[None, Some(USER)], &[], thread), first);
+    assert_ne!(of_rule(&MODEL_SWEEP, &[account, None], &[], thread), first);
+}
+
+#[test]
+fn evidence_stands_in_every_text() {
+    usual(|alert| {
+        let mut alert = alert.clone();
+        alert.figures.sources.insert(Source::CloudTrail);
+        alert.figures.evidence.extend([
+            evidence(Kind::SourceIp, "192.0.2.7"),
+            evidence(Kind::SourceIp, "bedrock.amazonaws.com"),
+            evidence(Kind::UserAgent, "curl/8 <!channel>\n"),
+            evidence(Kind::AccessKeyId, "AKIAIOSFODNN7EXAMPLE"),
+            evidence(Kind::Refusal, "IAM identity policy"),
+        ]);
+        let document = json(&alert.document());
+        assert_eq!(document["event"]["dataset"], json(r#"["aws_bedrock.invocation","aws.cloudtrail"]"#));
+        assert_eq!(document["source"]["ip"], json(r#"["192.0.2.7"]"#));
+        assert_eq!(document["source"]["address"], json(r#"["192.0.2.7","bedrock.amazonaws.com"]"#));
+        assert_eq!(document["user_agent"]["original"], json(r#"["curl/8 <!channel>"]"#));
+        assert_eq!(document["access_key_ids"], json(r#"["AKIAIOSFODNN7EXAMPLE"]"#));
+        assert_eq!(document["denied_by"], json(r#"["IAM identity policy"]"#));
+        let rows = "Seen in   Bedrock invocation log, CloudTrail\n\
+                    Source IP 192.0.2.7, bedrock.amazonaws.com\n\
+                    Client    curl/8 <!channel>\n\
+                    Key id    AKIAIOSFODNN7EXAMPLE\n\
+                    Denied by IAM identity policy\n";
+        let email = alert.email();
+        assert!(email.contains(rows), "{email}");
+        let chat = json(&alert.chat());
+        let chat = chat["content"]["description"].as_str().expect("text");
+        for line in [
+            "*Seen in* Bedrock invocation log, CloudTrail\n",
+            "*Source IP* `192.0.2.7`, `bedrock.amazonaws.com`\n",
+            "*Client* `curl/8 &lt;!channel&gt;`\n",
+            "*Key id* `AKIAIOSFODNN7EXAMPLE`\n",
+            "*Denied by* `IAM identity policy`\n",
+        ] {
+            assert!(chat.contains(line), "{chat}");
+        }
+    });
+}
+
+#[test]
+fn of_each_kind_of_evidence_ten_are_shown() {
+    usual(|alert| {
+        let mut alert = alert.clone();
+        let many = (0..30).map(|number| evidence(Kind::SourceIp, &format!("192.0.2.{number}")));
+        alert.figures.evidence.extend(many);
+        let document = json(&alert.document());
+        assert_eq!(document["source"]["ip"].as_array().map(Vec::len), Some(10));
+    });
+}
+
+#[test]
+fn an_id_that_looks_like_a_place_in_a_phrase_is_not_filled() {
+    with([None, Some("{model}"), Some("{count} {user}")], |alert| {
+        assert_eq!(alert.subject(), "[high] Bedrock: {model} denied 4 times for {count} {user}");
+    });
+}
+
+#[test]
 fn the_worst_ids_stay_under_the_limit_of_a_message() {
     for unit in ["\"", "\\", "\u{1f525}", "<", "\u{7f}", "&"] {
         let long = unit.repeat(20_000);
@@ -227,6 +376,11 @@ fn the_worst_ids_stay_under_the_limit_of_a_message() {
             let mut alert = alert.clone();
             alert.object = &long;
             alert.figures.newest = vec![long.clone(); 10];
+            let value = unit.repeat(MAX_EVIDENCE_BYTES / unit.len());
+            for kind in [Kind::Region, Kind::SourceIp, Kind::UserAgent, Kind::AccessKeyId, Kind::Refusal] {
+                let values = (0..20).map(|number| evidence(kind, &format!("{value}{number}")));
+                alert.figures.evidence.extend(values);
+            }
             let size = alert.message().body.len();
             assert!(size < MAX_MESSAGE_BYTES, "{unit:?}: {size} bytes");
         });
