@@ -2,9 +2,12 @@
 
 mod common;
 
+use bedrock_denial_watch::decision::Claimant;
 use bedrock_denial_watch::embedded::EmbeddedStore;
+use bedrock_denial_watch::pipeline::{Delivery, Pipeline};
 use bedrock_denial_watch::rule::Rule;
 use bedrock_denial_watch::rules::ALL;
+use bedrock_denial_watch::time::EventTime;
 use common::*;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -188,6 +191,51 @@ proptest! {
         assert_invariants(&batches, &scenario.rule, &told);
         let ids: std::collections::BTreeSet<&String> = told.iter().map(|alert| &alert.id).collect();
         prop_assert_eq!(ids.len(), told.len(), "an alert was published twice");
+    }
+}
+
+/// Everything that `rules` tell of these logs, sorted.
+fn documents(rules: &[Rule], logs: &[String]) -> Vec<String> {
+    let (store, sink) = (EmbeddedStore::default(), Documents::default());
+    let pipeline = Pipeline { rules: rules.to_vec(), ..pipeline(rules[0].clone(), store, &sink) };
+    for log in logs {
+        let mut reader = pipeline.read("object");
+        assert!(reader.push(log.as_bytes()));
+        let claimant = Claimant { owner: "owner", now: 1_000, lease: LEASE };
+        let delivery = Delivery { object: "object", claimant };
+        let outcome = block_on(pipeline.commit(reader.finish().tally, delivery));
+        assert!(outcome.failures.is_empty());
+    }
+    let mut told = sink.told.take();
+    told.sort();
+    told
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn rules_that_share_a_reading_tell_what_each_tells_alone(
+        calls in prop::collection::vec((0..4000_i64, 0..3, 0..6, 0..4, any::<bool>()), 0..80),
+        cut in 1..30_usize,
+    ) {
+        let record = |(number, (at, user, model, session, invalid)): (usize, &(i64, i32, i32, i32, bool))| {
+            let time = EventTime::from_epoch_ms((TEN + at) * 1000);
+            let user = match user {
+                0 => format!(r#","identity":{{"arn":"arn:aws:sts::1:assumed-role/R/s{session}"}}"#),
+                1 => r#","identity":{"arn":"arn:aws:iam::1:user/u"}"#.to_owned(),
+                _ => String::new(),
+            };
+            let model = if *model == 0 { String::new() } else { format!(r#","modelId":"m{model}""#) };
+            let code = if *invalid { "ValidationException" } else { "AccessDeniedException" };
+            format!(r#"{{"timestamp":"{time}","requestId":"r{number}","errorCode":"{code}"{user}{model}}}"#)
+        };
+        let records: Vec<String> = calls.iter().enumerate().map(record).collect();
+        let logs: Vec<String> = records.chunks(cut).map(|records| records.join("\n")).collect();
+        let mut alone: Vec<String> =
+            ALL.iter().flat_map(|rule| documents(std::slice::from_ref(rule), &logs)).collect();
+        alone.sort();
+        prop_assert_eq!(documents(&ALL, &logs), alone);
     }
 }
 

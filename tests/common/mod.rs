@@ -277,6 +277,19 @@ impl AlertSink for &Recording {
     }
 }
 
+/// Keeps each alert's document.
+#[derive(Default)]
+pub struct Documents {
+    pub told: RefCell<Vec<String>>,
+}
+
+impl AlertSink for &Documents {
+    async fn publish(&self, alert: &Alert<'_>) -> Result<(), SinkError> {
+        self.told.borrow_mut().push(alert.document());
+        Ok(())
+    }
+}
+
 /// When calls fail. Counts calls of store and sink together.
 #[derive(Default)]
 pub struct Weather {
