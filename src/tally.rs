@@ -111,6 +111,8 @@ impl Tally {
 impl KeyTally {
     fn slot(&mut self, slot: Slot, recurs: bool) -> &mut SlotTally {
         let at = self.slots.binary_search_by_key(&slot, |(slot, _)| *slot).unwrap_or_else(|at| {
+            // Keys are many and their slots few.
+            self.slots.reserve_exact(1);
             self.slots.insert(at, (slot, SlotTally::new(recurs)));
             at
         });
@@ -196,16 +198,18 @@ fn keep(
         return false;
     }
     let known = kept.iter().position(|sample| sample.value == value);
-    if let Some(known) = known {
-        if !before((at, value), (kept[known].at, value)) {
-            return true;
+    let sample = match known {
+        Some(known) if !before((at, value), (kept[known].at, value)) => return true,
+        Some(known) => Sample { at, ..kept.remove(known) },
+        None => {
+            if kept.len() == limit {
+                kept.pop();
+            }
+            Sample { at, value: value.to_owned() }
         }
-        kept.remove(known);
-    } else if kept.len() == limit {
-        kept.pop();
-    }
+    };
     let place = kept.partition_point(|sample| before((sample.at, &sample.value), (at, value)));
-    kept.insert(place, Sample { at, value: value.to_owned() });
+    kept.insert(place, sample);
     known.is_some()
 }
 
