@@ -199,6 +199,12 @@ mod tests {
             Some("session policy"),
         );
         check_refusal("User: arn:aws:iam::1:user/service control policy is not authorized", None);
+        check_refusal(
+            &format!(
+                "{WHO} on resource: because no session policy because no permissions boundary allows it"
+            ),
+            Some("permissions boundary"),
+        );
     }
 
     #[test]
