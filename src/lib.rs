@@ -6,7 +6,7 @@
 //! |---|---|
 //! | object: which S3 object, and is it a log? | [`object`] |
 //! | bytes as stored → text | [`inflate`] |
-//! | text → candidate records | [`nesting`], [`framing`] |
+//! | text → candidate records | [`nesting`], [`sweep`], [`framing`] |
 //! | record → denial, of either log | [`record`], [`cloudtrail`], [`time`], [`denial`] |
 //! | what is looked for | [`rule`], [`settings`] |
 //! | denials → one summary a key and slot | [`tally`], [`key`], [`counter`] |
@@ -56,6 +56,7 @@ pub mod rule;
 pub mod settings;
 pub mod sink;
 pub mod store;
+pub mod sweep;
 pub mod tally;
 pub mod time;
 pub mod window;

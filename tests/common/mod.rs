@@ -13,7 +13,7 @@ use bedrock_denial_watch::decision::{AlertLog, Claimant};
 use bedrock_denial_watch::embedded::EmbeddedStore;
 use bedrock_denial_watch::key::Key;
 use bedrock_denial_watch::pipeline::{Delivery, Outcome, Pipeline};
-use bedrock_denial_watch::reader::Limits;
+use bedrock_denial_watch::reader::{Finished, Limits};
 use bedrock_denial_watch::rule::{DENIED_MODEL, Rule};
 use bedrock_denial_watch::sink::{AlertSink, SinkError};
 use bedrock_denial_watch::store::{CounterStore, StoreError};
@@ -70,7 +70,8 @@ pub async fn deliver<S: CounterStore, K: AlertSink>(
     let mut reader = pipeline.read("object");
     assert!(reader.push(log(batch).as_bytes()));
     let claimant = Claimant { owner, now, lease: LEASE };
-    pipeline.commit(reader.finish().tally, Delivery { object: "object", claimant }).await
+    let Finished::Read(read) = reader.finish() else { panic!("one reading") };
+    pipeline.commit(read.tally, Delivery { object: "object", claimant }).await
 }
 
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
