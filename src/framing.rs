@@ -7,15 +7,32 @@
 //! Framing starts with `Values`; a record that has a line to itself switches to `Lines`, and a
 //! line end that is none between records switches back. A blank-separated `}` `{` is the one
 //! sure sign: in valid JSON it stands between two top-level objects and nowhere else.
+//!
+//! A CloudTrail log file is one object, `{"Records":[…]}`, around its records. Where a record may
+//! begin, such a wrapper is none: `Values` enters it. A text that begins with one is
+//! only swept at first (`Sweep`, see [`crate::sweep`]), unless it is to be read thoroughly.
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, MatchKind};
 use memchr::{memchr, memrchr};
 
 use crate::nesting::{Nesting, Walk};
+use crate::sweep::{Around, HISTORY_BYTES, MAX_OBJECT_BYTES, OVERLAP_BYTES, Sweep};
 
 /// After a fault, framing goes back to the line behind the faulty record's first. This many
 /// bytes of an object may be walked again for it, which bounds the work on hostile input.
 const REWALK_BYTES: usize = 64 * 1024 * 1024;
+
+/// A wrapper's begin is looked for in this much; whoever puts more white space there has no wrapper.
+const WRAPPER_BYTES: usize = 1024;
+
+/// A sweep may walk this many times its text around error codes, and [`REWALK_BYTES`] more;
+/// else the thorough reading is the quicker one. Honest codes cost their own record once.
+const SWEEP_WALKS: u64 = 4;
+
+/// Counting the records of a swept text costs as much again as sweeping it. So it is done in this
+/// much, which few log files exceed, and in one part of so many of what follows.
+const COUNTED_BYTES: u64 = 8 << 20;
+const COUNTED_PART: u64 = 16;
 
 /// What framing found.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,14 +43,17 @@ pub enum Found<'a> {
     Broken,
     /// A record longer than the limit; it was skipped to its end.
     Oversized,
+    /// An object of a text that is only swept; it holds an error code that is looked for.
+    Suspect(&'a [u8]),
 }
 
-/// The receiver's verdict on a candidate: is it valid JSON?
-pub type IsJson = bool;
+/// The receiver's verdict on a candidate: is it valid JSON? On a suspect: is it surely no refusal?
+pub type Verdict = bool;
 
 /// Cuts a stream of text into records and hands on those that contain a needle.
 pub struct Framer {
     needles: AhoCorasick,
+    sweep: Option<Sweep>,
     max_record_bytes: usize,
     block_bytes: usize,
     records: u64,
@@ -50,6 +70,15 @@ pub struct Framer {
     nesting: Nesting,
     line: Line,
     rewalk_left: usize,
+    /// Wrappers that are open.
+    wrappers: usize,
+    /// In how much text a sweep has counted the records, all before `counted_to`.
+    counted: u64,
+    counted_to: u64,
+    /// Stream offset behind the key of a record that a sweep met last.
+    last_record: u64,
+    /// Bytes that a sweep has walked around error codes.
+    walked: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +92,10 @@ enum Mode {
     /// Behind a fault, up to the next line that can begin a record: one indented no deeper than
     /// `indent`. `reported` tells that the line at `start` is dealt with.
     Resync { reported: bool, indent: usize },
+    /// Looking for what could be a refusal, in a text that begins as a CloudTrail log file.
+    Sweep,
+    /// A sweep found something: nothing more is read, see [`Framer::wants_thorough_reading`].
+    Suspicious,
 }
 
 /// What is known of the line that the current record began on.
@@ -83,18 +116,25 @@ enum Step {
     NeedMore,
 }
 
-type Receiver<'r> = &'r mut dyn FnMut(u64, Found<'_>) -> IsJson;
+type Receiver<'r> = &'r mut dyn FnMut(u64, Found<'_>) -> Verdict;
 
 impl Framer {
     /// Hands on what contains one of `needles`; a record longer than `max_record_bytes` is skipped.
-    /// Looks at `block_bytes` more at a time.
+    /// Looks at `block_bytes` more at a time. With a `sweep`, a CloudTrail log file is only swept.
     ///
     /// # Panics
     /// When the needles are more than a search automaton can hold, megabytes of them.
     #[must_use]
-    pub fn new(needles: &[&str], max_record_bytes: usize, block_bytes: usize) -> Self {
+    pub fn new(
+        needles: &[String],
+        sweep: Option<Sweep>,
+        max_record_bytes: usize,
+        block_bytes: usize,
+    ) -> Self {
+        let needles = AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(needles);
         Self {
-            needles: AhoCorasick::new(needles).expect("a few short needles"),
+            needles: needles.expect("a few short needles"),
+            sweep,
             max_record_bytes,
             block_bytes: block_bytes.max(1),
             records: 0,
@@ -107,12 +147,29 @@ impl Framer {
             nesting: Nesting::default(),
             line: Line { indent: 0, blank: 0, clean: true, alone: false },
             rewalk_left: REWALK_BYTES,
+            wrappers: 0,
+            counted: 0,
+            counted_to: 0,
+            last_record: 0,
+            walked: 0,
         }
     }
 
-    /// How many records have begun so far.
+    /// The sweep cannot rule out a refusal. The text is to be read again from its first byte,
+    /// without a sweep; what was handed on so far does not count.
+    #[must_use]
+    pub fn wants_thorough_reading(&self) -> bool {
+        self.mode == Mode::Suspicious
+    }
+
+    /// How many records have begun so far; in a sweep, how many keys of one have passed, which
+    /// is estimated from a part of a long text.
     #[must_use]
     pub fn records(&self) -> u64 {
+        if self.counted < self.counted_to {
+            let estimate = u128::from(self.records) * u128::from(self.counted_to) / u128::from(self.counted);
+            return u64::try_from(estimate).unwrap_or(u64::MAX);
+        }
         self.records
     }
 
@@ -133,16 +190,22 @@ impl Framer {
     /// Says that the stream has ended.
     pub fn finish(&mut self, receive: Receiver<'_>) {
         self.examine(true, receive);
+        // Records without the key that they are counted by are counted by the thorough reading.
+        if self.mode == Mode::Sweep && self.records == 0 {
+            self.mode = Mode::Suspicious;
+        }
     }
 
     fn examine(&mut self, last: bool, receive: Receiver<'_>) {
         loop {
             let step = match self.mode {
                 Mode::Lines { open } => self.lines(open, last, receive),
-                Mode::Values { inside: false } => self.between(),
+                Mode::Values { inside: false } => self.between(last),
                 Mode::Values { inside: true } => self.inside(last, receive),
                 Mode::Skipping => self.skip(last),
                 Mode::Resync { reported, indent } => self.resync(reported, indent, last, receive),
+                Mode::Sweep => self.sweep(last, receive),
+                Mode::Suspicious => self.pass_over(),
             };
             if matches!(step, Step::NeedMore) {
                 return;
@@ -230,6 +293,9 @@ impl Framer {
                 return Err(open);
             }
             if open && line.len() > self.max_record_bytes {
+                if matches!(wrapper(line), Wrapper::Opens(_)) {
+                    return Err(open);
+                }
                 receive(self.offset(self.start), Found::Oversized);
             }
             self.start = next;
@@ -258,7 +324,7 @@ impl Framer {
         self.line.clean = true;
     }
 
-    fn between(&mut self) -> Step {
+    fn between(&mut self, last: bool) -> Step {
         while self.cursor < self.end {
             let at = self.cursor;
             match self.buffer[at] {
@@ -268,9 +334,35 @@ impl Framer {
                 }
                 b' ' | b'\t' | b'\r' => self.line.blank += usize::from(self.line.clean),
                 b',' | b'[' | b']' => self.line.clean = false,
+                b'}' if self.wrappers > 0 => {
+                    self.wrappers -= 1;
+                    self.line.clean = false;
+                }
                 // A byte-order mark.
                 0xef | 0xbb | 0xbf if self.offset(at) < 3 => {}
                 b'{' => {
+                    let begin = &self.buffer[at..self.end.min(at + WRAPPER_BYTES)];
+                    match wrapper(begin) {
+                        Wrapper::Opens(length) => {
+                            self.wrappers += 1;
+                            self.line.clean = false;
+                            self.cursor += length;
+                            if self.sweep.is_some() && self.records == 0 {
+                                self.start = self.cursor;
+                                self.counted = self.offset(self.cursor);
+                                self.counted_to = self.counted;
+                                self.last_record = self.counted;
+                                self.mode = Mode::Sweep;
+                                return Step::Again;
+                            }
+                            continue;
+                        }
+                        Wrapper::Unknown if !last && begin.len() < WRAPPER_BYTES => {
+                            self.start = at;
+                            return Step::NeedMore;
+                        }
+                        Wrapper::Unknown | Wrapper::None => {}
+                    }
                     self.records += 1;
                     self.start = at;
                     self.line.alone = self.line.clean;
@@ -358,6 +450,71 @@ impl Framer {
         step
     }
 
+    // Sweep ------------------------------------------------------------------------------
+
+    fn sweep(&mut self, last: bool, receive: Receiver<'_>) -> Step {
+        let Some(sweep) = &self.sweep else {
+            return self.suspicious();
+        };
+        let tail = self.end.saturating_sub(OVERLAP_BYTES);
+        let uncounted = usize::try_from(self.counted_to.saturating_sub(self.base)).unwrap_or(self.end);
+        let in_part = self.counted.saturating_sub(COUNTED_BYTES);
+        if in_part * COUNTED_PART <= self.counted_to.saturating_sub(COUNTED_BYTES) {
+            let (records, behind) = sweep.records(&self.buffer[uncounted..self.end]);
+            self.records += records;
+            let to = tail.max(uncounted);
+            self.counted += (to - uncounted) as u64;
+            self.counted_to = self.offset(to);
+            if records > 0 {
+                self.last_record = self.offset(uncounted + behind);
+            }
+        } else {
+            self.counted_to = self.offset(self.end);
+        }
+        while let Some(at) = sweep.find(&self.buffer[self.cursor..self.end]) {
+            let key = self.cursor + at;
+            match sweep.around(&self.buffer[self.start..self.end], key - self.start) {
+                Around::Nothing => {}
+                Around::OpenFrom(_) if last => return self.suspicious(),
+                Around::OpenFrom(from) => {
+                    self.start = (self.start + from).min(key.saturating_sub(HISTORY_BYTES)).max(self.start);
+                    self.cursor = key;
+                    let too_long = self.end - self.start > MAX_OBJECT_BYTES;
+                    return if too_long { self.suspicious() } else { Step::NeedMore };
+                }
+                Around::Object(from, to) => {
+                    let (from, to) = (self.start + from, self.start + to);
+                    self.walked += 2 * (to - from) as u64;
+                    let walks = SWEEP_WALKS * self.offset(to) + REWALK_BYTES as u64;
+                    let suspect = Found::Suspect(&self.buffer[from..to]);
+                    if self.walked > walks || !receive(self.offset(from), suspect) {
+                        return self.suspicious();
+                    }
+                }
+                Around::Unknown => return self.suspicious(),
+            }
+            self.cursor = key + 1;
+        }
+        self.cursor = self.cursor.max(tail);
+        self.start = self.start.max(self.cursor.saturating_sub(HISTORY_BYTES));
+        // A record this long is reported by the thorough reading.
+        if self.offset(self.end).saturating_sub(self.last_record) > self.max_record_bytes as u64 {
+            return self.suspicious();
+        }
+        Step::NeedMore
+    }
+
+    fn suspicious(&mut self) -> Step {
+        self.mode = Mode::Suspicious;
+        Step::Again
+    }
+
+    fn pass_over(&mut self) -> Step {
+        self.start = self.end;
+        self.cursor = self.end;
+        Step::NeedMore
+    }
+
     // Faults -----------------------------------------------------------------------------
 
     /// The record at `start` proved to be none at `at`: go on behind its first line, or, when
@@ -423,4 +580,31 @@ impl Framer {
 
 fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+}
+
+/// Whether an object is a wrapper around records.
+enum Wrapper {
+    /// It is; its records begin behind this many bytes.
+    Opens(usize),
+    /// It is not.
+    None,
+    /// Too little of it is there.
+    Unknown,
+}
+
+/// Looks at an object's begin. A wrapper's is `{"Records":[`, with any white space.
+///
+/// No invocation-log record begins so. Source: "CloudTrail log file examples" in the AWS
+/// CloudTrail user guide.
+fn wrapper(object: &[u8]) -> Wrapper {
+    let mut rest = object;
+    for token in [&b"{"[..], b"\"Records\"", b":", b"["] {
+        rest = rest.trim_ascii_start();
+        match rest.strip_prefix(token) {
+            Some(behind) => rest = behind,
+            None if token.starts_with(rest) => return Wrapper::Unknown,
+            None => return Wrapper::None,
+        }
+    }
+    Wrapper::Opens(object.len() - rest.len())
 }

@@ -17,7 +17,7 @@ use crate::inflate::Damage;
 use crate::metrics::Metrics;
 use crate::object::{Object, Skip, skip_by_name};
 use crate::pipeline::{Delivery, Failure, Pipeline};
-use crate::reader::Read;
+use crate::reader::{Finished, Read};
 use crate::sink::AlertSink;
 use crate::store::CounterStore;
 
@@ -177,8 +177,13 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
             return Ok(());
         }
         let mut reader = self.pipeline.read(&name);
-        self.source.read(object, &mut reader).await?;
-        let Read { tally, statistics, faults, damage } = reader.finish();
+        let Read { tally, statistics, faults, damage } = loop {
+            self.source.read(object, &mut reader).await?;
+            match reader.finish() {
+                Finished::Read(read) => break read,
+                Finished::Again(thorough) => reader = thorough,
+            }
+        };
         for fault in faults {
             warn!(object = name, offset = fault.offset, "{}", fault.kind.advice());
         }

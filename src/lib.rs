@@ -6,8 +6,8 @@
 //! |---|---|
 //! | object: which S3 object, and is it a log? | [`object`] |
 //! | bytes as stored → text | [`inflate`] |
-//! | text → candidate records | [`nesting`], [`framing`] |
-//! | record → denial | [`denial`], [`time`] |
+//! | text → candidate records | [`nesting`], [`sweep`], [`framing`] |
+//! | record → denial, of either log | [`record`], [`cloudtrail`], [`time`], [`denial`] |
 //! | what is looked for | [`rule`], [`rules`], [`settings`] |
 //! | denials → one summary a key and slot | [`tally`], [`key`], [`counter`], [`evidence`] |
 //! | all of the above for one object | [`reader`] |
@@ -31,6 +31,7 @@
 pub mod alert;
 #[cfg(feature = "aws")]
 pub mod aws;
+pub mod cloudtrail;
 #[cfg(feature = "aws")]
 pub mod config;
 pub mod counter;
@@ -51,11 +52,13 @@ pub mod nesting;
 pub mod object;
 pub mod pipeline;
 pub mod reader;
+pub mod record;
 pub mod rule;
 pub mod rules;
 pub mod settings;
 pub mod sink;
 pub mod store;
+pub mod sweep;
 pub mod tally;
 pub mod time;
 pub mod window;

@@ -1,4 +1,4 @@
-//! One S3 object: its identity, whether it is an invocation log, and when it was delivered.
+//! One S3 object: its identity, whether it is a log, and when it was delivered.
 
 use std::fmt;
 
@@ -28,6 +28,10 @@ pub enum Skip {
     BodyData,
     /// The probe that Bedrock writes when logging is turned on.
     PermissionCheck,
+    /// A signature over CloudTrail log files, under `CloudTrail-Digest/`.
+    TrailDigest,
+    /// What CloudTrail Insights found unusual, under `CloudTrail-Insight/`; it names no calls.
+    TrailInsight,
     /// Not named like a log.
     Suffix,
     /// An object of zero bytes.
@@ -39,6 +43,8 @@ impl fmt::Display for Skip {
         f.write_str(match self {
             Self::BodyData => "a request or response body under data/",
             Self::PermissionCheck => "Bedrock's permission check",
+            Self::TrailDigest => "a signature over log files under CloudTrail-Digest/",
+            Self::TrailInsight => "a finding of CloudTrail Insights under CloudTrail-Insight/",
             Self::Suffix => "the name ends in none of .json.gz, .json, .jsonl, .gz",
             Self::Empty => "zero bytes",
         })
@@ -49,20 +55,28 @@ const SUFFIXES: [&str; 3] = [".json", ".jsonl", ".gz"];
 const PERMISSION_CHECK: &str = "amazon-bedrock-logs-permission-check";
 /// AWS services put this segment between the bucket owner's own prefix and the parts they choose.
 const LOG_ROOT: &str = "AWSLogs";
+/// Folders beside the logs. Sources: the prefixes that "Model invocation logging" in the Amazon
+/// Bedrock user guide and "CloudTrail log file name format" in the AWS CloudTrail user guide name.
+const NO_LOGS: [(&str, Skip); 3] = [
+    ("data", Skip::BodyData),
+    ("CloudTrail-Digest", Skip::TrailDigest),
+    ("CloudTrail-Insight", Skip::TrailInsight),
+];
 
-/// Tells from the key alone why an object is no invocation log; `None` for a log.
+/// Tells from the key alone why an object is no log; `None` for a log.
 ///
-/// A `data` segment counts only behind `AWSLogs` where the key has that segment, so that
+/// A folder beside the logs counts only behind `AWSLogs` where the key has that segment, so that
 /// a bucket owner's own prefix may be called `data`.
 #[must_use]
 pub fn skip_by_name(key: &str) -> Option<Skip> {
     let mut segments: Vec<&str> = key.split('/').collect();
     let name = segments.pop().unwrap_or_default();
     let from = segments.iter().rposition(|segment| *segment == LOG_ROOT).unwrap_or(0);
+    let beside = NO_LOGS.iter().find(|(folder, _)| segments[from..].contains(folder));
     if name.starts_with(PERMISSION_CHECK) {
         Some(Skip::PermissionCheck)
-    } else if segments[from..].contains(&"data") {
-        Some(Skip::BodyData)
+    } else if let Some((_, skip)) = beside {
+        Some(*skip)
     } else if !SUFFIXES.iter().any(|suffix| name.ends_with(suffix)) {
         Some(Skip::Suffix)
     } else {
@@ -70,16 +84,31 @@ pub fn skip_by_name(key: &str) -> Option<Skip> {
     }
 }
 
-/// The time stamp (`YYYYMMDDTHHMMSSmmmZ`) that starts the name of a log file that Bedrock wrote.
+/// When a log file was delivered, as its name tells; it sorts as text.
 ///
-/// It sorts as text. Source: file names of the service, `<stamp>_<16 hex>.json.gz`.
+/// Bedrock writes milliseconds (`YYYYMMDDTHHMMSSmmmZ_<16 hex>.json.gz`), CloudTrail minutes
+/// (`<account>_CloudTrail_<region>_YYYYMMDDTHHMMZ_<16 characters>.json.gz`). `Z` sorts behind
+/// all digits, so that a stamp of a minute stands behind every one within that minute, and
+/// before the next minute's.
+///
+/// Sources: file names of Bedrock; "CloudTrail log file name format" in the AWS CloudTrail
+/// user guide.
 #[must_use]
 pub fn delivery_stamp(key: &str) -> Option<&str> {
     let name = key.rsplit('/').next()?;
-    let (stamp, _) = name.split_once('_')?;
-    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    let (date, time) = stamp.strip_suffix('Z')?.split_once('T')?;
-    (date.len() == 8 && time.len() == 9 && digits(date) && digits(time)).then_some(stamp)
+    let (first, rest) = name.split_once('_')?;
+    if is_stamp(first, "HHMMSSmmm".len()) {
+        return Some(first);
+    }
+    let (_region, rest) = rest.strip_prefix("CloudTrail_")?.split_once('_')?;
+    let (stamp, _) = rest.split_once('_')?;
+    is_stamp(stamp, "HHMM".len()).then_some(stamp)
+}
+
+fn is_stamp(text: &str, time_digits: usize) -> bool {
+    let digits = |text: &str, count| text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
+    let parts = text.strip_suffix('Z').and_then(|stamp| stamp.split_once('T'));
+    parts.is_some_and(|(date, time)| digits(date, 8) && digits(time, time_digits))
 }
 
 #[cfg(test)]
@@ -125,5 +154,41 @@ mod tests {
         );
         assert_eq!(delivery_stamp("20250601T1000Z_x.json"), None);
         assert_eq!(delivery_stamp("a.json"), None);
+    }
+
+    const TRAIL: &str = "AWSLogs/o-abc/111122223333";
+    const TRAIL_FILE: &str = "111122223333_CloudTrail_us-east-1_20250601T1005Z_nSPtyhGHJ3Kqqtg0.json.gz";
+
+    #[test]
+    fn a_trail_holds_logs_and_what_stands_beside_them() {
+        let file = |folder: &str| format!("{TRAIL}/{folder}/us-east-1/2025/06/01/{TRAIL_FILE}");
+        check(&file("CloudTrail"), None);
+        check(&file("CloudTrail-Digest"), Some(Skip::TrailDigest));
+        check(&file("CloudTrail-Insight"), Some(Skip::TrailInsight));
+        check(&format!("CloudTrail-Digest/{}", file("CloudTrail")), None);
+        check(&format!("CloudTrail-Digest/{TRAIL_FILE}"), Some(Skip::TrailDigest));
+        check("my-CloudTrail-Digest-copy/a.json", None);
+    }
+
+    #[test]
+    fn a_trail_name_tells_the_minute_and_sorts_among_bedrock_names() {
+        assert_eq!(delivery_stamp(&format!("{TRAIL}/CloudTrail/{TRAIL_FILE}")), Some("20250601T1005Z"));
+        for no_stamp in [
+            "1_CloudTrail_us-east-1_20250601T1005Z.json.gz",
+            "1_CloudTrail_20250601T1005Z_x.json.gz",
+            "1_CloudTrail_us-east-1_20250601T100500000Z_x.json.gz",
+            "1_Config_us-east-1_20250601T1005Z_x.json.gz",
+        ] {
+            assert_eq!(delivery_stamp(no_stamp), None, "{no_stamp}");
+        }
+        let trail = delivery_stamp(TRAIL_FILE).expect("a stamp");
+        for (bedrock, before) in [
+            ("20250601T100459999Z_0.json.gz", true),
+            ("20250601T100500000Z_0.json.gz", true),
+            ("20250601T100559999Z_0.json.gz", true),
+            ("20250601T100600000Z_0.json.gz", false),
+        ] {
+            assert_eq!(delivery_stamp(bedrock).expect("a stamp") < trail, before, "{bedrock}");
+        }
     }
 }

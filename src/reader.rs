@@ -1,10 +1,13 @@
 //! One object's bytes, pushed in any pieces → its denials, tallied.
 //!
-//! Nothing is committed here: the caller learns the whole result at [`Reader::finish`].
+//! Nothing is committed here: the caller learns the whole result at [`Reader::finish`]. A
+//! CloudTrail log file is only swept at first; where that cannot rule out a refusal, the object
+//! is to be read once more.
 
 use crate::denial::{self, Reading};
-use crate::framing::{Found, Framer};
+use crate::framing::{Found, Framer, Verdict};
 use crate::inflate::{Damage, Inflate};
+use crate::sweep::Sweep;
 use crate::tally::Tally;
 
 /// What one object may cost.
@@ -47,7 +50,7 @@ pub struct Fault {
 pub enum FaultKind {
     /// It names a denial's error code but is no valid JSON object.
     NotJson,
-    /// It is a denial without an RFC 3339 `timestamp`.
+    /// It is a denial without an RFC 3339 `timestamp` or `eventTime`.
     NoTimestamp,
     /// It is longer than [`Limits::record_bytes`].
     Oversized,
@@ -59,7 +62,9 @@ impl FaultKind {
     pub const fn advice(self) -> &'static str {
         match self {
             Self::NotJson => "expected one JSON object; the record was skipped",
-            Self::NoTimestamp => "expected an RFC 3339 `timestamp` with an offset; the denial was skipped",
+            Self::NoTimestamp => {
+                "expected an RFC 3339 `timestamp` (`eventTime` in CloudTrail) with an offset; the denial was skipped"
+            }
             Self::Oversized => "the record is longer than the limit; it was skipped",
         }
     }
@@ -72,7 +77,10 @@ pub struct Statistics {
     pub bytes: u64,
     /// Bytes of its text.
     pub text_bytes: u64,
-    /// Records seen. A line that holds several, and none that a rule looks for, counts as one.
+    /// Records seen. A line that holds several, and none that a rule looks for, counts as one. In
+    /// a CloudTrail log file without suspicion of a refusal, how often a string `eventVersion` stands
+    /// in it, which is once a record unless what was asked holds one too; beyond 8 MiB of
+    /// text it is an estimate from a sixteenth.
     pub records: u64,
     /// Denials among them, of exempt users too.
     pub denials: u64,
@@ -94,6 +102,15 @@ pub struct Read {
     pub faults: Vec<Fault>,
     /// Set when the object could not be read to its end. What was read before counts.
     pub damage: Option<Damage>,
+}
+
+/// What [`Reader::finish`] answers.
+#[expect(clippy::large_enum_variant, reason = "one at a time, and never stored")]
+pub enum Finished<'o> {
+    /// The object is read.
+    Read(Read),
+    /// The object may hold a refusal: push it once more, from its first byte, into this reader.
+    Again(Reader<'o>),
 }
 
 /// Reads one object.
@@ -121,7 +138,7 @@ impl<'o> Reader<'o> {
         Self {
             limits,
             inflate: Inflate::default(),
-            framer: Framer::new(&tally.error_codes(), limits.record_bytes, limits.block_bytes),
+            framer: framer(&tally, limits, Thoroughness::Quick),
             records: Records {
                 object,
                 error_codes: tally.error_codes(),
@@ -133,11 +150,18 @@ impl<'o> Reader<'o> {
         }
     }
 
+    /// For an object whose bytes cannot be had twice: [`Self::finish`] will not ask for them again.
+    #[must_use]
+    pub fn thorough(self) -> Self {
+        let framer = framer(&self.records.tally, self.limits, Thoroughness::Thorough);
+        Self { framer, ..self }
+    }
+
     /// Takes the next bytes of the object. `false` means that no more are wanted, since the
-    /// object proved damaged; [`Self::finish`] says how.
+    /// object proved damaged or is to be read again; [`Self::finish`] says which.
     pub fn push(&mut self, mut chunk: &[u8]) -> bool {
         let Self { limits, inflate, framer, records, damage } = self;
-        while damage.is_none() {
+        while damage.is_none() && !framer.wants_thorough_reading() {
             let space = framer.space();
             let room = space.len();
             match inflate.decode(&mut chunk, space) {
@@ -155,29 +179,55 @@ impl<'o> Reader<'o> {
                 Err(found) => *damage = Some(found),
             }
         }
-        damage.is_none()
+        damage.is_none() && !framer.wants_thorough_reading()
     }
 
     /// Says that the whole object has been pushed.
     #[must_use]
-    pub fn finish(mut self) -> Read {
+    pub fn finish(mut self) -> Finished<'o> {
         let records = &mut self.records;
         self.framer.finish(&mut |offset, found| records.take(offset, &found));
+        if self.framer.wants_thorough_reading() {
+            // A sweep adds nothing to the tally, and begins before anything else does.
+            return Finished::Again(
+                Self::new(self.records.object, self.records.tally, self.limits).thorough(),
+            );
+        }
         self.records.statistics.bytes = self.inflate.consumed();
         self.records.statistics.records = self.framer.records();
         self.records.statistics.exempted = self.records.tally.exempted();
-        Read {
+        Finished::Read(Read {
             damage: self.damage.or_else(|| self.inflate.finish().err()),
             tally: self.records.tally,
             statistics: self.records.statistics,
             faults: self.records.faults,
-        }
+        })
     }
 }
 
+#[derive(Clone, Copy)]
+enum Thoroughness {
+    Quick,
+    Thorough,
+}
+
+fn framer(tally: &Tally, limits: Limits, thoroughness: Thoroughness) -> Framer {
+    let codes = &tally.error_codes();
+    let sweep = match thoroughness {
+        Thoroughness::Quick => Some(Sweep::new(denial::value_starts(codes))),
+        Thoroughness::Thorough => None,
+    };
+    Framer::new(&denial::needles(codes), sweep, limits.record_bytes, limits.block_bytes)
+}
+
 impl Records<'_> {
-    fn take(&mut self, offset: u64, found: &Found<'_>) -> bool {
+    fn take(&mut self, offset: u64, found: &Found<'_>) -> Verdict {
         match found {
+            // Whatever else it is must be counted or reported, and so read thoroughly.
+            Found::Suspect(json) => {
+                return denial::is_unrelated(json)
+                    || matches!(denial::read(json, &self.error_codes, String::new), Ok(Reading::Other));
+            }
             Found::Candidate(json) => {
                 let place = || format!("{}@{offset}", self.object);
                 match denial::read(json, &self.error_codes, place) {

@@ -128,19 +128,53 @@ fn options_change_the_rule() {
     check(&["--exempt-user", "*:role/*", "--exempt-user", "*", LOGS], 0, "alerts: 0");
 }
 
-#[test]
-fn standard_input_is_one_object() {
+/// Runs with `log` on a pipe as standard input; the path names it.
+fn replay_pipe(path: &str, log: &str) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_replay"))
-        .args(["--format", "json", "-"])
+        .args(["--format", "json", path])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .expect("replay runs");
-    child.stdin.take().expect("a pipe").write_all(burst(4).as_bytes()).expect("it reads");
-    let output = child.wait_with_output().expect("it ends");
+    child.stdin.take().expect("a pipe").write_all(log.as_bytes()).expect("it reads");
+    child.wait_with_output().expect("it ends")
+}
+
+#[test]
+fn standard_input_is_one_object() {
+    let output = replay_pipe("-", &burst(4));
     assert_eq!(text(&output.stdout).lines().count(), 1);
     assert!(text(&output.stdout).contains("\"objects\":[\"-\"]"));
+}
+
+/// A CloudTrail log file of `count` refusals.
+fn trail(count: usize) -> String {
+    let records: Vec<String> = (0..count)
+        .map(|number| format!(
+            "{{\"eventVersion\":\"1.11\",\"eventTime\":\"2025-06-01T10:00:00Z\",\"eventSource\":\"bedrock.amazonaws.com\",\"eventName\":\"Converse\",\"errorCode\":\"AccessDenied\",\"requestID\":\"r{number}\"}}"
+        ))
+        .collect();
+    format!("{{\"Records\":[{}]}}", records.join(","))
+}
+
+#[test]
+fn a_trail_file_is_read_from_a_file_and_from_what_can_be_read_but_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = write(folder.path(), "a.json", trail(4));
+    check(&[&path], 0, "records: 4; denials: 4; exempted: 0; malformed: 0; oversized: 0; alerts: 1");
+    let output = replay_pipe("-", &trail(4));
+    assert!(text(&output.stderr).contains("denials: 4"), "{}", text(&output.stderr));
+    let piped = folder.path().join("b.json");
+    let made = Command::new("mkfifo").arg(&piped).status().expect("mkfifo runs");
+    assert!(made.success());
+    let log = trail(4);
+    let writer = std::thread::spawn({
+        let piped = piped.clone();
+        move || fs::write(piped, log).expect("it reads")
+    });
+    check(&[piped.to_str().expect("text")], 0, "denials: 4");
+    writer.join().expect("written");
 }
 
 #[test]

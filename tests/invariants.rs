@@ -3,6 +3,7 @@
 mod common;
 
 use bedrock_denial_watch::decision::Claimant;
+use bedrock_denial_watch::denial::Source;
 use bedrock_denial_watch::embedded::EmbeddedStore;
 use bedrock_denial_watch::pipeline::{Delivery, Pipeline};
 use bedrock_denial_watch::rule::Rule;
@@ -91,13 +92,29 @@ fn scenarios(sizes: impl Strategy<Value = usize> + Clone + 'static) -> impl Stra
     })
 }
 
+/// Delivers all from invocation logs.
 fn run(rule: &Rule, batches: &[Batch]) -> Vec<Told> {
+    run_from(|_| Source::InvocationLog, rule, batches)
+}
+
+/// Either log, as a random number says; sometimes always the same.
+fn either(random: &[u32]) -> impl Fn(usize) -> Source + use<'_> {
+    let logs = match random.last() {
+        Some(last) if last.is_multiple_of(3) => [Source::InvocationLog, Source::InvocationLog],
+        Some(last) if last.is_multiple_of(2) => [Source::CloudTrail, Source::CloudTrail],
+        _ => [Source::InvocationLog, Source::CloudTrail],
+    };
+    move |number| logs[usize::from(random[number % random.len()].is_multiple_of(2))]
+}
+
+fn run_from(source: impl Fn(usize) -> Source, rule: &Rule, batches: &[Batch]) -> Vec<Told> {
     let sink = Recording::default();
     let pipeline = pipeline(rule.clone(), EmbeddedStore::default(), &sink);
     let mut known = 0;
     block_on(async {
         for (number, batch) in batches.iter().enumerate() {
-            let outcome = deliver(&pipeline, batch, &format!("delivery {number}"), 1_000).await;
+            let owner = format!("delivery {number}");
+            let outcome = deliver_from(source(number), &pipeline, batch, &owner, 1_000).await;
             assert!(outcome.failures.is_empty());
             let told = sink.told.borrow();
             for alert in &told[known..] {
@@ -135,7 +152,7 @@ proptest! {
         let mut keyed: Vec<(u32, Batch)> = scenario.order.iter().copied().cycle().zip(batches).collect();
         keyed.sort();
         let batches: Vec<Batch> = keyed.into_iter().map(|(_, batch)| batch).collect();
-        let told = run(&scenario.rule, &batches);
+        let told = run_from(either(&scenario.order), &scenario.rule, &batches);
         assert_invariants(&whole, &scenario.rule, &told);
     }
 
@@ -144,7 +161,7 @@ proptest! {
         // Two denials an object for each of threshold + 1: no slot holds more than it samples.
         let batches: Vec<Batch> = scenario.batches();
         prop_assume!(batches.iter().all(|batch| batch.len() <= 2 * scenario.rule.samples()));
-        let told = run(&scenario.rule, &batches);
+        let told = run_from(either(&scenario.order), &scenario.rule, &batches);
         let times = assert_invariants(&batches, &scenario.rule, &told);
         for key in [1, 2] {
             let expected = greedy(&of_key(&batches, key), &scenario.rule);
@@ -158,7 +175,7 @@ proptest! {
     #[test]
     fn a_saturated_slot_still_fires_first_at_the_exact_denial(scenario in scenarios(20..90_usize)) {
         let batches = scenario.batches();
-        let told = run(&scenario.rule, &batches);
+        let told = run_from(either(&scenario.order), &scenario.rule, &batches);
         let times = assert_invariants(&batches, &scenario.rule, &told);
         for key in [1, 2] {
             let expected = greedy(&of_key(&batches, key), &scenario.rule);
@@ -169,10 +186,10 @@ proptest! {
 
     #[test]
     fn objects_that_share_denials_count_each_once(scenario in scenarios(1..40_usize), cuts in prop::collection::vec(1..40_usize, 1..4)) {
-        // The same log, cut in two ways: every denial stands in two objects.
+        // The same denials, cut in two ways, and perhaps in the other log.
         let other = Scenario { cuts, ..scenario.clone() };
         let batches = [scenario.batches(), other.batches()].concat();
-        let told = run(&scenario.rule, &batches);
+        let told = run_from(either(&scenario.order), &scenario.rule, &batches);
         assert_invariants(&batches, &scenario.rule, &told);
     }
 
@@ -185,7 +202,9 @@ proptest! {
         // Every object is delivered twice, all at once.
         let owners: Vec<String> = (0..2 * batches.len()).map(|number| format!("delivery {number}")).collect();
         block_on(futures_util::future::join_all(
-            owners.iter().zip(batches.iter().cycle()).map(|(owner, batch)| deliver(&pipeline, batch, owner, 1_000)),
+            owners.iter().zip(batches.iter().cycle()).enumerate().map(|(number, (owner, batch))| {
+                deliver_from(either(&scenario.order)(number), &pipeline, batch, owner, 1_000)
+            }),
         ));
         let told = sink.told.take();
         assert_invariants(&batches, &scenario.rule, &told);
@@ -199,11 +218,10 @@ fn documents(rules: &[Rule], logs: &[String]) -> Vec<String> {
     let (store, sink) = (EmbeddedStore::default(), Documents::default());
     let pipeline = Pipeline { rules: rules.to_vec(), ..pipeline(rules[0].clone(), store, &sink) };
     for log in logs {
-        let mut reader = pipeline.read("object");
-        assert!(reader.push(log.as_bytes()));
+        let read = read(&pipeline, log);
         let claimant = Claimant { owner: "owner", now: 1_000, lease: LEASE };
         let delivery = Delivery { object: "object", claimant };
-        let outcome = block_on(pipeline.commit(reader.finish().tally, delivery));
+        let outcome = block_on(pipeline.commit(read.tally, delivery));
         assert!(outcome.failures.is_empty());
     }
     let mut told = sink.told.take();

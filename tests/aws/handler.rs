@@ -110,6 +110,32 @@ async fn a_burst_fires_once_however_often_it_is_delivered() {
     assert_eq!(published(&handler), 1);
 }
 
+/// A CloudTrail log file of calls with an error code.
+fn trail(code: &str) -> Vec<u8> {
+    let record = |number| {
+        format!(
+            r#"{{"eventVersion":"1.11","eventTime":"2025-06-01T10:00:0{number}Z","eventSource":"bedrock.amazonaws.com","eventName":"Converse","errorCode":"{code}","requestID":"r{number}"}}"#
+        )
+    };
+    let records: Vec<String> = (0..4).map(record).collect();
+    gzip(&format!("{{\"Records\":[{}]}}", records.join(",")))
+}
+
+#[tokio::test]
+async fn a_trail_file_is_fetched_again_only_where_it_may_hold_a_refusal() {
+    for (code, fetched, denials, alerts) in [("ThrottlingException", 1, 0, 0), ("AccessDenied", 2, 4, 1)] {
+        let body = trail(code);
+        let bytes = body.len() as u64;
+        let s3 = bucket(&[("a.json.gz", body)]);
+        let delivered = deliver(&recording(&s3), &notification(&["a.json.gz"])).await;
+        let metrics = delivered.metrics;
+        delivered.answer.expect("success");
+        assert_eq!(s3.requests().len(), fetched, "{code}");
+        assert_eq!((metrics.objects, metrics.alerts, metrics.failures), (1, alerts, 0), "{code}");
+        assert_eq!((metrics.read.records, metrics.read.denials, metrics.read.bytes), (4, denials, bytes));
+    }
+}
+
 #[tokio::test]
 async fn what_is_no_log_is_skipped_without_being_read() {
     let s3 = bucket(&[]);

@@ -2,7 +2,7 @@
 
 use bedrock_denial_watch::aws::S3Source;
 use bedrock_denial_watch::object::Object;
-use bedrock_denial_watch::reader::{Limits, Read, Reader};
+use bedrock_denial_watch::reader::{Finished, Limits, Read, Reader};
 use bedrock_denial_watch::rules::DENIED_MODEL;
 use bedrock_denial_watch::tally::Tally;
 
@@ -23,7 +23,8 @@ async fn read(url: &str, object: &Object) -> Result<Read, String> {
     let mut reader = Reader::new("o", tally, Limits::default());
     let source = S3Source::new(&sdk(url));
     let result = source.read(object, &mut reader).await;
-    result.map(|()| reader.finish()).map_err(|error| error.to_string())
+    let Finished::Read(read) = reader.finish() else { panic!("one reading") };
+    result.map(|()| read).map_err(|error| error.to_string())
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use bedrock_denial_watch::denial::Source;
 use bedrock_denial_watch::embedded::EmbeddedStore;
 use bedrock_denial_watch::key::Key;
 use bedrock_denial_watch::pipeline::{Delivery, Outcome, Pipeline};
-use bedrock_denial_watch::reader::Limits;
+use bedrock_denial_watch::reader::{Finished, Limits, Read};
 use bedrock_denial_watch::rule::{Field, Rule};
 use bedrock_denial_watch::rules::DENIED_MODEL;
 use bedrock_denial_watch::sink::{AlertSink, SinkError};
@@ -109,10 +109,21 @@ pub async fn deliver_from<S: CounterStore, K: AlertSink>(
     owner: &str,
     now: u64,
 ) -> Outcome {
-    let mut reader = pipeline.read("object");
-    assert!(reader.push(log(&pipeline.rules[0], source, batch).as_bytes()));
+    let read = read(pipeline, &log(&pipeline.rules[0], source, batch));
     let claimant = Claimant { owner, now, lease: LEASE };
-    pipeline.commit(reader.finish().tally, Delivery { object: "object", claimant }).await
+    pipeline.commit(read.tally, Delivery { object: "object", claimant }).await
+}
+
+/// Reads one object, again if it is asked for.
+pub fn read<S: CounterStore, K: AlertSink>(pipeline: &Pipeline<S, K>, log: &str) -> Read {
+    let mut reader = pipeline.read("object");
+    loop {
+        reader.push(log.as_bytes());
+        match reader.finish() {
+            Finished::Read(read) => return read,
+            Finished::Again(again) => reader = again,
+        }
+    }
 }
 
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {

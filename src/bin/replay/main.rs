@@ -14,7 +14,7 @@ use bedrock_denial_watch::decision::Claimant;
 use bedrock_denial_watch::embedded::EmbeddedStore;
 use bedrock_denial_watch::object::Skip;
 use bedrock_denial_watch::pipeline::{Delivery, Pipeline};
-use bedrock_denial_watch::reader::Limits;
+use bedrock_denial_watch::reader::{self, Finished, Limits, Reader};
 use bedrock_denial_watch::rule::Rule;
 use bedrock_denial_watch::settings::{self, Settings};
 use clap::Parser;
@@ -133,15 +133,10 @@ async fn replay(
     if let Some(skip) = input.skip {
         return totals.skip(skip, input.explicit.then_some(&*shown), progress);
     }
-    let mut reader = pipeline.read(&name);
-    let pushed = push(&input.path, |chunk| {
-        progress.inc(chunk.len() as u64);
-        reader.push(chunk)
-    });
-    let read = match pushed {
+    let read = match read(pipeline.read(&name), &input.path, progress) {
         // As in the cloud, nothing is committed of an object that did not arrive whole.
         Err(error) => return totals.fail(&shown, &error.to_string(), progress),
-        Ok(()) => reader.finish(),
+        Ok(read) => read,
     };
     if read.statistics.bytes == 0 {
         return totals.skip(Skip::Empty, input.explicit.then_some(&*shown), progress);
@@ -150,7 +145,7 @@ async fn replay(
         warn(progress, &format!("warning: {shown}: byte {}: {}", fault.offset, fault.kind.advice()));
     }
     if read.statistics.records == 0 && read.statistics.text_bytes > 0 && read.damage.is_none() {
-        warn(progress, &format!("warning: {shown}: no JSON record in it; is it an invocation log?"));
+        warn(progress, &format!("warning: {shown}: no JSON record in it; is it a log?"));
     }
     totals.add(&read.statistics);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs());
@@ -165,9 +160,32 @@ async fn replay(
     }
 }
 
+fn read(mut reader: Reader<'_>, path: &Path, progress: &ProgressBar) -> io::Result<reader::Read> {
+    // A pipe is empty when it is opened again.
+    if is_stdin(path) || !path.is_file() {
+        reader = reader.thorough();
+    }
+    let begin = progress.position();
+    loop {
+        progress.set_position(begin);
+        push(path, |chunk| {
+            progress.inc(chunk.len() as u64);
+            reader.push(chunk)
+        })?;
+        match reader.finish() {
+            Finished::Read(read) => return Ok(read),
+            Finished::Again(thorough) => reader = thorough,
+        }
+    }
+}
+
+fn is_stdin(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
 fn push(path: &Path, mut take: impl FnMut(&[u8]) -> bool) -> io::Result<()> {
     let mut file: Box<dyn Read> =
-        if path == Path::new("-") { Box::new(io::stdin().lock()) } else { Box::new(File::open(path)?) };
+        if is_stdin(path) { Box::new(io::stdin().lock()) } else { Box::new(File::open(path)?) };
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {
         match file.read(&mut chunk) {
