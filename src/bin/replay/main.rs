@@ -23,7 +23,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::inputs::Input;
 use crate::report::{Format, Report, Totals};
 
-/// Finds users who keep trying Amazon Bedrock models they are denied, in invocation logs on this machine.
+/// Finds users who keep trying Amazon Bedrock models they are denied, in invocation logs and CloudTrail log files on this machine.
 ///
 /// Runs the same pipeline as the Lambda, with counters in memory: no AWS account and no network.
 /// Alerts go to standard output; progress, warnings and a closing summary go to standard error.
