@@ -97,7 +97,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
     /// Counts what an object holds and publishes what is due.
     pub async fn commit(&self, tally: Tally, delivery: Delivery<'_>) -> Outcome {
         let mut outcome = Outcome::default();
-        let mut work = tally.into_summaries().into_iter().map(|summary| self.key(summary, delivery));
+        let mut work = tally.into_summaries().map(|summary| self.key(summary, delivery));
         let mut running: FuturesUnordered<_> = work.by_ref().take(KEYS_AT_ONCE).collect();
         while let Some((published, result)) = running.next().await {
             outcome.published.extend(published);

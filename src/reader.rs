@@ -19,8 +19,8 @@ pub struct Limits {
     /// How much text is looked at a time. 256 KB is the knee: 32 KB costs 16 % more time, and
     /// larger blocks fall out of the second-level cache.
     pub block_bytes: usize,
-    /// An object with denials of more keys than this fails. A key takes about 2 kB, and callers
-    /// can invent any number of model ids.
+    /// An object with denials of more keys than this fails. A key takes about 1.2 kB, and callers
+    /// can invent any number of model ids, each of which may be a key of two rules.
     pub keys: usize,
     /// An object with more text than this fails. The default of 4 GiB is what a function of
     /// one vCPU inflates within seconds; honest log files hold megabytes.
@@ -29,7 +29,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { record_bytes: 16 << 20, block_bytes: 256 << 10, keys: 100_000, text_bytes: 4 << 30 }
+        Self { record_bytes: 16 << 20, block_bytes: 256 << 10, keys: 200_000, text_bytes: 4 << 30 }
     }
 }
 
