@@ -11,10 +11,12 @@ half of this file: it reads events/logs from the disk and counts by plain loops.
 """
 
 import argparse
+import base64
 import gzip
 import hashlib
 import itertools
 import json
+import re
 import shutil
 import struct
 import zlib
@@ -40,6 +42,8 @@ INDEXER = f"arn:aws:sts::{LAB}:assumed-role/DocumentIndexer/document-indexer"
 EVALUATION = f"arn:aws:sts::{LAB}:assumed-role/ModelEvaluation/nightly-evaluation"
 TRANSLATOR = f"arn:aws:sts::{EUROPE}:assumed-role/TranslationService/translation-service"
 CONTRACTOR = f"arn:aws:sts::{EUROPE}:federated-user/contractor-12"
+MAILER = f"arn:aws:iam::{EUROPE}:user/newsletter-mailer"
+CONFIG = "config.amazonaws.com"  # a service, which calls in its own name
 
 HAIKU = "anthropic.claude-3-haiku-20240307-v1:0"
 OPUS_3 = "anthropic.claude-3-opus-20240229-v1:0"
@@ -49,6 +53,7 @@ NOVA = "amazon.nova-lite-v1:0"
 NOVA_PREMIER = "us.amazon.nova-premier-v1:0"
 TITAN = "amazon.titan-embed-text-v2:0"
 LLAMA = "meta.llama3-1-405b-instruct-v1:0"
+MISTRAL, COMMAND = "mistral.mistral-large-2407-v1:0", "cohere.command-r-plus-v1:0"
 APP_PROFILE = f"arn:aws:bedrock:us-east-1:{PROD}:application-inference-profile/a1b2c3d4e5f6"
 EU_SONNET = f"arn:aws:bedrock:eu-west-1:{EUROPE}:inference-profile/eu.anthropic.claude-sonnet-4-20250514-v1:0"
 
@@ -73,6 +78,15 @@ HONEST = {
         (TRANSLATOR, EU_SONNET, CONVERSE_STREAM),
     ],
 }
+
+# From where a caller calls, and with which client: only CloudTrail tells.
+BOTO3 = "Boto3/1.38.27 md/Botocore#1.38.27 ua/2.1 os/linux lang/python#3.11.9 cfg/retry-mode#legacy Botocore/1.38.27"
+ORIGINS = {
+    REPORTS: ("203.0.113.77", "python-requests/2.32.3"),
+    MAILER: ("198.51.100.23", BOTO3),
+    CONFIG: (CONFIG, CONFIG),
+}
+AT_HOME = ("192.0.2.44", "aws-sdk-java/2.31.50 md/io#sync ua/2.1 os/Linux#5.10 lang/java#21.0.7")
 
 TALK = [
     ("Summarise this ticket in one sentence: the export button does nothing in the old browser.",
@@ -194,6 +208,95 @@ def traffic(account, closes, count):
     return calls
 
 
+# --- records of CloudTrail ---------------------------------------------------------------
+
+
+def capitals(*seed):
+    """16 capitals and digits, as AWS makes ids of."""
+    return base64.b32encode(bytes.fromhex(digest(*seed))).decode()[:16]
+
+
+def caller(user):
+    """`userIdentity` of a service, an IAM user or an assumed role."""
+    if user == CONFIG:
+        return {"type": "AWSService", "invokedBy": user}
+    account, resource = user.split(":")[4:]
+    kind, *path, name = resource.split("/")
+    made = capitals("caller", user)[:9] + "EXAMPLE"
+    if kind == "user":
+        return {"type": "IAMUser", "principalId": f"AIDA{made}", "arn": user, "accountId": account,
+                "accessKeyId": f"AKIA{made}", "userName": name}
+    issuer = {"type": "Role", "principalId": f"AROA{made}", "arn": f"arn:aws:iam::{account}:role/{path[0]}",
+              "accountId": account, "userName": path[0]}
+    return {"type": "AssumedRole", "principalId": f"AROA{made}:{name}", "arn": user, "accountId": account,
+            "accessKeyId": f"ASIA{made}", "sessionContext": {
+                "sessionIssuer": issuer,
+                "attributes": {"creationDate": "2025-06-03T00:05:11Z", "mfaAuthenticated": "false"}}}
+
+
+def event(account, at, user, service, call, sent=None, refusal=(None, None), **fields):
+    """What CloudTrail tells of one call."""
+    number = next(serial)
+    address, client = ORIGINS.get(user, AT_HOME)
+    values = {
+        "eventVersion": "1.11",
+        "userIdentity": caller(user),
+        "eventTime": at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "eventSource": f"{service}.amazonaws.com",
+        "eventName": call,
+        "awsRegion": REGION[account],
+        "sourceIPAddress": address,
+        "userAgent": client,
+        "errorCode": refusal[0],
+        "errorMessage": refusal[1],
+        "requestParameters": sent,
+        "responseElements": None,
+        "requestID": uuid("request", number),
+        "eventID": uuid("event", number),
+        "readOnly": not call.startswith("Batch"),
+        "eventType": "AwsApiCall",
+        "managementEvent": True,
+        "recipientAccountId": account,
+        "eventCategory": "Management",
+        "tlsDetails": {"tlsVersion": "TLSv1.3", "cipherSuite": "TLS_AES_128_GCM_SHA256"},
+        **fields,
+    }
+    return {name: value for name, value in values.items() if value or not name.startswith("error")}
+
+
+def no_policy(user, action, resource=None):
+    """Code and message of IAM's refusal."""
+    at = f" on resource: {resource}" if resource else ""
+    return "AccessDenied", (f"User: {user} is not authorized to perform: {action}{at} "
+                            f"because no identity-based policy allows the {action} action")
+
+
+def refused(made):
+    """What CloudTrail tells of the call that `made`, of the invocation log, tells of. IAM refused it
+    before its parameters were looked at, so only the message names the model."""
+    account, user, model, region = (made[name] for name in ("accountId", "identity", "modelId", "region"))
+    profile = model.startswith(("us.", "eu."))
+    resource = f"{account}:inference-profile/{model}" if profile else f":foundation-model/{model}"
+    action = "bedrock:InvokeModel" + "WithResponseStream" * made["operation"].endswith("Stream")
+    return event(account, datetime.fromisoformat(made["timestamp"]), user["arn"], "bedrock", made["operation"],
+                 refusal=no_policy(user["arn"], action, f"arn:aws:bedrock:{region}:{resource}"),
+                 awsRegion=region, requestID=made["requestId"])
+
+
+def everyday(account, until):
+    """What fills CloudTrail's files: other services, whose refusals are none of ours, and honest calls."""
+    user, model, operation = HONEST[account][-1]
+    calls = [
+        (CONFIG, "sts", "AssumeRole", {"roleArn": f"arn:aws:iam::{account}:role/config", "roleSessionName": "Config"}),
+        (CONFIG, "s3", "GetBucketAcl", {"bucketName": BUCKET, "Host": f"{BUCKET}.s3.amazonaws.com", "acl": ""}),
+        (user, "kms", "Decrypt", {"encryptionAlgorithm": "SYMMETRIC_DEFAULT"}),
+        (user, "bedrock", operation, {"modelId": model}),
+        (user, "s3", "ListBuckets", None, no_policy(user, "s3:ListAllMyBuckets")),
+        (user, "bedrock", operation, {"modelId": model}),
+    ]
+    return [event(account, until - timedelta(seconds=21 * n), *call) for n, call in enumerate(calls)]
+
+
 # --- objects -----------------------------------------------------------------------------
 
 
@@ -245,6 +348,17 @@ def objects():
     def log(account, closes, calls=(), honest=6, prefix=""):
         closes, calls = batch(account, closes, calls, honest)
         return put(name(account, closes, prefix=prefix), member(b"".join(map(line, calls))))
+
+    def trail(account, delivered, calls, region=None):
+        """A file of CloudTrail; its name tells the minute of its delivery."""
+        day, region = moment(f"{delivered}:00"), region or REGION[account]
+        calls = sorted(calls, key=lambda made: made["eventTime"])
+        assert timedelta(minutes=5) <= day - datetime.fromisoformat(calls[-1]["eventTime"]) <= timedelta(minutes=6)
+        text = line({"Records": calls}).rstrip()
+        file = f"{account}_CloudTrail_{region}_{day:%Y%m%dT%H%MZ}_{capitals('trail', account, delivered)}.json.gz"
+        key = f"AWSLogs/{account}/CloudTrail/{region}/{day:%Y/%m/%d}/{file}"
+        put(key, member(text))
+        return key, text
 
     # Nothing but honest traffic, in every account.
     for account, times in {
@@ -332,6 +446,7 @@ def objects():
         b"".join(json.dumps(call, ensure_ascii=False, indent=2).encode() + b"\n" for call in calls))
 
     # A stolen key at night: 40 refusals in 25 minutes, in six sweeps.
+    night = []
     for closes, first, count, step in [("03 02:10:58", "03 02:10:04", 9, 6), ("03 02:15:12", "03 02:14:20", 7, 7),
                                        ("03 02:20:03", "03 02:19:09", 6, 9), ("03 02:25:14", "03 02:24:21", 7, 7),
                                        ("03 02:30:20", "03 02:29:30", 6, 8), ("03 02:35:09", "03 02:34:26", 5, 9)]:
@@ -340,10 +455,59 @@ def objects():
             at = (moment(first) + timedelta(seconds=n * step)).strftime("%d %H:%M:%S")
             sweep.append(failed(LAB, at, REPORTS, OPUS_4, STREAM if n % 3 == 2 else INVOKE))
         log(LAB, closes, sweep, honest=2)
+        night.append(sweep)
 
     # What Bedrock writes when logging is turned on, and an object without a byte.
     put(f"AWSLogs/{PROD}/BedrockModelInvocationLogs/amazon-bedrock-logs-permission-check", b"")
     put(name(PROD, closing("02 18:00:00")), b"")
+
+    # CloudTrail tells of the night's first sweep too, five minutes later.
+    key, text = trail(LAB, "03 02:16", [*everyday(LAB, moment("03 02:10:31")), *map(refused, night[0])])
+    # And signs what it wrote.
+    put(f"AWSLogs/{LAB}/CloudTrail-Digest/us-east-1/2025/06/03/"
+        f"{LAB}_CloudTrail-Digest_us-east-1_management-events_us-east-1_20250603T030112Z.json.gz",
+        member(line({
+            "awsAccountId": LAB, "digestStartTime": "2025-06-03T02:01:12Z", "digestEndTime": "2025-06-03T03:01:12Z",
+            "digestS3Bucket": BUCKET, "digestSignatureAlgorithm": "SHA256withRSA",
+            "digestPublicKeyFingerprint": digest("fingerprint")[:32],
+            "logFiles": [{"s3Bucket": BUCKET, "s3Object": key, "hashAlgorithm": "SHA-256",
+                          "hashValue": hashlib.sha256(text).hexdigest()}]})))
+
+    # Another stolen key finds out what it can reach, where nobody turned Bedrock's logging on.
+    elsewhere = "us-west-2"
+    probes = [event(EUROPE, moment("03 10:39:58"), MAILER, "sts", "GetCallerIdentity", awsRegion=elsewhere),
+              event(EUROPE, moment("03 10:40:03"), MAILER, "bedrock", "ListFoundationModels", awsRegion=elsewhere,
+                    refusal=no_policy(MAILER, "bedrock:ListFoundationModels"))]
+    for at, model, operation in [("03 10:40:12", OPUS_3, INVOKE), ("03 10:40:31", OPUS_4, CONVERSE),
+                                 ("03 10:40:47", LLAMA, CONVERSE), ("03 10:41:09", NOVA_PREMIER, CONVERSE),
+                                 ("03 10:41:26", MISTRAL, INVOKE), ("03 10:41:45", COMMAND, INVOKE)]:
+        probes.append(refused(failed(EUROPE, at, MAILER, model, operation, region=elsewhere)))
+    trail(EUROPE, "03 10:47", probes, elsewhere)
+
+    # Decoys, five each: another service's refusals, Bedrock's of a call that uses no model, and
+    # the record of a refused model call in what somebody sent to another service.
+    decoys = everyday(PROD, moment("03 11:02:48"))
+    for second in (5, 14, 23, 32, 41):
+        at = moment(f"03 11:02:{second:02}")
+        forged = refused(failed(PROD, f"03 11:01:{second:02}", ANALYST, OPUS_4, CONVERSE))
+        decoys += [
+            event(PROD, at, INVOICES, "s3", "GetBucketPolicy", {"bucketName": "invoices", "policy": ""},
+                  no_policy(INVOICES, "s3:GetBucketPolicy", '"arn:aws:s3:::invoices"')),
+            event(PROD, at, NOTEBOOK, "bedrock", "ListFoundationModels",
+                  refusal=no_policy(NOTEBOOK, "bedrock:ListFoundationModels")),
+            event(PROD, at, NOTEBOOK, "securityhub", "BatchImportFindings", {"findings": [forged], **forged}),
+        ]
+    trail(PROD, "03 11:08", decoys)
+
+    # A role under eight new session names, three refusals each.
+    role, names = INDEXER.rpartition("/")[0], [digest("session", n)[:12] for n in range(8)]
+    for closes, minute, some in [("03 14:05:52", "03 14:05", names[:3]), ("03 14:12:59", "03 14:12", names[3:])]:
+        log(LAB, closes, [failed(LAB, f"{minute}:{11 * n + 4 * again:02}", f"{role}/{session}", OPUS_4, CONVERSE)
+                          for n, session in enumerate(some) for again in range(3)])
+
+    # Six people who share a role, as IAM Identity Center gives it to them.
+    people = [ANALYST.replace("analyst-7", f"analyst-{n}") for n in range(1, 7)]
+    log(PROD, "03 15:20:41", [failed(PROD, f"03 15:20:0{n}", user, OPUS_4, CONVERSE) for n, user in enumerate(people)])
     return made
 
 
@@ -360,28 +524,56 @@ def write():
 # --- what must be found ------------------------------------------------------------------
 
 THRESHOLD, WINDOW, COOLDOWN = 3, 3600, 3600
+MODEL_CALLS = ("InvokeModel", "InvokeModelWithResponseStream", "Converse", "ConverseStream")
+MODEL_IN_MESSAGE = re.compile(r" on resource: \S+/(\S+)")
 
 
 def read(path):
-    """Every JSON object of a log object; a piece that is none is passed over to its line's end."""
+    """Every record of a log object; a piece that is no JSON is passed over to its line's end."""
     text = path.read_bytes()
     text = (gzip.decompress(text) if text[:2] == b"\x1f\x8b" else text).decode()
     place, decoder = 0, json.JSONDecoder()
     while (place := text.find("{", place)) >= 0:
         try:
             found, place = decoder.raw_decode(text, place)
-            yield found
+            yield from found.get("Records", [found])
         except json.JSONDecodeError:
             end = text.find("\n", place)
             place = len(text) if end < 0 else end + 1
+
+
+def delivered(path):
+    """The time in an object's name; a minute (CloudTrail) sorts behind all milliseconds in it (Bedrock)."""
+    return re.search(r"\d{8}T\d+Z", path.name)[0]
 
 
 def read_objects():
     """The records of each object that is a log, in the order of delivery."""
     logs = [path for path in LOGS.rglob("*")
             if path.is_file() and path.stat().st_size and path.name.endswith((".json.gz", ".json"))
-            and "data" not in path.relative_to(LOGS).parts]
-    return [list(read(path)) for path in sorted(logs, key=lambda path: path.name)]
+            and not {"data", "CloudTrail-Digest"}.intersection(path.relative_to(LOGS).parts)]
+    return [list(read(path)) for path in sorted(logs, key=delivered)]
+
+
+def denial(made):
+    """Account, user, model, time and request id of a refused model call; None for any other record."""
+    code = made.get("errorCode")
+    if "eventSource" not in made:
+        if code == DENIED:
+            return (made["accountId"], made.get("identity", {}).get("arn"), made["modelId"],
+                    made["timestamp"], made["requestId"])
+    elif made["eventName"] in MODEL_CALLS and code == "AccessDenied":
+        return (made["recipientAccountId"], made["userIdentity"]["arn"],
+                MODEL_IN_MESSAGE.search(made["errorMessage"])[1], made["eventTime"], made["requestID"])
+
+
+def looks(account, user, model, request):
+    """What each rule makes of a denial: the rule, what it counts, for whom, and which one this is."""
+    yield "denied-model", "denials", (account, user, model), request
+    yield "model-sweep", "models", (account, user, None), model
+    if ":assumed-role/" in (user or "") and ":assumed-role/AWSReservedSSO_" not in user:
+        role, _, session = user.rpartition("/")
+        yield "session-rotation", "sessions", (account, role, model), session
 
 
 def show(at):
@@ -389,30 +581,27 @@ def show(at):
 
 
 def expected(logs):
-    """The alerts, found by looking at every denial known after each object."""
-    known, alerts = {}, []
+    """The alerts in the order in which they fire, found by looking at every denial known after each object."""
+    known, alerts = {}, {}
     for records in logs:
-        touched = set()
-        for made in records:
-            if made.get("errorCode") == DENIED:
-                key = (made["accountId"], made.get("identity", {}).get("arn"), made["modelId"])
-                at = int(datetime.fromisoformat(made["timestamp"]).timestamp())
-                times = known.setdefault(key, {})
-                times[made["requestId"]] = min(at, times.get(made["requestId"], at))
-                touched.add(key)
+        touched = {}
+        for account, user, model, time, request in filter(None, map(denial, records)):
+            at = int(datetime.fromisoformat(time).timestamp())
+            for rule, noun, who, value in looks(account, user, model, request):
+                touched[rule, noun, who] = True
+                known.setdefault((rule, noun, who), set()).add((at, value))
         for key in touched:
-            times = sorted(known[key].values())
-            for at in times:
-                window = [other for other in times if at - WINDOW <= other <= at]
-                covered = any(alert["key"] == key and abs(at - alert["at"]) <= COOLDOWN for alert in alerts)
-                if len(window) > THRESHOLD and not covered:
-                    counted = [other for other in times if window[0] <= other <= at + COOLDOWN]
-                    alerts.append({"key": key, "at": at, "first": counted[0], "last": counted[-1],
-                                   "total": len(counted)})
-    for alert in sorted(alerts, key=lambda alert: alert["at"]):
-        account, user, model = alert["key"]
-        yield {"@timestamp": show(alert["at"]), "account": account, "user": user, "model": model,
-               "total_denials": alert["total"], "first_seen": show(alert["first"]), "last_seen": show(alert["last"])}
+            rule, noun, (account, user, model) = key
+            for at, _ in sorted(known[key]):
+                window = [(then, value) for then, value in known[key] if at - WINDOW <= then <= at]
+                covered = any(abs(at - other) <= COOLDOWN for other in alerts.get(key, []))
+                if len({value for _, value in window}) > THRESHOLD and not covered:
+                    alerts.setdefault(key, []).append(at)
+                    first = min(window)[0]
+                    counted = [(then, value) for then, value in known[key] if first <= then <= at + COOLDOWN]
+                    yield {"rule": rule, "@timestamp": show(at), "account": account, "user": user, "model": model,
+                           f"total_{noun}": len({value for _, value in counted}),
+                           "first_seen": show(first), "last_seen": show(max(counted)[0])}
 
 
 def main():
@@ -428,14 +617,16 @@ def main():
         for row in rows:
             print(json.dumps(row))
         return
-    head = list(rows[0]) if rows else ["@timestamp"]
-    print("|", " | ".join(head), "|")
-    print("|" + " --- |" * len(head))
+    print("| rule | @timestamp | account | user | model | counted | first_seen | last_seen |")
+    print("|" + " --- |" * 8)
     for row in rows:
-        print("|", " | ".join(f"`{row[name]}`" if name in ("user", "model") else str(row[name]) for name in head), "|")
-    denials = [made["requestId"] for records in logs for made in records if made.get("errorCode") == DENIED]
+        [(noun, total)] = [(name[6:], row[name]) for name in row if name.startswith("total_")]
+        user, model = (f"`{row[name]}`" if row[name] else "" for name in ("user", "model"))
+        print("|", " | ".join([f"`{row['rule']}`", row["@timestamp"], row["account"], user, model, f"{total} {noun}",
+                               row["first_seen"], row["last_seen"]]), "|")
+    requests = [found[-1] for records in logs for found in map(denial, records) if found]
     print(f"\n{len(logs)} objects read, {sum(map(len, logs))} records, "
-          f"{len(denials)} of them denials ({len(set(denials))} distinct), {len(rows)} alerts.")
+          f"{len(requests)} of them denials ({len(set(requests))} distinct), {len(rows)} alerts.")
 
 
 if __name__ == "__main__":

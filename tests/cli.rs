@@ -53,22 +53,47 @@ fn the_samples_fire_what_an_independent_count_expects() {
         .lines()
         .map(parse)
         .map(|alert| {
+            let counted = match alert["rule"]["id"].as_str() {
+                Some("model-sweep") => "total_models",
+                Some("session-rotation") => "total_sessions",
+                _ => "total_denials",
+            };
             serde_json::json!({
+                "rule": alert["rule"]["id"],
                 "@timestamp": alert["@timestamp"],
                 "account": alert["cloud"]["account"]["id"],
                 "user": alert["user"]["id"],
                 "model": alert["gen_ai"]["request"]["model"]["id"],
-                "total_denials": alert["total_denials"],
+                counted: alert[counted],
                 "first_seen": alert["first_seen"],
                 "last_seen": alert["last_seen"],
             })
         })
         .collect();
     let expected: Vec<serde_json::Value> = EXPECTED.lines().map(parse).collect();
-    assert_eq!(expected.len(), 4);
+    assert_eq!(expected.len(), 6);
     assert_eq!(got, expected);
-    let summary = "objects: 33 read, 3 skipped, 0 failed; records: 300; denials: 71; exempted: 0; malformed: 1; oversized: 0; alerts: 4";
+    let summary = "objects: 39 read, 4 skipped, 0 failed; records: 392; denials: 116; exempted: 0; malformed: 1; oversized: 0; alerts: 6";
     assert!(text(&output.stderr).contains(summary), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_sweep_that_only_cloudtrail_tells_carries_its_evidence() {
+    let output = replay(&["--format", "json", "--rules", "model-sweep", LOGS]);
+    let alert: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one alert");
+    for (field, told) in [
+        ("/event/dataset", "aws.cloudtrail"),
+        ("/source/ip", "198.51.100.23"),
+        ("/cloud/region", "us-west-2"),
+        ("/access_key_ids", "AKIAP6KUPFACNEXAMPLE"),
+        ("/denied_by", "IAM identity policy"),
+    ] {
+        assert_eq!(alert.pointer(field), Some(&serde_json::json!([told])), "{field}");
+    }
+    let client = alert["user_agent"]["original"][0].as_str().expect("a client");
+    assert!(client.starts_with("Boto3/1.38.27 "), "{client}");
+    let models = alert["models"].as_array().expect("models");
+    assert_eq!(models.len(), 6);
 }
 
 #[test]

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import itertools
 import json
+import re
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from urllib.parse import quote_plus
@@ -176,10 +177,16 @@ def trail_key(kind="CloudTrail"):
 # --- what there is already, and what is told of it ---
 
 
+def delivered(path):
+    """Sorts by the time stamp in the name, as `replay` does: Bedrock's begins with milliseconds,
+    CloudTrail's has the minute, which sorts behind them; what has none comes last."""
+    stamp = re.match(r"(?:\d+_CloudTrail_[^_]+_)?(\d{8}T(?:\d{9}|\d{4})Z)_", path.name)
+    return (stamp is None, stamp and stamp[1], path)
+
+
 def example_logs():
     """The objects of events/logs as (key, bytes), in the order of delivery."""
-    paths = [path for path in LOGS.rglob("*") if path.is_file()]
-    paths.sort(key=lambda path: path.name)  # a name begins with its time stamp
+    paths = sorted((path for path in LOGS.rglob("*") if path.is_file()), key=delivered)
     return [(path.relative_to(LOGS).as_posix(), path.read_bytes()) for path in paths]
 
 

@@ -116,7 +116,7 @@ impl Report {
         denied.add_rows(keys.into_values().take(MAX_KEYS));
         writeln!(out, "\nAll denied users and models\n\n{denied}")?;
         if more > 0 {
-            writeln!(out, "and {more} more with fewer denials")?;
+            writeln!(out, "and {more} more, denied no more often")?;
         }
         Ok(())
     }
