@@ -5,9 +5,9 @@ use std::hint::black_box;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
+use bedrock_denial_watch::count::tally::Tally;
 use bedrock_denial_watch::reader::{Finished, Limits, Reader};
-use bedrock_denial_watch::rules::DENIED_MODEL;
-use bedrock_denial_watch::tally::Tally;
+use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
 use flate2::write::GzEncoder;
 use flate2::{Compression, Decompress, FlushDecompress};
 

@@ -8,17 +8,17 @@ use std::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use glob::Pattern;
 
+use crate::alert::sink::{AlertSink, SinkError};
 use crate::alert::{self, Alert};
-use crate::counter::Counter;
-use crate::decision::{self, AlertLog, Claimant, Claims};
-use crate::key::Key;
+use crate::count::claims::{self, AlertLog, Claimant, Claims};
+use crate::count::counter::Counter;
+use crate::count::key::Key;
+use crate::count::store::{CounterStore, StoreError};
+use crate::count::tally::{Summary, Tally};
+use crate::count::window::{Figures, Window};
+use crate::log::time::EventTime;
 use crate::reader::{Limits, Reader};
-use crate::rule::Rule;
-use crate::sink::{AlertSink, SinkError};
-use crate::store::{CounterStore, StoreError};
-use crate::tally::{Summary, Tally};
-use crate::time::EventTime;
-use crate::window::{Figures, Window};
+use crate::rule::definition::Rule;
 
 /// Counters outlive the longest redrive of a failed delivery: 14 days in its queue, and one to spare.
 pub const RETENTION: Duration = Duration::from_secs(15 * 24 * 3600);
@@ -200,7 +200,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         for _ in 0..MAX_ATTEMPTS {
             let mut log = self.store.alerts(key).await?;
             let id = |at| alert::id(key, at);
-            let claims = decision::claim(&mut log, hot, rule.cooldown, &claimant, id);
+            let claims = claims::claim(&mut log, hot, rule.cooldown, &claimant, id);
             if !claims.changed {
                 return Ok((log, claims));
             }
@@ -224,7 +224,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
     ) -> Result<(), Failure> {
         let published: Vec<EventTime> = published.iter().map(|alert| alert.at).collect();
         for _ in 0..MAX_ATTEMPTS {
-            if !decision::settle(&mut log, &claims.mine, &published, delivery.claimant.owner)
+            if !claims::settle(&mut log, &claims.mine, &published, delivery.claimant.owner)
                 || self.store.replace_alerts(key, &log, expires_at).await?
             {
                 return Ok(());

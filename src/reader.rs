@@ -4,11 +4,11 @@
 //! CloudTrail log file is only swept at first; where that cannot rule out a refusal, the object
 //! is to be read once more.
 
-use crate::denial::{self, Reading};
-use crate::framing::{Found, Framer, Verdict};
-use crate::inflate::{Damage, Inflate};
-use crate::sweep::Sweep;
-use crate::tally::Tally;
+use crate::count::tally::Tally;
+use crate::log::denial::{self, Reading};
+use crate::log::framing::{Found, Framer, Verdict};
+use crate::log::inflate::{Damage, Inflate};
+use crate::log::sweep::Sweep;
 
 /// What one object may cost.
 #[derive(Clone, Copy, Debug)]

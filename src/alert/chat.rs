@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Alert;
 use super::display::{capitalised, code, minutes, plain, utc};
-use crate::rule::Field;
+use crate::rule::field::Field;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

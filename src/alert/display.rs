@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::time::EventTime;
+use crate::log::time::EventTime;
 
 /// Shown for a value that the log record lacks.
 pub const UNKNOWN: &str = "unknown";

@@ -7,10 +7,11 @@ use serde::Serialize;
 
 use super::Alert;
 use super::display::{DOCUMENT_BYTES, TEXT_BYTES, minutes, plain, shown};
-use crate::denial::Source;
-use crate::evidence::Kind;
-use crate::rule::{Field, Technique};
-use crate::time::EventTime;
+use crate::count::evidence::Kind;
+use crate::log::denial::Source;
+use crate::log::time::EventTime;
+use crate::rule::definition::Technique;
+use crate::rule::field::Field;
 
 impl Alert<'_> {
     /// The document on one line. This is what the topic's `default` message and `replay

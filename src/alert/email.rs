@@ -2,8 +2,8 @@
 
 use super::Alert;
 use super::display::{TEXT_BYTES, ascii, capitalised, listed, minutes, numbered, plain, short, shown, utc};
-use crate::evidence::Kind;
-use crate::rule::Field;
+use crate::count::evidence::Kind;
+use crate::rule::field::Field;
 
 /// SNS refuses a subject of 100 characters or more, or with anything but printable ASCII.
 const SUBJECT_CHARACTERS: usize = 99;

@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bedrock_denial_watch::aws::{self, DynamoDbStore, S3Source, SnsSink};
-use bedrock_denial_watch::config::Config;
-use bedrock_denial_watch::handler::{Handler, Invocation};
+use bedrock_denial_watch::lambda::aws::{self, DynamoDbStore, S3Source, SnsSink};
+use bedrock_denial_watch::lambda::config::Config;
+use bedrock_denial_watch::lambda::handler::{Handler, Invocation};
 use bedrock_denial_watch::pipeline::Pipeline;
 use bedrock_denial_watch::reader::Limits;
 use lambda_runtime::tracing::subscriber::filter::{LevelFilter, Targets};

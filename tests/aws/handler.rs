@@ -5,15 +5,15 @@ use std::sync::Mutex;
 
 use aws_config::SdkConfig;
 use bedrock_denial_watch::alert::Alert;
-use bedrock_denial_watch::aws::{DynamoDbStore, S3Source, SnsSink};
-use bedrock_denial_watch::decision::State;
-use bedrock_denial_watch::embedded::EmbeddedStore;
-use bedrock_denial_watch::handler::{Delivered, Handler, Invocation};
+use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
+use bedrock_denial_watch::count::claims::State;
+use bedrock_denial_watch::count::embedded::EmbeddedStore;
+use bedrock_denial_watch::count::store::CounterStore;
+use bedrock_denial_watch::lambda::aws::{DynamoDbStore, S3Source, SnsSink};
+use bedrock_denial_watch::lambda::handler::{Delivered, Handler, Invocation};
 use bedrock_denial_watch::pipeline::Pipeline;
 use bedrock_denial_watch::reader::Limits;
-use bedrock_denial_watch::rules::DENIED_MODEL;
-use bedrock_denial_watch::sink::{AlertSink, SinkError};
-use bedrock_denial_watch::store::CounterStore;
+use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
 use serde_json::{Value, json};
 
 use crate::http::{Reply, Server};

@@ -1,10 +1,10 @@
 //! The S3 source over the wire.
 
-use bedrock_denial_watch::aws::S3Source;
-use bedrock_denial_watch::object::Object;
+use bedrock_denial_watch::count::tally::Tally;
+use bedrock_denial_watch::lambda::aws::S3Source;
+use bedrock_denial_watch::log::object::Object;
 use bedrock_denial_watch::reader::{Finished, Limits, Read, Reader};
-use bedrock_denial_watch::rules::DENIED_MODEL;
-use bedrock_denial_watch::tally::Tally;
+use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
 
 use crate::http::{Reply, Server};
 use crate::support::{gzip, log, nowhere, sdk};

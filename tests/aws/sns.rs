@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use bedrock_denial_watch::alert::sink::AlertSink;
 use bedrock_denial_watch::alert::{Alert, MAX_MESSAGE_BYTES};
-use bedrock_denial_watch::aws::SnsSink;
-use bedrock_denial_watch::key::Key;
-use bedrock_denial_watch::rules::DENIED_MODEL;
-use bedrock_denial_watch::sink::AlertSink;
-use bedrock_denial_watch::window::Figures;
+use bedrock_denial_watch::count::key::Key;
+use bedrock_denial_watch::count::window::Figures;
+use bedrock_denial_watch::lambda::aws::SnsSink;
+use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
 use serde_json::Value;
 
 use crate::http::{Reply, Request, Server};

@@ -2,17 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bedrock_denial_watch::aws::DynamoDbStore;
-use bedrock_denial_watch::counter::{Contribution, Counter, Slot};
-use bedrock_denial_watch::decision::{AlertLog, AlertRecord, MAX_ALERTS, State};
-use bedrock_denial_watch::denial::Source;
-use bedrock_denial_watch::embedded::EmbeddedStore;
-use bedrock_denial_watch::evidence::{Evidence, Kind, MAX_EVIDENCE, MAX_EVIDENCE_BYTES};
-use bedrock_denial_watch::key::{Key, MAX_VALUE_BYTES};
-use bedrock_denial_watch::rules::DENIED_MODEL;
-use bedrock_denial_watch::settings::MAX_THRESHOLD;
-use bedrock_denial_watch::store::CounterStore;
-use bedrock_denial_watch::time::EventTime;
+use bedrock_denial_watch::count::claims::{AlertLog, AlertRecord, MAX_ALERTS, State};
+use bedrock_denial_watch::count::counter::{Contribution, Counter, Slot};
+use bedrock_denial_watch::count::embedded::EmbeddedStore;
+use bedrock_denial_watch::count::evidence::{Evidence, Kind, MAX_EVIDENCE, MAX_EVIDENCE_BYTES};
+use bedrock_denial_watch::count::key::{Key, MAX_VALUE_BYTES};
+use bedrock_denial_watch::count::store::CounterStore;
+use bedrock_denial_watch::lambda::aws::DynamoDbStore;
+use bedrock_denial_watch::log::denial::Source;
+use bedrock_denial_watch::log::time::EventTime;
+use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
+use bedrock_denial_watch::rule::settings::MAX_THRESHOLD;
 use futures_util::future::join_all;
 
 use crate::support::{TABLE, contribution, dynamodb, key, slot, time};

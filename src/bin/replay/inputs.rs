@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use bedrock_denial_watch::object::{self, Skip};
+use bedrock_denial_watch::log::object::{self, Skip};
 use walkdir::WalkDir;
 
 /// One file, or standard input.

@@ -10,13 +10,13 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use bedrock_denial_watch::alert::display;
-use bedrock_denial_watch::decision::Claimant;
-use bedrock_denial_watch::embedded::EmbeddedStore;
-use bedrock_denial_watch::object::Skip;
+use bedrock_denial_watch::count::claims::Claimant;
+use bedrock_denial_watch::count::embedded::EmbeddedStore;
+use bedrock_denial_watch::log::object::Skip;
 use bedrock_denial_watch::pipeline::{Delivery, Pipeline};
 use bedrock_denial_watch::reader::{self, Finished, Limits, Reader};
-use bedrock_denial_watch::rule::Rule;
-use bedrock_denial_watch::settings::{self, Settings};
+use bedrock_denial_watch::rule::definition::Rule;
+use bedrock_denial_watch::rule::settings::{self, Settings};
 use clap::Parser;
 use glob::Pattern;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};

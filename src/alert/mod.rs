@@ -1,0 +1,140 @@
+//! One alert as a value; how it is told to programs and people stands in the files below.
+
+mod chat;
+pub mod display;
+mod document;
+mod email;
+mod message;
+pub mod sink;
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::count::evidence::{Kind, MAX_EVIDENCE};
+use crate::count::key::Key;
+use crate::count::window::Figures;
+use crate::log::denial::Source;
+use crate::log::time::EventTime;
+use crate::rule::definition::Rule;
+use crate::rule::field::{Field, MISSING};
+
+pub use self::message::{MAX_MESSAGE_BYTES, Message};
+
+/// Everything an analyst is told.
+#[derive(Clone, Debug)]
+pub struct Alert<'a> {
+    /// The rule that fired.
+    pub rule: &'a Rule,
+    /// For whom and what it fired.
+    pub key: &'a Key,
+    /// The time of the hot denial.
+    pub at: EventTime,
+    /// What the counters told at that moment.
+    pub figures: Figures,
+    /// The object whose delivery fired it.
+    pub object: &'a str,
+}
+
+impl Alert<'_> {
+    /// The same for the same key and time, whoever publishes it and however often.
+    #[must_use]
+    pub fn id(&self) -> String {
+        id(self.key, self.at)
+    }
+
+    fn account(&self) -> Option<&str> {
+        self.key.get(self.rule, Field::Account)
+    }
+
+    fn user(&self) -> Option<&str> {
+        self.key.get(self.rule, Field::User)
+    }
+
+    fn model(&self) -> Option<&str> {
+        self.key.get(self.rule, Field::Model)
+    }
+
+    /// The user, or the role where the rule groups by that.
+    fn caller(&self) -> Option<&str> {
+        self.user().or_else(|| self.key.get(self.rule, Field::Role))
+    }
+
+    /// One chat thread a caller, whatever the rule.
+    fn thread(&self) -> String {
+        let caller = Value::from(vec![self.account(), self.caller()]);
+        format!("bedrock-{}", hash(&[&caller.to_string()]))
+    }
+
+    /// One of the rule's phrases with its places filled; ids are shown by `short`.
+    fn phrase(&self, phrase: &str, short: impl Fn(Option<&str>) -> String) -> String {
+        let mut filled = String::new();
+        let mut rest = phrase;
+        while let Some((before, (name, after))) =
+            rest.split_once('{').and_then(|(before, at)| Some((before, at.split_once('}')?)))
+        {
+            filled += before;
+            filled += &match name {
+                "user" | "role" => short(self.caller()),
+                "model" => short(self.model()),
+                _ => self.how_many(),
+            };
+            rest = after;
+        }
+        filled + rest
+    }
+
+    /// Up to ten values of one kind, in order.
+    fn evidence(&self, kind: Kind) -> Vec<&str> {
+        let same = self.figures.evidence.iter().filter(|one| one.kind == kind);
+        same.take(MAX_EVIDENCE).map(|one| one.value.as_str()).collect()
+    }
+
+    /// The logs that tell of it, in words.
+    fn sources(&self) -> String {
+        let names = self.figures.sources.iter().map(|source| match source {
+            Source::InvocationLog => "Bedrock invocation log",
+            Source::CloudTrail => "CloudTrail",
+        });
+        names.collect::<Vec<_>>().join(", ")
+    }
+
+    /// What people read of the evidence, with a label of at most nine letters; nothing where
+    /// the logs told nothing.
+    fn told(&self) -> Vec<(&'static str, Vec<&str>)> {
+        let kinds = [
+            ("Source IP", Kind::SourceIp),
+            ("Client", Kind::UserAgent),
+            ("Key id", Kind::AccessKeyId),
+            ("Denied by", Kind::Refusal),
+        ];
+        let told = kinds.map(|(label, kind)| (label, self.evidence(kind)));
+        told.into_iter().filter(|(_, values)| !values.is_empty()).collect()
+    }
+
+    /// The distinct values, newest last; `None` for a missing one.
+    fn newest(&self) -> impl Iterator<Item = Option<&str>> {
+        self.figures.newest.iter().map(|value| Some(value.as_str()).filter(|value| *value != MISSING))
+    }
+
+    fn window_minutes(&self) -> u64 {
+        self.rule.window.as_secs() / 60
+    }
+
+    /// `4`, or `at least 4` where the figure is a lower bound.
+    fn how_many(&self) -> String {
+        let bound = if self.figures.at_least { "at least " } else { "" };
+        format!("{bound}{}", self.figures.total)
+    }
+}
+
+/// The id of an alert of `key` at `at`.
+#[must_use]
+pub fn id(key: &Key, at: EventTime) -> String {
+    hash(&[&key.text(), &at.epoch_ms().to_string()])
+}
+
+/// 128 bits in hexadecimal.
+fn hash(parts: &[&str]) -> String {
+    let digest = Sha256::digest(parts.join("\n").as_bytes());
+    digest[..16].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}

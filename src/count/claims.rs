@@ -1,0 +1,260 @@
+//! Which alerts are due: hot denials that no alert covers, and alerts whose publisher is gone.
+//!
+//! Pure functions over the alerts of one key; the wall clock (`now`) is an argument and
+//! serves leases only, never the rule.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::log::time::EventTime;
+
+/// How far an alert has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Claimed by a delivery that will publish it.
+    Pending,
+    /// Accepted by the sink.
+    Published,
+}
+
+/// One alert of a key as the store holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlertRecord {
+    /// The alert's id.
+    pub id: String,
+    /// How far it has come.
+    pub state: State,
+    /// The delivery that claimed it.
+    pub owner: String,
+    /// Until when the others leave it to its owner, in epoch seconds.
+    pub leased_until: u64,
+}
+
+/// The recent alerts of one key, by the time of the hot denial.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AlertLog {
+    /// Grows by one with every write; 0 before the first.
+    pub version: u64,
+    /// At most one alert an instant.
+    pub alerts: BTreeMap<EventTime, AlertRecord>,
+}
+
+/// Who claims, when, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Claimant<'a> {
+    /// Names the delivery; a retry of it has the same name.
+    pub owner: &'a str,
+    /// Wall clock at the start of the delivery, in epoch seconds.
+    pub now: u64,
+    /// How long the claim holds; longer than the delivery can run.
+    pub lease: Duration,
+}
+
+impl Claimant<'_> {
+    fn leased_until(&self) -> u64 {
+        self.now.saturating_add(self.lease.as_secs())
+    }
+}
+
+/// Alerts of a key that are remembered; 2,000 of about 130 bytes stay well under the 400 KB
+/// of a DynamoDB item. The oldest published ones go first. Forgetting one can only cause a
+/// second alert for denials delivered after two thousand later alerts, never a lost one.
+pub const MAX_ALERTS: usize = 2000;
+/// Alerts claimed in one write, so that pending ones never crowd the item.
+pub const MAX_CLAIMS: usize = 100;
+
+/// What a claimant is to do.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Claims {
+    /// The alerts to publish: new ones, its own from an earlier try, and abandoned ones.
+    pub mine: Vec<EventTime>,
+    /// How many of the hot denials are dealt with; the rest comes after these are published.
+    pub done: usize,
+    /// The log was changed and must be written first.
+    pub changed: bool,
+}
+
+/// Claims in `log` what is due of `hot` (in order of time), at most [`MAX_CLAIMS`] new alerts,
+/// and takes over what is abandoned.
+pub fn claim(
+    log: &mut AlertLog,
+    hot: &[EventTime],
+    cooldown: Duration,
+    claimant: &Claimant<'_>,
+    id: impl Fn(EventTime) -> String,
+) -> Claims {
+    let mut claims = Claims::default();
+    let leased_until = claimant.leased_until();
+    for (at, alert) in &mut log.alerts {
+        let own = alert.owner == claimant.owner;
+        if alert.state == State::Published || (!own && alert.leased_until >= claimant.now) {
+            continue;
+        }
+        claims.mine.push(*at);
+        // Its own claim too: a retry that is still publishing must not lose it to another.
+        if !own || alert.leased_until < leased_until {
+            claimant.owner.clone_into(&mut alert.owner);
+            alert.leased_until = leased_until;
+            claims.changed = true;
+        }
+    }
+    let mut new = 0;
+    for at in hot {
+        if !covered(log, *at, cooldown) {
+            if new == MAX_CLAIMS {
+                break;
+            }
+            new += 1;
+            let owner = claimant.owner.to_owned();
+            log.alerts.insert(*at, AlertRecord { id: id(*at), state: State::Pending, owner, leased_until });
+            claims.mine.push(*at);
+            claims.changed = true;
+        }
+        claims.done += 1;
+    }
+    if claims.changed {
+        forget(log);
+    }
+    claims
+}
+
+/// Marks what was published, and gives up the claimant's lease on the rest of `mine`, so that
+/// whoever comes next need not wait for it; tells whether that changed anything.
+pub fn settle(log: &mut AlertLog, mine: &[EventTime], published: &[EventTime], owner: &str) -> bool {
+    let mut changed = false;
+    for at in mine {
+        let Some(alert) = log.alerts.get_mut(at).filter(|alert| alert.state == State::Pending) else {
+            continue;
+        };
+        if published.contains(at) {
+            alert.state = State::Published;
+            changed = true;
+        } else if alert.owner == owner && alert.leased_until > 0 {
+            alert.leased_until = 0;
+            changed = true;
+        }
+    }
+    changed
+}
+
+fn covered(log: &AlertLog, at: EventTime, cooldown: Duration) -> bool {
+    log.alerts.range(at.minus(cooldown)..=at.plus(cooldown)).next().is_some()
+}
+
+fn forget(log: &mut AlertLog) {
+    let mut excess = log.alerts.len().saturating_sub(MAX_ALERTS);
+    log.alerts.retain(|_, alert| {
+        let drop = excess > 0 && alert.state == State::Published;
+        excess -= usize::from(drop);
+        !drop
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn second(at: i64) -> EventTime {
+        EventTime::from_epoch_ms(at * 1000)
+    }
+
+    /// `log` is written as `<second><state>` with `p` for a pending alert of another, live
+    /// owner, `x` for one whose lease has run out, `m` for one of ours, `d` for a published one.
+    #[track_caller]
+    fn check(log: &str, hot: &[i64], expected_mine: &[i64], expected_log: &str) {
+        let claimant = Claimant { owner: "me", now: 100, lease: Duration::from_secs(60) };
+        let mut parsed = AlertLog::default();
+        for word in log.split_whitespace() {
+            let (at, state) = word.split_at(word.len() - 1);
+            let (state, owner, leased_until) = match state {
+                "p" => (State::Pending, "other", 100),
+                "x" => (State::Pending, "other", 99),
+                "m" => (State::Pending, "me", 99),
+                _ => (State::Published, "other", 99),
+            };
+            let alert = AlertRecord { id: at.to_owned(), state, owner: owner.to_owned(), leased_until };
+            parsed.alerts.insert(second(at.parse().expect("a number")), alert);
+        }
+        let before = parsed.clone();
+        let hot: Vec<EventTime> = hot.iter().map(|at| second(*at)).collect();
+        let id = |at: EventTime| (at.epoch_ms() / 1000).to_string();
+        let Claims { mine, changed, .. } = claim(&mut parsed, &hot, Duration::from_secs(10), &claimant, id);
+        let mine: Vec<i64> = mine.iter().map(|at| at.epoch_ms() / 1000).collect();
+        assert_eq!(mine, expected_mine, "mine");
+        let shown: Vec<String> = parsed
+            .alerts
+            .iter()
+            .map(|(at, alert)| {
+                let state = match (alert.state, alert.owner.as_str()) {
+                    (State::Published, _) => "d",
+                    (State::Pending, "me") => "m",
+                    _ => "p",
+                };
+                format!("{}{state}", at.epoch_ms() / 1000)
+            })
+            .collect();
+        assert_eq!(shown.join(" "), expected_log, "log");
+        assert_eq!(changed, parsed != before, "changed");
+    }
+
+    #[test]
+    fn a_hot_denial_is_claimed_unless_an_alert_lies_within_the_cooldown_on_either_side() {
+        check("", &[5], &[5], "5m");
+        check("", &[5, 6, 15, 16, 27], &[5, 16, 27], "5m 16m 27m");
+        check("5d", &[15, 16], &[16], "5d 16m");
+        check("20d", &[9, 10], &[9], "9m 20d");
+        check("20d", &[10, 30], &[], "20d");
+    }
+
+    #[test]
+    fn pending_alerts_are_published_by_their_owner_or_after_their_lease() {
+        check("5p", &[5], &[], "5p");
+        check("5m", &[5], &[5], "5m");
+        check("5x", &[5], &[5], "5m");
+        check("5x 50m 90p", &[90], &[5, 50], "5m 50m 90p");
+    }
+
+    #[test]
+    fn what_was_not_published_is_free_for_the_next_one() {
+        let mut log = AlertLog::default();
+        let claimant = Claimant { owner: "me", now: 100, lease: Duration::from_secs(60) };
+        let hot = [second(0), second(11)];
+        let claims = claim(&mut log, &hot, Duration::from_secs(10), &claimant, |_| String::new());
+        assert!(settle(&mut log, &claims.mine, &hot[..1], "me"));
+        assert!(!settle(&mut log, &claims.mine, &hot[..1], "me"));
+        let next = Claimant { owner: "you", ..claimant };
+        let claims = claim(&mut log, &hot, Duration::from_secs(10), &next, |_| String::new());
+        assert_eq!(claims.mine, hot[1..]);
+        // What another has taken over meanwhile is not given up.
+        assert!(!settle(&mut log, &hot, &[], "me"));
+    }
+
+    #[test]
+    fn claims_come_in_batches() {
+        let hot: Vec<EventTime> = (0..250).map(|number| second(number * 11)).collect();
+        let claimant = Claimant { owner: "me", now: 0, lease: Duration::ZERO };
+        let mut log = AlertLog::default();
+        let claims = claim(&mut log, &hot, Duration::from_secs(10), &claimant, |_| String::new());
+        assert_eq!((claims.mine.as_slice(), claims.done), (&hot[..MAX_CLAIMS], MAX_CLAIMS));
+        // What was taken over counts not against the new ones.
+        let later = Claimant { owner: "you", now: 1, lease: Duration::ZERO };
+        let claims = claim(&mut log, &hot, Duration::from_secs(10), &later, |_| String::new());
+        assert_eq!((claims.mine.len(), claims.done), (2 * MAX_CLAIMS, 2 * MAX_CLAIMS));
+    }
+
+    #[test]
+    fn the_oldest_published_alerts_are_forgotten_and_no_pending_one() {
+        let mut log = AlertLog::default();
+        let claimant = Claimant { owner: "me", now: 0, lease: Duration::ZERO };
+        for number in 0..i64::try_from(MAX_ALERTS).expect("small") + 5 {
+            let at = second(number * 11);
+            claim(&mut log, &[at], Duration::from_secs(10), &claimant, |_| String::new());
+            if number > 2 {
+                settle(&mut log, &[at], &[at], "me");
+            }
+        }
+        assert_eq!(log.alerts.len(), MAX_ALERTS);
+        let kept: Vec<i64> = log.alerts.keys().take(5).map(|at| at.epoch_ms() / 11_000).collect();
+        assert_eq!(kept, [0, 1, 2, 8, 9]);
+    }
+}

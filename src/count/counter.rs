@@ -1,0 +1,153 @@
+//! What one slot of one key holds in the store, and what one object contributes to it.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use crate::count::evidence::Evidence;
+use crate::log::denial::Source;
+use crate::log::time::EventTime;
+
+/// A stretch of event time in one log. The logs are counted apart: the same denials may stand in
+/// both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Slot {
+    /// Its start.
+    pub start: EventTime,
+    /// The log.
+    pub source: Source,
+}
+
+impl Slot {
+    /// The slots of every log that start within `starts`.
+    #[must_use]
+    pub fn of_all_logs(starts: RangeInclusive<EventTime>) -> RangeInclusive<Self> {
+        let (first, last) = starts.into_inner();
+        Self { start: first, source: Source::InvocationLog }..=Self {
+            start: last,
+            source: Source::CloudTrail,
+        }
+    }
+}
+
+/// One denial that a slot remembers: when, and the distinct value the rule counts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Sample {
+    /// When it was denied.
+    pub at: EventTime,
+    /// The distinct value that the rule counts, such as the request id.
+    pub value: String,
+}
+
+/// As stored: `<epoch ms>|<value>`.
+impl fmt::Display for Sample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}|{}", self.at.epoch_ms(), self.value)
+    }
+}
+
+impl FromStr for Sample {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('|');
+        let parts = parts.and_then(|(ms, value)| Some((ms.parse().ok()?, value.to_owned())));
+        parts
+            .map(|(ms, value)| Self { at: EventTime::from_epoch_ms(ms), value })
+            .ok_or_else(|| format!("sample {text:?}: expected <epoch ms>|<value>"))
+    }
+}
+
+/// The digest of what one object holds in one slot: a hash of its distinct values and its
+/// samples, how many values they are, and how many of them the samples show. Content, not
+/// name: a redelivery and a copy under another name have the same digest.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Digest {
+    /// Hash of the distinct values and the samples, in hexadecimal.
+    pub hash: String,
+    /// How many distinct values the object holds in the slot.
+    pub denials: u64,
+    /// How many of them stand among its samples.
+    pub sampled: u64,
+    /// The object held more than could be told apart: `denials` is a lower bound.
+    pub at_least: bool,
+}
+
+/// As stored: `<hash>:<denials>:<sampled>`, with a `+` behind it for a lower bound.
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { hash, denials, sampled, at_least } = self;
+        write!(f, "{hash}:{denials}:{sampled}{}", if *at_least { "+" } else { "" })
+    }
+}
+
+impl FromStr for Digest {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let exact = text.strip_suffix('+');
+        let mut parts = exact.unwrap_or(text).split(':');
+        let mut next = || parts.next();
+        let digest = (|| {
+            Some(Self {
+                hash: next()?.to_owned(),
+                denials: next()?.parse().ok()?,
+                sampled: next()?.parse().ok()?,
+                at_least: exact.is_some(),
+            })
+        })();
+        digest.ok_or_else(|| format!("contribution {text:?}: expected <hash>:<denials>:<sampled>"))
+    }
+}
+
+/// What one object adds to one slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contribution {
+    /// Tells whether it was added before.
+    pub digest: Digest,
+    /// Its earliest and latest distinct values.
+    pub samples: BTreeSet<Sample>,
+    /// What it tells beside them.
+    pub evidence: BTreeSet<Evidence>,
+}
+
+/// One slot as the store holds it: the sum of all contributions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counter {
+    /// Which slot.
+    pub slot: Slot,
+    /// Sum of the contributions' denials.
+    pub denials: u64,
+    /// The contributions that were added.
+    pub contributions: BTreeSet<Digest>,
+    /// The samples of all contributions.
+    pub samples: BTreeSet<Sample>,
+    /// The evidence of all contributions.
+    pub evidence: BTreeSet<Evidence>,
+}
+
+impl Counter {
+    /// An empty slot.
+    #[must_use]
+    pub fn new(slot: Slot) -> Self {
+        Self {
+            slot,
+            denials: 0,
+            contributions: BTreeSet::new(),
+            samples: BTreeSet::new(),
+            evidence: BTreeSet::new(),
+        }
+    }
+
+    /// Adds `contribution` unless it was added before; tells whether it was new.
+    pub fn add(&mut self, contribution: &Contribution) -> bool {
+        let new = self.contributions.insert(contribution.digest.clone());
+        if new {
+            self.denials += contribution.digest.denials;
+            self.samples.extend(contribution.samples.iter().cloned());
+            self.evidence.extend(contribution.evidence.iter().cloned());
+        }
+        new
+    }
+}

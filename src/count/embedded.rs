@@ -1,0 +1,87 @@
+//! The store in memory: for `replay`, and the yardstick for the one in DynamoDB.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use indexmap::IndexMap;
+
+use crate::count::claims::AlertLog;
+use crate::count::counter::{Contribution, Counter, Slot};
+use crate::count::key::Key;
+use crate::count::store::{CounterStore, StoreError};
+use crate::log::time::EventTime;
+use crate::rule::definition::Rule;
+
+/// Keeps everything until it is dropped: expiry is garbage collection, and here there is none.
+#[derive(Default)]
+pub struct EmbeddedStore {
+    keys: Mutex<IndexMap<Key, Item>>,
+}
+
+/// All that is stored of one key.
+#[derive(Clone, Debug, Default)]
+pub struct Item {
+    /// By slot and log.
+    pub counters: BTreeMap<Slot, Counter>,
+    /// The key's alerts.
+    pub alerts: AlertLog,
+}
+
+impl EmbeddedStore {
+    /// All keys with what is stored of them, in the order of their first denial.
+    pub fn into_keys(self) -> impl Iterator<Item = (Key, Item)> {
+        self.keys.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter()
+    }
+
+    fn keys(&self) -> MutexGuard<'_, IndexMap<Key, Item>> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl CounterStore for EmbeddedStore {
+    async fn add(
+        &self,
+        _: &Rule,
+        key: &Key,
+        slot: Slot,
+        contribution: &Contribution,
+        _: u64,
+    ) -> Result<(), StoreError> {
+        let mut keys = self.keys();
+        if !keys.contains_key(key) {
+            keys.insert(key.clone(), Item::default());
+        }
+        let item = &mut keys[key];
+        item.counters.entry(slot).or_insert_with(|| Counter::new(slot)).add(contribution);
+        Ok(())
+    }
+
+    async fn counters(
+        &self,
+        key: &Key,
+        slots: RangeInclusive<EventTime>,
+    ) -> Result<Vec<Counter>, StoreError> {
+        let keys = self.keys();
+        let counters = keys.get(key).map(|item| item.counters.range(Slot::of_all_logs(slots)));
+        Ok(counters.into_iter().flatten().map(|(_, counter)| counter.clone()).collect())
+    }
+
+    async fn alerts(&self, key: &Key) -> Result<AlertLog, StoreError> {
+        Ok(self.keys().get(key).map(|item| item.alerts.clone()).unwrap_or_default())
+    }
+
+    async fn replace_alerts(&self, key: &Key, log: &AlertLog, _: u64) -> Result<bool, StoreError> {
+        let mut keys = self.keys();
+        if !keys.contains_key(key) {
+            keys.insert(key.clone(), Item::default());
+        }
+        let stored = &mut keys[key].alerts;
+        let same = stored.version == log.version;
+        if same {
+            stored.clone_from(log);
+            stored.version += 1;
+        }
+        Ok(same)
+    }
+}

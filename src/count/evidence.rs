@@ -1,0 +1,102 @@
+//! What the records tell beside what the rules count: from where and how the calls came.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::log::denial::Denial;
+
+/// What a piece of evidence is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// The AWS region.
+    Region,
+    /// The caller's address, or the AWS service that called.
+    SourceIp,
+    /// The caller's client, as it calls itself.
+    UserAgent,
+    /// The id of the caller's access key; no secret.
+    AccessKeyId,
+    /// What refused the call.
+    Refusal,
+}
+
+impl Kind {
+    const ALL: [Self; 5] = [Self::Region, Self::SourceIp, Self::UserAgent, Self::AccessKeyId, Self::Refusal];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Region => "region",
+            Self::SourceIp => "source_ip",
+            Self::UserAgent => "user_agent",
+            Self::AccessKeyId => "access_key_id",
+            Self::Refusal => "refusal",
+        }
+    }
+}
+
+/// One piece of evidence.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Evidence {
+    /// What it is.
+    pub kind: Kind,
+    /// Its text, from the caller for some kinds; at most [`MAX_EVIDENCE_BYTES`].
+    pub value: String,
+}
+
+/// Different values of one kind that an object keeps for a slot, and that an alert shows.
+pub const MAX_EVIDENCE: usize = 10;
+/// The longest value that is kept; a user agent may have a kilobyte.
+pub const MAX_EVIDENCE_BYTES: usize = 256;
+
+/// As stored: `<kind>|<value>`.
+impl fmt::Display for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}|{}", self.kind.name(), self.value)
+    }
+}
+
+impl FromStr for Evidence {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text
+            .split_once('|')
+            .and_then(|(name, value)| Some((Kind::ALL.into_iter().find(|kind| kind.name() == name)?, value)));
+        parts
+            .map(|(kind, value)| Self { kind, value: value.to_owned() })
+            .ok_or_else(|| format!("evidence {text:?}: expected <kind>|<value>"))
+    }
+}
+
+/// Adds to `known` what `denial` tells; of each kind the first [`MAX_EVIDENCE`] values stay.
+pub fn collect(known: &mut Vec<Evidence>, denial: &Denial<'_>) {
+    let told = [
+        (Kind::Region, denial.region.as_deref()),
+        (Kind::SourceIp, denial.source_ip.as_deref()),
+        (Kind::UserAgent, denial.user_agent.as_deref()),
+        (Kind::AccessKeyId, denial.access_key_id.as_deref()),
+        (Kind::Refusal, denial.refusal),
+    ];
+    for (kind, value) in told {
+        let Some(value) = value.filter(|value| !value.is_empty()) else { continue };
+        let value = &value[..value.floor_char_boundary(MAX_EVIDENCE_BYTES)];
+        let mut same = known.iter().filter(|one| one.kind == kind);
+        if same.clone().all(|one| one.value != value) && same.by_ref().count() < MAX_EVIDENCE {
+            known.push(Evidence { kind, value: value.to_owned() });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_stored_is_read_back() {
+        for kind in Kind::ALL {
+            let evidence = Evidence { kind, value: "a|b".to_owned() };
+            assert_eq!(evidence.to_string().parse(), Ok(evidence));
+        }
+        assert!("colour|red".parse::<Evidence>().is_err());
+    }
+}

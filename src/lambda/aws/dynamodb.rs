@@ -1,0 +1,233 @@
+//! Counters and alerts in one DynamoDB table; [`super::item`] has the layout.
+//!
+//! Sources: "Update expressions", "Condition expressions" and "Service quotas" in the Amazon
+//! DynamoDB developer guide.
+
+use std::error::Error;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+
+use super::cause::cause;
+use super::item::{self, number, set, text};
+use super::{retries, timeouts};
+use crate::count::claims::AlertLog;
+use crate::count::counter::{Contribution, Counter, Slot};
+use crate::count::key::Key;
+use crate::count::store::{CounterStore, StoreError};
+use crate::log::time::EventTime;
+use crate::rule::definition::Rule;
+
+/// DynamoDB answers within ten milliseconds; a page of 1 MB takes longer.
+const ATTEMPT: Duration = Duration::from_secs(5);
+const OPERATION: Duration = Duration::from_secs(30);
+/// The waits sum up to some six seconds, in which a table on demand grows to meet a burst.
+const ATTEMPTS: u32 = 8;
+/// Items of one slot beyond its first. Each holds some 900 objects' contributions at the
+/// default threshold, and never less than one.
+const MAX_OVERFLOW: u32 = 999;
+
+/// The table. Its partition key is `pk`, its sort key `sk`, both strings.
+pub struct DynamoDbStore {
+    client: Client,
+    table: String,
+}
+
+impl DynamoDbStore {
+    /// Region, credentials and endpoint are those of `config`.
+    #[must_use]
+    pub fn new(config: &SdkConfig, table: String) -> Self {
+        let config = aws_sdk_dynamodb::config::Builder::from(config)
+            .timeout_config(timeouts(ATTEMPT, OPERATION))
+            .retry_config(retries(ATTEMPTS))
+            .build();
+        Self { client: Client::from_conf(config), table }
+    }
+
+    /// Tries to add to one item of a slot.
+    async fn add_to(
+        &self,
+        rule: &Rule,
+        key: &Key,
+        sort_key: String,
+        contribution: &Contribution,
+        expires_at: u64,
+    ) -> Result<Added, StoreError> {
+        let digest = contribution.digest.to_string();
+        let samples = contribution.samples.iter().map(ToString::to_string);
+        let mut add = String::from("ADD #denials :denials, #contributions :contributions, #samples :samples");
+        let mut assign = String::from("SET #expires_at = :expires_at");
+        let mut request = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("pk", text(key.text()))
+            .key("sk", text(sort_key))
+            .condition_expression("NOT contains(#contributions, :digest)")
+            .expression_attribute_names("#denials", "denials")
+            .expression_attribute_names("#contributions", "contributions")
+            .expression_attribute_names("#samples", "samples")
+            .expression_attribute_names("#expires_at", "expires_at")
+            .expression_attribute_values(":denials", number(contribution.digest.denials))
+            .expression_attribute_values(":contributions", set([digest.clone()]))
+            .expression_attribute_values(":digest", text(digest))
+            .expression_attribute_values(":samples", set(samples))
+            .expression_attribute_values(":expires_at", number(expires_at));
+        if !contribution.evidence.is_empty() {
+            add += ", #evidence :evidence";
+            let evidence = set(contribution.evidence.iter().map(ToString::to_string));
+            request = request
+                .expression_attribute_names("#evidence", "evidence")
+                .expression_attribute_values(":evidence", evidence);
+        }
+        // `user` is a reserved word, so all names go through a placeholder.
+        for (name, value) in item::readable(rule, key) {
+            assign += &format!(", #{name} = :{name}");
+            request = request
+                .expression_attribute_names(format!("#{name}"), name)
+                .expression_attribute_values(format!(":{name}"), value);
+        }
+        match request.update_expression(format!("{add} {assign}")).send().await {
+            Ok(_) => Ok(Added::Yes),
+            Err(error) if is_condition_failed(&error) => Ok(Added::Before),
+            Err(error) if is_too_large(&error) => Ok(Added::NoRoom),
+            Err(error) => Err(self.failed("UpdateItem", &error)),
+        }
+    }
+
+    fn failed<E>(&self, operation: &str, error: &SdkError<E, HttpResponse>) -> StoreError
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        self.error(operation, cause(error))
+    }
+
+    fn error(&self, operation: &str, cause: String) -> StoreError {
+        StoreError { operation: format!("DynamoDB {operation} on table {}", self.table), cause: cause.into() }
+    }
+}
+
+enum Added {
+    Yes,
+    /// The item has this contribution already.
+    Before,
+    /// The item would pass the 400 KB that DynamoDB allows.
+    NoRoom,
+}
+
+fn is_condition_failed(error: &SdkError<UpdateItemError, HttpResponse>) -> bool {
+    error.as_service_error().is_some_and(UpdateItemError::is_conditional_check_failed_exception)
+}
+
+/// DynamoDB has no error of its own for this. "Item size to update has exceeded the maximum
+/// allowed size" is its wording for an update, "Item size has exceeded …" for a new item.
+fn is_too_large(error: &SdkError<UpdateItemError, HttpResponse>) -> bool {
+    error.code() == Some("ValidationException")
+        && error.message().is_some_and(|message| message.contains("exceeded the maximum allowed size"))
+}
+
+impl CounterStore for DynamoDbStore {
+    /// The slot's first item is tried first, then one after the other, each until it is full.
+    /// An item never shrinks, so a contribution that found no room finds none later, and
+    /// whoever adds it again arrives at the item that holds it.
+    async fn add(
+        &self,
+        rule: &Rule,
+        key: &Key,
+        slot: Slot,
+        contribution: &Contribution,
+        expires_at: u64,
+    ) -> Result<(), StoreError> {
+        for overflow in 0..=MAX_OVERFLOW {
+            let sort_key = item::counter_sort_key(slot, overflow);
+            let added = self.add_to(rule, key, sort_key, contribution, expires_at);
+            match added.await? {
+                // A repeated attempt whose first answer was lost looks like an earlier one.
+                Added::Yes | Added::Before => return Ok(()),
+                Added::NoRoom => {}
+            }
+        }
+        let cause = format!("{MAX_OVERFLOW} overflow items of one slot are full");
+        Err(self.error("UpdateItem", cause))
+    }
+
+    async fn counters(
+        &self,
+        key: &Key,
+        slots: RangeInclusive<EventTime>,
+    ) -> Result<Vec<Counter>, StoreError> {
+        let first = item::first_sort_key(*slots.start());
+        let last = item::last_sort_key(*slots.end());
+        let mut pages = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("#pk = :pk AND #sk BETWEEN :first AND :last")
+            .expression_attribute_names("#pk", "pk")
+            .expression_attribute_names("#sk", "sk")
+            .expression_attribute_values(":pk", text(key.text()))
+            .expression_attribute_values(":first", text(first))
+            .expression_attribute_values(":last", text(last))
+            .into_paginator()
+            .send();
+        let mut counters = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| self.failed("Query", &error))?;
+            for item in page.items() {
+                item::merge_counter(&mut counters, item).map_err(|cause| self.error("Query", cause))?;
+            }
+        }
+        Ok(counters)
+    }
+
+    async fn alerts(&self, key: &Key) -> Result<AlertLog, StoreError> {
+        let request = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key("pk", text(key.text()))
+            .key("sk", text(item::ALERTS));
+        let response = request.send().await.map_err(|error| self.failed("GetItem", &error))?;
+        match response.item() {
+            Some(item) => item::to_log(item).map_err(|cause| self.error("GetItem", cause)),
+            None => Ok(AlertLog::default()),
+        }
+    }
+
+    /// `false` also when the write succeeded but its answer was lost and the SDK tried again;
+    /// whoever reads then finds its own claim.
+    async fn replace_alerts(&self, key: &Key, log: &AlertLog, expires_at: u64) -> Result<bool, StoreError> {
+        let mut request = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("pk", text(key.text()))
+            .key("sk", text(item::ALERTS))
+            .update_expression("SET #version = :next, #alerts = :alerts, #expires_at = :expires_at")
+            .expression_attribute_names("#version", "version")
+            .expression_attribute_names("#alerts", "alerts")
+            .expression_attribute_names("#expires_at", "expires_at")
+            .expression_attribute_values(":next", number(log.version.saturating_add(1)))
+            .expression_attribute_values(":alerts", item::from_log(log))
+            .expression_attribute_values(":expires_at", number(expires_at));
+        request = if log.version == 0 {
+            request.condition_expression("attribute_not_exists(#version)")
+        } else {
+            request
+                .condition_expression("#version = :version")
+                .expression_attribute_values(":version", number(log.version))
+        };
+        match request.send().await {
+            Ok(_) => Ok(true),
+            Err(error) if is_condition_failed(&error) => Ok(false),
+            Err(error) => Err(self.failed("UpdateItem", &error)),
+        }
+    }
+}

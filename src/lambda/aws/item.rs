@@ -1,0 +1,234 @@
+//! How counters and alerts are laid out in DynamoDB: names, sort keys and attribute values.
+
+use std::collections::{BTreeMap, HashMap};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use crate::count::claims::{AlertLog, AlertRecord, State};
+use crate::count::counter::{Counter, Slot};
+use crate::count::key::Key;
+use crate::log::denial::Source;
+use crate::log::time::EventTime;
+use crate::rule::definition::Rule;
+use crate::rule::field::Field;
+
+/// One item's attributes.
+pub type Item = HashMap<String, AttributeValue>;
+
+/// Sort key of a key's alerts.
+pub const ALERTS: &str = "alerts";
+
+/// The longest readable value beside a counter, in bytes: enough for any ARN that AWS
+/// documents, and little of the 400 KB of an item.
+const MAX_READABLE_BYTES: usize = 512;
+
+/// The first and last slot with a four-digit year, between which the text of a slot sorts
+/// like its time. Denials have such years; only the ends of a range may lie outside.
+const FIRST_SLOT_MS: i64 = -62_167_219_200_000; // 0000-01-01T00:00:00Z
+const LAST_SLOT_MS: i64 = 253_402_207_200_000; // 9999-12-30T22:00:00Z
+
+/// Marks the items of CloudTrail's slots.
+const CLOUDTRAIL: &str = "cloudtrail";
+
+/// Sort key of a slot: `count#<start>` for the first item of the invocation log,
+/// `count#<start>#cloudtrail` for CloudTrail's, and `#<n>` behind either for what found no room
+/// there.
+pub fn counter_sort_key(slot: Slot, overflow: u32) -> String {
+    let mut sort_key = first_sort_key(slot.start);
+    if slot.source == Source::CloudTrail {
+        sort_key = format!("{sort_key}#{CLOUDTRAIL}");
+    }
+    if overflow > 0 {
+        sort_key = format!("{sort_key}#{overflow}");
+    }
+    sort_key
+}
+
+/// The first sort key of the slots that start at `start`.
+pub fn first_sort_key(start: EventTime) -> String {
+    let start = start.epoch_ms().clamp(FIRST_SLOT_MS, LAST_SLOT_MS);
+    format!("count#{}", EventTime::from_epoch_ms(start))
+}
+
+/// A sort key behind those of all items of the slots that start at `start`, and before those of
+/// the next ones.
+pub fn last_sort_key(start: EventTime) -> String {
+    format!("{}#~", first_sort_key(start))
+}
+
+fn slot(sort_key: &str) -> Option<Slot> {
+    let mut parts = sort_key.strip_prefix("count#")?.split('#');
+    let start = EventTime::parse(parts.next()?)?;
+    let source = if parts.next() == Some(CLOUDTRAIL) { Source::CloudTrail } else { Source::InvocationLog };
+    Some(Slot { start, source })
+}
+
+/// The readable values beside a counter, by attribute name; a missing one is left out.
+pub fn readable(rule: &Rule, key: &Key) -> Vec<(&'static str, AttributeValue)> {
+    let fields = rule.group_by.iter().zip(&key.values);
+    fields
+        .filter_map(|(field, value)| {
+            let value = value.as_deref()?;
+            let end = value.floor_char_boundary(MAX_READABLE_BYTES);
+            Some((name(*field), text(&value[..end])))
+        })
+        .collect()
+}
+
+const fn name(field: Field) -> &'static str {
+    match field {
+        Field::Account => "account",
+        Field::User => "user",
+        Field::Model => "model",
+        Field::Role => "role",
+        Field::Session => "session",
+        Field::RequestId => "request_id",
+    }
+}
+
+/// A string.
+pub fn text(value: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(value.into())
+}
+
+/// A number.
+pub fn number(value: u64) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+/// A set of strings; DynamoDB has no empty one.
+pub fn set(values: impl IntoIterator<Item = String>) -> AttributeValue {
+    AttributeValue::Ss(values.into_iter().collect())
+}
+
+/// Merges an item into `counters`, in which the items of one slot follow each other.
+///
+/// # Errors
+/// Which attribute holds what it should not.
+pub fn merge_counter(counters: &mut Vec<Counter>, item: &Item) -> Result<(), String> {
+    let sort_key = string(item, "sk")?;
+    let slot = slot(sort_key).ok_or_else(|| format!("sk {sort_key:?}: expected count#<time>"))?;
+    if counters.last().is_none_or(|last| last.slot != slot) {
+        counters.push(Counter::new(slot));
+    }
+    let Some(counter) = counters.last_mut() else {
+        return Ok(());
+    };
+    counter.denials += integer(item, "denials")?;
+    for digest in strings(item, "contributions")? {
+        counter.contributions.insert(digest.parse()?);
+    }
+    for sample in strings(item, "samples")? {
+        counter.samples.insert(sample.parse()?);
+    }
+    if item.contains_key("evidence") {
+        for evidence in strings(item, "evidence")? {
+            counter.evidence.insert(evidence.parse()?);
+        }
+    }
+    Ok(())
+}
+
+/// The list `alerts` of an alerts item.
+pub fn from_log(log: &AlertLog) -> AttributeValue {
+    let alerts = log.alerts.iter().map(|(at, alert)| {
+        let state = match alert.state {
+            State::Pending => "pending",
+            State::Published => "published",
+        };
+        AttributeValue::M(HashMap::from([
+            ("id".to_owned(), text(&alert.id)),
+            ("at".to_owned(), text(at.to_string())),
+            ("state".to_owned(), text(state)),
+            ("owner".to_owned(), text(&alert.owner)),
+            ("leased_until".to_owned(), number(alert.leased_until)),
+        ]))
+    });
+    AttributeValue::L(alerts.collect())
+}
+
+/// Reads an alerts item.
+///
+/// # Errors
+/// Which attribute holds what it should not.
+pub fn to_log(item: &Item) -> Result<AlertLog, String> {
+    let list = item.get("alerts").and_then(|value| value.as_l().ok());
+    let list = list.ok_or("alerts: expected a list")?;
+    let mut alerts = BTreeMap::new();
+    for alert in list {
+        let alert = alert.as_m().map_err(|_| "alerts: expected maps")?;
+        let at = string(alert, "at")?;
+        let at = EventTime::parse(at).ok_or_else(|| format!("at {at:?}: expected a time"))?;
+        let state = match string(alert, "state")? {
+            "pending" => State::Pending,
+            "published" => State::Published,
+            other => return Err(format!("state {other:?}: expected pending or published")),
+        };
+        let record = AlertRecord {
+            id: string(alert, "id")?.to_owned(),
+            state,
+            owner: string(alert, "owner")?.to_owned(),
+            leased_until: integer(alert, "leased_until")?,
+        };
+        alerts.insert(at, record);
+    }
+    Ok(AlertLog { version: integer(item, "version")?, alerts })
+}
+
+fn string<'i>(item: &'i Item, name: &str) -> Result<&'i str, String> {
+    let value = item.get(name).and_then(|value| value.as_s().ok());
+    value.map(String::as_str).ok_or_else(|| format!("{name}: expected a string"))
+}
+
+fn strings<'i>(item: &'i Item, name: &str) -> Result<&'i [String], String> {
+    let value = item.get(name).and_then(|value| value.as_ss().ok());
+    value.map(Vec::as_slice).ok_or_else(|| format!("{name}: expected a set of strings"))
+}
+
+fn integer(item: &Item, name: &str) -> Result<u64, String> {
+    let value = item.get(name).and_then(|value| value.as_n().ok());
+    value.and_then(|number| number.parse().ok()).ok_or_else(|| format!("{name}: expected a whole number"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sort_keys_of_slots_sort_like_their_times() {
+        let year = |text: &str| EventTime::parse(text).expect("a time");
+        let end = EventTime::from_epoch_ms;
+        let slots = [
+            end(i64::MIN),
+            year("0001-01-01T00:00:00Z"),
+            year("1969-12-31T23:50:00Z"),
+            year("2025-06-01T10:00:00Z"),
+            year("2025-06-01T10:01:00Z"),
+            year("9999-12-30T21:50:00Z"),
+            end(i64::MAX),
+        ];
+        let keys: Vec<String> = slots
+            .iter()
+            .flat_map(|start| {
+                let log = Slot { start: *start, source: Source::InvocationLog };
+                let trail = Slot { source: Source::CloudTrail, ..log };
+                [
+                    first_sort_key(*start),
+                    counter_sort_key(log, 0),
+                    counter_sort_key(log, 999),
+                    counter_sort_key(trail, 0),
+                    counter_sort_key(trail, 999),
+                    last_sort_key(*start),
+                ]
+            })
+            .collect();
+        assert!(keys.is_sorted(), "{keys:#?}");
+        assert_eq!(keys[19], "count#2025-06-01T10:00:00Z");
+        assert_eq!(keys[22], "count#2025-06-01T10:00:00Z#cloudtrail#999");
+        assert_eq!(slot(&keys[20]), slot(&keys[19]));
+        assert_eq!(slot(&keys[22]).map(|slot| slot.source), Some(Source::CloudTrail));
+        // The last slot there is, and the end of every range behind it, are one.
+        let last = year("9999-12-30T22:00:00.999Z").slot(crate::rule::definition::MAX_SLOT);
+        assert_eq!(first_sort_key(last), first_sort_key(end(i64::MAX)));
+    }
+}

@@ -1,0 +1,131 @@
+//! Alerts to an SNS topic.
+
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_sdk_sns::Client;
+use aws_sdk_sns::types::MessageAttributeValue;
+use serde_json::json;
+
+use super::cause::cause;
+use super::{retries, timeouts};
+use crate::alert::sink::{AlertSink, SinkError};
+use crate::alert::{Alert, MAX_MESSAGE_BYTES, Message};
+
+/// SNS answers within tens of milliseconds. An attempt that is given up may have been taken:
+/// subscribers then see the alert twice, with the same id.
+const ATTEMPT: Duration = Duration::from_secs(5);
+const OPERATION: Duration = Duration::from_secs(20);
+const ATTEMPTS: u32 = 5;
+/// "Up to 100 characters", and SNS means fewer than 100 by it.
+///
+/// Source: `Subject` of `Publish` in the Amazon SNS API reference.
+const MAX_SUBJECT_CHARS: usize = 99;
+
+/// The topic that alerts go to.
+pub struct SnsSink {
+    client: Client,
+    topic_arn: String,
+}
+
+impl SnsSink {
+    /// Region, credentials and endpoint are those of `config`.
+    #[must_use]
+    pub fn new(config: &SdkConfig, topic_arn: String) -> Self {
+        let config = aws_sdk_sns::config::Builder::from(config)
+            .timeout_config(timeouts(ATTEMPT, OPERATION))
+            .retry_config(retries(ATTEMPTS))
+            .build();
+        Self { client: Client::from_conf(config), topic_arn }
+    }
+}
+
+impl AlertSink for SnsSink {
+    async fn publish(&self, alert: &Alert<'_>) -> Result<(), SinkError> {
+        let message = fitted(alert.message(), || alert.document(), MAX_MESSAGE_BYTES);
+        let mut request = self
+            .client
+            .publish()
+            .topic_arn(&self.topic_arn)
+            .message_structure("json")
+            .message(message.body)
+            .subject(message.subject);
+        for (name, value) in message.attributes {
+            let attribute = MessageAttributeValue::builder()
+                .data_type("String")
+                .string_value(value)
+                .build()
+                .map_err(|error| self.error(error.to_string()))?;
+            request = request.message_attributes(name, attribute);
+        }
+        request.send().await.map_err(|error| self.error(cause(&error)))?;
+        Ok(())
+    }
+}
+
+impl SnsSink {
+    fn error(&self, cause: String) -> SinkError {
+        SinkError { operation: format!("SNS Publish to {}", self.topic_arn), cause: cause.into() }
+    }
+}
+
+/// `message` within the limits of SNS. Ids are cut short long before, so that this changes
+/// nothing; were it otherwise, a shortened alert is better than a lost one: first only the
+/// document goes out, then its beginning.
+fn fitted(mut message: Message, document: impl FnOnce() -> String, limit: usize) -> Message {
+    let printable = |character: char| matches!(character, ' '..='~');
+    message.subject.retain(printable);
+    message.subject.truncate(MAX_SUBJECT_CHARS);
+    if size(&message) <= limit {
+        return message;
+    }
+    let document = document();
+    let mut end = document.len();
+    while size(&message) > limit && end > 0 {
+        message.body = json!({ "default": document[..end] }).to_string();
+        end = document.floor_char_boundary(end / 2);
+    }
+    message
+}
+
+/// Bytes as SNS counts them: the body, and the names, types and values of the attributes.
+fn size(message: &Message) -> usize {
+    let attributes = message.attributes.iter();
+    let attributes = attributes.map(|(name, value)| name.len() + "String".len() + value.len());
+    message.body.len() + message.subject.len() + attributes.sum::<usize>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(body_bytes: usize, subject: &str) -> Message {
+        Message {
+            body: "x".repeat(body_bytes),
+            subject: subject.to_owned(),
+            attributes: ["a", "b", "c", "d"].map(|name| (name, "v".to_owned())),
+        }
+    }
+
+    #[track_caller]
+    fn check(body_bytes: usize, document: &str, limit: usize, expected: &str) {
+        let fitted = fitted(message(body_bytes, ""), || document.to_owned(), limit);
+        assert!(size(&fitted) <= limit, "{}", fitted.body);
+        assert_eq!(fitted.body, expected);
+    }
+
+    #[test]
+    fn a_message_over_the_limit_is_reduced_to_its_document_and_then_to_its_beginning() {
+        check(10, "document", 100, "xxxxxxxxxx");
+        check(101, "document", 100, r#"{"default":"document"}"#);
+        let document = "0123456789é".repeat(10);
+        check(101, &document, 100, r#"{"default":"0123456789é0123456789é012345"}"#);
+        check(101, &"\u{1}".repeat(40), 100, r#"{"default":"\u0001\u0001\u0001\u0001\u0001"}"#);
+    }
+
+    #[test]
+    fn a_subject_is_under_100_printable_characters() {
+        let fitted = fitted(message(1, &"naïve\n🙂 ".repeat(40)), String::new, 1000);
+        assert_eq!(fitted.subject, "nave ".repeat(40)[..99]);
+    }
+}

@@ -1,0 +1,187 @@
+//! The Lambda's environment → one value, read once at the start.
+
+use lambda_runtime::tracing::Level;
+
+use crate::rule::settings::{self, Settings};
+
+/// Everything the Lambda can be told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `TABLE_NAME`: the DynamoDB table of counters and alerts.
+    pub table_name: String,
+    /// `TOPIC_ARN`: the SNS topic that alerts go to.
+    pub topic_arn: String,
+    /// `RULES`, `THRESHOLD`, `WINDOW_MINUTES`, `COOLDOWN_MINUTES`, `EXEMPT_USERS`.
+    pub settings: Settings,
+    /// `LOG_LEVEL`.
+    pub log_level: Level,
+}
+
+/// A variable that keeps the Lambda from starting.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// It is required and not set.
+    #[error("{name} is not set: expected {expected}")]
+    Missing {
+        /// The variable.
+        name: &'static str,
+        /// What it should hold.
+        expected: &'static str,
+    },
+    /// It holds what it should not.
+    #[error("{name}={value:?}: {expected}")]
+    Bad {
+        /// The variable.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// What was expected, in a sentence that says so.
+        expected: String,
+    },
+}
+
+const TABLE: &str = "the name or ARN of the DynamoDB table";
+const TOPIC: &str = "the ARN of a standard SNS topic, such as arn:aws:sns:us-east-1:123456789012:alerts";
+
+impl Config {
+    /// Reads every variable through `variable`; one that is empty counts as not set.
+    ///
+    /// # Errors
+    /// The first variable that is missing or bad.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let get = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
+        let required = |name, expected| get(name).ok_or(ConfigError::Missing { name, expected });
+        let table_name = required("TABLE_NAME", TABLE)?;
+        let topic_arn = required("TOPIC_ARN", TOPIC)?;
+        let topic_arn = parsed("TOPIC_ARN", Some(topic_arn), standard_topic)?.unwrap_or_default();
+        let exempt_users = parsed("EXEMPT_USERS", get("EXEMPT_USERS"), user_globs)?;
+        Ok(Self {
+            table_name,
+            topic_arn,
+            settings: Settings::new(
+                parsed("RULES", get("RULES"), settings::rules)?,
+                parsed("THRESHOLD", get("THRESHOLD"), settings::threshold)?,
+                parsed("WINDOW_MINUTES", get("WINDOW_MINUTES"), settings::minutes)?,
+                parsed("COOLDOWN_MINUTES", get("COOLDOWN_MINUTES"), settings::minutes)?,
+                exempt_users.unwrap_or_default(),
+            ),
+            log_level: parsed("LOG_LEVEL", get("LOG_LEVEL"), log_level)?.unwrap_or(Level::INFO),
+        })
+    }
+}
+
+fn parsed<T>(
+    name: &'static str,
+    value: Option<String>,
+    parse: impl FnOnce(&str) -> Result<T, String>,
+) -> Result<Option<T>, ConfigError> {
+    let Some(value) = value else { return Ok(None) };
+    match parse(&value) {
+        Ok(parsed) => Ok(Some(parsed)),
+        Err(expected) => Err(ConfigError::Bad { name, value, expected }),
+    }
+}
+
+/// A FIFO topic, the only kind with a dot in its name, is refused: it wants a group for each
+/// message and has no e-mail or chat subscribers.
+fn standard_topic(text: &str) -> Result<String, String> {
+    let parts: Vec<&str> = text.trim().split(':').collect();
+    match parts[..] {
+        ["arn", _, "sns", _, _, name] if !name.is_empty() && !name.contains('.') => {
+            Ok(text.trim().to_owned())
+        }
+        _ => Err(format!("expected {TOPIC}")),
+    }
+}
+
+/// IAM names may hold a comma; a glob writes it as `?`.
+fn user_globs(text: &str) -> Result<Vec<glob::Pattern>, String> {
+    let globs = text.split(',').map(str::trim).filter(|glob| !glob.is_empty());
+    globs.map(settings::user_glob).collect()
+}
+
+fn log_level(text: &str) -> Result<Level, String> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "error" => Ok(Level::ERROR),
+        "warn" => Ok(Level::WARN),
+        "info" => Ok(Level::INFO),
+        "debug" => Ok(Level::DEBUG),
+        "trace" => Ok(Level::TRACE),
+        _ => Err("expected error, warn, info, debug or trace".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const GOOD: [(&str, &str); 2] =
+        [("TABLE_NAME", "denials"), ("TOPIC_ARN", "arn:aws:sns:us-east-1:123456789012:alerts")];
+
+    fn read(changes: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        Config::read(|name| {
+            let all = changes.iter().chain(&GOOD);
+            let mut named = all.filter(|(variable, _)| *variable == name);
+            named.next().map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[track_caller]
+    fn check_refused(name: &str, value: &str, expected: &str) {
+        let error = read(&[(name, value)]).expect_err("refused").to_string();
+        assert!(error.starts_with(name) && error.contains(expected), "{error}");
+        if !value.is_empty() {
+            assert!(error.contains(value), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_set_follows_the_rule() {
+        let config = read(&[("THRESHOLD", " "), ("EXEMPT_USERS", " "), ("LOG_LEVEL", "")]);
+        let config = config.expect("good");
+        assert_eq!(config.table_name, "denials");
+        assert_eq!(config.settings.rules, crate::rule::catalogue::DEFAULT);
+        assert!(config.settings.exempt_users.is_empty());
+        assert_eq!(config.log_level, Level::INFO);
+    }
+
+    #[test]
+    fn what_is_set_is_used_and_the_cooldown_follows_the_window() {
+        let config = read(&[
+            ("THRESHOLD", "5"),
+            ("WINDOW_MINUTES", "30"),
+            ("EXEMPT_USERS", "arn:aws:iam::*:role/a, ,*b*"),
+            ("LOG_LEVEL", "Debug"),
+        ]);
+        let config = config.expect("good");
+        let rule = &config.settings.rules[0];
+        assert_eq!(rule.threshold, 5);
+        assert_eq!(rule.window, Duration::from_mins(30));
+        assert_eq!(rule.cooldown, Duration::from_mins(30));
+        assert_eq!(config.settings.exempt_users.len(), 2);
+        assert_eq!(config.log_level, Level::DEBUG);
+        let config = read(&[("COOLDOWN_MINUTES", "90")]).expect("good");
+        assert_eq!(config.settings.rules[0].cooldown, Duration::from_mins(90));
+        // They are the first rule's.
+        assert_eq!(config.settings.rules[1..], crate::rule::catalogue::DEFAULT[1..]);
+        let config = read(&[("RULES", "validation-burst")]).expect("good");
+        assert_eq!(config.settings.rules, [crate::rule::catalogue::VALIDATION_BURST]);
+    }
+
+    #[test]
+    fn a_bad_value_is_named_with_what_was_expected() {
+        check_refused("TABLE_NAME", "", "the DynamoDB table");
+        check_refused("TOPIC_ARN", "", "a standard SNS topic");
+        check_refused("TOPIC_ARN", "alerts", "expected the ARN");
+        check_refused("TOPIC_ARN", "arn:aws:sqs:us-east-1:1:alerts", "expected the ARN");
+        check_refused("TOPIC_ARN", "arn:aws:sns:us-east-1:1:alerts.fifo", "standard");
+        check_refused("RULES", "denied-model,sweep", "expected one or more of denied-model, model-sweep");
+        check_refused("THRESHOLD", "three", "expected a whole number");
+        check_refused("WINDOW_MINUTES", "0", "expected");
+        check_refused("COOLDOWN_MINUTES", "1h", "expected");
+        check_refused("EXEMPT_USERS", "a,[", "expected a glob");
+        check_refused("LOG_LEVEL", "loud", "expected error, warn");
+    }
+}

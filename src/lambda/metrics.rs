@@ -1,0 +1,139 @@
+//! The figures of one delivery → one line in CloudWatch Embedded Metric Format.
+//!
+//! Written here rather than taken from `metrics_cloudwatch_embedded` 0.10: that collector is
+//! a recorder for the whole process, prints a metric only in the intervals that touched it,
+//! and brings the `metrics` and `lambda_http` crates along. These figures are one value a
+//! delivery, all of them always present, so that an alarm on `failures` has its zeros.
+//!
+//! The only dimension is the function: a user or model would let an attacker invent metrics,
+//! and pay for them with somebody else's money.
+//!
+//! Source: "Specification: Embedded metric format" in the Amazon CloudWatch user guide.
+
+use serde_json::{Map, Value, json};
+
+use crate::log::time::EventTime;
+use crate::reader::Statistics;
+
+/// Where the metrics appear in CloudWatch.
+pub const NAMESPACE: &str = "BedrockDenialWatch";
+/// The format's limit on the values of one metric in one line.
+const MAX_VALUES: usize = 100;
+
+/// The figures of one invocation, over all its objects.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Metrics {
+    /// Objects whose bytes were read.
+    pub objects: u64,
+    /// Objects passed over.
+    pub skipped: u64,
+    /// Objects, or records of the event, that failed.
+    pub failures: u64,
+    /// Alerts that SNS took.
+    pub alerts: u64,
+    /// The times of the denials that fired them.
+    pub alerted: Vec<EventTime>,
+    /// What was read, summed up.
+    pub read: Statistics,
+}
+
+impl Metrics {
+    /// Takes in what one object held.
+    pub fn add(&mut self, read: &Statistics) {
+        self.objects += 1;
+        let sum = &mut self.read;
+        sum.bytes += read.bytes;
+        sum.text_bytes += read.text_bytes;
+        sum.records += read.records;
+        sum.denials += read.denials;
+        sum.exempted += read.exempted;
+        sum.malformed += read.malformed;
+        sum.oversized += read.oversized;
+    }
+
+    /// The line, without its end. `now_ms` is the wall clock (epoch milliseconds): a metric's
+    /// time stamp, and the end of the lag of each alert.
+    #[must_use]
+    pub fn line(&self, function: &str, request_id: &str, now_ms: u64) -> String {
+        let read = &self.read;
+        let now = i64::try_from(now_ms).unwrap_or(i64::MAX);
+        let lags = self.alerted.iter().take(MAX_VALUES);
+        let lags: Vec<i64> = lags.map(|at| now.saturating_sub(at.epoch_ms()).max(0)).collect();
+        let mut figures = vec![
+            ("objects", "Count", json!(self.objects)),
+            ("records", "Count", json!(read.records)),
+            ("denials", "Count", json!(read.denials)),
+            ("malformed", "Count", json!(read.malformed)),
+            ("oversized", "Count", json!(read.oversized)),
+            ("skipped", "Count", json!(self.skipped)),
+            ("exempted", "Count", json!(read.exempted)),
+            ("alerts", "Count", json!(self.alerts)),
+            ("failures", "Count", json!(self.failures)),
+            ("bytes", "Bytes", json!(read.bytes)),
+        ];
+        if !lags.is_empty() {
+            figures.push(("lag", "Milliseconds", json!(lags)));
+        }
+        let metrics: Vec<Value> =
+            figures.iter().map(|(name, unit, _)| json!({"Name": name, "Unit": unit})).collect();
+        let mut line = Map::new();
+        line.insert(
+            "_aws".to_owned(),
+            json!({
+                "Timestamp": now_ms,
+                "CloudWatchMetrics": [{
+                    "Namespace": NAMESPACE,
+                    "Dimensions": [["function"]],
+                    "Metrics": metrics,
+                }],
+            }),
+        );
+        line.insert("function".to_owned(), json!(function));
+        line.insert("requestId".to_owned(), json!(request_id));
+        line.extend(figures.into_iter().map(|(name, _, value)| (name.to_owned(), value)));
+        Value::Object(line).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_declared_metric_has_its_value_and_the_function_is_the_only_dimension() {
+        let mut metrics = Metrics {
+            alerts: 2,
+            alerted: vec![EventTime::from_epoch_ms(1000), EventTime::from_epoch_ms(9000)],
+            ..Metrics::default()
+        };
+        let read = Statistics { denials: 7, bytes: 100, ..Statistics::default() };
+        metrics.add(&read);
+        metrics.add(&read);
+        let line = metrics.line("watch", "r-1", 5000);
+        assert!(!line.contains('\n'));
+        let line: Value = serde_json::from_str(&line).expect("JSON");
+        let directive = &line["_aws"]["CloudWatchMetrics"][0];
+        assert_eq!(directive["Namespace"], "BedrockDenialWatch");
+        assert_eq!(directive["Dimensions"], json!([["function"]]));
+        assert_eq!(line["function"], "watch");
+        let declared = directive["Metrics"].as_array().expect("a list");
+        assert_eq!(declared.len(), 11);
+        for metric in declared {
+            let name = metric["Name"].as_str().expect("a name");
+            assert!(line[name].is_number() || line[name].is_array(), "{name}");
+        }
+        assert_eq!(line["objects"], 2);
+        assert_eq!(line["denials"], 14);
+        assert_eq!(line["bytes"], 200);
+        // A denial from the future, by a clock that runs ahead, lags by nothing.
+        assert_eq!(line["lag"], json!([4000, 0]));
+    }
+
+    #[test]
+    fn without_an_alert_there_is_no_lag_but_every_count_is_there() {
+        let line: Value = serde_json::from_str(&Metrics::default().line("f", "r", 1)).expect("JSON");
+        assert_eq!(line["failures"], 0);
+        assert!(line.get("lag").is_none());
+        assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().map(Vec::len), Some(10));
+    }
+}

@@ -1,0 +1,226 @@
+//! A quick look over a CloudTrail log file: can it hold a refusal at all?
+//!
+//! A file of many megabytes holds the records of all services, and next to none is a refusal
+//! of Bedrock's. Following its strings and brackets would cost as much as its inflation. So
+//! the text is swept for the key `errorCode`, and only where a code stands behind it that is
+//! looked for, the object around it is looked at. Nothing is counted here, since how deep that
+//! object stands is unknown: where one is suspicious, the file is read again thoroughly.
+//!
+//! **Why no refusal in valid JSON is missed.** AWS writes keys and codes without escapes, so a
+//! refusal holds `"errorCode"`, white space, a colon, white space, and a quote with the code. In
+//! valid JSON, a quote that has no backslash before it opens a string or closes one, and
+//! behind one that closes stands no letter. So such a quote with `errorCode"` behind it opens a
+//! string; before it and behind its end, the text is outside strings. From there both
+//! directions can be walked, whatever strings hold: inside one, every quote has a backslash before
+//! it, so that a walk backward too knows where it began. And an `errorCode` stands directly in
+//! its record, so the innermost object around the key is the whole record.
+//!
+//! What is not valid JSON is not promised anything, but where a walk fails, the file is read again.
+
+use memchr::memmem::Finder;
+use memchr::memrchr;
+
+use crate::log::nesting::{Nesting, Walk};
+
+/// How much text is kept behind the place where the sweep stands, to walk back in. Before its
+/// `errorCode`, a record that AWS writes has less than 4 KB.
+pub const HISTORY_BYTES: usize = 16 * 1024;
+
+/// A longer object around an error code is left to the thorough reading. CloudTrail truncates
+/// events of more than 256 KB, or 1 MB where they are enriched.
+pub const MAX_OBJECT_BYTES: usize = 2 << 20;
+
+/// Every CloudTrail record has this key, and as a rule nothing else has. Source: "CloudTrail record
+/// contents" in the AWS CloudTrail user guide.
+const RECORD_KEY: &str = "\"eventVersion\"";
+
+const CODE_KEY: &str = "\"errorCode\"";
+
+/// What is looked for. Two single searches are many times faster than one for both.
+pub struct Sweep {
+    record_key: Finder<'static>,
+    code_key: Finder<'static>,
+    value_starts: Vec<String>,
+}
+
+/// What stands around an error code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Around {
+    /// It is no code that is looked for.
+    Nothing,
+    /// The object that it stands in, as a range.
+    Object(usize, usize),
+    /// The object, or the code, begins here, and its end is not there yet.
+    OpenFrom(usize),
+    /// What came before is not there any more, or is no JSON.
+    Unknown,
+}
+
+impl Sweep {
+    /// `value_starts` are the begins of the codes that are looked for, with their opening quotes.
+    #[must_use]
+    pub fn new(value_starts: Vec<String>) -> Self {
+        Self { record_key: Finder::new(RECORD_KEY), code_key: Finder::new(CODE_KEY), value_starts }
+    }
+
+    /// How often the key that every record has stands in `text`, and where the last one ends.
+    #[must_use]
+    pub fn records(&self, text: &[u8]) -> (u64, usize) {
+        let key = RECORD_KEY.len();
+        self.record_key.find_iter(text).fold((0, 0), |(count, _), at| (count + 1, at + key))
+    }
+
+    /// Where the next key of an error code begins in `text`.
+    #[must_use]
+    pub fn find(&self, text: &[u8]) -> Option<usize> {
+        self.code_key.find(text)
+    }
+
+    /// What stands around the key that begins at `key` in `text`, which may begin and end anywhere.
+    #[must_use]
+    pub fn around(&self, text: &[u8], key: usize) -> Around {
+        let value = text[key + CODE_KEY.len()..].trim_ascii_start();
+        let value = match value.split_first() {
+            Some((b':', value)) => value.trim_ascii_start(),
+            Some(_) => return Around::Nothing,
+            None => value,
+        };
+        if !self.value_starts.iter().any(|start| value.starts_with(start.as_bytes())) {
+            let open = self.value_starts.iter().any(|start| start.as_bytes().starts_with(value));
+            return if open { Around::OpenFrom(key) } else { Around::Nothing };
+        }
+        match text[..key].last() {
+            None => return Around::Unknown,
+            Some(b'\\') => return Around::Nothing,
+            Some(_) => {}
+        }
+        let Some(begin) = object_begin(&text[..key]) else {
+            return Around::Unknown;
+        };
+        match Nesting::default().walk(&text[begin..]) {
+            Walk::Closed(length) if begin + length > key => Around::Object(begin, begin + length),
+            Walk::Open => Around::OpenFrom(begin),
+            Walk::Closed(_) | Walk::Fault(_) => Around::Unknown,
+        }
+    }
+}
+
+/// A key that does not begin before this many last bytes of a text cannot be complete.
+pub const OVERLAP_BYTES: usize = RECORD_KEY.len() - 1;
+
+/// Where the string begins whose closing quote follows `text`.
+fn string_begin(text: &[u8]) -> Option<usize> {
+    let mut end = text.len();
+    loop {
+        let quote = memrchr(b'"', &text[..end])?;
+        let escapes = text[..quote].iter().rev().take_while(|byte| **byte == b'\\').count();
+        if escapes.is_multiple_of(2) {
+            return Some(quote);
+        }
+        end = quote;
+    }
+}
+
+/// Where the innermost object begins that is open behind `text`, which ends outside strings.
+fn object_begin(text: &[u8]) -> Option<usize> {
+    let mut depth = 0_usize;
+    let mut at = text.len();
+    while at > 0 {
+        at -= 1;
+        match text[at] {
+            b'"' => at = string_begin(&text[..at])?,
+            b'}' | b']' => depth += 1,
+            b'{' if depth == 0 => return Some(at),
+            b'{' | b'[' => depth = depth.checked_sub(1)?,
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `text` with the key behind `@`.
+    #[track_caller]
+    fn check(text: &str, expected: Result<&str, Around>) {
+        let key = text.find('@').expect("a key");
+        let text = text.replace('@', "");
+        let sweep = Sweep::new(vec!["\"AccessDenied".to_owned()]);
+        assert_eq!(sweep.find(&text.as_bytes()[key..]), Some(0), "{text}");
+        let found = match sweep.around(text.as_bytes(), key) {
+            Around::Object(begin, end) => Ok(&text[begin..end]),
+            other => Err(other),
+        };
+        assert_eq!(found, expected, "{text}");
+    }
+
+    #[test]
+    fn the_innermost_object_around_a_code_is_found() {
+        let record = r#"{"errorCode":"AccessDenied"}"#;
+        check(r#"{@"errorCode":"AccessDenied"}"#, Ok(record));
+        check(r#"x}{@"errorCode":"AccessDenied"}{"#, Ok(record));
+        check(r#"{"a":{@"errorCode":"AccessDenied"}}"#, Ok(record));
+        check(r#"{@"errorCode":"AccessDeniedException"}"#, Ok(r#"{"errorCode":"AccessDeniedException"}"#));
+        let spaced = "{ \"a\" : 1 , @\"errorCode\"\n:\t\"AccessDenied\" , \"b\":{} }";
+        check(spaced, Ok(&spaced.replace('@', "")));
+        for other in [
+            r#"[{"}":"{"}]"#,
+            r#""}{\"}{""#,
+            r#""\\""#,
+            r#""\\\"{""#,
+            r#""},{\"errorCode\":\"AccessDenied\"""#,
+            "null",
+            "[[],{},[{}]]",
+        ] {
+            let text = format!(r#"[{{"x":{other},@"errorCode":"AccessDenied","y":{other}}},{{}}]"#);
+            let inner = &text[1..text.len() - 4].replace('@', "");
+            check(&text, Ok(inner));
+        }
+    }
+
+    #[test]
+    fn what_is_no_code_that_is_looked_for_is_passed_over() {
+        for text in [
+            r#"[@"errorCode"]"#,
+            r#"{"x":@"errorCode","AccessDenied":1}"#,
+            r#"{@"errorCode":"NoSuchKey"}"#,
+            r#"{@"errorCode":null}"#,
+            r#"{@"errorCode":["AccessDenied"]}"#,
+            r#"{@"errorCode":"accessDenied"}"#,
+            r#"{"x":"\@"errorCode":"AccessDenied"}"#,
+        ] {
+            check(text, Err(Around::Nothing));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_told_is_not_guessed() {
+        for text in [
+            r#"@"errorCode":"AccessDenied"}"#,
+            r#",@"errorCode":"AccessDenied"}"#,
+            r#"x",@"errorCode":"AccessDenied"}"#,
+            r#""x":1,@"errorCode":"AccessDenied"}"#,
+            r#"\\\",@"errorCode":"AccessDenied"}"#,
+            r#"\\\"{",@"errorCode":"AccessDenied"}"#,
+            r#"\\"{",@"errorCode":"AccessDenied"}"#,
+            r#"[@"errorCode":"AccessDenied"]"#,
+            r#"{@"errorCode":"AccessDenied"]"#,
+        ] {
+            check(text, Err(Around::Unknown));
+        }
+        check(r#"{@"errorCode":"AccessDenied","#, Err(Around::OpenFrom(0)));
+        check(r#"{},{@"errorCode":"AccessDenied"#, Err(Around::OpenFrom(3)));
+        for cut in ["", " ", ":", ": ", ": \"", ": \"AccessDe"] {
+            check(&format!(r#"{{@"errorCode"{cut}"#), Err(Around::OpenFrom(1)));
+        }
+    }
+
+    #[test]
+    fn records_are_counted_by_their_key() {
+        let sweep = Sweep::new(Vec::new());
+        assert_eq!(sweep.records(b"{}"), (0, 0));
+        assert_eq!(sweep.records(br#"{"eventVersion":1},{"eventVersion":"#), (2, 34));
+    }
+}

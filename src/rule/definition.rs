@@ -1,0 +1,150 @@
+//! A detection rule is data: what it looks for, how it groups and counts, and what to do about it.
+
+use std::time::Duration;
+
+use super::field::{AssumedRole, Field};
+use crate::log::denial::Denial;
+
+/// How much an alert of a rule matters, in Elastic's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// Look when there is time.
+    Low,
+    /// Look today.
+    Medium,
+    /// Look now.
+    High,
+    /// Wake somebody.
+    Critical,
+}
+
+impl Severity {
+    /// The word as alerts and filter policies carry it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// A technique of a threat framework.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Technique {
+    /// The framework's id.
+    pub id: &'static str,
+    /// The framework's name for it.
+    pub name: &'static str,
+    /// Where it is described.
+    pub reference: &'static str,
+}
+
+/// A threshold rule: it fires when more than `threshold` distinct values of `distinct`
+/// are denied in one `window` for one combination of `group_by`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rule {
+    /// Stable id; part of every key and alert.
+    pub id: &'static str,
+    /// The id of the Elastic rule that this one makes real-time, where there is one.
+    pub uuid: Option<&'static str>,
+    /// The title.
+    pub name: &'static str,
+    /// Version of the rule's logic.
+    pub version: &'static str,
+    /// How much an alert matters.
+    pub severity: Severity,
+    /// Elastic's risk score, 0 to 100.
+    pub risk_score: u8,
+    /// `event.action` of the alerts.
+    pub action: &'static str,
+    /// The error codes that the rule is about.
+    pub error_codes: &'static [&'static str],
+    /// What makes a key.
+    pub group_by: &'static [Field],
+    /// What is counted, each value once.
+    pub distinct: Field,
+    /// Assumed roles whose name begins so are not counted.
+    pub excepted_roles: &'static [&'static str],
+    /// The rule fires when more than this many distinct values lie in one window.
+    pub threshold: usize,
+    /// Length of the window in event time, both ends included.
+    pub window: Duration,
+    /// At most one alert a key in this span of event time.
+    pub cooldown: Duration,
+    /// Where the rule comes from.
+    pub reference: &'static str,
+    /// What an attacker does, in a framework's words.
+    pub techniques: &'static [Technique],
+    /// How its alerts are worded.
+    pub wording: Wording,
+    /// What the analyst does: to find out first, then to respond.
+    pub triage: &'static [&'static str],
+    /// Honest reasons for an alert.
+    pub false_positives: &'static [&'static str],
+}
+
+/// How a rule's alerts are worded. In the phrases, `{count}` stands for how many distinct values
+/// there were, and `{user}`, `{role}` and `{model}` for what the rule groups by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wording {
+    /// What is counted, in the plural.
+    pub noun: &'static str,
+    /// The shortest form, for subjects: who did what.
+    pub headline: &'static str,
+    /// A whole clause, for sentences: who did what.
+    pub reason: &'static str,
+    /// The chat message's title.
+    pub title: &'static str,
+    /// The first sentence of the e-mail.
+    pub opening: &'static str,
+    /// What an alert means, in lines of an e-mail.
+    pub meaning: &'static str,
+}
+
+/// Counters are kept in slots no longer than this.
+pub const MAX_SLOT: Duration = Duration::from_secs(600);
+
+/// Request ids can be summed up, values that recur cannot: only what is sampled can be told apart
+/// in other slots. Twice this many models or sessions an object are counted and listed exactly.
+const RECURRING_SAMPLES: usize = 16;
+
+impl Rule {
+    /// Length of a counter's slot: never longer than the window or the cooldown, so that
+    /// a window cuts a slot from one side only and one slot never holds two alerts.
+    #[must_use]
+    pub fn slot(&self) -> Duration {
+        MAX_SLOT.min(self.window).min(self.cooldown)
+    }
+
+    /// How many of an object's earliest, and of its latest, distinct values a slot keeps. Of
+    /// values that recur it keeps every time of each, as long as these are no more than both.
+    #[must_use]
+    pub fn samples(&self) -> usize {
+        let enough = self.threshold.saturating_add(1);
+        if self.distinct.recurs() { enough.max(RECURRING_SAMPLES) } else { enough }
+    }
+
+    /// Whether the rule counts this denial.
+    #[must_use]
+    pub fn counts(&self, denial: &Denial<'_>) -> bool {
+        self.error_codes.contains(&denial.error_code.as_ref())
+            && self
+                .group_by
+                .iter()
+                .chain([&self.distinct])
+                .all(|field| !field.is_required() || field.of(denial).is_some())
+            && !self.is_excepted(denial)
+    }
+
+    fn is_excepted(&self, denial: &Denial<'_>) -> bool {
+        !self.excepted_roles.is_empty()
+            && denial
+                .user
+                .as_deref()
+                .and_then(AssumedRole::parse)
+                .is_some_and(|role| self.excepted_roles.iter().any(|prefix| role.name.starts_with(prefix)))
+    }
+}

@@ -1,0 +1,112 @@
+//! The parts of a denial that a rule can group by or count.
+
+use crate::log::denial::Denial;
+
+/// A part of a denial that a rule can group by or count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// The account.
+    Account,
+    /// The ARN of the caller.
+    User,
+    /// The ARN of an assumed role without its session, `arn:aws:sts::…:assumed-role/NAME`.
+    Role,
+    /// The session of an assumed role.
+    Session,
+    /// The model as the caller spelled it.
+    Model,
+    /// The request id, or the record's place where that is missing.
+    RequestId,
+}
+
+impl Field {
+    /// The value of this field, `None` where the record has none.
+    #[must_use]
+    pub fn of<'a>(self, denial: &'a Denial<'_>) -> Option<&'a str> {
+        let user = denial.user.as_deref();
+        match self {
+            Self::Account => denial.account.as_deref(),
+            Self::User => user,
+            Self::Role => Some(AssumedRole::parse(user?)?.arn),
+            Self::Session => Some(AssumedRole::parse(user?)?.session),
+            Self::Model => denial.model.as_deref(),
+            Self::RequestId => Some(&denial.request_id),
+        }
+    }
+
+    /// Whether a record that lacks this field is none that the rule is about. Every other
+    /// missing value is a value of its own.
+    #[must_use]
+    pub const fn is_required(self) -> bool {
+        matches!(self, Self::Role | Self::Session)
+    }
+
+    /// Whether one value comes again and again, in many slots and objects. A request id does not.
+    #[must_use]
+    pub const fn recurs(self) -> bool {
+        !matches!(self, Self::RequestId)
+    }
+
+    /// The field's name in words that people read.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Account => "Account",
+            Self::User => "User",
+            Self::Role => "Role",
+            Self::Session => "Session",
+            Self::Model => "Model",
+            Self::RequestId => "Request",
+        }
+    }
+}
+
+/// Stands for a missing value among those that a rule counts; no id can hold it.
+pub const MISSING: &str = "\u{0}";
+
+/// The parts of `arn:aws:sts::111122223333:assumed-role/NAME/SESSION`.
+pub(super) struct AssumedRole<'a> {
+    /// All but the session.
+    arn: &'a str,
+    pub(super) name: &'a str,
+    session: &'a str,
+}
+
+impl<'a> AssumedRole<'a> {
+    /// Source: "IAM identifiers" in the AWS IAM user guide; neither name nor session holds a slash.
+    pub(super) fn parse(user: &'a str) -> Option<Self> {
+        let mut parts = user.splitn(6, ':');
+        let arn = parts.next() == Some("arn") && parts.nth(1) == Some("sts");
+        let resource = parts.nth(2).filter(|_| arn)?;
+        let (name, session) = resource.strip_prefix("assumed-role/")?.split_once('/')?;
+        let whole = !name.is_empty() && !session.is_empty();
+        whole.then(|| Self { arn: &user[..user.len() - session.len() - 1], name, session })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(user: &str, expected: Option<(&str, &str)>) {
+        assert_eq!(AssumedRole::parse(user).map(|role| (role.arn, role.session)), expected, "{user}");
+    }
+
+    #[test]
+    fn an_assumed_role_is_told_by_its_arn() {
+        let role = "arn:aws:sts::111122223333:assumed-role/App";
+        check("arn:aws:sts::111122223333:assumed-role/App/i-0a1b", Some((role, "i-0a1b")));
+        check(
+            "arn:aws-us-gov:sts::1:assumed-role/A/b:c",
+            Some(("arn:aws-us-gov:sts::1:assumed-role/A", "b:c")),
+        );
+        check("arn:aws:sts::111122223333:assumed-role/App", None);
+        check("arn:aws:sts::111122223333:assumed-role/App/", None);
+        check("arn:aws:sts::111122223333:assumed-role//s", None);
+        check("arn:aws:sts::111122223333:federated-user/App/s", None);
+        check("arn:aws:iam::111122223333:assumed-role/App/s", None);
+        check("assumed-role/App/s", None);
+        check("", None);
+    }
+}

@@ -1,0 +1,412 @@
+//! What an alert says, to each kind of reader, within every limit.
+
+#![allow(
+    clippy::redundant_closure_for_method_calls,
+    reason = "a method path is not general enough over the alert's lifetime"
+)]
+
+use std::collections::BTreeSet;
+
+use bedrock_denial_watch::alert::{Alert, MAX_MESSAGE_BYTES, id};
+use bedrock_denial_watch::count::evidence::{Evidence, Kind, MAX_EVIDENCE_BYTES};
+use bedrock_denial_watch::count::key::Key;
+use bedrock_denial_watch::count::window::Figures;
+use bedrock_denial_watch::log::denial::Source;
+use bedrock_denial_watch::log::time::EventTime;
+use bedrock_denial_watch::rule::catalogue::{DENIED_MODEL, MODEL_SWEEP, SESSION_ROTATION, VALIDATION_BURST};
+use bedrock_denial_watch::rule::definition::Rule;
+use bedrock_denial_watch::rule::field::MISSING;
+use serde_json::Value;
+
+const USER: &str = "arn:aws:sts::111122223333:assumed-role/SupportChatbot/i-0a1b2c3d4e5f67890";
+const MODEL: &str = "anthropic.claude-3-opus-20240229-v1:0";
+
+fn time(text: &str) -> EventTime {
+    EventTime::parse(text).expect("a time")
+}
+
+fn evidence(kind: Kind, value: &str) -> Evidence {
+    Evidence { kind, value: value.to_owned() }
+}
+
+fn with<T>(values: [Option<&str>; 3], tell: impl FnOnce(&Alert<'_>) -> T) -> T {
+    let key = Key { rule: DENIED_MODEL.id, values: values.map(|value| value.map(str::to_owned)).to_vec() };
+    tell(&Alert {
+        rule: &DENIED_MODEL,
+        key: &key,
+        at: time("2025-06-02T09:14:48Z"),
+        figures: Figures {
+            first_seen: time("2025-06-02T09:14:07Z"),
+            last_seen: time("2025-06-02T09:14:48Z"),
+            total: 4,
+            at_least: false,
+            newest: ["r1", "r2", "r3", "r4"].map(str::to_owned).to_vec(),
+            sources: BTreeSet::from([Source::InvocationLog]),
+            evidence: BTreeSet::from([evidence(Kind::Region, "us-east-1")]),
+        },
+        object: "s3://logs/a.json.gz",
+    })
+}
+
+/// An alert of a rule, with `values` as what it counted.
+fn of_rule<T>(
+    rule: &Rule,
+    values: &[Option<&str>],
+    newest: &[&str],
+    tell: impl FnOnce(&Alert<'_>) -> T,
+) -> T {
+    let key = Key { rule: rule.id, values: values.iter().map(|value| value.map(str::to_owned)).collect() };
+    usual(|alert| {
+        let mut alert = Alert { rule, key: &key, ..alert.clone() };
+        alert.figures.total = newest.len() as u64;
+        alert.figures.newest = newest.iter().map(|value| (*value).to_owned()).collect();
+        tell(&alert)
+    })
+}
+
+fn usual<T>(tell: impl FnOnce(&Alert<'_>) -> T) -> T {
+    with([Some("111122223333"), Some(USER), Some(MODEL)], tell)
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).expect("JSON")
+}
+
+#[test]
+fn the_document_has_every_field_of_the_contract() {
+    let document = json(&usual(|alert| alert.document()));
+    let fields: BTreeSet<&str> =
+        document.as_object().expect("an object").keys().map(String::as_str).collect();
+    let expected = BTreeSet::from([
+        "@timestamp",
+        "event",
+        "rule",
+        "user",
+        "cloud",
+        "gen_ai",
+        "threat",
+        "total_denials",
+        "threshold",
+        "window_minutes",
+        "first_seen",
+        "last_seen",
+        "request_ids",
+        "objects",
+        "triage",
+        "id",
+    ]);
+    assert_eq!(fields, expected);
+    assert_eq!(document["@timestamp"], "2025-06-02T09:14:48Z");
+    assert_eq!(document["event"]["kind"], "alert");
+    assert_eq!(document["event"]["category"], json(r#"["api"]"#));
+    assert_eq!(document["event"]["type"], json(r#"["denied"]"#));
+    assert_eq!(document["event"]["outcome"], "failure");
+    assert_eq!(document["event"]["severity"], 73);
+    assert_eq!(document["event"]["risk_score"], 73);
+    assert_eq!(document["event"]["start"], "2025-06-02T09:14:07Z");
+    assert_eq!(document["event"]["end"], "2025-06-02T09:14:48Z");
+    assert_eq!(document["rule"]["id"], "denied-model");
+    assert_eq!(document["rule"]["uuid"], "17261da3-a6d0-463c-aac8-ea1718afcd20");
+    assert_eq!(document["user"]["id"], USER);
+    assert_eq!(document["cloud"]["account"]["id"], "111122223333");
+    assert_eq!(document["cloud"]["region"], json(r#"["us-east-1"]"#));
+    assert_eq!(document["gen_ai"]["request"]["model"]["id"], MODEL);
+    assert_eq!(document["gen_ai"]["response"]["error_code"], "AccessDeniedException");
+    assert_eq!(document["threat"]["technique"][0]["id"], "AML.T0015");
+    assert_eq!(document["threat"]["technique"][1]["id"], "AML.T0034");
+    assert_eq!(document["total_denials"], 4);
+    assert_eq!(document["threshold"], 3);
+    assert_eq!(document["window_minutes"], 60);
+    assert_eq!(document["request_ids"], json(r#"["r1","r2","r3","r4"]"#));
+    assert_eq!(document["objects"], json(r#"["s3://logs/a.json.gz"]"#));
+}
+
+#[test]
+fn a_missing_value_is_null_for_programs_and_unknown_for_people() {
+    with([None, None, None], |alert| {
+        let document = json(&alert.document());
+        assert!(document["user"]["id"].is_null() && document["cloud"]["account"]["id"].is_null());
+        assert!(document["gen_ai"]["request"]["model"]["id"].is_null());
+        assert!(alert.email().contains("User      unknown"));
+        assert!(alert.chat().contains("*User* `unknown`"));
+        assert!(alert.message().attributes.iter().all(|(_, value)| !value.is_empty()));
+    });
+}
+
+#[test]
+fn the_email_reads_well() {
+    let expected = "\
+Somebody keeps trying an Amazon Bedrock model they are denied.
+
+User      arn:aws:sts::111122223333:assumed-role/SupportChatbot/i-0a1b2c3d4e5f67890
+Model     anthropic.claude-3-opus-20240229-v1:0
+Account   111122223333
+Region    us-east-1
+Denials   4 (the rule fires above 3 within 60 minutes)
+First     2025-06-02 09:14:07 UTC
+Last      2025-06-02 09:14:48 UTC
+Severity  high, risk score 73
+Seen in   Bedrock invocation log
+
+This is a stolen key that probes for expensive models, somebody working around
+the model policy, or a policy that blocks honest work.
+
+What to do first
+  1. ";
+    let email = usual(|alert| alert.email());
+    assert!(email.starts_with(expected), "{email}");
+    assert!(email.contains("Request ids, newest last\n  r1\n  r2\n  r3\n  r4\n"), "{email}");
+}
+
+#[test]
+fn subject_and_sms_are_short_ascii() {
+    usual(|alert| {
+        assert_eq!(
+            alert.subject(),
+            "[high] Bedrock: i-0a1b2c3d4e5f67890 denied 4 times for anthropic.claude-3-opus-20240229-v1:0"
+        );
+        assert_eq!(
+            alert.sms(),
+            "Bedrock: i-0a1b2c3d4e5f67890 denied 4 times for anthropic.claude-3-opus-202... in account 111122223333 since 2025-06-02 09:14:07 UTC"
+        );
+    });
+    let long = "ü\n".repeat(3000);
+    with([Some(&long), Some(&long), Some(&long)], |alert| {
+        for (text, limit) in [(alert.subject(), 99), (alert.sms(), 160)] {
+            assert!(text.len() <= limit, "{} bytes: {text}", text.len());
+            assert!(text.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{text}");
+        }
+    });
+}
+
+#[test]
+fn nothing_in_an_id_acts_in_chat() {
+    let evil = "<!channel> <@U1> <https://evil.example|click> `*b* @here &lt;\n\u{202e}";
+    with([Some(evil), Some(evil), Some(evil)], |alert| {
+        let chat = json(&alert.chat());
+        let texts =
+            [&chat["content"]["title"], &chat["content"]["description"], &chat["metadata"]["summary"]];
+        for text in texts {
+            let text = text.as_str().expect("text");
+            for trap in ["<", "://", "@here", "\u{202e}", "&lt;\n"] {
+                assert!(!text.contains(trap), "{trap:?} in {text}");
+            }
+        }
+        let description = chat["content"]["description"].as_str().expect("text");
+        assert_eq!(description.matches('`').count(), 6, "{description}");
+        assert_eq!(description.lines().count(), 7, "{description}");
+    });
+}
+
+#[test]
+fn chat_has_the_schema_of_custom_notifications() {
+    usual(|alert| {
+        let chat = json(&alert.chat());
+        assert_eq!((&chat["version"], &chat["source"]), (&json("\"1.0\""), &json("\"custom\"")));
+        assert_eq!(chat["content"]["textType"], "client-markdown");
+        assert!(chat["content"]["nextSteps"].as_array().is_some_and(|steps| !steps.is_empty()));
+        assert!(chat["content"]["keywords"].is_array());
+        let thread = chat["metadata"]["threadId"].as_str().expect("a thread").to_owned();
+        // The same key later is the same thread; another key is another.
+        let later = Alert { at: time("2025-06-03T00:00:00Z"), ..alert.clone() };
+        assert_eq!(json(&later.chat())["metadata"]["threadId"], thread);
+        assert_ne!(later.id(), alert.id());
+        with([None, Some(USER), Some(MODEL)], |other| {
+            assert_ne!(json(&other.chat())["metadata"]["threadId"], thread);
+        });
+    });
+}
+
+#[test]
+fn the_message_has_a_text_for_every_subscriber_and_attributes_for_filters() {
+    usual(|alert| {
+        let message = alert.message();
+        let body = json(&message.body);
+        assert_eq!(body["default"], alert.document());
+        assert_eq!(body["email"], alert.email());
+        assert_eq!(body["email-json"], alert.email());
+        assert_eq!(body["https"], alert.chat());
+        assert_eq!(body["sms"], alert.sms());
+        let expected = [
+            ("rule", "denied-model"),
+            ("severity", "high"),
+            ("account", "111122223333"),
+            ("alert_id", &alert.id()),
+        ];
+        assert_eq!(message.attributes.each_ref().map(|(name, value)| (*name, value.as_str())), expected);
+    });
+}
+
+#[test]
+fn a_sweep_lists_the_models_and_says_how_many() {
+    let values = [Some("111122223333"), Some(USER)];
+    of_rule(&MODEL_SWEEP, &values, &["a", MISSING, "us.a", "arn:x/a", "b"], |alert| {
+        let document = json(&alert.document());
+        assert_eq!(document["models"], json(r#"["a",null,"us.a","arn:x/a","b"]"#));
+        assert_eq!(document["total_models"], 5);
+        assert!(document.get("total_models_at_least").is_none());
+        // No fewer denials than models.
+        assert_eq!(
+            (&document["total_denials"], &document["total_denials_at_least"]),
+            (&json("5"), &json("true"))
+        );
+        assert!(document.get("request_ids").is_none() && document["rule"].get("uuid").is_none());
+        assert!(document["gen_ai"]["request"]["model"]["id"].is_null());
+        assert_eq!(document["user"]["id"], USER);
+        assert_eq!(alert.subject(), "[high] Bedrock: i-0a1b2c3d4e5f67890 denied 5 different models");
+        let email = alert.email();
+        assert!(email.contains("Models    5 (the rule fires above 3 within 60 minutes)\n"), "{email}");
+        assert!(email.contains("Models, newest last\n  a\n  unknown\n  us.a\n  arn:x/a\n  b\n"), "{email}");
+        assert!(!email.contains("Model     "), "{email}");
+        let chat = json(&alert.chat());
+        assert_eq!(chat["content"]["title"], ":rotating_light: 5 Bedrock models denied to one user");
+        let description = chat["content"]["description"].as_str().expect("text");
+        assert!(description.contains("*Newest* `a`, `unknown`, `us.a`"), "{description}");
+    });
+}
+
+#[test]
+fn a_rotation_names_the_role_and_lists_its_sessions() {
+    let role = "arn:aws:sts::111122223333:assumed-role/SupportChatbot";
+    let values = [Some("111122223333"), Some(role), Some(MODEL)];
+    of_rule(&SESSION_ROTATION, &values, &["s1", "s2", "s3", "s4"], |alert| {
+        let document = json(&alert.document());
+        assert_eq!((&document["total_sessions"], &document["sessions"][0]), (&json("4"), &json("\"s1\"")));
+        assert_eq!(
+            (document["user"]["id"].as_str(), document["event"]["severity"].as_u64()),
+            (Some(role), Some(47))
+        );
+        assert_eq!(
+            alert.subject(),
+            "[medium] Bedrock: SupportChatbot denied in 4 sessions for anthropic.claude-3-opus-20240229-v1:0"
+        );
+        assert!(alert.email().contains(&format!("Role      {role}\nModel     {MODEL}\n")));
+        assert!(document["event"]["reason"].as_str().is_some_and(|reason| reason.starts_with(
+            "arn:aws:sts::111122223333:assumed-role/SupportChatbot was denied model \
+             anthropic.claude-3-opus-20240229-v1:0 in 4 different sessions in account 111122223333 from"
+        )));
+    });
+}
+
+#[test]
+fn a_burst_of_invalid_requests_says_so() {
+    of_rule(&VALIDATION_BURST, &[None, Some(USER)], &["r1", "r2", "r3", "r4"], |alert| {
+        let document = json(&alert.document());
+        assert_eq!(document["gen_ai"]["response"]["error_code"], "ValidationException");
+        assert_eq!((&document["total_denials"], &document["window_minutes"]), (&json("4"), &json("1")));
+        assert_eq!(document["request_ids"], json(r#"["r1","r2","r3","r4"]"#));
+        assert!(alert.email().contains("Requests  4 (the rule fires above 3 within 1 minute)\n"));
+    });
+}
+
+#[test]
+fn the_alerts_of_one_user_share_a_thread_whatever_the_rule() {
+    let thread = |alert: &Alert<'_>| json(&alert.chat())["metadata"]["threadId"].clone();
+    let account = Some("111122223333");
+    let first = usual(thread);
+    assert_eq!(of_rule(&MODEL_SWEEP, &[account, Some(USER)], &[], thread), first);
+    assert_eq!(of_rule(&VALIDATION_BURST, &[account, Some(USER)], &[], thread), first);
+    assert_eq!(with([account, Some(USER), None], thread), first);
+    assert_ne!(of_rule(&MODEL_SWEEP, &[None, Some(USER)], &[], thread), first);
+    assert_ne!(of_rule(&MODEL_SWEEP, &[account, None], &[], thread), first);
+}
+
+#[test]
+fn evidence_stands_in_every_text() {
+    usual(|alert| {
+        let mut alert = alert.clone();
+        alert.figures.sources.insert(Source::CloudTrail);
+        alert.figures.evidence.extend([
+            evidence(Kind::SourceIp, "192.0.2.7"),
+            evidence(Kind::SourceIp, "bedrock.amazonaws.com"),
+            evidence(Kind::UserAgent, "curl/8 <!channel>\n"),
+            evidence(Kind::AccessKeyId, "AKIAIOSFODNN7EXAMPLE"),
+            evidence(Kind::Refusal, "IAM identity policy"),
+        ]);
+        let document = json(&alert.document());
+        assert_eq!(document["event"]["dataset"], json(r#"["aws_bedrock.invocation","aws.cloudtrail"]"#));
+        assert_eq!(document["source"]["ip"], json(r#"["192.0.2.7"]"#));
+        assert_eq!(document["source"]["address"], json(r#"["192.0.2.7","bedrock.amazonaws.com"]"#));
+        assert_eq!(document["user_agent"]["original"], json(r#"["curl/8 <!channel>"]"#));
+        assert_eq!(document["access_key_ids"], json(r#"["AKIAIOSFODNN7EXAMPLE"]"#));
+        assert_eq!(document["denied_by"], json(r#"["IAM identity policy"]"#));
+        let rows = "Seen in   Bedrock invocation log, CloudTrail\n\
+                    Source IP 192.0.2.7, bedrock.amazonaws.com\n\
+                    Client    curl/8 <!channel>\n\
+                    Key id    AKIAIOSFODNN7EXAMPLE\n\
+                    Denied by IAM identity policy\n";
+        let email = alert.email();
+        assert!(email.contains(rows), "{email}");
+        let chat = json(&alert.chat());
+        let chat = chat["content"]["description"].as_str().expect("text");
+        for line in [
+            "*Seen in* Bedrock invocation log, CloudTrail\n",
+            "*Source IP* `192.0.2.7`, `bedrock.amazonaws.com`\n",
+            "*Client* `curl/8 &lt;!channel&gt;`\n",
+            "*Key id* `AKIAIOSFODNN7EXAMPLE`\n",
+            "*Denied by* `IAM identity policy`\n",
+        ] {
+            assert!(chat.contains(line), "{chat}");
+        }
+    });
+}
+
+#[test]
+fn of_each_kind_of_evidence_ten_are_shown() {
+    usual(|alert| {
+        let mut alert = alert.clone();
+        let many = (0..30).map(|number| evidence(Kind::SourceIp, &format!("192.0.2.{number}")));
+        alert.figures.evidence.extend(many);
+        let document = json(&alert.document());
+        assert_eq!(document["source"]["ip"].as_array().map(Vec::len), Some(10));
+    });
+}
+
+#[test]
+fn an_id_that_looks_like_a_place_in_a_phrase_is_not_filled() {
+    with([None, Some("{model}"), Some("{count} {user}")], |alert| {
+        assert_eq!(alert.subject(), "[high] Bedrock: {model} denied 4 times for {count} {user}");
+    });
+}
+
+#[test]
+fn the_worst_ids_stay_under_the_limit_of_a_message() {
+    for unit in ["\"", "\\", "\u{1f525}", "<", "\u{7f}", "&"] {
+        let long = unit.repeat(20_000);
+        with([Some(&long), Some(&long), Some(&long)], |alert| {
+            let mut alert = alert.clone();
+            alert.object = &long;
+            alert.figures.newest = vec![long.clone(); 10];
+            let value = unit.repeat(MAX_EVIDENCE_BYTES / unit.len());
+            for kind in [Kind::Region, Kind::SourceIp, Kind::UserAgent, Kind::AccessKeyId, Kind::Refusal] {
+                let values = (0..20).map(|number| evidence(kind, &format!("{value}{number}")));
+                alert.figures.evidence.extend(values);
+            }
+            let size = alert.message().body.len();
+            assert!(size < MAX_MESSAGE_BYTES, "{unit:?}: {size} bytes");
+        });
+    }
+}
+
+#[test]
+fn a_lower_bound_says_so_everywhere() {
+    usual(|alert| {
+        let mut alert = alert.clone();
+        alert.figures.at_least = true;
+        assert_eq!(json(&alert.document())["total_denials_at_least"], true);
+        for text in [alert.email(), alert.chat(), alert.sms(), alert.subject()] {
+            assert!(text.contains("at least 4"), "{text}");
+        }
+    });
+}
+
+#[test]
+fn an_id_depends_on_key_and_time_alone() {
+    let key = |model: &str| Key { rule: "denied-model", values: vec![None, None, Some(model.to_owned())] };
+    let at = time("2025-06-02T09:14:48Z");
+    assert_eq!(id(&key("a"), at), id(&key("a"), at));
+    assert_ne!(id(&key("a"), at), id(&key("b"), at));
+    assert_ne!(id(&key("a"), at), id(&key("a"), at.plus(std::time::Duration::from_millis(1))));
+    // Held still: consumers deduplicate by it, across versions too.
+    assert_eq!(id(&key("a"), at), "efc589c6bd7891e6ed4dab2e530da33f");
+}

@@ -1,0 +1,245 @@
+//! CloudTrail log files: their forms, and the sweep that most of them end with.
+
+use bedrock_denial_watch::log::inflate::Damage;
+use bedrock_denial_watch::reader::{Finished, Limits};
+use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
+use bedrock_denial_watch::rule::definition::Rule;
+
+use super::{blocks, check, expand, gzip, read, read_by, reader, shown, trail};
+
+#[test]
+fn every_form_of_a_trail_file_is_read() {
+    check(r#"{"Records":[]}"#, "");
+    check(r#"{"Records":[&a]}"#, "a");
+    check(r#"{"Records":[~x,&a,~y,&b]}"#, "a b");
+    check("\u{feff}{\"Records\":[&a]}\n", "a");
+    check("\r\n { \"Records\"\t:\n [ &a , ~x\n,&b ]\n } \n", "a b");
+    check("{\"Records\":[\n&a,\n&b\n]}\n", "a b");
+    check("{\"Records\":[\n&a\n,\n&b\n,\n~x\n]\n}\n", "a b");
+    let pretty =
+        expand("{\"Records\":[&p,~x]}").replace('{', "{\n  ").replace(',', ",\n  ").replace('}', "\n}");
+    check(&pretty, "p");
+    check(&format!("{pretty}\n{pretty}$a"), "a p");
+}
+
+#[test]
+fn trail_files_may_follow_each_other_and_other_logs() {
+    check(r#"{"Records":[&a]}{"Records":[]}{"Records":[&b]}"#, "a b");
+    check("{\"Records\":[~a]}\n{\"Records\":[&b]}\n", "b");
+    check("[{\"Records\":[&a]},{\"Records\":[~x,&b]}]", "a b");
+    check("$a\n%x\n{\"Records\":[~y,&b]}\n$c\n{\"Records\":[&d]}", "a b c d");
+    check("$a\n%x\n{\"Records\":[~y]}\n$c\n", "a c");
+    check("{\"Records\":[&a]}\n$b\n%x\n$c", "a b c");
+    check("{\"Records\":[~a]}\n%x\n$b\n", "b");
+    check("{\"Records\":[{\"Records\":[&a]},&b]}", "a b");
+    // Somebody's own export: a record a line.
+    check("&a\n~x\n&b\n%y\n$c", "a b c");
+}
+
+#[test]
+fn what_is_no_wrapper_is_no_file_of_records() {
+    check("{\"records\":[&a]}", "");
+    check("{\"x\":{\"Records\":[&a]}}", "");
+    check("{\"Records\":{\"x\":&a}}", "");
+    check("{\"Records\":\"AccessDeniedException\"}", "");
+    // Records behind anything else are none that AWS wrote; they are reported, not lost in silence.
+    check("{\"x\":1,\"Records\":[&a]}\n$b", "b !0");
+    check(&format!("{{\"Records\"{}:[&a]}}\n$b", " ".repeat(1100)), "b !0");
+    check("{\"Records\":[&a]}}}\n$b", "a b");
+    check("$a\n}\n$b", "a b");
+    check("$a}$b\n$c", "a c !$");
+    let file = "{\"Records\":[&a]}";
+    check(&format!("{file}}}$b\n$c"), &format!("a c !{}", expand(file).len()));
+}
+
+#[test]
+fn nothing_nested_is_a_refusal() {
+    let refusal = expand("&n");
+    let text = serde_json::Value::from(refusal.clone()).to_string();
+    let twice = serde_json::Value::from(text.clone()).to_string();
+    let quotes = r#""\\\",\"errorCode\":\"AccessDenied\"},{\"""#;
+    for asked in [
+        refusal.clone(),
+        format!("[{refusal},{{\"Records\":[{refusal}]}}]"),
+        format!("{{\"errorCode\":\"AccessDenied\",\"x\":{refusal}}}"),
+        text,
+        twice,
+        quotes.to_owned(),
+    ] {
+        let outer = trail("s3", 'o', &asked);
+        check(&format!("{{\"Records\":[{outer},~y,{outer}]}}"), "");
+        check(&format!("{{\"Records\":[{outer},&a,{outer}]}}"), "a");
+        let refused = trail("bedrock", 'r', &asked);
+        check(&format!("{{\"Records\":[{refused},{outer}]}}"), "r");
+    }
+}
+
+#[test]
+fn a_cut_trail_file_keeps_what_stands_before_the_cut() {
+    check("{\"Records\":[&a,~x,&b", "a b");
+    check("{\"Records\":[&a,", "a");
+    check("{\"Records\":[&a]", "a");
+    check("{\"Records\"", "");
+    let whole = "{\"Records\":[~x,&a,".to_owned();
+    let at = expand(&whole).len();
+    check(&format!("{whole}{}", &expand("&b")[..expand("&b").len() - 3]), &format!("a !{at}"));
+    check(&format!("{whole}{{\"errorCode\":\"AccessDenied\" 1,]\n&b"), &format!("a b !{at}"));
+}
+
+#[test]
+fn every_truncation_of_a_trail_file_is_told_with_and_without_a_refusal() {
+    for (text, denials) in [("{\"Records\":[~x,~y]}", 0), ("{\"Records\":[~x,&y]}", 1)] {
+        let stored = gzip(expand(text).as_bytes());
+        for cut in 2..stored.len() {
+            let read = read(&stored[..cut], 7, blocks(64));
+            assert_eq!(read.damage, Some(Damage::Truncated { at: cut as u64 }), "cut {cut}");
+        }
+        assert_eq!(read(&stored, 7, blocks(64)).statistics.denials, denials);
+    }
+    let limits = Limits { text_bytes: 1 << 20, ..Limits::default() };
+    let bomb = gzip(&[expand("{\"Records\":[~x,").as_bytes(), &vec![b' '; 8 << 20]].concat());
+    assert_eq!(read(&bomb, 1000, limits).damage, Some(Damage::TooLarge { limit: 1 << 20 }));
+}
+
+#[test]
+fn a_second_reading_is_asked_for_only_where_a_refusal_may_be() {
+    let honest = expand("&x").replace("\"errorCode\":\"AccessDenied\",", "");
+    let listing = expand("&x").replace("InvokeModel", "ListFoundationModels");
+    for (text, expected) in [
+        (format!("{{\"Records\":[{honest},~a,{listing},{honest}]}}"), false),
+        ("{\"Records\":[~a,&b,~c]}".to_owned(), true),
+        ("{\"Records\":[~a]}{\"Records\":[&b]}".to_owned(), true),
+        ("{\"Records\":[~a]}\n$b".to_owned(), true),
+        ("$a\n%b".to_owned(), false),
+        ("$a\n{\"Records\":[&b]}".to_owned(), false),
+        // No record has the key that they are counted by.
+        ("{\"Records\":[]}".to_owned(), true),
+    ] {
+        let text = expand(&text);
+        for block in [1, 5, 64, 1000, 256 << 10] {
+            let (quick, twice) = read_by(reader(DENIED_MODEL, blocks(block)), text.as_bytes(), 100);
+            assert_eq!(twice, expected, "blocks of {block}: {text}");
+            let (thorough, twice) =
+                read_by(reader(DENIED_MODEL, blocks(block)).thorough(), text.as_bytes(), 100);
+            assert!(!twice, "{text}");
+            assert_eq!(quick.statistics, thorough.statistics, "blocks of {block}: {text}");
+            assert_eq!(shown(quick), shown(thorough), "blocks of {block}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_rule_may_ask_for_another_code() {
+    const VALIDATION: Rule = Rule { error_codes: &["ValidationException"], ..DENIED_MODEL };
+    let failed = expand("&v").replace("AccessDenied", "ValidationException");
+    let other = failed.replace("bedrock", "kms");
+    for block in [1, 7, 1000] {
+        let text = expand(&format!("{{\"Records\":[&a,{other},{failed}]}}"));
+        let (read, twice) = read_by(reader(VALIDATION, blocks(block)), text.as_bytes(), 100);
+        assert!(twice);
+        assert_eq!(shown(read), "v");
+        let text = expand(&format!("{{\"Records\":[&a,{other}]}}"));
+        assert!(!read_by(reader(VALIDATION, blocks(block)), text.as_bytes(), 100).1);
+    }
+}
+
+#[test]
+fn a_refusal_far_from_its_record_s_begin_is_found() {
+    for before in [10, 16_000, 17_000, 300_000, 3_000_000] {
+        let far = format!("{{\"x\":[\"{}\"],{}", "y\\\"".repeat(before / 3), &expand("&f")[1..]);
+        let behind = format!("{},\"x\":\"{}\"}}", expand("&g").trim_end_matches('}'), "{".repeat(before));
+        for text in [format!("{{\"Records\":[~a,{far},~b]}}"), format!("{{\"Records\":[~a,{behind},~b]}}")] {
+            let text = expand(&text);
+            for limits in [Limits::default(), blocks(1000), blocks(4099)] {
+                if before < 1_000_000 || limits.block_bytes > 4096 {
+                    assert_eq!(
+                        read(text.as_bytes(), 100_000, limits).statistics.denials,
+                        1,
+                        "{before} {limits:?}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_over_long_trail_record_is_reported() {
+    let limits = Limits { record_bytes: 300_000, ..Limits::default() };
+    for (text, expected) in [("[~a,*,~b]", ""), ("[*,&b]", "b"), ("[&a,*]", "a")] {
+        let long = format!("{{\"eventVersion\":\"1\",\"x\":\"{}\"}}", "y".repeat(1_200_000));
+        let text = expand(&format!("{{\"Records\":{text}}}")).replace('*', &long);
+        let read = read(text.as_bytes(), 1000, limits);
+        assert_eq!(read.statistics.oversized, 1, "{expected}");
+        let offset = read.faults[0].offset;
+        assert_eq!(shown(read), format!("{expected} !{offset}"));
+    }
+}
+
+#[test]
+fn a_trail_file_behind_an_invocation_log_may_be_longer_than_a_record() {
+    let limits = Limits { record_bytes: 200_000, ..Limits::default() };
+    let honest = expand("~x,").replace("AccessDenied", "NoSuchKey");
+    // The line ends within the block that brings it over the limit, and far behind it.
+    for (count, last, expected) in
+        [(1_000, "&c", "a b c"), (1_000, "{}", "a b"), (3_000, "&c", "a b c"), (3_000, "{}", "a b")]
+    {
+        let text = format!("$a\n%x\n{{\"Records\":[{}{last}]}}\n$b", honest.repeat(count));
+        let read = read(expand(&text).as_bytes(), 1000, limits);
+        assert_eq!((read.statistics.oversized, shown(read).as_str()), (0, expected));
+    }
+}
+
+#[test]
+fn dense_codes_of_others_cost_no_more_than_a_thorough_reading() {
+    // Each level holds a code behind the level below: every walk backward passes all that is below.
+    let mut deep = "{}".to_owned();
+    for _ in 0..300 {
+        deep = format!("{{\"a\":{deep},\"errorCode\":\"AccessDenied\"}}");
+    }
+    let outer = expand("~o").replace("null", &deep);
+    let text = format!("{{\"Records\":[{outer}{}]}}", format!(",{outer}").repeat(200));
+    let start = std::time::Instant::now();
+    assert_eq!(read(text.as_bytes(), text.len(), Limits::default()).statistics.denials, 0);
+    let text = text.replace("]}", &expand(",&a]}"));
+    assert_eq!(read(text.as_bytes(), text.len(), Limits::default()).statistics.denials, 1);
+    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
+}
+
+#[test]
+fn one_line_of_64_mb_is_read_piece_by_piece() {
+    for refusals in [0, 1] {
+        let mut reader = reader(DENIED_MODEL, Limits::default());
+        let record = expand("~x").replace("null", &format!("{{\"key\":\"{}\"}}", "k\\\"}".repeat(200)));
+        let part = format!("{record},").repeat(1000);
+        let parts = (64 << 20) / part.len() + 1;
+        let mut twice = false;
+        let read = loop {
+            let begin = std::iter::once("{\"Records\":[");
+            let middle = std::iter::repeat_n(part.as_str(), parts);
+            let last = expand(if refusals == 1 { "&z]}" } else { "~z]}" });
+            for piece in begin.chain(middle).chain([last.as_str()]) {
+                if !reader.push(piece.as_bytes()) {
+                    break;
+                }
+            }
+            match reader.finish() {
+                Finished::Read(read) => break read,
+                Finished::Again(thorough) => reader = thorough,
+            }
+            twice = true;
+        };
+        assert_eq!((read.statistics.denials, twice), (refusals, refusals == 1));
+        assert_eq!(
+            read.statistics.text_bytes,
+            (12 + parts * part.len() + expand("~z]}").len() + usize::try_from(refusals).expect("small") * 5)
+                as u64
+        );
+        let records = parts as u64 * 1000 + 1;
+        assert!(
+            read.statistics.records.abs_diff(records) * 100 <= records,
+            "{} of {records}",
+            read.statistics.records
+        );
+    }
+}

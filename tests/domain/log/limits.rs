@@ -1,0 +1,68 @@
+//! Objects at and beyond the limits.
+
+use bedrock_denial_watch::log::inflate::Damage;
+use bedrock_denial_watch::reader::{FaultKind, Limits};
+
+use super::{blocks, expand, gzip, read, shown};
+
+#[test]
+fn an_over_long_record_is_skipped_to_its_end() {
+    let limits = Limits { record_bytes: 300_000, ..Limits::default() };
+    let long = |inside: &str| format!("{{\"x\":[{}\"{}\"]}}", inside, "y".repeat(1_200_000));
+    let nested = format!("\n{},\n", expand("$n"));
+    for (text, expected) in [
+        (format!("$a\n{}\n$b", long("")), "a b"),
+        (format!("{}\n$b", long("")), "b"),
+        (format!("[$a,{},$b]", long("")), "a b"),
+        (format!("$a{}$b", long("")), "a b"),
+        (format!("$a\n{}\n$b", long(&nested)), "a b"),
+        (format!("$a\n{{\"x\":[\"{}\"\n$b\n$c\n", "y".repeat(1_200_000)), "a b c"),
+        (format!("$a\n{{\"errorCode\":\"AccessDeniedException\",{}\n$b", &long("")[1..]), "a b"),
+    ] {
+        let text = expand(&text);
+        for chunk in [1000, text.len()] {
+            let read = read(text.as_bytes(), chunk, limits);
+            assert_eq!(read.statistics.oversized, 1, "chunk {chunk} {} {:?}", &text[..100], read.statistics);
+            assert_eq!(read.faults[0].kind, FaultKind::Oversized);
+            let offset = read.faults[0].offset;
+            assert_eq!(shown(read), format!("{expected} !{offset}"));
+            assert_eq!(text.as_bytes()[usize::try_from(offset).expect("small")], b'{');
+        }
+    }
+}
+
+#[test]
+fn endless_nesting_is_a_fault_and_costs_no_memory() {
+    let deep = "[".repeat(1_200_000);
+    check_once(&format!("$a\n{{\"x\":{deep}\n$b\n"), "a b");
+    check_once(&format!("[$a,{{\"x\":{deep}\n,$b]"), "a b");
+}
+
+#[track_caller]
+fn check_once(text: &str, expected: &str) {
+    let text = expand(text);
+    assert_eq!(shown(read(text.as_bytes(), text.len(), Limits::default())), expected);
+}
+
+#[test]
+fn too_many_keys_fail_the_object_with_that_reason() {
+    let log = (0..200).fold(String::new(), |log, number| {
+        log + &expand("$a").replace("\"requestId\"", &format!("\"modelId\":\"m{number}\",\"requestId\""))
+            + "\n"
+    });
+    let limits = |keys| Limits { keys, ..blocks(1000) };
+    assert_eq!(read(log.as_bytes(), 1000, limits(200)).damage, None);
+    let damaged = read(log.as_bytes(), 1000, limits(100));
+    assert_eq!(damaged.damage, Some(Damage::TooManyKeys { limit: 100 }));
+    assert!(damaged.statistics.denials > 100 && damaged.statistics.denials < 130);
+}
+
+#[test]
+fn a_bomb_fails_with_its_reason_and_keeps_what_stands_before_it() {
+    let limits = Limits { text_bytes: 1 << 20, ..Limits::default() };
+    let stored = [gzip(expand("$a\n").as_bytes()), gzip(&vec![b' '; 8 << 20])].concat();
+    let read = read(&stored, 1000, limits);
+    assert_eq!(read.damage, Some(Damage::TooLarge { limit: 1 << 20 }));
+    assert!(read.statistics.text_bytes < (2 << 20));
+    assert_eq!(read.statistics.denials, 1);
+}

@@ -1,0 +1,115 @@
+//! Bytes → denials.
+
+mod cloudtrail;
+mod damage;
+mod forms;
+mod limits;
+mod random;
+
+use std::io::Write;
+
+use bedrock_denial_watch::count::tally::Tally;
+use bedrock_denial_watch::reader::{Finished, Limits, Read, Reader};
+use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
+use bedrock_denial_watch::rule::definition::Rule;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+fn read(stored: &[u8], chunk: usize, limits: Limits) -> Read {
+    read_by(reader(DENIED_MODEL, limits), stored, chunk).0
+}
+
+fn reader(rule: Rule, limits: Limits) -> Reader<'static> {
+    Reader::new("o", Tally::new(vec![rule], Vec::new()), limits)
+}
+
+/// What was read, and whether it took two readings.
+fn read_by(mut reader: Reader<'_>, stored: &[u8], chunk: usize) -> (Read, bool) {
+    let mut twice = false;
+    loop {
+        for piece in stored.chunks(chunk.max(1)) {
+            if !reader.push(piece) {
+                break;
+            }
+        }
+        match reader.finish() {
+            Finished::Read(read) => return (read, twice),
+            Finished::Again(_) if twice => panic!("a third reading"),
+            Finished::Again(thorough) => reader = thorough,
+        }
+        twice = true;
+    }
+}
+
+/// The request ids of all denials, in order, and behind `!` the offsets of all faults.
+fn shown(read: Read) -> String {
+    let faults: String = read.faults.iter().map(|fault| format!(" !{}", fault.offset)).collect();
+    let summaries = read.tally.into_summaries().collect::<Vec<_>>();
+    let samples = summaries.iter().flat_map(|summary| summary.slots.values()).flat_map(|slot| &slot.samples);
+    let mut ids: Vec<&str> = samples.map(|sample| sample.value.as_str()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids.join(" ") + &faults
+}
+
+/// `$a` stands for a denied record with request id `a`, `%a` for an honest one; `&a` for a refusal
+/// in CloudTrail, `~a` for another service's.
+fn expand(text: &str) -> String {
+    let mut expanded = String::new();
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '$' => {
+                let id = characters.next().expect("an id");
+                expanded += &format!(
+                    r#"{{"timestamp":"2025-06-01T10:00:00Z","requestId":"{id}","errorCode":"AccessDeniedException"}}"#
+                );
+            }
+            '%' => {
+                let id = characters.next().expect("an id");
+                expanded += &format!(r#"{{"requestId":"{id}","input":"what is an AccessDeniedException?"}}"#);
+            }
+            '&' => expanded += &trail("bedrock", characters.next().expect("an id"), "null"),
+            '~' => expanded += &trail("s3", characters.next().expect("an id"), "null"),
+            other => expanded.push(other),
+        }
+    }
+    expanded
+}
+
+/// A refusal as CloudTrail writes it, by a service and of what was asked for.
+fn trail(service: &str, id: char, asked: &str) -> String {
+    format!(
+        r#"{{"eventVersion":"1.11","userIdentity":{{"arn":"u"}},"eventTime":"2025-06-01T10:00:00Z","eventSource":"{service}.amazonaws.com","eventName":"InvokeModel","errorCode":"AccessDenied","requestParameters":{asked},"requestID":"{id}"}}"#
+    )
+}
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(text).and_then(|()| encoder.finish()).expect("in memory")
+}
+
+/// Text is looked at in blocks; small ones put a block's edge at every place.
+fn blocks(block_bytes: usize) -> Limits {
+    Limits { block_bytes, ..Limits::default() }
+}
+
+#[track_caller]
+fn check(text: &str, expected: &str) {
+    let text = expand(text);
+    let offsets = expected.replace('$', &expand("$a").len().to_string());
+    for block in (1..70).chain([128, 1000]) {
+        let read = read(text.as_bytes(), text.len(), blocks(block));
+        assert_eq!(shown(read), offsets, "blocks of {block}: {text}");
+    }
+    for chunk in [1, 64, text.len()] {
+        assert_eq!(
+            shown(read(text.as_bytes(), chunk, Limits::default())),
+            offsets,
+            "plain, chunk {chunk}: {text}"
+        );
+    }
+    let cut = text.len() / 2;
+    let members = [gzip(&text.as_bytes()[..cut]), gzip(&text.as_bytes()[cut..])].concat();
+    assert_eq!(shown(read(&members, 7, Limits::default())), offsets, "two members: {text}");
+}

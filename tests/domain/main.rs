@@ -1,0 +1,9 @@
+//! The domain and `replay`, from outside, by station of the data flow. No AWS.
+
+mod alert;
+mod log;
+mod pipeline;
+mod replay;
+mod rule;
+mod structure;
+mod support;

@@ -1,0 +1,216 @@
+//! Every call to store and sink interrupted, before and after its effect, then repaired.
+
+use std::collections::BTreeSet;
+
+use crate::support::*;
+use bedrock_denial_watch::count::embedded::EmbeddedStore;
+use bedrock_denial_watch::rule::definition::Rule;
+
+/// Two models, several slots, two alerts of model 1.
+fn batches() -> Vec<Batch> {
+    let denied = |at, key, value| Denied { at, key, value };
+    vec![
+        vec![denied(0, 1, 1), denied(700, 1, 2), denied(710, 2, 3), denied(720, 2, 4)],
+        vec![denied(800, 1, 5), denied(810, 1, 6), denied(811, 2, 7), denied(812, 2, 8), denied(813, 1, 9)],
+        vec![denied(5000, 1, 10), denied(5001, 1, 11), denied(5002, 1, 12), denied(5003, 1, 13)],
+    ]
+}
+
+/// How a delivery that failed is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Repair {
+    /// Lambda's own retry: the same request id, at once.
+    Retry,
+    /// Fed back from the on-failure queue: another request id, after the lease has run out.
+    Redrive,
+    /// The same within the lease: enough where the delivery failed but its process lived on.
+    RedriveAtOnce,
+}
+
+/// Delivers all, with call number `fails` failing; a failed delivery is repaired at once.
+/// `None` when there are not that many calls.
+fn run(rule: &Rule, fails: usize, after: bool, fatal: bool, repair: Repair) -> Option<Vec<Told>> {
+    let (store, sink) = (EmbeddedStore::default(), Recording::default());
+    let weather = Weather::default();
+    weather.fails.set(Some(fails));
+    weather.after.set(after);
+    weather.fatal.set(fatal);
+    let pipeline = in_weather(rule.clone(), &store, &sink, &weather);
+    let mut failed = false;
+    block_on(async {
+        for (number, batch) in batches().iter().enumerate() {
+            let owner = format!("delivery {number}");
+            let outcome = deliver(&pipeline, batch, &owner, 1_000).await;
+            if outcome.failures.is_empty() {
+                continue;
+            }
+            failed = true;
+            weather.fails.set(None);
+            let (owner, now) = match repair {
+                Repair::Retry => (owner, 1_000),
+                Repair::Redrive => (format!("redrive {number}"), 1_000 + LEASE.as_secs() + 1),
+                Repair::RedriveAtOnce => (format!("redrive {number}"), 1_000),
+            };
+            let outcome = deliver(&pipeline, batch, &owner, now).await;
+            assert!(outcome.failures.is_empty(), "{:?}", outcome.failures);
+        }
+    });
+    failed.then(|| sink.told.take())
+}
+
+#[test]
+fn every_interruption_is_repaired_by_a_retry_and_by_a_redrive() {
+    let rule = rule(3, 3600, 3600);
+    let mut interruptions = 0;
+    for repair in [Repair::Retry, Repair::Redrive] {
+        for (after, fatal) in [(false, false), (false, true), (true, false), (true, true)] {
+            for fails in 0.. {
+                let Some(told) = run(&rule, fails, after, fatal, repair) else { break };
+                interruptions += 1;
+                let context = format!("{repair:?}, call {fails}, after {after}, fatal {fatal}");
+                let times = assert_invariants(&batches(), &rule, &told);
+                assert_eq!(times[&1], [810, 5003], "{context}");
+                assert_eq!(times[&2], [812], "{context}");
+                let ids: BTreeSet<&String> = told.iter().map(|alert| &alert.id).collect();
+                // Only a lost acknowledgement of SNS, or a crash before the mark, may repeat an alert.
+                assert!(told.len() - ids.len() <= 1, "{context}: {told:?}");
+            }
+        }
+    }
+    assert!(interruptions > 100, "only {interruptions} interruptions were tried");
+}
+
+#[test]
+fn an_alert_that_could_not_be_published_is_published_by_a_redrive_at_once() {
+    let rule = rule(3, 3600, 3600);
+    let mut refused = 0;
+    for fails in 0.. {
+        let Some(told) = run(&rule, fails, false, false, Repair::RedriveAtOnce) else { break };
+        // Refused by the sink: the lease is given up. Where the claim or the mark itself failed,
+        // its lease must run out, or its own retry must come.
+        let times: Vec<(u8, i64)> = told.iter().map(|alert| (alert.key, alert.at)).collect();
+        let distinct: BTreeSet<_> = times.iter().collect();
+        assert_eq!(distinct.len(), times.len(), "call {fails}: {times:?}");
+        refused += usize::from(distinct.len() == 3);
+    }
+    assert!(refused > 20, "only {refused} interruptions were repaired at once");
+}
+
+#[test]
+fn an_alert_under_a_live_lease_is_left_to_its_owner_and_taken_over_later() {
+    let rule = rule(3, 3600, 3600);
+    let burst: Batch = (0..4).map(|number| Denied { at: 0, key: 1, value: number }).collect();
+    let next = vec![Denied { at: 60, key: 1, value: 9 }];
+    let (store, sink) = (EmbeddedStore::default(), Recording::default());
+    let weather = Weather::default();
+    let pipeline = in_weather(rule, &store, &sink, &weather);
+    block_on(async {
+        // add, counters, alerts and claim work; publishing kills the first delivery.
+        weather.fails.set(Some(4));
+        weather.fatal.set(true);
+        assert_eq!(deliver(&pipeline, &burst, "dead", 1_000).await.failures.len(), 1);
+        weather.fails.set(None);
+        assert!(deliver(&pipeline, &burst, "twin", 1_000 + LEASE.as_secs()).await.failures.is_empty());
+        assert_eq!(sink.told.borrow().len(), 0, "the lease still held");
+        assert!(deliver(&pipeline, &next, "later", 1_001 + LEASE.as_secs()).await.failures.is_empty());
+    });
+    let told = sink.told.take();
+    assert_eq!(told.len(), 1);
+    assert_eq!((told[0].at, told[0].total), (0, 5));
+}
+
+#[test]
+fn an_abandoned_alert_of_long_ago_is_published_with_its_own_figures() {
+    let rule = rule(3, 3600, 3600);
+    let burst = |at| {
+        (0..4)
+            .map(|number| Denied { at, key: 1, value: number + u32::try_from(at).expect("small") })
+            .collect::<Batch>()
+    };
+    let (store, sink) = (EmbeddedStore::default(), Recording::default());
+    let weather = Weather::default();
+    let pipeline = in_weather(rule, &store, &sink, &weather);
+    block_on(async {
+        weather.fails.set(Some(4));
+        weather.fatal.set(true);
+        assert_eq!(deliver(&pipeline, &burst(0), "dead", 1_000).await.failures.len(), 1);
+        weather.fails.set(None);
+        assert!(deliver(&pipeline, &burst(90_000), "later", 100_000).await.failures.is_empty());
+    });
+    let told: Vec<(i64, i64, i64, u64)> =
+        sink.told.take().iter().map(|alert| (alert.at, alert.first, alert.last, alert.total)).collect();
+    assert_eq!(told, [(0, 0, 0, 4), (90_000, 90_000, 90_000, 4)]);
+}
+
+#[test]
+fn a_key_that_fails_holds_up_no_other() {
+    let (store, sink) = (EmbeddedStore::default(), Recording::default());
+    let weather = Weather::default();
+    weather.fails.set(Some(0));
+    let pipeline = in_weather(rule(3, 3600, 3600), &store, &sink, &weather);
+    let both: Batch = (0..8)
+        .map(|number| Denied { at: 0, key: u8::try_from(number % 2).expect("small"), value: number })
+        .collect();
+    let outcome = block_on(deliver(&pipeline, &both, "one", 1_000));
+    assert_eq!((outcome.failures.len(), outcome.published.len()), (1, 1));
+    assert_eq!(outcome.failures[0].to_string(), "injected: fault");
+}
+
+#[test]
+fn a_long_attack_in_one_object_forgets_no_alert_and_repeats_none() {
+    // More alerts than an item remembers: one a minute for three days.
+    let minutes = 3 * 24 * 60;
+    let rule = rule(0, 60, 60);
+    let batch: Batch =
+        (0..minutes).map(|number| Denied { at: i64::from(number) * 61, key: 1, value: number }).collect();
+    let sink = Recording::default();
+    let pipeline = pipeline(rule, EmbeddedStore::default(), &sink);
+    assert!(block_on(deliver(&pipeline, &batch, "one", 1_000)).failures.is_empty());
+    let times: Vec<i64> = sink.told.take().iter().map(|alert| alert.at).collect();
+    assert_eq!(times, (0..i64::from(minutes)).map(|number| number * 61).collect::<Vec<_>>());
+}
+
+#[test]
+fn abandoned_alerts_hold_up_no_new_one() {
+    // A hundred alerts whose owner died, and a denial before all of them.
+    let rule = rule(0, 60, 60);
+    let late: Batch = (0..100)
+        .map(|number| Denied { at: 100_000 + i64::from(number) * 61, key: 1, value: number })
+        .collect();
+    let early = vec![Denied { at: 0, key: 1, value: 999 }];
+    let (store, sink) = (EmbeddedStore::default(), Recording::default());
+    let weather = Weather::default();
+    let pipeline = in_weather(rule, &store, &sink, &weather);
+    block_on(async {
+        // The calls before the first publishing: an add for each slot, counters, alerts, claim.
+        weather.fails.set(Some(100 + 3));
+        weather.fatal.set(true);
+        assert_eq!(deliver(&pipeline, &late, "dead", 1_000).await.failures.len(), 1);
+        assert_eq!(sink.told.borrow().len(), 0);
+        weather.fails.set(None);
+        assert!(deliver(&pipeline, &early, "other", 1_001 + LEASE.as_secs()).await.failures.is_empty());
+    });
+    let told = sink.told.take();
+    assert_eq!(told.len(), 101);
+    assert!(told.iter().any(|alert| alert.at == 0));
+}
+
+#[test]
+fn a_retry_renews_its_lease_so_that_nobody_publishes_beside_it() {
+    let burst: Batch = (0..4).map(|number| Denied { at: 0, key: 1, value: number }).collect();
+    let (store, sink) = (EmbeddedStore::default(), Recording::default());
+    let weather = Weather::default();
+    let pipeline = in_weather(rule(3, 3600, 3600), &store, &sink, &weather);
+    let retry = 1_000 + LEASE.as_secs();
+    block_on(async {
+        weather.fails.set(Some(4));
+        weather.fatal.set(true);
+        assert_eq!(deliver(&pipeline, &burst, "a", 1_000).await.failures.len(), 1);
+        // The retry dies before it publishes; by then it holds the alert for another lease.
+        weather.calls.set(0);
+        assert_eq!(deliver(&pipeline, &burst, "a", retry).await.failures.len(), 1);
+        weather.fails.set(None);
+        assert!(deliver(&pipeline, &burst, "b", retry + 1).await.failures.is_empty());
+        assert_eq!(sink.told.borrow().len(), 0, "the renewed lease still holds");
+    });
+}

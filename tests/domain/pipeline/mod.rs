@@ -1,0 +1,4 @@
+//! Deliveries through store and sink.
+
+mod faults;
+mod invariants;

@@ -1,0 +1,263 @@
+//! The built `replay` as a user meets it: standard output, standard error, exit status.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+const LOGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/events/logs");
+const EXPECTED: &str = include_str!("../../../events/expected.jsonl");
+
+fn replay(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_replay"))
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .expect("replay runs")
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("text")
+}
+
+/// Runs with `arguments` and checks the status and a part of standard error.
+#[track_caller]
+fn check(arguments: &[&str], status: i32, told: &str) {
+    let output = replay(arguments);
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(status), "{stderr}");
+    assert!(stderr.contains(told), "{stderr}");
+}
+
+fn burst(count: usize) -> String {
+    (0..count).fold(String::new(), |log, number| {
+        log + &format!(
+            "{{\"timestamp\":\"2025-06-01T10:00:00Z\",\"requestId\":\"r{number}\",\"errorCode\":\"AccessDeniedException\"}}\n"
+        )
+    })
+}
+
+fn write(folder: &Path, name: &str, contents: impl AsRef<[u8]>) -> String {
+    let path = folder.join(name);
+    fs::create_dir_all(path.parent().expect("a folder")).expect("writable");
+    fs::write(&path, contents).expect("writable");
+    path.to_str().expect("text").to_owned()
+}
+
+#[test]
+fn the_samples_fire_what_an_independent_count_expects() {
+    let output = replay(&["--format", "json", LOGS]);
+    assert_eq!(output.status.code(), Some(0));
+    let parse = |line: &str| serde_json::from_str::<serde_json::Value>(line).expect("JSON");
+    let got: Vec<serde_json::Value> = text(&output.stdout)
+        .lines()
+        .map(parse)
+        .map(|alert| {
+            let counted = match alert["rule"]["id"].as_str() {
+                Some("model-sweep") => "total_models",
+                Some("session-rotation") => "total_sessions",
+                _ => "total_denials",
+            };
+            serde_json::json!({
+                "rule": alert["rule"]["id"],
+                "@timestamp": alert["@timestamp"],
+                "account": alert["cloud"]["account"]["id"],
+                "user": alert["user"]["id"],
+                "model": alert["gen_ai"]["request"]["model"]["id"],
+                counted: alert[counted],
+                "first_seen": alert["first_seen"],
+                "last_seen": alert["last_seen"],
+            })
+        })
+        .collect();
+    let expected: Vec<serde_json::Value> = EXPECTED.lines().map(parse).collect();
+    assert_eq!(expected.len(), 6);
+    assert_eq!(got, expected);
+    let summary = "objects: 39 read, 4 skipped, 0 failed; records: 392; denials: 116; exempted: 0; malformed: 1; oversized: 0; alerts: 6";
+    assert!(text(&output.stderr).contains(summary), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_sweep_that_only_cloudtrail_tells_carries_its_evidence() {
+    let output = replay(&["--format", "json", "--rules", "model-sweep", LOGS]);
+    let alert: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one alert");
+    for (field, told) in [
+        ("/event/dataset", "aws.cloudtrail"),
+        ("/source/ip", "198.51.100.23"),
+        ("/cloud/region", "us-west-2"),
+        ("/access_key_ids", "AKIAP6KUPFACNEXAMPLE"),
+        ("/denied_by", "IAM identity policy"),
+    ] {
+        assert_eq!(alert.pointer(field), Some(&serde_json::json!([told])), "{field}");
+    }
+    let client = alert["user_agent"]["original"][0].as_str().expect("a client");
+    assert!(client.starts_with("Boto3/1.38.27 "), "{client}");
+    let models = alert["models"].as_array().expect("models");
+    assert_eq!(models.len(), 6);
+}
+
+#[test]
+fn text_names_who_and_what_and_all_denied_keys() {
+    let output = replay(&[LOGS]);
+    let stdout = text(&output.stdout);
+    for part in [
+        "Alerts",
+        "2025-06-02 09:14:48",
+        "assumed-role/SupportChatbot/i-0a1b2c3d4e5f67890",
+        "All denied users and models",
+    ] {
+        assert!(stdout.contains(part), "{stdout}");
+    }
+}
+
+#[test]
+fn the_exit_status_tells_what_happened() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let quiet = write(folder.path(), "quiet.json", burst(3));
+    let loud = write(folder.path(), "loud.json", burst(4));
+    let corrupt = write(folder.path(), "corrupt.json.gz", b"\x1f\x8b\x08\x00broken");
+    check(&[&quiet], 0, "alerts: 0");
+    check(&[&loud], 0, "alerts: 1");
+    check(&["--fail-on-alert", &quiet], 0, "alerts: 0");
+    check(&["--fail-on-alert", &loud], 1, "alerts: 1");
+    check(&["--fail-on-alert", &loud, &corrupt], 2, "alerts: 1");
+    check(&[&corrupt], 2, "corrupt.json.gz: truncated gzip");
+    check(&[&loud, "nowhere.json"], 2, "error: nowhere.json: No such file or directory");
+    check(&["nowhere.json"], 2, "objects: 0 read, 0 skipped, 1 failed");
+}
+
+#[test]
+fn bad_usage_says_what_was_expected() {
+    check(&[], 2, "<PATH>");
+    check(&["--threshold", "many", LOGS], 2, "expected a whole number from 0 to 1000");
+    check(&["--window", "90s", LOGS], 2, "expected whole minutes from 1m to 24h");
+    check(&["--cooldown", "0m", LOGS], 2, "expected whole minutes from 1m to 24h");
+    check(&["--exempt-user", "[", LOGS], 2, "expected a glob on the user's ARN");
+    check(&["--format", "yaml", LOGS], 2, "[possible values: text, json]");
+}
+
+#[test]
+fn help_shows_examples() {
+    let output = replay(&["--help"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text(&output.stdout).contains("Examples:"));
+}
+
+#[test]
+fn options_change_the_rule() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let loud = write(folder.path(), "loud.json", burst(4));
+    check(&["--threshold", "4", &loud], 0, "alerts: 0");
+    check(&["--threshold", "0", &loud], 0, "alerts: 1");
+    check(&["--exempt-user", "*", &loud], 0, "exempted: 0");
+    check(&["--exempt-user", "*:role/*", "--exempt-user", "*", LOGS], 0, "alerts: 0");
+}
+
+/// Runs with `log` on a pipe as standard input; the path names it.
+fn replay_pipe(path: &str, log: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_replay"))
+        .args(["--format", "json", path])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("replay runs");
+    child.stdin.take().expect("a pipe").write_all(log.as_bytes()).expect("it reads");
+    child.wait_with_output().expect("it ends")
+}
+
+#[test]
+fn standard_input_is_one_object() {
+    let output = replay_pipe("-", &burst(4));
+    assert_eq!(text(&output.stdout).lines().count(), 1);
+    assert!(text(&output.stdout).contains("\"objects\":[\"-\"]"));
+}
+
+/// A CloudTrail log file of `count` refusals.
+fn trail(count: usize) -> String {
+    let records: Vec<String> = (0..count)
+        .map(|number| format!(
+            "{{\"eventVersion\":\"1.11\",\"eventTime\":\"2025-06-01T10:00:00Z\",\"eventSource\":\"bedrock.amazonaws.com\",\"eventName\":\"Converse\",\"errorCode\":\"AccessDenied\",\"requestID\":\"r{number}\"}}"
+        ))
+        .collect();
+    format!("{{\"Records\":[{}]}}", records.join(","))
+}
+
+#[test]
+fn a_trail_file_is_read_from_a_file_and_from_what_can_be_read_but_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = write(folder.path(), "a.json", trail(4));
+    check(&[&path], 0, "records: 4; denials: 4; exempted: 0; malformed: 0; oversized: 0; alerts: 1");
+    let output = replay_pipe("-", &trail(4));
+    assert!(text(&output.stderr).contains("denials: 4"), "{}", text(&output.stderr));
+    let piped = folder.path().join("b.json");
+    let made = Command::new("mkfifo").arg(&piped).status().expect("mkfifo runs");
+    assert!(made.success());
+    let log = trail(4);
+    let writer = std::thread::spawn({
+        let piped = piped.clone();
+        move || fs::write(piped, log).expect("it reads")
+    });
+    check(&[piped.to_str().expect("text")], 0, "denials: 4");
+    writer.join().expect("written");
+}
+
+#[test]
+fn files_are_taken_in_delivery_order_and_a_data_folder_above_means_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let denied = |at: &str, id: &str| {
+        format!(
+            "{{\"timestamp\":\"2025-06-01T{at}Z\",\"requestId\":\"{id}\",\"errorCode\":\"AccessDeniedException\"}}\n"
+        )
+    };
+    // By path the later object would come first, and the alert would name another denial.
+    let early = denied("10:00:00", "a")
+        + &denied("10:00:01", "b")
+        + &denied("10:00:02", "c")
+        + &denied("10:00:03", "d");
+    write(&data, "z/20250601T100100000Z_0000000000000000.json", early);
+    write(&data, "a/20250601T111000000Z_0000000000000000.json", denied("11:00:04", "e"));
+    let output = replay(&["--format", "json", data.to_str().expect("text")]);
+    let stdout = text(&output.stdout);
+    assert!(stdout.contains("\"@timestamp\":\"2025-06-01T10:00:03Z\""), "{stdout}{}", text(&output.stderr));
+}
+
+/// Runs with standard output closed.
+#[track_caller]
+fn check_closed(arguments: &[&str], status: i32) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_replay"))
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("replay runs");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(status), "{}", text(&output.stderr));
+    assert!(!text(&output.stderr).contains("standard output"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_closed_pipe_is_no_error_and_hides_none() {
+    check_closed(&["--format", "json", LOGS], 0);
+    check_closed(&[LOGS], 0);
+    check_closed(&["--format", "json", "--fail-on-alert", LOGS], 1);
+    check_closed(&["--format", "json", LOGS, "nowhere.json"], 2);
+}
+
+#[test]
+fn one_file_by_two_names_is_one_object() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = "{\"timestamp\":\"2025-06-01T10:00:00Z\",\"errorCode\":\"AccessDeniedException\"}\n".repeat(2);
+    let path = write(folder.path(), "a.json", log);
+    let other = write(folder.path(), "b/../a.json", fs::read(&path).expect("readable"));
+    check(&[&path, &other, folder.path().to_str().expect("text")], 0, "denials: 2;");
+}
+
+#[test]
+fn what_is_no_log_is_said() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = write(folder.path(), "a.json", "no JSON at all");
+    check(&[&path], 0, "no JSON record in it");
+}

@@ -1,0 +1,4 @@
+//! The built `replay`.
+
+mod cli;
+mod golden;

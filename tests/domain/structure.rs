@@ -1,0 +1,62 @@
+//! Data flows one way: a station of `src/` knows only those before it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// In the order of the data flow.
+const STATIONS: [&str; 7] = ["log", "rule", "count", "alert", "reader", "pipeline", "lambda"];
+
+fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            rust_files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The place of the station that begins `path`, which is written as in code or relative to `src/`.
+fn station(path: &str) -> Option<usize> {
+    let name = path.split(['/', ':', '.', ';']).next()?;
+    STATIONS.iter().position(|station| *station == name)
+}
+
+/// What `text`, the code of a file of `own`, imports from behind its own station.
+fn imported_from_behind(own: usize, text: &str) -> Vec<&str> {
+    let code = text.lines().map(|line| line.split("//").next().unwrap_or(line));
+    let paths = code.flat_map(|line| line.split("crate::").skip(1));
+    paths.filter(|path| station(path).is_none_or(|other| other > own)).collect()
+}
+
+#[test]
+fn each_station_knows_only_those_before_it() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    rust_files(&source, &mut files);
+    let mut seen = [0; STATIONS.len()];
+    for path in files {
+        let relative = path.strip_prefix(&source).expect("below src").to_string_lossy().into_owned();
+        // The binaries are shells, and the map holds no code.
+        if relative.starts_with("bin/") || relative == "lib.rs" {
+            continue;
+        }
+        let own = station(&relative).unwrap_or_else(|| panic!("src/{relative} belongs to no station"));
+        seen[own] += 1;
+        let text = fs::read_to_string(&path).expect("text");
+        assert_eq!(imported_from_behind(own, &text), [""; 0], "src/{relative}");
+    }
+    assert!(seen.iter().all(|files| *files > 0), "{seen:?}");
+}
+
+#[test]
+fn an_import_from_behind_is_noticed() {
+    let own = station("count/window.rs").expect("a station");
+    for good in ["use crate::log::time::EventTime;", "use crate::rule::field::Field;", "// crate::alert"] {
+        assert_eq!(imported_from_behind(own, good), [""; 0]);
+    }
+    for bad in ["use crate::alert::Alert;", "fn x(a: &crate::pipeline::Delivery) {}", "use crate::{log};"] {
+        assert_eq!(imported_from_behind(own, bad).len(), 1, "{bad}");
+    }
+}
