@@ -51,7 +51,7 @@ pub struct Claimant<'a> {
 }
 
 impl Claimant<'_> {
-    fn leased_until(&self) -> u64 {
+    pub(super) fn leased_until(&self) -> u64 {
         self.now.saturating_add(self.lease.as_secs())
     }
 }

@@ -6,7 +6,7 @@ use super::field::{AssumedRole, Field};
 use crate::log::denial::Denial;
 
 /// How much an alert of a rule matters, in Elastic's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// Look when there is time.
     Low,
