@@ -11,15 +11,15 @@ fn claimant(owner: &str) -> Claimant<'_> {
     Claimant { owner, now: 1_000, lease: Duration::from_secs(60) }
 }
 
-fn text(value: &str) -> Option<String> {
-    Some(value.to_owned())
+fn values(values: &[&str]) -> Vec<Option<String>> {
+    values.iter().map(|value| Some((*value).to_owned())).collect()
 }
 
 /// An alert of `denied-model`.
 fn denied(at: i64, model: &str, total: u64) -> Found<'static> {
     Found {
         rule: &DENIED_MODEL,
-        key: Key { rule: DENIED_MODEL.id, values: vec![text("1"), text(EVE), text(model)] },
+        key: Key { rule: DENIED_MODEL.id, values: values(&["1", EVE, model]) },
         at: minute(at),
         first_seen: minute(at - 1),
         last_seen: minute(at),
@@ -35,7 +35,7 @@ fn found(words: &str, from: usize) -> Vec<Found<'static>> {
     let one = |(number, word): (usize, &str)| {
         let (at, medium) = word.strip_suffix('m').map_or((word, false), |at| (at, true));
         let alert = denied(at.parse().expect("a minute"), &format!("m{number}"), 4);
-        let values = vec![text("1"), text("arn:aws:sts::1:assumed-role/r"), text(&format!("m{number}"))];
+        let values = values(&["1", "arn:aws:sts::1:assumed-role/r", &format!("m{number}")]);
         let medium_alert = Found {
             rule: &SESSION_ROTATION,
             key: Key { rule: SESSION_ROTATION.id, values },
@@ -177,7 +177,7 @@ fn the_worst_are_remembered_worst_first_and_the_figures_stay_below_the_truth() {
     let mut alerts: Vec<Found<'_>> =
         (0..1000).map(|number| denied(number % 60, &format!("m{number}"), 4)).collect();
     alerts[700].total = 9;
-    let sweep = Key { rule: MODEL_SWEEP.id, values: vec![text("1"), text(EVE)] };
+    let sweep = Key { rule: MODEL_SWEEP.id, values: values(&["1", EVE]) };
     alerts.push(Found { rule: &MODEL_SWEEP, key: sweep, total: 32, at_least: true, ..denied(3, "", 0) });
     // A second alert of one key may tell of the same denials.
     alerts.push(Found { alone: false, ..denied(59, "m0", 500) });
@@ -198,8 +198,8 @@ fn the_worst_are_remembered_worst_first_and_the_figures_stay_below_the_truth() {
 #[test]
 fn one_model_in_many_sessions_is_one_model() {
     let alert = |number: i64| {
-        let user = text(&format!("arn:aws:sts::1:assumed-role/r/s{number}"));
-        let key = Key { rule: DENIED_MODEL.id, values: vec![text("1"), user, text("m")] };
+        let user = format!("arn:aws:sts::1:assumed-role/r/s{number}");
+        let key = Key { rule: DENIED_MODEL.id, values: values(&["1", &user, "m"]) };
         Found { key, ..denied(number, "", 4) }
     };
     let alerts: Vec<Found<'_>> = (0..40).map(alert).collect();
@@ -236,7 +236,7 @@ fn the_past_is_kept_as_bare_counts_and_forgotten_after_the_longest_redrive() {
 
 #[test]
 fn ids_depend_on_caller_beginning_and_number_alone() {
-    let caller = |arn: Option<&str>| Caller { account: text("1"), arn: arn.map(str::to_owned) };
+    let caller = |arn: Option<&str>| Caller { account: Some("1".to_owned()), arn: arn.map(str::to_owned) };
     let eve = id(&caller(Some(EVE)), minute(0));
     assert_eq!(eve, id(&caller(Some(EVE)), minute(0)));
     for other in [
