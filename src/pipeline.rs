@@ -157,7 +157,10 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
                         Window::new(rule, &counters).figures(at)
                     };
                     let figures = figures.unwrap_or_else(|| Figures::at_least(rule, at));
-                    let alert = Alert { rule, key, at, figures, object: delivery.object };
+                    let caller = crate::count::caller::Caller::of(rule, key);
+                    let incident =
+                        alert::IncidentRef { id: "", caller: caller.arn.as_deref(), number: 1, notice: None };
+                    let alert = Alert { rule, key, at, figures, object: delivery.object, incident };
                     self.sink.publish(&alert).await?;
                     published.push(Published { id: alert.id(), at });
                     Ok::<(), Failure>(())
