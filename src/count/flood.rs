@@ -86,7 +86,7 @@ pub fn id(account: Option<&str>, begin: EventTime) -> String {
 }
 
 /// Admits incidents to the account's floods, in the order given, and claims the notices that are
-/// due or abandoned; tells how each is told, and the floods whose next notice the claimant is to send.
+/// due or abandoned of those that take some in; tells how each is told, and the floods whose next notice the claimant is to send.
 pub fn admit(
     log: &mut FloodLog,
     newcomers: &[Newcomer],
@@ -100,8 +100,11 @@ pub fn admit(
         Admitted { flood: begin, admission: flood.admit(newcomer) }
     };
     let admitted: Vec<Admitted> = newcomers.iter().map(admit).collect();
-    let held = log.floods.iter_mut();
-    let held = held.filter_map(|(begin, flood)| flood.claim(claimant).then_some(*begin)).collect();
+    let mut held = Vec::new();
+    for Admitted { flood: begin, .. } in admitted.iter().filter(|one| one.admission == Admission::Flooded) {
+        let mine = !held.contains(begin) && log.floods.get_mut(begin).is_some_and(|one| one.claim(claimant));
+        held.extend(mine.then_some(*begin));
+    }
     recent::forget(&mut log.floods, claimant.now);
     (admitted, held)
 }

@@ -10,7 +10,7 @@ use crate::alert::display::plain;
 
 /// What a notice adds to `incident`.
 #[derive(Serialize)]
-pub(in crate::alert) struct Rest<'a> {
+pub(in super::super) struct Rest<'a> {
     alerts: u64,
     rules: Vec<&'a str>,
     others: Vec<OtherFields<'a>>,

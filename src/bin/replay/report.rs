@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Write};
 
+use bedrock_denial_watch::alert::notice::Notice;
 use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
 use bedrock_denial_watch::alert::{Alert, display};
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
@@ -41,7 +42,15 @@ pub struct Report {
 }
 
 impl AlertSink for Report {
-    async fn publish(&self, alert: &Alert<'_>) -> Result<(), SinkError> {
+    async fn notice(&self, _: &Notice<'_>) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn wants_alerts(&self) -> bool {
+        true
+    }
+
+    async fn alert(&self, alert: &Alert<'_>) -> Result<(), SinkError> {
         *self.count.borrow_mut() += 1;
         match self.format {
             Format::Json => {
