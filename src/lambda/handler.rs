@@ -97,6 +97,8 @@ enum Cause {
     Damage(#[from] Damage),
     #[error(transparent)]
     Pipeline(#[from] Failure),
+    #[error("{0} more keys failed")]
+    More(usize),
 }
 
 fn join(causes: &[Cause]) -> String {
@@ -198,8 +200,10 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
         let alerted = outcome.published.iter().map(|alert| alert.at);
         metrics.alerted.extend(alerted);
         let damage = damage.map(Cause::from);
+        let more = outcome.failed.saturating_sub(outcome.failures.len());
+        let more = (more > 0).then_some(Cause::More(more));
         let failures = outcome.failures.into_iter().map(Cause::from);
-        let causes: Vec<Cause> = damage.into_iter().chain(failures).collect();
+        let causes: Vec<Cause> = damage.into_iter().chain(failures).chain(more).collect();
         if causes.is_empty() { Ok(()) } else { Err(ObjectError::Commit { object: name, causes }) }
     }
 }

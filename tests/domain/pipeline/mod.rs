@@ -1,4 +1,5 @@
 //! Deliveries through store and sink.
 
 mod faults;
+mod hostile;
 mod invariants;
