@@ -5,7 +5,7 @@
 //! is to be read once more.
 
 use crate::count::tally::Tally;
-use crate::log::denial::{self, Reading};
+use crate::log::denial::{self, MODEL_NOT_FOUND, Reading};
 use crate::log::framing::{Found, Framer, Verdict};
 use crate::log::inflate::{Damage, Inflate};
 use crate::log::sweep::Sweep;
@@ -94,6 +94,9 @@ pub struct Statistics {
     pub records: u64,
     /// Denials among them, of exempt users too.
     pub denials: u64,
+    /// Calls of models that are not there for the account, where a rule looks for them. They are no
+    /// denials by the letter, and yet how Bedrock refuses a legacy model.
+    pub not_found: u64,
     /// Denials of exempt users.
     pub exempted: u64,
     /// Candidates that could not be read.
@@ -251,6 +254,7 @@ impl Records<'_> {
                     Ok(Reading::NoTimestamp) => self.fault(offset, FaultKind::NoTimestamp),
                     Ok(Reading::Denial(denial)) => {
                         self.statistics.denials += u64::from(denial.is_refused());
+                        self.statistics.not_found += u64::from(denial.error_code == MODEL_NOT_FOUND);
                         self.tally.add(&denial);
                     }
                 }

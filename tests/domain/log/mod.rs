@@ -5,6 +5,7 @@ mod damage;
 mod forms;
 mod limits;
 mod random;
+mod texts;
 
 use std::io::Write;
 
