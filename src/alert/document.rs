@@ -9,6 +9,7 @@ use super::Alert;
 use super::display::{DOCUMENT_BYTES, TEXT_BYTES, minutes, plain, shown};
 use super::notice::Rest;
 use crate::count::evidence::Kind;
+use crate::log::cloudtrail::KEY_TYPE_UNKNOWN;
 use crate::log::denial::Source;
 use crate::log::time::EventTime;
 use crate::rule::definition::Technique;
@@ -34,6 +35,7 @@ impl Alert<'_> {
             counts(field).then(|| values().collect())
         };
         let addresses = self.plain_evidence(Kind::SourceIp);
+        let key_types = self.plain_evidence(Kind::ApiKey);
         let document = Document {
             timestamp: self.at,
             event: Event {
@@ -72,6 +74,11 @@ impl Alert<'_> {
             user_agent: UserAgent { original: self.plain_evidence(Kind::UserAgent) },
             access_key_ids: self.plain_evidence(Kind::AccessKeyId),
             denied_by: self.plain_evidence(Kind::Refusal),
+            models_called: self.plain_evidence(Kind::ModelCalled),
+            bearer_token: (!key_types.is_empty()).then_some(true),
+            bearer_token_types: key_types.into_iter().filter(|name| name != KEY_TYPE_UNKNOWN).collect(),
+            caller_account_ids: self.plain_evidence(Kind::CallerAccount),
+            vpc_endpoint_ids: self.plain_evidence(Kind::VpcEndpoint),
             total_denials: figures.total,
             // Each model or session was denied once or more.
             total_denials_at_least: figures.at_least || rule.distinct != Field::RequestId,
@@ -151,6 +158,16 @@ struct Document<'a> {
     access_key_ids: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     denied_by: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    models_called: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bearer_token: Option<bool>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    bearer_token_types: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    caller_account_ids: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    vpc_endpoint_ids: Vec<String>,
     total_denials: u64,
     #[serde(skip_serializing_if = "Not::not")]
     total_denials_at_least: bool,

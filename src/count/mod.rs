@@ -4,15 +4,16 @@
 //! |---|---|
 //! | Which counter? | [`key`] |
 //! | What one slot of a key holds | [`counter`], [`evidence`] |
-//! | One object's denials, summed up by key and slot | [`tally`] |
+//! | One object's denials, summed up by key and slot | [`tally`], `samples` |
 //! | Where counters and alerts are kept: the port, and the store in memory | [`store`], [`embedded`] |
-//! | Which denials are hot, and the figures of their alerts | [`window`] |
+//! | Which denials are hot, and the figures of their alerts | [`window`], `sliding`, `bound` |
 //! | Which alerts are due, and who publishes them | [`claims`] |
 //! | Who is behind a key | [`caller`] |
 //! | Which alerts of a caller belong together, and when a notice is due | [`incident`] |
 //! | When too many callers come at once | [`flood`] |
 //! | Who sends a notice; what is forgotten | [`pending`], [`recent`] |
 
+mod bound;
 pub mod caller;
 pub mod claims;
 pub mod counter;
@@ -23,6 +24,20 @@ pub mod incident;
 pub mod key;
 pub mod pending;
 pub mod recent;
+mod samples;
+mod sliding;
 pub mod store;
 pub mod tally;
 pub mod window;
+
+/// Counts a step of work, for the tests of how work grows with its input; nothing anywhere else.
+#[inline]
+fn step(steps: usize) {
+    #[cfg(test)]
+    growth::STEPS.set(growth::STEPS.get() + steps);
+    #[cfg(not(test))]
+    let _ = steps;
+}
+
+#[cfg(test)]
+mod growth;

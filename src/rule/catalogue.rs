@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::log::denial::{ACCESS_DENIED, VALIDATION_FAILED};
+use crate::log::denial::{ACCESS_DENIED, MODEL_NOT_FOUND, VALIDATION_FAILED};
 use crate::rule::definition::{Rule, Severity, Technique, Wording};
 use crate::rule::field::Field;
 
@@ -85,7 +85,7 @@ pub const DENIED_MODEL: Rule = Rule {
 };
 
 /// One user is refused many models, each perhaps only once: a stolen key finds out what it can
-/// reach, or one model is tried under several spellings of its id.
+/// reach.
 pub const MODEL_SWEEP: Rule = Rule {
     id: "model-sweep",
     uuid: None,
@@ -94,7 +94,8 @@ pub const MODEL_SWEEP: Rule = Rule {
     severity: Severity::High,
     risk_score: 73,
     action: "bedrock-model-sweep-denied",
-    error_codes: &[ACCESS_DENIED],
+    // Bedrock answers the second of a model that the account never asked for, and of a legacy one.
+    error_codes: &[ACCESS_DENIED, MODEL_NOT_FOUND],
     group_by: &[Field::Account, Field::User],
     distinct: Field::Model,
     excepted_roles: &[],
@@ -109,8 +110,8 @@ pub const MODEL_SWEEP: Rule = Rule {
         reason: "{user} was denied {count} different models",
         title: "{count} Bedrock models denied to one user",
         opening: "Somebody tries one Amazon Bedrock model after another and is denied.",
-        meaning: "This is how a stolen key finds out which models it can reach. It may also be one\n\
-                  model under several spellings of its id, or a tool that looks for what it can use.",
+        meaning: "This is how a stolen key finds out which models it can reach. It may also be a\n\
+                  tool that looks for what it can use.",
     },
     triage: &[
         "Ask the owner of the identity whether they, or a tool of theirs, went through these models.",

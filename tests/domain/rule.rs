@@ -1,4 +1,4 @@
-//! `RULES.md` says what the rules are: it is written from them. `BLESS=1 cargo test --test rules`
+//! `RULES.md` says what the rules are: it is written from them. `BLESS=1 cargo test --test domain rule`
 //! writes it anew.
 
 use std::fmt::Write as _;
@@ -36,7 +36,7 @@ fn section(rule: &Rule) -> String {
         meaning = wording.meaning,
         group = words(rule.group_by.iter().copied()),
         distinct = words([rule.distinct].into_iter()),
-        code = rule.error_codes.join("`, `"),
+        code = rule.error_codes.join("` or `"),
         window = minutes(rule.window),
         cooldown = minutes(rule.cooldown),
     );
@@ -69,5 +69,5 @@ fn the_document_is_written_from_the_rules() {
         fs::write(path, &expected).expect("writable");
     }
     let found = fs::read_to_string(path).expect("RULES.md");
-    assert!(found == expected, "RULES.md is not what the rules say: BLESS=1 cargo test --test rules");
+    assert!(found == expected, "RULES.md is not what the rules say: BLESS=1 cargo test --test domain rule");
 }
