@@ -48,8 +48,8 @@ impl Alert<'_> {
                 id: rule.id,
                 name: rule.name,
                 version: rule.version,
-                reference: rule.reference,
-                uuid: rule.uuid,
+                reference: rule.references[0],
+                uuid: rule.elastic.map(|elastic| elastic.uuid),
             },
             user: id(self.caller()),
             cloud: Cloud {
