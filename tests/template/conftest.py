@@ -25,7 +25,7 @@ def template():
 
 @pytest.fixture(scope="session")
 def source():
-    """A Rust source file as text: source("src/config.rs")."""
+    """A Rust source file as text: source("src/lambda/config.rs")."""
     return lambda path: (ROOT / path).read_text()
 
 
