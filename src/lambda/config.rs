@@ -58,19 +58,15 @@ impl Config {
         let topic_arn = parsed("TOPIC_ARN", Some(topic_arn), standard_topic)?.unwrap_or_default();
         let mut settings = Settings::new(ALL.clone());
         parsed("RULES", get("RULES"), |text| settings.choose("RULES", text))?;
-        for (name, setting) in [
-            ("THRESHOLD", Setting::Threshold),
-            ("WINDOW_MINUTES", Setting::Window),
-            ("COOLDOWN_MINUTES", Setting::Cooldown),
-        ] {
-            parsed(name, get(name), |text| {
-                let value = match setting {
-                    Setting::Threshold => text.to_owned(),
-                    _ => format!("{}s", bounds::minutes(text)?.as_secs()),
-                };
-                settings.set(name, DENIED_MODEL.id, setting, &value)
-            })?;
-        }
+        let mut denied_model =
+            |name, setting, value: &str| settings.set(name, DENIED_MODEL.id, setting, value);
+        parsed("THRESHOLD", get("THRESHOLD"), |text| denied_model("THRESHOLD", Setting::Threshold, text))?;
+        parsed("WINDOW_MINUTES", get("WINDOW_MINUTES"), |text| {
+            denied_model("WINDOW_MINUTES", Setting::Window, &span(text)?)
+        })?;
+        parsed("COOLDOWN_MINUTES", get("COOLDOWN_MINUTES"), |text| {
+            denied_model("COOLDOWN_MINUTES", Setting::Cooldown, &span(text)?)
+        })?;
         parsed("RULE_SETTINGS", get("RULE_SETTINGS"), |text| settings.apply("RULE_SETTINGS", text))?;
         settings.exempt_users = parsed("EXEMPT_USERS", get("EXEMPT_USERS"), user_globs)?.unwrap_or_default();
         Ok(Self {
@@ -104,6 +100,11 @@ fn standard_topic(text: &str) -> Result<String, String> {
         }
         _ => Err(format!("expected {TOPIC}")),
     }
+}
+
+/// A number of minutes as a span.
+fn span(text: &str) -> Result<String, String> {
+    Ok(format!("{}s", bounds::minutes(text)?.as_secs()))
 }
 
 /// IAM names may hold a comma; a glob writes it as `?`.

@@ -63,10 +63,8 @@ fn wrong(rule: &Rule, example: &Example, runtime: &Runtime) -> Option<String> {
     reader.push(log.as_bytes());
     let Finished::Read(read) = reader.finish() else { return None };
     if let Some(fault) = read.faults.first() {
-        let place = 1 + log.as_bytes()[..usize::try_from(fault.offset).unwrap_or_default().min(log.len())]
-            .iter()
-            .filter(|byte| **byte == b'\n')
-            .count();
+        let before = log.as_bytes().iter().take(usize::try_from(fault.offset).unwrap_or(usize::MAX));
+        let place = 1 + before.filter(|byte| **byte == b'\n').count();
         return Some(format!("{:?}: line {place} of its log: {}", example.name, fault.kind.advice()));
     }
     let claimant = Claimant { owner: "example", now: 0, lease: Duration::ZERO };

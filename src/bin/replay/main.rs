@@ -34,6 +34,7 @@ use crate::report::{Format, Report, Totals};
 /// Alerts go to standard output; progress, warnings and a closing summary go to standard error.
 #[derive(Parser)]
 #[command(
+    name = "replay",
     version,
     after_help = "Examples:
   replay events/logs                               a folder of logs, as S3 stores them
@@ -87,15 +88,15 @@ fn main() -> ExitCode {
     if options.test_rules {
         return test_rules(&options);
     }
+    let settings = match settings(&options) {
+        Ok(settings) => settings,
+        Err(why) => Options::command().error(ErrorKind::ValueValidation, why).exit(),
+    };
     let (inputs, missing) = inputs::find(&options.paths);
     let mut totals = Totals::default();
     for (name, why) in missing {
         totals.fail(&name, &why, &ProgressBar::hidden());
     }
-    let settings = match settings(&options) {
-        Ok(settings) => settings,
-        Err(why) => Options::command().error(ErrorKind::ValueValidation, why).exit(),
-    };
     let pipeline = Pipeline {
         store: EmbeddedStore::default(),
         sink: Report::new(options.format),
