@@ -528,6 +528,8 @@ RULES = {"denied-model": (3, 3600), "model-sweep": (3, 3600), "session-rotation"
          "role-denials": (6, 3600), "slow-denials": (12, 24 * 3600)}
 MODEL_CALLS = ("InvokeModel", "InvokeModelWithResponseStream", "Converse", "ConverseStream")
 MODEL_IN_MESSAGE = re.compile(r" on resource: \S+/(\S+)")
+# `us.`, `eu.` and the like before the provider, and what an ARN has before the id.
+SPELLING = re.compile(r"^(?:arn:.*:(?:foundation-model|inference-profile)/)?(?:(?:us|eu|global)\.)?")
 
 
 def read(path):
@@ -557,16 +559,21 @@ def read_objects():
     return [list(read(path)) for path in sorted(logs, key=delivered)]
 
 
+def model(spelled):
+    """One name for one model, however the caller or the log spelled it."""
+    return SPELLING.sub("", spelled)
+
+
 def denial(made):
     """Account, user, model, time and request id of a refused model call; None for any other record."""
     code = made.get("errorCode")
     if "eventSource" not in made:
         if code == DENIED:
-            return (made["accountId"], made.get("identity", {}).get("arn"), made["modelId"],
+            return (made["accountId"], made.get("identity", {}).get("arn"), model(made["modelId"]),
                     made["timestamp"], made["requestId"])
     elif made["eventName"] in MODEL_CALLS and code == "AccessDenied":
         return (made["recipientAccountId"], made["userIdentity"]["arn"],
-                MODEL_IN_MESSAGE.search(made["errorMessage"])[1], made["eventTime"], made["requestID"])
+                model(MODEL_IN_MESSAGE.search(made["errorMessage"])[1]), made["eventTime"], made["requestID"])
 
 
 def looks(account, user, model, request):

@@ -105,10 +105,27 @@ impl Alert<'_> {
             ("Source IP", Kind::SourceIp),
             ("Client", Kind::UserAgent),
             ("Key id", Kind::AccessKeyId),
+            ("API key", Kind::ApiKey),
+            ("From acct", Kind::CallerAccount),
+            ("Endpoint", Kind::VpcEndpoint),
+            ("Called as", Kind::ModelCalled),
             ("Denied by", Kind::Refusal),
         ];
-        let told = kinds.map(|(label, kind)| (label, self.evidence(kind)));
+        let told = kinds.map(|(label, kind)| {
+            let values = self.evidence(kind);
+            (label, if kind == Kind::ModelCalled { self.other_spellings(values) } else { values })
+        });
         told.into_iter().filter(|(_, values)| !values.is_empty()).collect()
+    }
+
+    /// Those spellings of models that the reader does not see anyway.
+    fn other_spellings<'v>(&self, spellings: Vec<&'v str>) -> Vec<&'v str> {
+        let listed = |spelling: &str| {
+            self.rule.distinct == Field::Model && self.newest().any(|model| model == Some(spelling))
+        };
+        let mut others = spellings;
+        others.retain(|spelling| self.model() != Some(spelling) && !listed(spelling));
+        others
     }
 
     /// The distinct values, newest last; `None` for a missing one.

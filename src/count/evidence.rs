@@ -18,10 +18,29 @@ pub enum Kind {
     AccessKeyId,
     /// What refused the call.
     Refusal,
+    /// The model as it was spelled.
+    ModelCalled,
+    /// The type of the Bedrock API key that made the call.
+    ApiKey,
+    /// The caller's own account, where the log has no ARN of the caller.
+    CallerAccount,
+    /// The VPC endpoint that the call came through.
+    VpcEndpoint,
 }
 
 impl Kind {
-    const ALL: [Self; 5] = [Self::Region, Self::SourceIp, Self::UserAgent, Self::AccessKeyId, Self::Refusal];
+    /// All kinds there are.
+    pub const ALL: [Self; 9] = [
+        Self::Region,
+        Self::SourceIp,
+        Self::UserAgent,
+        Self::AccessKeyId,
+        Self::Refusal,
+        Self::ModelCalled,
+        Self::ApiKey,
+        Self::CallerAccount,
+        Self::VpcEndpoint,
+    ];
 
     const fn name(self) -> &'static str {
         match self {
@@ -30,6 +49,10 @@ impl Kind {
             Self::UserAgent => "user_agent",
             Self::AccessKeyId => "access_key_id",
             Self::Refusal => "refusal",
+            Self::ModelCalled => "model_called",
+            Self::ApiKey => "api_key",
+            Self::CallerAccount => "caller_account",
+            Self::VpcEndpoint => "vpc_endpoint",
         }
     }
 }
@@ -76,6 +99,10 @@ pub fn collect(known: &mut Vec<Evidence>, denial: &Denial<'_>) {
         (Kind::UserAgent, denial.user_agent.as_deref()),
         (Kind::AccessKeyId, denial.access_key_id.as_deref()),
         (Kind::Refusal, denial.refusal),
+        (Kind::ModelCalled, denial.model_called.as_deref()),
+        (Kind::ApiKey, denial.api_key),
+        (Kind::CallerAccount, denial.caller_account.as_deref()),
+        (Kind::VpcEndpoint, denial.vpc_endpoint.as_deref()),
     ];
     for (kind, value) in told {
         let Some(value) = value.filter(|value| !value.is_empty()) else { continue };

@@ -261,12 +261,16 @@ mod tests {
             account: None,
             user: Some("u".into()),
             model: None,
+            model_called: None,
             region: None,
             request_id: request.into(),
             error_code: "AccessDeniedException".into(),
             source_ip: None,
             user_agent: None,
             access_key_id: None,
+            caller_account: None,
+            vpc_endpoint: None,
+            api_key: None,
             refusal: None,
         }
     }

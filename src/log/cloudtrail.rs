@@ -6,17 +6,28 @@
 
 use std::borrow::Cow;
 
-/// `eventSource` of Bedrock's calls.
-pub const BEDROCK: &str = "bedrock.amazonaws.com";
+use crate::log::denial::MODEL_NOT_FOUND;
 
-/// The calls that use a model. Source: "Monitor Amazon Bedrock API calls using CloudTrail" in the
-/// Amazon Bedrock user guide.
-const MODEL_CALLS: [&str; 5] = [
-    "InvokeModel",
-    "InvokeModelWithResponseStream",
-    "InvokeModelWithBidirectionalStream",
-    "Converse",
-    "ConverseStream",
+const BEDROCK: &str = "bedrock.amazonaws.com";
+/// `eventSource` of the endpoint that speaks OpenAI's and Anthropic's own protocols.
+pub const MANTLE: &str = "bedrock-mantle.amazonaws.com";
+
+/// The calls that use a model, by `eventSource`. Sources: "Monitor Amazon Bedrock API calls using
+/// CloudTrail" and "Monitor bedrock-mantle API calls using CloudTrail" in the Amazon Bedrock user
+/// guide. All but the last are asked of `bedrock-runtime`, whose source is `bedrock` too.
+pub const MODEL_CALLS: [(&str, &[&str]); 2] = [
+    (
+        BEDROCK,
+        &[
+            "InvokeModel",
+            "InvokeModelWithResponseStream",
+            "InvokeModelWithBidirectionalStream",
+            "Converse",
+            "ConverseStream",
+            "StartAsyncInvoke",
+        ],
+    ),
+    (MANTLE, &["CreateInference"]),
 ];
 
 /// CloudTrail's own spellings of error codes, and how Bedrock spells the same.
@@ -25,7 +36,7 @@ pub const SPELLINGS: [(&str, &str); 1] = [("AccessDenied", "AccessDeniedExceptio
 /// Tells whether a record speaks of a call that uses a model.
 #[must_use]
 pub fn is_model_call(source: &str, name: &str) -> bool {
-    source == BEDROCK && MODEL_CALLS.contains(&name)
+    MODEL_CALLS.iter().any(|(known, names)| *known == source && names.contains(&name))
 }
 
 /// The error code as Bedrock spells it, whatever CloudTrail wrote.
@@ -37,11 +48,9 @@ pub fn error_code(written: Cow<'_, str>) -> Cow<'_, str> {
     }
 }
 
-/// The model that a refusal names: `User: … is not authorized to perform: … on resource: <ARN> …`.
-///
-/// A foundation model and an inference profile that AWS defines are given by their id, as callers
-/// give them and as the invocation log has them. Any other ARN stays whole, an application's
-/// inference profile for one, since it is called by its ARN.
+/// The ARN of the model that a refusal names: `User: … is not authorized to perform: … on resource:
+/// <ARN> …`. Which resource that is depends on the policy: the inference profile that was called, or a
+/// foundation model in any region that the profile routes to.
 #[must_use]
 pub fn refused_model(message: &str) -> Option<&str> {
     let (_, request) = message.split_once(ACTION)?;
@@ -51,11 +60,13 @@ pub fn refused_model(message: &str) -> Option<&str> {
     if parts.next() != Some("arn") {
         return None;
     }
-    let (service, resource) = (parts.nth(1), parts.nth(2)?);
-    let id = ["foundation-model/", "inference-profile/"].iter().find_map(|kind| resource.strip_prefix(kind));
-    let id = id.filter(|id| service == Some("bedrock") && !id.is_empty());
-    Some(id.unwrap_or(arn))
+    let (service, resource) = (parts.nth(1)?, parts.nth(2)?);
+    let is_model = service != "bedrock-mantle" && !NO_MODEL.iter().any(|kind| resource.starts_with(kind));
+    is_model.then_some(arn)
 }
+
+/// What else a call that uses a model may be refused for. On bedrock-mantle it is always a project.
+const NO_MODEL: [&str; 2] = ["guardrail/", "guardrail-profile/"];
 
 const ACTION: &str = " is not authorized to perform: ";
 const RESOURCE: &str = " on resource: ";
@@ -76,17 +87,25 @@ const POLICIES: [(&str, &str); 7] = [
     ("resource-based policy", "resource policy"),
 ];
 
-/// What Bedrock says to an account that was not given the model. Sources: "Resolve InvokeModel API
-/// errors in Amazon Bedrock" in AWS's knowledge center; answers of the service.
-const NO_ACCESS: [&str; 3] = [
-    "You don't have access to the model with the specified model ID",
-    "Your account is not authorized to invoke this API operation",
-    " is not available for this account. You can explore other available models",
+/// What Bedrock itself says, and what that means in few words. Sources: "Resolve InvokeModel API errors
+/// in Amazon Bedrock" in AWS's knowledge center; answers of the service. The first that is found
+/// counts.
+const ANSWERS: [(&str, &str); 7] = [
+    ("You don't have access to the model with the specified model ID", NO_ACCESS),
+    ("Your account is not authorized to invoke this API operation", NO_ACCESS),
+    (" is not available for this account. You can explore other available models", NO_ACCESS),
+    // The AWS Marketplace subscription is missing, and the caller may not make it.
+    ("Model access is denied due to ", NO_ACCESS),
+    ("Model use case details have not been submitted for this account", NO_ACCESS),
+    ("fill out the Anthropic use case details form", NO_ACCESS),
+    // It answers only accounts that have used it within the last 30 days.
+    ("This Model is marked by provider as Legacy", "legacy model"),
 ];
+const NO_ACCESS: &str = "no model access";
 
-/// What refused a call, in a few words, as far as its error message tells.
+/// What refused a call, in a few words, as far as its error code and message tell.
 #[must_use]
-pub fn refusal(message: &str) -> Option<&'static str> {
+pub fn refusal(error_code: &str, message: &str) -> Option<&'static str> {
     // The last one: only the policy's ARN follows it, and no ARN holds a space.
     let reason = REASONS.iter().filter_map(|words| message.rfind(words).map(|at| at + words.len())).max();
     if let Some(at) = reason {
@@ -97,8 +116,34 @@ pub fn refusal(message: &str) -> Option<&'static str> {
             |words: &str| kind.get(..words.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(words));
         return POLICIES.iter().find(|(words, _)| begins(words)).map(|(_, short)| *short);
     }
-    NO_ACCESS.iter().any(|words| message.contains(words)).then_some("no model access")
+    let answer = ANSWERS.iter().find(|(words, _)| message.contains(words)).map(|(_, short)| *short);
+    answer.or_else(|| (error_code == MODEL_NOT_FOUND).then_some("model not found"))
 }
+
+/// What kind of Bedrock API key made a call, if one did: its `user`, whether the call is `marked` as
+/// one with a bearer token, and the token's type.
+///
+/// A long-term key (`ABSK…`) belongs to an IAM user of its own, whom the console names
+/// `BedrockAPIKey-…`; such a user is enough of a sign where the log marks no call. Source: "How Amazon
+/// Bedrock API keys work" in the Amazon Bedrock user guide.
+#[must_use]
+pub fn api_key(user: Option<&str>, marked: Option<bool>, token_type: Option<&str>) -> Option<&'static str> {
+    let is_key_user = user.is_some_and(|user| user.contains(":user/BedrockAPIKey-"));
+    if !marked.unwrap_or(is_key_user || token_type.is_some()) {
+        return None;
+    }
+    Some(match token_type {
+        Some(token_type) if token_type.starts_with("ABSK") => LONG_TERM,
+        _ if is_key_user => LONG_TERM,
+        Some(_) => SHORT_TERM,
+        None => KEY_TYPE_UNKNOWN,
+    })
+}
+
+const LONG_TERM: &str = "long-term";
+const SHORT_TERM: &str = "short-term";
+/// CloudTrail marks the call and does not say which type of key made it.
+pub const KEY_TYPE_UNKNOWN: &str = "type not logged";
 
 #[cfg(test)]
 mod tests {
@@ -115,23 +160,29 @@ mod tests {
     }
 
     #[test]
-    fn a_resource_names_its_model_as_callers_do() {
-        for partition in ["aws", "aws-cn", "aws-us-gov"] {
-            let arn = format!("arn:{partition}:bedrock:us-east-1::foundation-model/anthropic.claude-v2:1");
-            check_model(&arn, Some("anthropic.claude-v2:1"));
-        }
-        check_model("arn:aws:bedrock:::foundation-model/a.b", Some("a.b"));
-        check_model("\"arn:aws:bedrock:::foundation-model/a.b\"", Some("a.b"));
-        check_model("arn:aws:bedrock:eu-west-1:1:inference-profile/eu.a.b-v1:0", Some("eu.a.b-v1:0"));
-        for whole in [
+    fn the_refused_resource_is_named_as_the_message_has_it() {
+        for arn in [
+            "arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-v2:1",
+            "arn:aws:bedrock:::foundation-model/a.b",
+            "arn:aws:bedrock:eu-west-1:1:inference-profile/eu.a.b-v1:0",
             "arn:aws:bedrock:eu-west-1:1:application-inference-profile/x1",
             "arn:aws:bedrock:eu-west-1:1:provisioned-model/x1",
-            "arn:aws:bedrock:eu-west-1:1:foundation-model/",
-            "arn:aws:sagemaker:eu-west-1:1:foundation-model/a",
+            "arn:aws:sagemaker:eu-west-1:1:endpoint/a",
         ] {
-            check_model(whole, Some(whole));
+            check_model(arn, Some(arn));
         }
-        for none in ["*", "", "arn:aws:bedrock", "anthropic.claude-v2"] {
+        check_model(
+            "\"arn:aws:bedrock:::foundation-model/a.b\"",
+            Some("arn:aws:bedrock:::foundation-model/a.b"),
+        );
+        for none in [
+            "*",
+            "",
+            "arn:aws:bedrock",
+            "anthropic.claude-v2",
+            "arn:aws:bedrock:us-east-1:1:guardrail/abc",
+            "arn:aws:bedrock-mantle:us-east-1:1:project/default",
+        ] {
             check_model(none, None);
         }
         assert_eq!(refused_model("on resource: arn:aws:bedrock:::foundation-model/a"), None);
@@ -140,7 +191,7 @@ mod tests {
 
     #[track_caller]
     fn check_refusal(message: &str, expected: Option<&str>) {
-        assert_eq!(refusal(message), expected, "{message}");
+        assert_eq!(refusal("AccessDeniedException", message), expected, "{message}");
     }
 
     #[test]
@@ -168,8 +219,65 @@ mod tests {
             "You don't have access to the model with the specified model ID.",
             "Your account is not authorized to invoke this API operation.",
             "a.b is not available for this account. You can explore other available models on Amazon Bedrock.",
+            "Model access is denied due to IAM user or service role is not authorized to perform the required AWS Marketplace actions (aws-marketplace:ViewSubscriptions, aws-marketplace:Subscribe) to enable access to this model.",
+            "Model access is denied due to INVALID_PAYMENT_INSTRUMENT:A valid payment instrument must be provided.",
+            "Model use case details have not been submitted for this account. Fill out the Anthropic use case details form before using the model.",
         ] {
             check_refusal(message, Some("no model access"));
+        }
+        let legacy = "Access denied. This Model is marked by provider as Legacy and you have not been actively using the model in the last 30 days.";
+        check_refusal(legacy, Some("legacy model"));
+    }
+
+    #[test]
+    fn a_model_that_is_not_there_for_the_account_is_told_by_the_code_alone() {
+        for (code, message, expected) in [
+            ("ResourceNotFoundException", "", Some("model not found")),
+            (
+                "ResourceNotFoundException",
+                "Access denied. This Model is marked by provider as Legacy",
+                Some("legacy model"),
+            ),
+            ("AccessDeniedException", "", None),
+            ("ValidationException", "", None),
+        ] {
+            assert_eq!(refusal(code, message), expected, "{code} {message}");
+        }
+    }
+
+    #[test]
+    fn the_type_of_an_api_key_is_told_by_its_user_or_its_prefix() {
+        let key_user = Some("arn:aws:iam::111122223333:user/BedrockAPIKey-a1b2");
+        let role = Some("arn:aws:sts::111122223333:assumed-role/app/BedrockAPIKey-a1b2");
+        for (user, marked, token_type, expected) in [
+            (None, None, None, None),
+            (role, None, None, None),
+            (role, Some(false), None, None),
+            (role, Some(true), None, Some("type not logged")),
+            (role, Some(true), Some("bedrock-api-key"), Some("short-term")),
+            (role, Some(true), Some("ABSK"), Some("long-term")),
+            (role, None, Some("ABSK"), Some("long-term")),
+            (key_user, None, None, Some("long-term")),
+            (key_user, Some(true), None, Some("long-term")),
+            (key_user, Some(false), None, None),
+        ] {
+            assert_eq!(api_key(user, marked, token_type), expected, "{user:?} {marked:?} {token_type:?}");
+        }
+    }
+
+    #[test]
+    fn every_call_that_uses_a_model_is_known_by_its_source() {
+        for (source, name, expected) in [
+            ("bedrock.amazonaws.com", "InvokeModel", true),
+            ("bedrock.amazonaws.com", "StartAsyncInvoke", true),
+            ("bedrock-mantle.amazonaws.com", "CreateInference", true),
+            ("bedrock.amazonaws.com", "CreateInference", false),
+            ("bedrock-mantle.amazonaws.com", "InvokeModel", false),
+            ("bedrock-mantle.amazonaws.com", "ListModels", false),
+            ("bedrock-agentcore.amazonaws.com", "InvokeModel", false),
+            ("bedrock.amazonaws.com", "GetAsyncInvoke", false),
+        ] {
+            assert_eq!(is_model_call(source, name), expected, "{source} {name}");
         }
     }
 

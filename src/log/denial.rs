@@ -8,11 +8,16 @@ use std::borrow::Cow;
 use memchr::memmem;
 
 use crate::log::cloudtrail;
-use crate::log::record::{Invocation, Record, Text, Trail};
+use crate::log::model;
+use crate::log::record::{Field, Record};
+use crate::log::text::{self, Text};
 use crate::log::time::EventTime;
 
 /// The error code of a refused call.
 pub const ACCESS_DENIED: &str = "AccessDeniedException";
+/// The error code of a call of a model that the account never asked for, of one that is no longer
+/// given to it, and of one that does not exist.
+pub const MODEL_NOT_FOUND: &str = "ResourceNotFoundException";
 /// The error code of a call with a parameter that the model does not take.
 pub const VALIDATION_FAILED: &str = "ValidationException";
 
@@ -25,8 +30,8 @@ pub enum Source {
     CloudTrail,
 }
 
-/// One refused model call. A value that the record lacks, or that is no text, is `None`.
-/// Named is the field of the invocation log, then that of CloudTrail.
+/// One refused model call. A value that the record lacks, or that is no text, is `None`; a long one is
+/// kept as [`text::keep`] does. Named is the field of the invocation log, then that of CloudTrail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial<'a> {
     /// The log that tells of it.
@@ -37,8 +42,11 @@ pub struct Denial<'a> {
     pub account: Text<'a>,
     /// `identity.arn`, `userIdentity.arn`.
     pub user: Text<'a>,
-    /// `modelId`, `requestParameters.modelId` or else the resource that `errorMessage` names.
+    /// Which model was asked for, however it was spelled: [`model::identity`].
     pub model: Text<'a>,
+    /// As it was spelled: `modelId`; `requestParameters.modelId` (of the endpoint bedrock-mantle:
+    /// `model`), or else the resource that `errorMessage` names.
+    pub model_called: Text<'a>,
     /// `region`, `awsRegion`.
     pub region: Text<'a>,
     /// `requestId`, `requestID` or else `eventID`; where all are missing or empty, the object and
@@ -52,7 +60,14 @@ pub struct Denial<'a> {
     pub user_agent: Text<'a>,
     /// CloudTrail's `userIdentity.accessKeyId`, which is no secret.
     pub access_key_id: Text<'a>,
-    /// What refused the call, as far as CloudTrail's `errorMessage` tells, in a few words.
+    /// CloudTrail's `userIdentity.accountId`, where there is no ARN: the caller's own account.
+    pub caller_account: Text<'a>,
+    /// CloudTrail's `vpcEndpointId`.
+    pub vpc_endpoint: Text<'a>,
+    /// What kind of Bedrock API key made the call, if one did.
+    pub api_key: Option<&'static str>,
+    /// What refused the call, in a few words, as far as error code and CloudTrail's `errorMessage`
+    /// tell.
     pub refusal: Option<&'static str>,
 }
 
@@ -105,7 +120,8 @@ fn trail_spellings(error_codes: &[&str]) -> Vec<&'static str> {
 /// invocation log's has a time.
 #[must_use]
 pub fn is_unrelated(json: &[u8]) -> bool {
-    [cloudtrail::BEDROCK, "\"timestamp\""].iter().all(|part| memmem::find(json, part.as_bytes()).is_none())
+    let sources = cloudtrail::MODEL_CALLS.iter().map(|(source, _)| *source);
+    sources.chain(["\"timestamp\""]).all(|part| memmem::find(json, part.as_bytes()).is_none())
 }
 
 /// Reads one whole record.
@@ -115,79 +131,110 @@ pub fn is_unrelated(json: &[u8]) -> bool {
 /// # Errors
 /// When `json` is not exactly one valid JSON object, or is a CloudTrail log file with its records.
 pub fn read<'a>(
-    json: &'a [u8],
+    json: &'a str,
     error_codes: &[&str],
     place: impl FnOnce() -> String,
 ) -> Result<Reading<'a>, serde_json::Error> {
-    let Record { error_code, invocation, trail, is_trail } = serde_json::from_slice(json)?;
-    let error_code = if !is_trail {
-        error_code
-    } else if trail.is_model_call() {
-        error_code.map(cloudtrail::error_code)
-    } else {
-        None
+    let record = Record::read(json)?;
+    let is_trail = record.has(Field::EventSource);
+    let error_code = match record.text(Field::ErrorCode) {
+        Some(code) if !is_trail => Some(code),
+        Some(code) if is_model_call(&record) => Some(cloudtrail::error_code(code)),
+        _ => None,
     };
     let Some(error_code) = error_code.filter(|code| error_codes.contains(&code.as_ref())) else {
         return Ok(Reading::Other);
     };
-    let time = if is_trail { &trail.time } else { &invocation.timestamp };
+    let time = record.text(if is_trail { Field::EventTime } else { Field::Timestamp });
     let Some(at) = time.as_deref().and_then(EventTime::parse) else {
         return Ok(Reading::NoTimestamp);
     };
-    let denial = if is_trail { trail.denial(at, error_code) } else { invocation.denial(at, error_code) };
-    Ok(Reading::Denial(if denial.request_id.is_empty() {
-        Denial { request_id: place().into(), ..denial }
-    } else {
-        denial
-    }))
+    let mut denial =
+        if is_trail { trail(&record, at, error_code) } else { invocation(&record, at, error_code) };
+    if denial.request_id.is_empty() {
+        denial.request_id = place().into();
+    }
+    Ok(Reading::Denial(denial))
 }
 
-impl<'a> Invocation<'a> {
-    /// The request id is empty where it is missing.
-    fn denial(self, at: EventTime, error_code: Cow<'a, str>) -> Denial<'a> {
-        Denial {
-            source: Source::InvocationLog,
-            at,
-            account: self.account,
-            user: self.user,
-            model: self.model,
-            region: self.region,
-            request_id: self.request_id.unwrap_or_default(),
-            error_code,
-            source_ip: None,
-            user_agent: None,
-            access_key_id: None,
-            refusal: None,
-        }
+fn is_model_call(record: &Record<'_>) -> bool {
+    let (source, name) = (record.text(Field::EventSource), record.text(Field::EventName));
+    source.zip(name).is_some_and(|(source, name)| cloudtrail::is_model_call(&source, &name))
+}
+
+/// The request id is empty where it is missing.
+fn invocation<'a>(record: &Record<'a>, at: EventTime, error_code: Cow<'a, str>) -> Denial<'a> {
+    let kept = |field| record.text(field).map(text::keep);
+    let user = record.below(Field::Identity).text(Field::Arn);
+    let model = record.text(Field::ModelId);
+    Denial {
+        source: Source::InvocationLog,
+        at,
+        account: kept(Field::AccountId),
+        api_key: cloudtrail::api_key(user.as_deref(), None, None),
+        user: user.map(text::keep),
+        model: identity(&model),
+        model_called: model.map(text::keep),
+        region: kept(Field::Region),
+        request_id: kept(Field::RequestId).unwrap_or_default(),
+        refusal: cloudtrail::refusal(&error_code, ""),
+        error_code,
+        source_ip: None,
+        user_agent: None,
+        access_key_id: None,
+        caller_account: None,
+        vpc_endpoint: None,
     }
 }
 
-impl<'a> Trail<'a> {
-    fn is_model_call(&self) -> bool {
-        let (source, name) = (self.source.as_deref(), self.name.as_deref());
-        source.zip(name).is_some_and(|(source, name)| cloudtrail::is_model_call(source, name))
+/// The request id is empty where it is missing.
+fn trail<'a>(record: &Record<'a>, at: EventTime, error_code: Cow<'a, str>) -> Denial<'a> {
+    let given = |text: &Cow<'_, str>| !text.is_empty();
+    let kept = |field| record.text(field).map(text::keep);
+    let asked = record.below(Field::RequestParameters);
+    let caller = record.below(Field::UserIdentity);
+    let user = caller.text(Field::Arn);
+    let message = record.text(Field::ErrorMessage).unwrap_or_default();
+    let is_mantle = record.text(Field::EventSource).is_some_and(|source| source == cloudtrail::MANTLE);
+    // Only on this endpoint it is AWS that writes the marks of a bearer token among what was asked.
+    let added = if is_mantle { &asked } else { &record.below(Field::AdditionalEventData) };
+    let named = || cloudtrail::refused_model(&message).map(|model| Cow::Owned(model.to_owned()));
+    let model = asked.text(if is_mantle { Field::Model } else { Field::ModelId });
+    let model = model.filter(given).or_else(named);
+    Denial {
+        source: Source::CloudTrail,
+        at,
+        account: kept(Field::RecipientAccountId),
+        api_key: cloudtrail::api_key(
+            user.as_deref(),
+            added.flag(Field::CallWithBearerToken),
+            added.text(Field::BearerTokenType).as_deref(),
+        ),
+        caller_account: if user.is_none() { caller.text(Field::AccountId).map(text::keep) } else { None },
+        user: user.map(text::keep),
+        model: identity(&model),
+        model_called: model.map(text::keep),
+        region: kept(Field::AwsRegion),
+        request_id: kept(Field::TrailRequestId)
+            .filter(given)
+            .or_else(|| kept(Field::EventId))
+            .unwrap_or_default(),
+        refusal: cloudtrail::refusal(&error_code, &message),
+        error_code,
+        source_ip: kept(Field::SourceIp),
+        user_agent: kept(Field::UserAgent),
+        access_key_id: caller.text(Field::AccessKeyId).map(text::keep),
+        vpc_endpoint: kept(Field::VpcEndpointId),
     }
+}
 
-    /// The request id is empty where it is missing.
-    fn denial(self, at: EventTime, error_code: Cow<'a, str>) -> Denial<'a> {
-        let given = |text: &Cow<'_, str>| !text.is_empty();
-        let message = self.message.as_deref().unwrap_or_default();
-        let named = || cloudtrail::refused_model(message).map(|model| Cow::Owned(model.to_owned()));
-        Denial {
-            source: Source::CloudTrail,
-            at,
-            refusal: cloudtrail::refusal(message),
-            model: self.model.filter(given).or_else(named),
-            account: self.account,
-            user: self.user,
-            region: self.region,
-            request_id: self.request_id.filter(given).or(self.event_id).unwrap_or_default(),
-            error_code,
-            source_ip: self.source_ip,
-            user_agent: self.user_agent,
-            access_key_id: self.access_key_id,
-        }
-    }
+/// Told of the whole text: a long one has its geography in front and its id at its end.
+fn identity<'a>(spelled: &Text<'a>) -> Text<'a> {
+    let identity = match spelled.as_ref()? {
+        Cow::Borrowed(spelled) => Cow::Borrowed(model::identity(spelled)),
+        Cow::Owned(spelled) => Cow::Owned(model::identity(spelled).to_owned()),
+    };
+    Some(text::keep(identity))
 }
 
 #[cfg(test)]
@@ -196,7 +243,7 @@ mod tests {
 
     /// A denial is shown as `account user model region request time`, with `-` for a missing value.
     fn shown(json: &str) -> String {
-        let reading = read(json.as_bytes(), &["AccessDeniedException"], || "here".to_owned());
+        let reading = read(json, &["AccessDeniedException"], || "here".to_owned());
         match reading {
             Err(_) => "not JSON".to_owned(),
             Ok(Reading::Other) => "other".to_owned(),
@@ -353,8 +400,7 @@ mod tests {
         let json = format!(
             r#"{{{CALL},"errorCode":"AccessDenied","sourceIPAddress":"192.0.2.1","userAgent":"a/1","userIdentity":{{"accessKeyId":"AKIA1"}},"errorMessage":"User: u is not authorized to perform: x with an explicit deny in a service control policy"}}"#
         );
-        let Ok(Reading::Denial(denial)) = read(json.as_bytes(), &["AccessDeniedException"], String::new)
-        else {
+        let Ok(Reading::Denial(denial)) = read(&json, &["AccessDeniedException"], String::new) else {
             panic!("a denial");
         };
         assert_eq!(denial.source, Source::CloudTrail);
@@ -406,9 +452,9 @@ mod tests {
     fn another_code_is_a_denial_when_a_rule_asks_for_it() {
         let json = format!(r#"{{{CALL},"errorCode":"ValidationException"}}"#);
         let codes = ["AccessDeniedException", "ValidationException"];
-        let reading = read(json.as_bytes(), &codes, String::new).expect("JSON");
+        let reading = read(&json, &codes, String::new).expect("JSON");
         assert!(matches!(reading, Reading::Denial(denial) if denial.error_code == "ValidationException"));
-        assert!(matches!(read(json.as_bytes(), &codes[..1], String::new), Ok(Reading::Other)));
+        assert!(matches!(read(&json, &codes[..1], String::new), Ok(Reading::Other)));
     }
 
     #[test]

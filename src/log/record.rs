@@ -1,117 +1,150 @@
-//! One log record's JSON → the fields that are read, of either form.
+//! One log record's JSON → the members that are read, of either log.
 //!
-//! Only top-level fields, and a few one level below, are looked at. Prompts, responses,
-//! `requestMetadata` and the rest of `requestParameters` are skipped over without being built.
+//! Only top-level members, and a few one level below, are looked at. Prompts, responses,
+//! `requestMetadata` and the rest of `requestParameters` are passed over without being built.
+//!
+//! Nothing that a caller can put into a record makes it unreadable: a member of another type than
+//! expected is a missing one, a lone surrogate is shown as a replacement character, and numbers
+//! out of every range or thousands of brackets are only passed over.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
-/// A text value; `None` where it is missing or of another type.
-pub type Text<'a> = Option<Cow<'a, str>>;
+use crate::log::text::Text;
 
-/// What a record holds, whichever form it has. An invocation log and CloudTrail share no name
-/// but `errorCode`.
-#[derive(Default)]
-pub struct Record<'a> {
-    /// `errorCode`.
-    pub error_code: Text<'a>,
-    /// The fields of an invocation log.
-    pub invocation: Invocation<'a>,
-    /// The fields of CloudTrail.
-    pub trail: Trail<'a>,
-    /// There is a top-level `eventSource`, text or not, which makes it a CloudTrail record. What
-    /// a caller writes stands deeper.
-    pub is_trail: bool,
-}
-
-/// What an invocation log alone has.
-#[derive(Default)]
-pub struct Invocation<'a> {
-    /// `timestamp`.
-    pub timestamp: Text<'a>,
-    /// `accountId`.
-    pub account: Text<'a>,
-    /// `region`.
-    pub region: Text<'a>,
-    /// `requestId`.
-    pub request_id: Text<'a>,
-    /// `identity.arn`.
-    pub user: Text<'a>,
-    /// `modelId`.
-    pub model: Text<'a>,
-}
-
-/// What CloudTrail alone has.
-#[derive(Default)]
-pub struct Trail<'a> {
-    /// `eventSource`.
-    pub source: Text<'a>,
-    /// `eventName`.
-    pub name: Text<'a>,
-    /// `eventTime`.
-    pub time: Text<'a>,
-    /// `recipientAccountId`.
-    pub account: Text<'a>,
-    /// `userIdentity.arn`.
-    pub user: Text<'a>,
-    /// `userIdentity.accessKeyId`.
-    pub access_key_id: Text<'a>,
-    /// `awsRegion`.
-    pub region: Text<'a>,
-    /// `requestID`.
-    pub request_id: Text<'a>,
-    /// `eventID`.
-    pub event_id: Text<'a>,
-    /// `requestParameters.modelId`.
-    pub model: Text<'a>,
-    /// `sourceIPAddress`.
-    pub source_ip: Text<'a>,
-    /// `userAgent`.
-    pub user_agent: Text<'a>,
-    /// `errorMessage`.
-    pub message: Text<'a>,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(field_identifier, rename_all = "camelCase")]
-enum Key {
+/// A member that is read, at the top level or one below. An invocation log and CloudTrail share no
+/// name at the top but `errorCode`.
+#[derive(Clone, Copy)]
+pub enum Field {
+    /// Of both logs.
     ErrorCode,
+    // Of an invocation log.
     Timestamp,
     AccountId,
     Region,
     RequestId,
     Identity,
     ModelId,
+    // Of CloudTrail.
     EventSource,
     EventName,
     EventTime,
     RecipientAccountId,
     UserIdentity,
     AwsRegion,
-    #[serde(rename = "requestID")]
     TrailRequestId,
-    #[serde(rename = "eventID")]
     EventId,
     RequestParameters,
-    #[serde(rename = "sourceIPAddress")]
+    AdditionalEventData,
     SourceIp,
     UserAgent,
     ErrorMessage,
-    #[serde(rename = "Records")]
+    VpcEndpointId,
+    /// A CloudTrail log file holds its records in it, and is no record itself.
     Records,
-    #[serde(other)]
-    Unread,
+    // Of what lies below.
+    Arn,
+    AccessKeyId,
+    Model,
+    CallWithBearerToken,
+    BearerTokenType,
 }
 
-// By hand rather than derived: a record that repeats a field or gives it another type than
-// text is still a denial and must not be refused.
+const FIELDS: usize = Field::BearerTokenType as usize + 1;
+
+impl Field {
+    fn named(name: &[u8]) -> Option<Self> {
+        Some(match name {
+            b"errorCode" => Self::ErrorCode,
+            b"timestamp" => Self::Timestamp,
+            b"accountId" => Self::AccountId,
+            b"region" => Self::Region,
+            b"requestId" => Self::RequestId,
+            b"identity" => Self::Identity,
+            b"modelId" => Self::ModelId,
+            b"eventSource" => Self::EventSource,
+            b"eventName" => Self::EventName,
+            b"eventTime" => Self::EventTime,
+            b"recipientAccountId" => Self::RecipientAccountId,
+            b"userIdentity" => Self::UserIdentity,
+            b"awsRegion" => Self::AwsRegion,
+            b"requestID" => Self::TrailRequestId,
+            b"eventID" => Self::EventId,
+            b"requestParameters" => Self::RequestParameters,
+            b"additionalEventData" => Self::AdditionalEventData,
+            b"sourceIPAddress" => Self::SourceIp,
+            b"userAgent" => Self::UserAgent,
+            b"errorMessage" => Self::ErrorMessage,
+            b"vpcEndpointId" => Self::VpcEndpointId,
+            b"Records" => Self::Records,
+            b"arn" => Self::Arn,
+            b"accessKeyId" => Self::AccessKeyId,
+            b"model" => Self::Model,
+            b"callWithBearerToken" => Self::CallWithBearerToken,
+            b"bearerTokenType" => Self::BearerTokenType,
+            _ => return None,
+        })
+    }
+}
+
+/// The members of one JSON object that are read, as they are written; of a repeated one the last.
+pub struct Record<'a>([Option<&'a RawValue>; FIELDS]);
+
+impl<'a> Record<'a> {
+    /// Reads the object that `json` is.
+    ///
+    /// # Errors
+    /// When `json` is not exactly one JSON object, or is a CloudTrail log file with its records.
+    pub fn read(json: &'a str) -> Result<Self, serde_json::Error> {
+        let record: Self = serde_json::from_str(json)?;
+        match record.0[Field::Records as usize] {
+            Some(records) if records.get().starts_with('[') => {
+                Err(serde_json::Error::custom("a file of records, not one record"))
+            }
+            _ => Ok(record),
+        }
+    }
+
+    /// Whether there is such a member, of whatever type.
+    #[must_use]
+    pub fn has(&self, field: Field) -> bool {
+        self.0[field as usize].is_some()
+    }
+
+    /// A text; `None` where there is none.
+    #[must_use]
+    pub fn text(&self, field: Field) -> Text<'a> {
+        let json = self.0[field as usize]?.get();
+        let inside = json.strip_prefix('"')?.strip_suffix('"')?;
+        if !inside.contains('\\') {
+            return Some(Cow::Borrowed(inside));
+        }
+        let Bytes(unescaped) = serde_json::from_str(json).ok()?;
+        Some(Cow::Owned(with_replacements(&unescaped)))
+    }
+
+    /// `true`, or the same as a text; `None` where it is neither that nor `false`.
+    #[must_use]
+    pub fn flag(&self, field: Field) -> Option<bool> {
+        self.0[field as usize]?.get().trim_matches('"').parse().ok()
+    }
+
+    /// The members of an object one level below; none where there is no object.
+    #[must_use]
+    pub fn below(&self, field: Field) -> Self {
+        let object = self.0[field as usize].and_then(|json| serde_json::from_str(json.get()).ok());
+        object.unwrap_or(Self([None; FIELDS]))
+    }
+}
+
 impl<'de: 'a, 'a> Deserialize<'de> for Record<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
-        impl<'de> Visitor<'de> for Fields {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
             type Value = Record<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -119,191 +152,55 @@ impl<'de: 'a, 'a> Deserialize<'de> for Record<'a> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Record<'de>, A::Error> {
-                let mut record = Record::default();
-                while let Some(key) = map.next_key()? {
-                    record.take(key, &mut map)?;
+                let mut record = Record([None; FIELDS]);
+                while let Some(Bytes(name)) = map.next_key()? {
+                    match Field::named(&name) {
+                        Some(field) => record.0[field as usize] = Some(map.next_value()?),
+                        None => map.next_value::<IgnoredAny>().map(|_| ())?,
+                    }
                 }
                 Ok(record)
             }
         }
-        deserializer.deserialize_map(Fields)
+        deserializer.deserialize_map(Members)
     }
 }
 
-impl<'de> Record<'de> {
-    fn take<A: MapAccess<'de>>(&mut self, key: Key, map: &mut A) -> Result<(), A::Error> {
-        let Self { invocation, trail, .. } = self;
-        let field = match key {
-            Key::ErrorCode => &mut self.error_code,
-            Key::Timestamp => &mut invocation.timestamp,
-            Key::AccountId => &mut invocation.account,
-            Key::Region => &mut invocation.region,
-            Key::RequestId => &mut invocation.request_id,
-            Key::ModelId => &mut invocation.model,
-            Key::EventSource => {
-                self.is_trail = true;
-                &mut trail.source
-            }
-            Key::EventName => &mut trail.name,
-            Key::EventTime => &mut trail.time,
-            Key::RecipientAccountId => &mut trail.account,
-            Key::AwsRegion => &mut trail.region,
-            Key::TrailRequestId => &mut trail.request_id,
-            Key::EventId => &mut trail.event_id,
-            Key::SourceIp => &mut trail.source_ip,
-            Key::UserAgent => &mut trail.user_agent,
-            Key::ErrorMessage => &mut trail.message,
-            Key::Identity => {
-                invocation.user = map.next_value::<Members>()?.arn;
-                return Ok(());
-            }
-            Key::UserIdentity => {
-                let members: Members = map.next_value()?;
-                (trail.user, trail.access_key_id) = (members.arn, members.access_key_id);
-                return Ok(());
-            }
-            Key::RequestParameters => {
-                trail.model = map.next_value::<Members>()?.model;
-                return Ok(());
-            }
-            Key::Records => return map.next_value::<NoArray>().map(|_| ()),
-            Key::Unread => return map.next_value::<IgnoredAny>().map(|_| ()),
-        };
-        *field = map.next_value::<Lenient>()?.0;
-        Ok(())
-    }
-}
+/// A JSON string, with each lone surrogate as the three bytes that it would have in UTF-8. Asked for
+/// text instead, serde_json refuses the whole record.
+struct Bytes<'a>(Cow<'a, [u8]>);
 
-/// Text, or nothing where the value is of another type.
-struct Lenient<'a>(Text<'a>);
-
-/// What is read one level below the top; nothing where there is no object.
-#[derive(Default)]
-struct Members<'a> {
-    arn: Text<'a>,
-    access_key_id: Text<'a>,
-    model: Text<'a>,
-}
-
-/// Anything but an array: a CloudTrail log file holds its records in one called `Records`, and is
-/// no record itself.
-struct NoArray;
-
-macro_rules! nothing {
-    ($nothing:expr; $($visit:ident($($argument:ty)?)),*) => {
-        $(fn $visit<E>(self $(, _: $argument)?) -> Result<Self::Value, E> { Ok($nothing) })*
-    };
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Lenient<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for Bytes<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Value;
-        impl<'de> Visitor<'de> for Value {
-            type Value = Lenient<'de>;
+        struct Unescaped;
+        impl<'de> Visitor<'de> for Unescaped {
+            type Value = Bytes<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("any value")
+                f.write_str("a string")
             }
 
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Lenient(Some(Cow::Borrowed(text))))
+            fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<Self::Value, E> {
+                Ok(Bytes(Cow::Borrowed(bytes)))
             }
 
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Lenient(Some(Cow::Owned(text.to_owned()))))
-            }
-
-            nothing!(Lenient(None); visit_unit(), visit_bool(bool), visit_i64(i64), visit_u64(u64), visit_f64(f64));
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                drain_map(map).map(|()| Lenient(None))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
-                drain_seq(seq).map(|()| Lenient(None))
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+                Ok(Bytes(Cow::Owned(bytes.to_owned())))
             }
         }
-        deserializer.deserialize_any(Value)
+        deserializer.deserialize_bytes(Unescaped)
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(field_identifier, rename_all = "camelCase")]
-        enum Member {
-            Arn,
-            AccessKeyId,
-            ModelId,
-            #[serde(other)]
-            Unread,
+/// The text, with one replacement character for each lone surrogate.
+fn with_replacements(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        // The second and third byte of a surrogate are chunks of their own.
+        if chunk.invalid().first().is_some_and(|byte| *byte >= 0xc0) {
+            text.push(char::REPLACEMENT_CHARACTER);
         }
-
-        struct Value;
-        impl<'de> Visitor<'de> for Value {
-            type Value = Members<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("any value")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Members::default();
-                while let Some(member) = map.next_key()? {
-                    let field = match member {
-                        Member::Arn => &mut members.arn,
-                        Member::AccessKeyId => &mut members.access_key_id,
-                        Member::ModelId => &mut members.model,
-                        Member::Unread => {
-                            map.next_value::<IgnoredAny>()?;
-                            continue;
-                        }
-                    };
-                    *field = map.next_value::<Lenient>()?.0;
-                }
-                Ok(members)
-            }
-
-            nothing!(Members::default(); visit_unit(), visit_bool(bool), visit_i64(i64), visit_u64(u64), visit_f64(f64), visit_str(&str));
-
-            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
-                drain_seq(seq).map(|()| Members::default())
-            }
-        }
-        deserializer.deserialize_any(Value)
     }
-}
-
-impl<'de> Deserialize<'de> for NoArray {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Value;
-        impl<'de> Visitor<'de> for Value {
-            type Value = NoArray;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("one record")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
-                Err(A::Error::custom("a file of records, not one record"))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                drain_map(map).map(|()| NoArray)
-            }
-
-            nothing!(NoArray; visit_unit(), visit_bool(bool), visit_i64(i64), visit_u64(u64), visit_f64(f64), visit_str(&str));
-        }
-        deserializer.deserialize_any(Value)
-    }
-}
-
-fn drain_map<'de, A: MapAccess<'de>>(mut map: A) -> Result<(), A::Error> {
-    while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-    Ok(())
-}
-
-fn drain_seq<'de, A: SeqAccess<'de>>(mut seq: A) -> Result<(), A::Error> {
-    while seq.next_element::<IgnoredAny>()?.is_some() {}
-    Ok(())
+    text
 }

@@ -14,7 +14,7 @@ pub enum Field {
     Role,
     /// The session of an assumed role.
     Session,
-    /// The model as the caller spelled it.
+    /// The model, however the caller spelled it.
     Model,
     /// The request id, or the record's place where that is missing.
     #[serde(rename = "request")]

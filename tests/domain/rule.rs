@@ -39,7 +39,7 @@ fn section(rule: &Rule) -> String {
         meaning = wording.meaning,
         group = words(rule.group_by.iter().copied()),
         distinct = words([rule.distinct].into_iter()),
-        code = rule.error_codes.join("`, `"),
+        code = rule.error_codes.join("` or `"),
         window = minutes(rule.window),
         cooldown = minutes(rule.cooldown),
     );

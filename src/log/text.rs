@@ -1,0 +1,82 @@
+//! Texts as records hold them, and how long ones are kept.
+
+use std::borrow::Cow;
+
+use sha2::{Digest, Sha256};
+
+/// A text value; `None` where it is missing or of another type.
+pub type Text<'a> = Option<Cow<'a, str>>;
+
+/// The longest text that is kept as it is. No id that AWS hands out is longer; callers may invent
+/// model ids of 2,048 bytes, and a damaged log holds anything.
+pub const MAX_TEXT_BYTES: usize = 512;
+
+const MARK: &str = "…sha256:";
+const HASH_BYTES: usize = 64;
+
+/// `text` as it is kept: itself, or, where it is longer than [`MAX_TEXT_BYTES`], its head, `…sha256:`
+/// and the SHA-256 of the whole in hexadecimal. So whoever cuts it again shows its head.
+///
+/// Two kept texts are equal exactly where the texts were: a shortened one is itself longer than
+/// [`MAX_TEXT_BYTES`], so no text that is kept as it is can look like it.
+#[must_use]
+pub fn keep(text: Cow<'_, str>) -> Cow<'_, str> {
+    if text.len() <= MAX_TEXT_BYTES {
+        return text;
+    }
+    let head = &text[..text.floor_char_boundary(MAX_TEXT_BYTES)];
+    Cow::Owned(format!("{head}{MARK}{}", hexadecimal(&text)))
+}
+
+/// The SHA-256, in hexadecimal, of the whole text that was kept as `kept`.
+#[must_use]
+pub fn sha256(kept: &str) -> String {
+    let whole = (kept.len() > MAX_TEXT_BYTES).then(|| kept.get(kept.len() - HASH_BYTES..)).flatten();
+    whole.map_or_else(|| hexadecimal(kept), str::to_owned)
+}
+
+fn hexadecimal(text: &str) -> String {
+    let digest = Sha256::digest(text.as_bytes());
+    digest.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, kept_bytes: usize) {
+        let kept = keep(text.into());
+        assert_eq!(kept.len(), kept_bytes, "{kept}");
+        assert_eq!(sha256(&kept), hexadecimal(text), "{kept}");
+        assert_eq!(keep(kept.clone()) == kept, text.len() <= MAX_TEXT_BYTES, "{kept}");
+    }
+
+    #[test]
+    fn a_long_text_is_kept_as_its_head_and_its_hash() {
+        check("", 0);
+        check(&"x".repeat(512), 512);
+        check(&"x".repeat(513), 512 + 74);
+        check(&"x".repeat(20_000_000), 512 + 74);
+        check(&"ü".repeat(256), 512);
+        check(&format!("x{}", "ü".repeat(256)), 511 + 74);
+        check(&"\u{1f525}".repeat(129), 512 + 74);
+        let kept = keep("x".repeat(513).into());
+        assert!(kept.starts_with(&format!("{}…sha256:", "x".repeat(512))), "{kept}");
+    }
+
+    #[test]
+    fn a_text_that_looks_like_a_shortened_one_is_another_text() {
+        let long = "x".repeat(2000);
+        let kept = keep(long.as_str().into());
+        assert_ne!(keep(kept.clone()), kept);
+        assert_ne!(keep(format!("{long}y").into()), kept);
+        // Every text is told from every other, whatever was cut.
+        let texts = [long.clone(), long.clone() + "…", kept.to_string(), keep(kept.clone()).to_string()];
+        for (one, first) in texts.iter().enumerate() {
+            for (other, second) in texts.iter().enumerate() {
+                assert_eq!(keep(first.into()) == keep(second.into()), one == other);
+            }
+        }
+    }
+}
