@@ -6,8 +6,8 @@ use crate::log::time::EventTime;
 
 /// Shown for a value that the log record lacks.
 pub const UNKNOWN: &str = "unknown";
-/// The longest id in the JSON document, in bytes. Bedrock allows model ids of 2,048.
-pub const DOCUMENT_BYTES: usize = 2048;
+/// The longest id in the JSON document, in bytes. What is kept of a longer text is shorter than this.
+pub const DOCUMENT_BYTES: usize = 1024;
 /// The longest id in a text that people read, in bytes.
 pub const TEXT_BYTES: usize = 256;
 

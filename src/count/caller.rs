@@ -47,7 +47,7 @@ pub(crate) fn digest(parts: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rule::catalogue::{DENIED_MODEL, MODEL_SWEEP, SESSION_ROTATION};
+    use crate::rule::catalogue::{DENIED_MODEL, built_in};
 
     #[track_caller]
     fn check(rule: &Rule, values: &[Option<&str>], account: Option<&str>, arn: Option<&str>) {
@@ -62,19 +62,19 @@ mod tests {
         let (account, role) = (Some("1"), "arn:aws:sts::1:assumed-role/App");
         let session = format!("{role}/i-0a1b");
         check(&DENIED_MODEL, &[account, Some(&session), Some("m")], account, Some(role));
-        check(&MODEL_SWEEP, &[account, Some(&session)], account, Some(role));
-        check(&SESSION_ROTATION, &[account, Some(role), Some("m")], account, Some(role));
+        check(built_in("model-sweep"), &[account, Some(&session)], account, Some(role));
+        check(built_in("session-rotation"), &[account, Some(role), Some("m")], account, Some(role));
         let person = "arn:aws:sts::1:assumed-role/AWSReservedSSO_Admin_0a1b/ann@example.com";
-        check(&MODEL_SWEEP, &[account, Some(person)], account, Some(person));
+        check(built_in("model-sweep"), &[account, Some(person)], account, Some(person));
         let user = "arn:aws:iam::1:user/eve";
-        check(&MODEL_SWEEP, &[account, Some(user)], account, Some(user));
+        check(built_in("model-sweep"), &[account, Some(user)], account, Some(user));
     }
 
     #[test]
     fn a_missing_value_is_a_value_of_its_own() {
-        check(&MODEL_SWEEP, &[None, None], None, None);
-        check(&MODEL_SWEEP, &[None, Some("")], None, Some(""));
-        let by_account = Rule { group_by: &[Field::Account], ..MODEL_SWEEP };
+        check(built_in("model-sweep"), &[None, None], None, None);
+        check(built_in("model-sweep"), &[None, Some("")], None, Some(""));
+        let by_account = Rule { group_by: &[Field::Account], ..built_in("model-sweep").clone() };
         check(&by_account, &[Some("1")], Some("1"), None);
     }
 }

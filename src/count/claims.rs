@@ -349,7 +349,8 @@ mod tests {
             let claimant = Claimant { owner: &owner, now, lease: Duration::from_secs(60) };
             let claims = claim(&mut log, &hot, Duration::from_secs(10), &claimant, |_| String::new());
             assert_eq!(claims.done, claims.mine.len());
-            settle(&mut log, &claims.mine, &[], &owner);
+            let fates: Vec<_> = claims.mine.iter().map(|at| (*at, Fate::Failed(None))).collect();
+            settle(&mut log, &fates, &owner);
         }
         assert_eq!(log.alerts.len(), MAX_PENDING);
         // Under others' live leases there is nothing to do but to come again.

@@ -2,11 +2,13 @@
 //! it told. Only then are the alerts of the keys marked published, so that a crash anywhere before
 //! is healed by the delivery's own retry, by a redrive, or by the caller's next alert.
 
+use std::collections::{BTreeMap, HashSet};
+
 use indexmap::IndexMap;
 
 use super::telling::{Telling, Told};
 use super::{Delivery, Failure, MAX_ATTEMPTS, Outcome, Pipeline, Published, RETENTION, work};
-use crate::alert::sink::{AlertSink, SinkError};
+use crate::alert::sink::AlertSink;
 use crate::alert::{self, Alert, IncidentRef};
 use crate::count::caller::Caller;
 use crate::count::claims::Fate;
@@ -15,11 +17,11 @@ use crate::count::store::{CallerState, CounterStore};
 use crate::log::time::EventTime;
 use crate::rule::definition::Severity;
 
-/// The alerts of one caller, and where they were recorded; `None` where they could not be.
+/// The alerts of one caller, and where they were recorded; nowhere if they could not be.
 pub(super) struct Batch<'r> {
     pub caller: Caller,
     pub found: Vec<Found<'r>>,
-    places: Option<Vec<Place>>,
+    places: Vec<Place>,
 }
 
 /// An incident whose next notice this delivery holds.
@@ -34,37 +36,50 @@ pub(super) struct Held {
 }
 
 impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
-    /// Records what was found, tells what is due, and marks the rest.
+    /// Records what was found, tells what is due, and marks the rest; returns those of whom some of
+    /// it failed.
     pub(super) async fn tell(
         &self,
         found: IndexMap<Caller, Vec<Found<'_>>>,
         delivery: Delivery<'_>,
         outcome: &mut Outcome,
-    ) {
+    ) -> HashSet<Caller> {
         let (mut batches, mut held, mut begun) = (Vec::new(), Vec::new(), 0);
         let recording = found.into_iter().map(|(caller, found)| self.record(caller, found, delivery));
-        work::all(recording, outcome, |(batch, mine, new)| {
+        work::all(recording, outcome, |(batch, mine, new), failure| {
             held.extend(mine.into_iter().map(|one| Held { batch: batches.len(), ..one }));
             batches.push(batch);
             begun += new;
+            failure
         })
         .await;
         outcome.incidents += begun;
         let told = Telling::new(self, &batches, delivery, outcome).all(held).await;
         let mut published = Vec::new();
-        let keys = batches.iter().enumerate().flat_map(|(number, batch)| {
-            let mut at = 0;
+        // Where the claims of a caller could not be recorded, their leases run out.
+        let recorded = batches.iter().enumerate().filter(|(_, batch)| !batch.places.is_empty());
+        let keys = recorded.flat_map(|(number, batch)| {
+            let mut rest = batch.places.as_slice();
             batch.found.chunk_by(|one, other| one.key == other.key).map(move |key| {
-                let places = batch.places.as_ref().map(|places| &places[at..at + key.len()]);
-                at += key.len();
+                let (places, others) = rest.split_at(key.len().min(rest.len()));
+                rest = others;
                 (number, key, places)
             })
         });
         let marking = keys.map(|(batch, key, places)| {
             self.mark(&batches[batch].caller, batch, key, places, &told, delivery)
         });
-        work::all(marking, outcome, |done| published.extend(done)).await;
+        let mut marked = vec![0; batches.len()];
+        work::all(marking, outcome, |(batch, done), failure| {
+            marked[batch] += done.len();
+            published.extend(done);
+            // Why people could not be told matters more than that it could not be noted.
+            failure.filter(|_| !told.failed.iter().any(|(failed, _)| *failed == batch))
+        })
+        .await;
         outcome.published.extend(published);
+        let failed = batches.into_iter().zip(marked).filter(|(batch, marked)| batch.found.len() > *marked);
+        failed.map(|(batch, _)| batch.caller).collect()
     }
 
     async fn record<'r>(
@@ -79,14 +94,14 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
             incident::record(&mut state.log, &found, muted, &claimant)
         });
         match recorded.await {
-            Err(failure) => ((Batch { caller, found, places: None }, Vec::new(), 0), Err(failure)),
+            Err(failure) => ((Batch { caller, found, places: Vec::new() }, Vec::new(), 0), Err(failure)),
             Ok((log, recorded)) => {
                 let held = recorded.held.iter().filter_map(|begin| {
                     let place = (0, *begin);
                     log.incidents.get(begin).map(|one| Held::new(place, one))
                 });
                 let held = held.collect();
-                let batch = Batch { caller, found, places: Some(recorded.places) };
+                let batch = Batch { caller, found, places: recorded.places };
                 ((batch, held, recorded.begun), Ok(()))
             }
         }
@@ -125,69 +140,57 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         caller: &Caller,
         batch: usize,
         found: &[Found<'_>],
-        places: Option<&[Place]>,
+        places: &[Place],
         told: &Told,
         delivery: Delivery<'_>,
-    ) -> (Vec<Published>, Result<(), Failure>) {
-        let (mut published, mut fates, mut result) = (Vec::new(), Vec::new(), Ok(()));
-        for (number, alert) in found.iter().enumerate() {
-            let Some(place) = places.and_then(|places| places.get(number)) else {
-                fates.push((alert.at, Fate::Failed(alert.number)));
-                continue;
-            };
-            let failed = Fate::Failed(Some(place.number));
-            let notice = told.notices.get(&(batch, place.begin));
-            if told.failed.contains(&(batch, place.begin)) || result.is_err() {
-                fates.push((alert.at, failed));
-                continue;
-            }
+    ) -> ((usize, Vec<Published>), Result<(), Failure>) {
+        let [first, ..] = found else { return ((batch, Vec::new()), Ok(())) };
+        let mut published = Vec::new();
+        let mut fates: BTreeMap<EventTime, Fate> = found
+            .iter()
+            .zip(places)
+            .map(|(alert, place)| (alert.at, Fate::Failed(Some(place.number))))
+            .collect();
+        let due = found.iter().zip(places).filter(|(_, place)| !told.failed.contains(&(batch, place.begin)));
+        let due: BTreeMap<EventTime, Place> = due.map(|(alert, place)| (alert.at, *place)).collect();
+        let handed = async {
+            let mut figures = Vec::new();
             if self.sink.wants_alerts() {
-                result = self.hand_on(caller, alert, *place, notice.map(String::as_str), delivery).await;
+                let alerts: Vec<EventTime> = due.keys().copied().collect();
+                figures = self.figures(first.rule, &first.key, &alerts).await?;
             }
-            if result.is_err() {
-                fates.push((alert.at, failed));
-            } else {
-                fates.push((alert.at, Fate::Published));
-                let id = alert::id(&alert.key, alert.at);
-                published.push(Published { id, at: alert.at, notice: notice.cloned() });
+            let mut figures = figures.into_iter();
+            for (at, place) in &due {
+                let notice = told.notices.get(&(batch, place.begin));
+                if let Some((_, figures)) = figures.next() {
+                    let incident = IncidentRef {
+                        id: &incident::id(caller, place.begin),
+                        caller: caller.arn.as_deref(),
+                        number: place.number,
+                        notice: notice.map(String::as_str),
+                    };
+                    let Found { rule, key, .. } = first;
+                    let alert = Alert { rule, key, at: *at, figures, object: delivery.object, incident };
+                    self.sink.alert(&alert).await?;
+                }
+                fates.insert(*at, Fate::Published);
+                let id = alert::id(&first.key, *at);
+                published.push(Published { id, at: *at, notice: notice.cloned() });
             }
+            Ok::<(), Failure>(())
         }
-        let Some(Found { rule, key, .. }) = found.first() else { return (published, result) };
-        let settled = self.settle(rule, key, &fates, delivery).await;
+        .await;
+        let fates: Vec<(EventTime, Fate)> = fates.into_iter().collect();
+        let settled = self.settle(first.rule, &first.key, &fates, delivery).await;
         // What could not be published matters more than that it could not be noted.
-        (published, result.and(settled))
-    }
-
-    async fn hand_on(
-        &self,
-        caller: &Caller,
-        found: &Found<'_>,
-        place: Place,
-        notice: Option<&str>,
-        delivery: Delivery<'_>,
-    ) -> Result<(), Failure> {
-        let alert = Alert {
-            rule: found.rule,
-            key: &found.key,
-            at: found.at,
-            figures: self.figures(found.rule, &found.key, found.at).await?,
-            object: delivery.object,
-            incident: IncidentRef {
-                id: &incident::id(caller, place.begin),
-                caller: caller.arn.as_deref(),
-                number: place.number,
-                notice,
-            },
-        };
-        let handed: Result<(), SinkError> = self.sink.alert(&alert).await;
-        Ok(handed?)
+        ((batch, published), handed.and(settled))
     }
 }
 
 impl Batch<'_> {
     /// The alerts of the incident that begins at `begin`.
     pub(super) fn of(&self, begin: EventTime) -> impl Iterator<Item = (&Found<'_>, Place)> {
-        let places = self.places.iter().flatten().copied();
+        let places = self.places.iter().copied();
         self.found.iter().zip(places).filter(move |(_, place)| place.begin == begin)
     }
 }

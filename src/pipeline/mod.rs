@@ -19,9 +19,7 @@ use glob::Pattern;
 use indexmap::IndexMap;
 
 use crate::alert::sink::{AlertSink, SinkError};
-use crate::count::caller::Caller;
-use crate::count::claims::Claimant;
-use crate::count::incident::Found;
+use crate::count::claims::{Claimant, MAX_PENDING};
 use crate::count::store::{CounterStore, StoreError};
 use crate::count::tally::Tally;
 use crate::log::time::EventTime;
@@ -31,8 +29,11 @@ use crate::rule::definition::Rule;
 /// What is counted and claimed outlives the longest redrive of a failed delivery: 14 days in its
 /// queue, and one to spare.
 pub const RETENTION: Duration = Duration::from_secs(15 * 24 * 3600);
-/// A delivery gives up after this many failures: the store or the topic is down.
+/// Failures of one object that are reported one by one; further ones are only counted.
 pub const MAX_FAILURES: usize = 10;
+/// After this many keys or callers in a row that the store did not answer, it is down, and the others
+/// are left to the retry. A caller can invent keys, but none that the store does not answer.
+pub const MAX_UNANSWERED: usize = work::AT_ONCE;
 /// How often a compare-and-set is tried. Each time it fails, another delivery has succeeded.
 const MAX_ATTEMPTS: usize = 100;
 
@@ -79,8 +80,19 @@ pub struct Outcome {
     pub incidents: u64,
     /// Notices that the sink took.
     pub notices: u64,
-    /// At most [`MAX_FAILURES`] and those under way then; the delivery fails if there is any.
+    /// The first [`MAX_FAILURES`]; the delivery fails if there is any.
     pub failures: Vec<Failure>,
+    /// How many keys and incidents failed.
+    pub failed: usize,
+}
+
+impl Outcome {
+    fn fail(&mut self, failure: Failure) {
+        self.failed += 1;
+        if self.failures.len() < MAX_FAILURES {
+            self.failures.push(failure);
+        }
+    }
 }
 
 /// Why a part of a delivery failed. It names no user or model: it is logged.
@@ -97,6 +109,22 @@ pub enum Failure {
         "the {0} changed {MAX_ATTEMPTS} times while they were being claimed; the delivery will be tried again"
     )]
     Contended(&'static str),
+    /// Too many alerts of one key are pending.
+    #[error(
+        "{MAX_PENDING} alerts of one key wait for other deliveries to publish them; the delivery will be tried again"
+    )]
+    Crowded,
+    /// The store is down.
+    #[error(
+        "the store answered none of {MAX_UNANSWERED} keys in a row; the object's other keys were not tried; the delivery will be tried again"
+    )]
+    Unanswered,
+}
+
+impl Failure {
+    fn is_unanswered(&self) -> bool {
+        matches!(self, Self::Store(error) if !error.refused)
+    }
 }
 
 impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
@@ -110,34 +138,27 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
     /// Counts what an object holds and tells what is due.
     pub async fn commit(&self, tally: Tally, delivery: Delivery<'_>) -> Outcome {
         let mut outcome = Outcome::default();
-        let mut found: IndexMap<Caller, Vec<Found<'_>>> = IndexMap::new();
-        let mut unfinished = Vec::new();
-        let counted = tally.into_summaries().map(|summary| self.count(summary, delivery));
-        work::all(counted, &mut outcome, |counted| {
-            if let Some(key) = keys::keep(counted, &mut found) {
-                unfinished.push(key);
-            }
+        let mut found = IndexMap::new();
+        let mut rest = Vec::new();
+        let keys = tally.into_summaries().map(|summary| self.count(summary, delivery));
+        work::all(keys, &mut outcome, |counted, failure| {
+            rest.extend(keys::sort(counted, &mut found));
+            failure
         })
         .await;
         loop {
-            self.tell(std::mem::take(&mut found), delivery, &mut outcome).await;
-            if unfinished.is_empty() || outcome.has_given_up() {
+            let failed = self.tell(std::mem::take(&mut found), delivery, &mut outcome).await;
+            // A key with more alerts than one write claims goes on when these are told.
+            rest.retain(|key: &keys::Rest<'_>| !failed.contains(&key.caller()));
+            if rest.is_empty() {
                 return outcome;
             }
-            // A key with more alerts than one write claims goes on when these are told.
-            let rest = std::mem::take(&mut unfinished).into_iter().map(|key| self.find(key, delivery));
-            work::all(rest, &mut outcome, |counted| {
-                if let Some(key) = keys::keep(counted, &mut found) {
-                    unfinished.push(key);
-                }
+            let keys = std::mem::take(&mut rest).into_iter().map(|key| self.find(key, delivery));
+            work::all(keys, &mut outcome, |counted, failure| {
+                rest.extend(keys::sort(counted, &mut found));
+                failure
             })
             .await;
         }
-    }
-}
-
-impl Outcome {
-    fn has_given_up(&self) -> bool {
-        self.failures.len() >= MAX_FAILURES
     }
 }

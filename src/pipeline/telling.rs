@@ -12,6 +12,7 @@ use crate::count::incident::{self, Admission, Incident, Sent, notice_id};
 use crate::count::key::Key;
 use crate::count::pending::Pending;
 use crate::count::store::CounterStore;
+use crate::count::window::Figures;
 use crate::log::time::EventTime;
 use crate::rule::definition::{Rule, Severity};
 
@@ -203,7 +204,8 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
     ) -> Result<Option<Severity>, Failure> {
         let caller = &self.batches[held.batch].caller;
         let Some(Worst { rule, key, at, number }) = self.worst(held, incident) else { return Ok(None) };
-        let figures = self.pipeline.figures(rule, &key, at).await?;
+        let figures = self.pipeline.figures(rule, &key, &[at]).await?;
+        let figures = figures.into_iter().next().map_or_else(|| Figures::at_least(rule, at), |(_, one)| one);
         let incident_id = incident::id(caller, held.begin);
         let place = IncidentRef { id: &incident_id, caller: caller.arn.as_deref(), number, notice: Some(id) };
         let worst = Alert { rule, key: &key, at, figures, object: self.delivery.object, incident: place };
@@ -256,9 +258,12 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
                 Err(failure) => ((held, Err(())), Err(failure)),
             }
         });
-        work::all(leaving, self.outcome, |(held, left)| match left {
-            Ok(risen) => again.extend(risen),
-            Err(()) => failed.push(held),
+        work::all(leaving, self.outcome, |(held, left), failure| {
+            match left {
+                Ok(risen) => again.extend(risen),
+                Err(()) => failed.push(held),
+            }
+            failure
         })
         .await;
         self.told.failed.extend(failed.iter().map(|one| (one.batch, one.begin)));
@@ -267,7 +272,11 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
 
     /// Notes that these could not be told, and frees their notices for whoever comes next.
     async fn fail(&mut self, incidents: &[Held], failure: Failure) {
-        self.outcome.failures.push(failure);
+        // Of one caller, or of all at once, the first failure says it.
+        let known = |one: &Held| self.told.failed.iter().any(|(batch, _)| *batch == one.batch);
+        if !incidents.iter().any(known) {
+            self.outcome.fail(failure);
+        }
         for held in incidents {
             self.told.failed.insert((held.batch, held.begin));
             self.release(*held).await;

@@ -13,9 +13,7 @@ use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::count::window::Figures;
 use bedrock_denial_watch::log::denial::Source;
 use bedrock_denial_watch::log::time::EventTime;
-use bedrock_denial_watch::rule::catalogue::{
-    ALL, DENIED_MODEL, MODEL_SWEEP, SESSION_ROTATION, VALIDATION_BURST,
-};
+use bedrock_denial_watch::rule::catalogue::{ALL, DENIED_MODEL, built_in};
 use bedrock_denial_watch::rule::definition::Rule;
 use serde_json::Value;
 
@@ -110,7 +108,7 @@ fn probe(models: usize, times: u64) -> Vec<Found<'static>> {
             found(&DENIED_MODEL, &values, number as u64, times + u64::from(number == 3))
         })
         .collect();
-    all.push(found(&MODEL_SWEEP, &[Some(ACCOUNT), Some(EVE)], 3, models as u64));
+    all.push(found(built_in("model-sweep"), &[Some(ACCOUNT), Some(EVE)], 3, models as u64));
     all
 }
 
@@ -122,7 +120,7 @@ fn sessions(count: u64) -> Vec<Found<'static>> {
         found(&DENIED_MODEL, &[Some(ACCOUNT), Some(&user), Some("anthropic.claude-v2")], number, 4)
     };
     let rotation = [Some(ACCOUNT), Some(role), Some("anthropic.claude-v2")];
-    (0..count).map(session).chain([found(&SESSION_ROTATION, &rotation, 5, count)]).collect()
+    (0..count).map(session).chain([found(built_in("session-rotation"), &rotation, 5, count)]).collect()
 }
 
 #[track_caller]
@@ -151,10 +149,11 @@ fn the_subject_tells_the_scale() {
         "[high] Bedrock: 64 callers within an hour in account 111122223333",
     );
     let eve = [Some(ACCOUNT), Some(EVE)];
-    let invalid = [found(&VALIDATION_BURST, &eve, 1, 9), found(&VALIDATION_BURST, &eve, 3000, 9)];
+    let invalid =
+        [found(built_in("validation-burst"), &eve, 1, 9), found(built_in("validation-burst"), &eve, 3000, 9)];
     check_subject(&invalid, None, "[high] Bedrock: eve raised 2 alerts of validation-burst");
     // Models below the threshold of `denied-model` were refused as well, nobody knows how often.
-    let swept = [&probe(5, 4)[..4], &[found(&MODEL_SWEEP, &eve, 9, 40)]].concat();
+    let swept = [&probe(5, 4)[..4], &[found(built_in("model-sweep"), &eve, 9, 40)]].concat();
     check_subject(&swept, None, "[high] Bedrock: eve denied at least 40 models");
     let mut bound = probe(5, 40);
     bound[0].at_least = true;

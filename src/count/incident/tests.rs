@@ -1,5 +1,5 @@
 use super::*;
-use crate::rule::catalogue::{DENIED_MODEL, MODEL_SWEEP, SESSION_ROTATION};
+use crate::rule::catalogue::{DENIED_MODEL, built_in};
 
 const EVE: &str = "arn:aws:iam::1:user/eve";
 
@@ -37,8 +37,8 @@ fn found(words: &str, from: usize) -> Vec<Found<'static>> {
         let alert = denied(at.parse().expect("a minute"), &format!("m{number}"), 4);
         let values = values(&["1", "arn:aws:sts::1:assumed-role/r", &format!("m{number}")]);
         let medium_alert = Found {
-            rule: &SESSION_ROTATION,
-            key: Key { rule: SESSION_ROTATION.id, values },
+            rule: built_in("session-rotation"),
+            key: Key { rule: "session-rotation", values },
             ..alert.clone()
         };
         if medium { medium_alert } else { alert }
@@ -177,8 +177,14 @@ fn the_worst_are_remembered_worst_first_and_the_figures_stay_below_the_truth() {
     let mut alerts: Vec<Found<'_>> =
         (0..1000).map(|number| denied(number % 60, &format!("m{number}"), 4)).collect();
     alerts[700].total = 9;
-    let sweep = Key { rule: MODEL_SWEEP.id, values: values(&["1", EVE]) };
-    alerts.push(Found { rule: &MODEL_SWEEP, key: sweep, total: 32, at_least: true, ..denied(3, "", 0) });
+    let sweep = Key { rule: "model-sweep", values: values(&["1", EVE]) };
+    alerts.push(Found {
+        rule: built_in("model-sweep"),
+        key: sweep,
+        total: 32,
+        at_least: true,
+        ..denied(3, "", 0)
+    });
     // A second alert of one key may tell of the same denials.
     alerts.push(Found { alone: false, ..denied(59, "m0", 500) });
     record(&mut log, &alerts, false, &claimant("a"));
