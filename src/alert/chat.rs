@@ -58,7 +58,7 @@ impl Chat<'_> {
                 title: format!(":rotating_light: {}", self.title),
                 description: self.description,
                 next_steps: self.next_steps,
-                keywords: ["Bedrock", &rule.id, rule.severity.name()],
+                keywords: ["Bedrock", rule.id, rule.severity.name()],
             },
             metadata: Metadata { thread_id: self.thread, summary: self.title },
         };

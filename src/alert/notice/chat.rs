@@ -72,7 +72,7 @@ fn listed(value: Option<&str>) -> String {
 }
 
 fn listed_what(other: &Other<'_>) -> String {
-    let model = other.model().map(|model| format!(", {}", listed(model))).unwrap_or_default();
+    let model = other.is_of_one_model().then(|| format!(", {}", listed(other.model())));
     let session = other.session.map(|session| format!(", session {}", listed(Some(session))));
-    model + &session.unwrap_or_default()
+    model.into_iter().chain(session).collect()
 }

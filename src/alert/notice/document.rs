@@ -4,6 +4,7 @@
 use std::ops::Not;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{LISTED_BYTES, Notice};
 use crate::alert::display::plain;
@@ -24,7 +25,7 @@ struct OtherFields<'a> {
     rule: &'a str,
     /// `null` for a call that names none; left out where the rule does not group by it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    model: Option<Option<String>>,
+    model: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     session: Option<String>,
     total: u64,
@@ -38,7 +39,9 @@ impl Notice<'_> {
     pub fn document(&self) -> String {
         let others = self.others().map(|other| OtherFields {
             rule: &other.finding.rule,
-            model: other.model().map(|model| model.map(|model| plain(model, LISTED_BYTES))),
+            model: other
+                .is_of_one_model()
+                .then(|| Value::from(other.model().map(|model| plain(model, LISTED_BYTES)))),
             session: other.session.map(|session| plain(session, LISTED_BYTES)),
             total: other.finding.total,
             total_at_least: other.finding.at_least,

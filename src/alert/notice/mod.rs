@@ -111,23 +111,28 @@ impl<'a> Other<'a> {
     fn new(finding: &'a Finding, rules: &'a [Rule], caller: &'a Caller) -> Self {
         let rule = rules.iter().find(|rule| rule.id == finding.rule);
         let mut other = Self { finding, rule, session: None };
-        let user = other.value(Field::User).flatten();
+        let user = other.value(Field::User);
         let session = user.zip(caller.arn.as_deref()).and_then(|(user, arn)| user.strip_prefix(arn));
         other.session = session.and_then(|session| session.strip_prefix('/'));
         other
     }
 
-    /// The value of `field`; `None` where the rule does not group by it.
-    fn value(&self, field: Field) -> Option<Option<&'a str>> {
+    /// The value of `field`, as logged.
+    fn value(&self, field: Field) -> Option<&'a str> {
         let position = self.rule?.group_by.iter().position(|by| *by == field)?;
-        self.finding.values.get(position).map(Option::as_deref)
+        self.finding.values.get(position)?.as_deref()
     }
 
     fn rule_id(&self) -> &'a str {
         &self.finding.rule
     }
 
-    fn model(&self) -> Option<Option<&'a str>> {
+    /// Whether it is about one model, which may be one that the call did not name.
+    fn is_of_one_model(&self) -> bool {
+        self.rule.is_some_and(|rule| rule.group_by.contains(&Field::Model))
+    }
+
+    fn model(&self) -> Option<&'a str> {
         self.value(Field::Model)
     }
 
@@ -143,7 +148,7 @@ impl<'a> Other<'a> {
 
     /// What it is about, beside the caller.
     fn what(&self) -> String {
-        let model = self.model().map(|model| plain(&shown(model), LISTED_BYTES));
+        let model = self.is_of_one_model().then(|| plain(&shown(self.model()), LISTED_BYTES));
         let session = self.session.map(|session| format!("session {}", plain(session, LISTED_BYTES)));
         model.into_iter().chain(session).collect::<Vec<_>>().join(", ")
     }
