@@ -107,8 +107,8 @@ pub fn collect(known: &mut Vec<Evidence>, denial: &Denial<'_>) {
     for (kind, value) in told {
         let Some(value) = value.filter(|value| !value.is_empty()) else { continue };
         let value = &value[..value.floor_char_boundary(MAX_EVIDENCE_BYTES)];
-        let mut same = known.iter().filter(|one| one.kind == kind);
-        if same.clone().all(|one| one.value != value) && same.by_ref().count() < MAX_EVIDENCE {
+        let same = || known.iter().filter(|one| one.kind == kind);
+        if same().all(|one| one.value != value) && same().count() < MAX_EVIDENCE {
             known.push(Evidence { kind, value: value.to_owned() });
         }
     }
