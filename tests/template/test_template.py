@@ -40,7 +40,7 @@ def listed(value):
 
 
 def test_the_environment_is_what_the_function_reads(template, source):
-    config = source("src/config.rs").split("#[cfg(test)]")[0]
+    config = source("src/lambda/config.rs").split("#[cfg(test)]")[0]
     read = set(re.findall(r'(?:required|parsed)\("([A-Z_]+)"', config))
     assert read >= {"TABLE_NAME", "TOPIC_ARN"}
     assert set(resource(template, "Function")["Environment"]["Variables"]) == read
@@ -58,7 +58,7 @@ def test_the_binary_is_the_one_that_is_built(template):
 
 def test_what_a_parameter_allows_the_code_accepts(template, source):
     parameters = template["Parameters"]
-    settings = source("src/settings.rs")
+    settings = source("src/rule/bounds.rs")
     threshold = parameters["Threshold"]
     assert f"MAX_THRESHOLD: usize = {threshold['MaxValue']};" in settings
     assert threshold["MinValue"] == 0
@@ -68,33 +68,41 @@ def test_what_a_parameter_allows_the_code_accepts(template, source):
     cooldown = re.compile(parameters["CooldownMinutes"]["AllowedPattern"])
     assert [minutes for minutes in range(2000) if cooldown.match(str(minutes))] == list(range(24 * 60 + 1))
     assert not any(cooldown.match(text) for text in ["00", "000", "01", "060"])
-    levels = re.findall(r'"(\w+)" => Ok\(Level::', source("src/config.rs"))
+    levels = re.findall(r'"(\w+)" => Ok\(Level::', source("src/lambda/config.rs"))
     assert sorted(parameters["LogLevel"]["AllowedValues"]) == sorted(levels)
 
 
-def test_the_defaults_are_those_of_the_rule(template, source):
-    rules = source("src/rules.rs")
-    rule = rules.split("DENIED_MODEL: Rule")[1].split("};")[0]
+def test_the_defaults_are_those_of_the_rule(template, rules):
     parameters = template["Parameters"]
-    assert f"threshold: {parameters['Threshold']['Default']}," in rule
-    assert parameters["WindowMinutes"]["Default"] * 60 == seconds(rules, "HOUR")
-    assert "window: HOUR," in rule and "cooldown: HOUR," in rule
-    assert parameters["CooldownMinutes"]["Default"] == ""
+    rule = rules["denied-model"]
+    assert parameters["Threshold"]["Default"] == rule["threshold"]
+    assert f"{parameters['WindowMinutes']['Default']}m" == rule["window"]
+    assert parameters["CooldownMinutes"]["Default"] == "" and "cooldown" not in rule
 
 
-def test_the_rules_to_choose_from_are_those_of_the_code(template, source):
-    code = source("src/rules.rs")
-    rules = re.findall(r'^    id: "([a-z-]+)",$', code, re.MULTILINE)
-    assert len(rules) == 4
-    by_default = re.search(r"DEFAULT: \[Rule; \d\] = \[(.*)\]", code)[1].lower().replace("_", "-").split(", ")
+def test_every_rule_can_be_chosen(template, rules):
     parameter = template["Parameters"]["DetectionRules"]
-    assert parameter["Default"].split(",") == by_default
+    assert parameter["Default"] == "", "a new rule needs no change here"
     pattern = re.compile(parameter["AllowedPattern"])
-    assert all(pattern.search(text) for text in [*rules, ",".join(rules), parameter["Default"]])
-    refused = ["", "model", "denied-model,", ",denied-model", "denied-model, model-sweep", "denied-model-sweep"]
+    assert all(pattern.search(text) for text in [*rules, ",".join(rules), "all", ""])
+    refused = [" ", "denied-model,", ",denied-model", "denied-model, model-sweep", "Denied", "denied_model"]
     assert not any(pattern.search(text) for text in refused)
-    for text in [parameter["ConstraintDescription"], parameter["Description"]]:
-        assert [rule for rule in rules if rule not in text] == []
+
+
+def test_every_setting_of_every_rule_can_be_given(template, rules, source):
+    parameter = template["Parameters"]["RuleSettings"]
+    assert parameter["Default"] == ""
+    pattern = re.compile(parameter["AllowedPattern"])
+    names = re.findall(r'Self::\w+ => "(\w+)",', source("src/rule/settings.rs"))
+    assert len(names) == 6
+    settings = [f"{rule}.{name}=1" for rule in rules for name in names]
+    assert all(pattern.search(text) for text in [*settings, ",".join(settings), ""])
+    assert pattern.search("session-rotation.exempt=*:assumed-role/agent-*")
+    refused = ["denied-model", "threshold=5", "denied-model.threshold", "denied-model.threshold=", "denied-model.x=5",
+               "denied-model.on=true,", "denied-model.on=true, model-sweep.on=true"]
+    assert not any(pattern.search(text) for text in refused)
+    for text in re.findall(r"such as (\S+)\. ", parameter["Description"]):
+        assert pattern.search(text), text
 
 
 def test_no_concurrency_of_zero_which_stops_everything(template):
@@ -104,7 +112,7 @@ def test_no_concurrency_of_zero_which_stops_everything(template):
 
 
 def test_every_parameter_and_variable_is_documented(template):
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "docs/deploy.md").read_text()
     variables = resource(template, "Function")["Environment"]["Variables"]
     missing = [name for name in [*template["Parameters"], *variables] if f"`{name}`" not in text]
     assert not missing
@@ -124,7 +132,7 @@ def test_every_parameter_is_explained_and_asked_in_a_group(template):
 
 def test_the_table_has_the_keys_and_the_ttl_that_the_code_writes(template, source):
     table = resource(template, "Table")
-    store = source("src/aws/dynamodb.rs")
+    store = source("src/lambda/aws/dynamodb.rs")
     keys = {key["KeyType"]: key["AttributeName"] for key in table["KeySchema"]}
     assert set(re.findall(r'\.key\("(\w+)"', store)) == {keys["HASH"], keys["RANGE"]} == {"pk", "sk"}
     assert {key["AttributeType"] for key in table["AttributeDefinitions"]} == {"S"}
@@ -135,7 +143,7 @@ def test_the_table_has_the_keys_and_the_ttl_that_the_code_writes(template, sourc
 
 
 def test_the_function_gives_up_before_lambda_does(template, source):
-    services = [source(f"src/aws/{name}.rs") for name in ["s3", "dynamodb", "sns"]]
+    services = [source(f"src/lambda/aws/{name}.rs") for name in ["s3", "dynamodb", "sns"]]
     patience = sum(seconds(service, "OPERATION") for service in services)
     timeout = template["Parameters"]["TimeoutSeconds"]
     assert patience < timeout["MinValue"] <= timeout["Default"] <= timeout["MaxValue"] == 900
@@ -144,8 +152,8 @@ def test_the_function_gives_up_before_lambda_does(template, source):
 def test_a_redrive_waits_longer_than_a_lease(source):
     text = (ROOT / "scripts/redrive.py").read_text()
     margin = int(re.search(r"LEASE_MARGIN_SECONDS = (\d+)", text)[1])
-    assert margin > seconds(source("src/handler.rs"), "LEASE_MARGIN")
-    reported = re.search(r'error_type: "(\w+)"', source("src/handler.rs"))[1]
+    assert margin > seconds(source("src/lambda/handler.rs"), "LEASE_MARGIN")
+    reported = re.search(r'error_type: "(\w+)"', source("src/lambda/handler.rs"))[1]
     assert f'FAILED_IN_ORDER = "{reported}"' in text
 
 
@@ -193,7 +201,7 @@ def test_every_suppressed_check_has_its_reason(template):
 def test_both_ways_in_take_what_bedrock_writes_and_the_code_reads(template, aws, existing_bucket):
     rules = resource(template, "LogBucket")["NotificationConfiguration"]["LambdaConfigurations"][0]
     rules = {rule["Name"]: rule["Value"] for rule in rules["Filter"]["S3Key"]["Rules"]}
-    suffixes = re.search(r"SUFFIXES: \[&str; \d\] = \[(.*)\]", RUST[ROOT / "src/object.rs"])[1]
+    suffixes = re.search(r"SUFFIXES: \[&str; \d\] = \[(.*)\]", RUST[ROOT / "src/log/object.rs"])[1]
     assert rules["suffix"].endswith(tuple(json.loads(f"[{suffixes}]")))
     [rule] = [r for r in aws("events").list_rules()["Rules"] if r["Name"].startswith("watch-ObjectRule")]
 
@@ -302,12 +310,13 @@ def test_cloudtrail_adds_these_permissions_and_no_others(aws, both_sources):
     }
 
 
-def test_the_rules_that_were_chosen_reach_the_function(aws, new_bucket, both_sources):
-    rules = []
+def test_the_rules_that_were_chosen_and_their_settings_reach_the_function(aws, new_bucket, both_sources):
+    given = []
     for outputs in (new_bucket, both_sources):
         configuration = aws("lambda").get_function_configuration(FunctionName=outputs["FunctionName"])
-        rules.append(configuration["Environment"]["Variables"]["RULES"])
-    assert rules == ["denied-model,model-sweep,session-rotation", "validation-burst"]
+        variables = configuration["Environment"]["Variables"]
+        given.append((variables.get("RULES"), variables.get("RULE_SETTINGS")))
+    assert given == [(None, None), ("validation-burst", "validation-burst.threshold=9,denied-model.window=30m")]
 
 
 def test_the_stack_comes_up_all_ways(new_bucket, existing_bucket, both_sources):
@@ -332,8 +341,8 @@ def test_the_stack_comes_up_all_ways(new_bucket, existing_bucket, both_sources):
         ({"CloudTrailKmsKeyArn": TRAIL_KEY}, "mean nothing without CloudTrailBucket"),
         ({"NewLogBucketName": "some-logs", "CloudTrailBucket": "some-logs"}, "one to be created"),
         ({"ExistingLogBucket": "a-b", "LogPrefix": "AWSLogs", "CloudTrailBucket": "a-b"}, "a prefix of its own"),
-        ({"NewLogBucketName": "some-logs", "DetectionRules": "all"}, "denied-model, model-sweep"),
-        ({"NewLogBucketName": "some-logs", "DetectionRules": ""}, "denied-model, model-sweep"),
+        ({"NewLogBucketName": "some-logs", "DetectionRules": "denied-model, model-sweep"}, "ids of rules"),
+        ({"NewLogBucketName": "some-logs", "RuleSettings": "threshold=5"}, "<rule>.<setting>=<value>"),
     ],
 )
 def test_a_bad_answer_is_refused_with_what_was_expected(create, parameters, says):
@@ -351,7 +360,7 @@ def test_every_question_has_an_answer_that_works(aws, create):
 
 
 def test_every_metric_of_ours_exists(template, source, aws, new_bucket):
-    metrics = source("src/metrics.rs").split("#[cfg(test)]")[0]
+    metrics = source("src/lambda/metrics.rs").split("#[cfg(test)]")[0]
     namespace = re.search(r'NAMESPACE: &str = "(\w+)"', metrics)[1]
     known = set(re.findall(r'\("(\w+)", "(?:Count|Bytes|Milliseconds)"', metrics))
     assert {"objects", "lag"} <= known

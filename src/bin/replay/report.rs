@@ -127,6 +127,7 @@ impl Report {
 fn keys(rule: &Rule, store: EmbeddedStore) -> BTreeMap<(std::cmp::Reverse<u64>, usize), [String; 6]> {
     let denied = store.into_keys().filter(|(key, _)| key.rule == rule.id);
     let rows = denied.enumerate().filter_map(|(order, (key, item))| {
+        let alerts = item.alert_count();
         let counters: Vec<_> = item.counters.into_values().collect();
         let all = Window::new(rule, &counters).all()?;
         let value = |field| resource(&display::shown(key.get(rule, field))).to_owned();
@@ -136,7 +137,7 @@ fn keys(rule: &Rule, store: EmbeddedStore) -> BTreeMap<(std::cmp::Reverse<u64>, 
             value(Field::User),
             display::short(key.get(rule, Field::Model)),
             value(Field::Account),
-            item.alerts.alerts.len().to_string(),
+            alerts.to_string(),
         ];
         Some(((std::cmp::Reverse(all.total), order), row))
     });

@@ -1,5 +1,6 @@
 //! Deliveries through store and sink.
 
 mod faults;
+mod hostile;
 mod invariants;
 mod spellings;
