@@ -135,7 +135,7 @@ fn check_silence(lines: &[Value]) {
 
 #[tokio::test]
 async fn an_invocation_answers_null_and_prints_one_line_of_metrics() {
-    let event = notification(&["a.json.gz", "data/a.json.gz"]);
+    let event = notification(&["a.json.gz", "AWSLogs/1/data/a.json.gz"]);
     let (answer, lines) = invoke(&event, &[("a.json.gz", &["q-1", "q-2", "q-3", "q-4"])]).await;
     assert_eq!(answer.target, "/2018-06-01/runtime/invocation/request-1/response");
     assert_eq!(answer.body, b"null");
@@ -148,7 +148,7 @@ async fn an_invocation_answers_null_and_prints_one_line_of_metrics() {
     }
     assert!(metrics["lag"][0].as_u64() > Some(1_000_000), "{metrics}");
     let skipped = lines.iter().find(|line| line["level"] == "DEBUG").expect("a skipped object");
-    assert_eq!(skipped["object"], "s3://b/data/a.json.gz");
+    assert_eq!(skipped["object"], "s3://b/AWSLogs/1/data/a.json.gz");
     check_silence(&lines);
 }
 
