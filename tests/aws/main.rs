@@ -9,6 +9,7 @@ mod handler;
 mod http;
 mod inline;
 mod s3;
+mod samples;
 mod sns;
 mod store_contract;
 mod support;
