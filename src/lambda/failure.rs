@@ -35,6 +35,9 @@ pub enum Cause {
     /// A key was not counted, or its alert not published.
     #[error(transparent)]
     Pipeline(#[from] pipeline::Failure),
+    /// Further keys failed, whose causes were not kept.
+    #[error("{0} more keys failed")]
+    More(usize),
 }
 
 impl Failure {

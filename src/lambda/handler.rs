@@ -241,8 +241,10 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
         metrics.alerts += alerts as u64;
         metrics.alerted.extend(outcome.published.iter().map(|alert| alert.at));
         let damage = damage.map(Cause::from);
+        let more = outcome.failed.saturating_sub(outcome.failures.len());
+        let more = (more > 0).then_some(Cause::More(more));
         let failures = outcome.failures.into_iter().map(Cause::from);
-        let causes: Vec<Cause> = damage.into_iter().chain(failures).collect();
+        let causes: Vec<Cause> = damage.into_iter().chain(failures).chain(more).collect();
         if causes.is_empty() {
             Ok(Outcome::Read { records: statistics.records, denials: statistics.denials, alerts })
         } else {

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use glob::Pattern;
+
+use super::bounds::MAX_MINUTES;
 use super::field::{AssumedRole, Field};
 use crate::log::denial::Denial;
 
 /// How much an alert of a rule matters, in Elastic's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Look when there is time.
     Low,
@@ -19,6 +23,22 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// All of them, the least first.
+    pub const ALL: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::Critical];
+
+    /// The risk score that Elastic gives a rule of this severity.
+    ///
+    /// Source: "Create a detection rule" in Elastic's security guide.
+    #[must_use]
+    pub const fn risk_score(self) -> u8 {
+        match self {
+            Self::Low => 21,
+            Self::Medium => 47,
+            Self::High => 73,
+            Self::Critical => 99,
+        }
+    }
+
     /// The word as alerts and filter policies carry it.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -42,18 +62,29 @@ pub struct Technique {
     pub reference: &'static str,
 }
 
+/// The rule of Elastic's that a rule makes real-time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Elastic {
+    /// Its id.
+    pub uuid: &'static str,
+    /// What ours does otherwise, on purpose.
+    pub differs: &'static [&'static str],
+}
+
 /// A threshold rule: it fires when more than `threshold` distinct values of `distinct`
 /// are denied in one `window` for one combination of `group_by`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
     /// Stable id; part of every key and alert.
     pub id: &'static str,
-    /// The id of the Elastic rule that this one makes real-time, where there is one.
-    pub uuid: Option<&'static str>,
+    /// The rule of Elastic's that this one makes real-time, where there is one.
+    pub elastic: Option<Elastic>,
     /// The title.
     pub name: &'static str,
     /// Version of the rule's logic.
     pub version: &'static str,
+    /// Whether it is on.
+    pub on: bool,
     /// How much an alert matters.
     pub severity: Severity,
     /// Elastic's risk score, 0 to 100.
@@ -74,8 +105,10 @@ pub struct Rule {
     pub window: Duration,
     /// At most one alert a key in this span of event time.
     pub cooldown: Duration,
-    /// Where the rule comes from.
-    pub reference: &'static str,
+    /// Users that this rule never alerts on.
+    pub exempt_users: Vec<Pattern>,
+    /// Where the rule comes from, and what it is about.
+    pub references: &'static [&'static str],
     /// What an attacker does, in a framework's words.
     pub techniques: &'static [Technique],
     /// How its alerts are worded.
@@ -104,27 +137,37 @@ pub struct Wording {
     pub meaning: &'static str,
 }
 
-/// Counters are kept in slots no longer than this.
-pub const MAX_SLOT: Duration = Duration::from_secs(600);
+/// The shortest slot, where window and cooldown allow it.
+const MIN_SLOT: Duration = Duration::from_secs(600);
+/// The longest slot that any settings give: a sixth of the longest window.
+pub const MAX_SLOT: Duration = Duration::from_secs(MAX_MINUTES * 60 / SLOTS_PER_WINDOW as u64);
+const SLOTS_PER_WINDOW: u32 = 6;
 
 /// Request ids can be summed up, values that recur cannot: only what is sampled can be told apart
 /// in other slots. Twice this many models or sessions an object are counted and listed exactly.
 const RECURRING_SAMPLES: usize = 16;
 
 impl Rule {
-    /// Length of a counter's slot: never longer than the window or the cooldown, so that
-    /// a window cuts a slot from one side only and one slot never holds two alerts.
+    /// Length of a counter's slot: a sixth of the window, at least ten minutes, and never longer than
+    /// the window or the cooldown, so that a window cuts a slot from one side only and one slot never
+    /// holds two alerts.
     #[must_use]
     pub fn slot(&self) -> Duration {
-        MAX_SLOT.min(self.window).min(self.cooldown)
+        (self.window / SLOTS_PER_WINDOW).max(MIN_SLOT).min(self.window).min(self.cooldown)
     }
 
-    /// How many of an object's earliest, and of its latest, distinct values a slot keeps. Of
-    /// values that recur it keeps every time of each, as long as these are no more than both.
+    /// How many of an object's earliest, and as many of its latest, distinct values a slot keeps. Of
+    /// values that recur it keeps every time, as long as there are no more than both together.
     #[must_use]
     pub fn samples(&self) -> usize {
         let enough = self.threshold.saturating_add(1);
         if self.distinct.recurs() { enough.max(RECURRING_SAMPLES) } else { enough }
+    }
+
+    /// Whether the rule never alerts on `user`.
+    #[must_use]
+    pub fn exempts(&self, user: Option<&str>) -> bool {
+        user.is_some_and(|user| self.exempt_users.iter().any(|glob| glob.matches(user)))
     }
 
     /// Whether the rule counts this denial.
@@ -146,5 +189,32 @@ impl Rule {
                 .as_deref()
                 .and_then(AssumedRole::parse)
                 .is_some_and(|role| self.excepted_roles.iter().any(|prefix| role.name.starts_with(prefix)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rule::catalogue::DENIED_MODEL;
+
+    /// All in minutes.
+    #[track_caller]
+    fn check_slot(window: u64, cooldown: u64, expected: u64) {
+        let minutes = |number: u64| Duration::from_secs(number * 60);
+        let rule = Rule { window: minutes(window), cooldown: minutes(cooldown), ..DENIED_MODEL.clone() };
+        assert_eq!(rule.slot(), minutes(expected));
+    }
+
+    #[test]
+    fn a_slot_is_a_sixth_of_the_window_within_its_bounds() {
+        check_slot(60, 60, 10);
+        check_slot(120, 120, 20);
+        check_slot(MAX_MINUTES, MAX_MINUTES, 240);
+        check_slot(MAX_MINUTES, 60, 60);
+        check_slot(30, 60, 10);
+        check_slot(5, 60, 5);
+        check_slot(60, 1, 1);
+        check_slot(1, 1, 1);
+        assert_eq!(MAX_SLOT, Duration::from_secs(240 * 60));
     }
 }

@@ -58,7 +58,7 @@ def test_the_binary_is_the_one_that_is_built(template):
 
 def test_what_a_parameter_allows_the_code_accepts(template, source):
     parameters = template["Parameters"]
-    settings = source("src/rule/settings.rs")
+    settings = source("src/rule/bounds.rs")
     threshold = parameters["Threshold"]
     assert f"MAX_THRESHOLD: usize = {threshold['MaxValue']};" in settings
     assert threshold["MinValue"] == 0
@@ -72,29 +72,37 @@ def test_what_a_parameter_allows_the_code_accepts(template, source):
     assert sorted(parameters["LogLevel"]["AllowedValues"]) == sorted(levels)
 
 
-def test_the_defaults_are_those_of_the_rule(template, source):
-    rules = source("src/rule/catalogue.rs")
-    rule = rules.split("DENIED_MODEL: Rule")[1].split("};")[0]
+def test_the_defaults_are_those_of_the_rule(template, rules):
     parameters = template["Parameters"]
-    assert f"threshold: {parameters['Threshold']['Default']}," in rule
-    assert parameters["WindowMinutes"]["Default"] * 60 == seconds(rules, "HOUR")
-    assert "window: HOUR," in rule and "cooldown: HOUR," in rule
-    assert parameters["CooldownMinutes"]["Default"] == ""
+    rule = rules["denied-model"]
+    assert parameters["Threshold"]["Default"] == rule["threshold"]
+    assert f"{parameters['WindowMinutes']['Default']}m" == rule["window"]
+    assert parameters["CooldownMinutes"]["Default"] == "" and "cooldown" not in rule
 
 
-def test_the_rules_to_choose_from_are_those_of_the_code(template, source):
-    code = source("src/rule/catalogue.rs")
-    rules = re.findall(r'^    id: "([a-z-]+)",$', code, re.MULTILINE)
-    assert len(rules) == 4
-    by_default = re.search(r"DEFAULT: \[Rule; \d\] = \[(.*)\]", code)[1].lower().replace("_", "-").split(", ")
+def test_every_rule_can_be_chosen(template, rules):
     parameter = template["Parameters"]["DetectionRules"]
-    assert parameter["Default"].split(",") == by_default
+    assert parameter["Default"] == "", "a new rule needs no change here"
     pattern = re.compile(parameter["AllowedPattern"])
-    assert all(pattern.search(text) for text in [*rules, ",".join(rules), parameter["Default"]])
-    refused = ["", "model", "denied-model,", ",denied-model", "denied-model, model-sweep", "denied-model-sweep"]
+    assert all(pattern.search(text) for text in [*rules, ",".join(rules), "all", ""])
+    refused = [" ", "denied-model,", ",denied-model", "denied-model, model-sweep", "Denied", "denied_model"]
     assert not any(pattern.search(text) for text in refused)
-    for text in [parameter["ConstraintDescription"], parameter["Description"]]:
-        assert [rule for rule in rules if rule not in text] == []
+
+
+def test_every_setting_of_every_rule_can_be_given(template, rules, source):
+    parameter = template["Parameters"]["RuleSettings"]
+    assert parameter["Default"] == ""
+    pattern = re.compile(parameter["AllowedPattern"])
+    names = re.findall(r'Self::\w+ => "(\w+)",', source("src/rule/settings.rs"))
+    assert len(names) == 6
+    settings = [f"{rule}.{name}=1" for rule in rules for name in names]
+    assert all(pattern.search(text) for text in [*settings, ",".join(settings), ""])
+    assert pattern.search("session-rotation.exempt=*:assumed-role/agent-*")
+    refused = ["denied-model", "threshold=5", "denied-model.threshold", "denied-model.threshold=", "denied-model.x=5",
+               "denied-model.on=true,", "denied-model.on=true, model-sweep.on=true"]
+    assert not any(pattern.search(text) for text in refused)
+    for text in re.findall(r"such as (\S+)\. ", parameter["Description"]):
+        assert pattern.search(text), text
 
 
 def test_no_concurrency_of_zero_which_stops_everything(template):
@@ -302,12 +310,13 @@ def test_cloudtrail_adds_these_permissions_and_no_others(aws, both_sources):
     }
 
 
-def test_the_rules_that_were_chosen_reach_the_function(aws, new_bucket, both_sources):
-    rules = []
+def test_the_rules_that_were_chosen_and_their_settings_reach_the_function(aws, new_bucket, both_sources):
+    given = []
     for outputs in (new_bucket, both_sources):
         configuration = aws("lambda").get_function_configuration(FunctionName=outputs["FunctionName"])
-        rules.append(configuration["Environment"]["Variables"]["RULES"])
-    assert rules == ["denied-model,model-sweep,session-rotation", "validation-burst"]
+        variables = configuration["Environment"]["Variables"]
+        given.append((variables.get("RULES"), variables.get("RULE_SETTINGS")))
+    assert given == [(None, None), ("validation-burst", "validation-burst.threshold=9,denied-model.window=30m")]
 
 
 def test_the_stack_comes_up_all_ways(new_bucket, existing_bucket, both_sources):
@@ -332,8 +341,8 @@ def test_the_stack_comes_up_all_ways(new_bucket, existing_bucket, both_sources):
         ({"CloudTrailKmsKeyArn": TRAIL_KEY}, "mean nothing without CloudTrailBucket"),
         ({"NewLogBucketName": "some-logs", "CloudTrailBucket": "some-logs"}, "one to be created"),
         ({"ExistingLogBucket": "a-b", "LogPrefix": "AWSLogs", "CloudTrailBucket": "a-b"}, "a prefix of its own"),
-        ({"NewLogBucketName": "some-logs", "DetectionRules": "all"}, "denied-model, model-sweep"),
-        ({"NewLogBucketName": "some-logs", "DetectionRules": ""}, "denied-model, model-sweep"),
+        ({"NewLogBucketName": "some-logs", "DetectionRules": "denied-model, model-sweep"}, "ids of rules"),
+        ({"NewLogBucketName": "some-logs", "RuleSettings": "threshold=5"}, "<rule>.<setting>=<value>"),
     ],
 )
 def test_a_bad_answer_is_refused_with_what_was_expected(create, parameters, says):
