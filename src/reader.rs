@@ -240,15 +240,19 @@ impl Records<'_> {
         match found {
             // Whatever else it is must be counted or reported, and so read thoroughly.
             Found::Suspect(json) => {
-                let text = String::from_utf8_lossy(json);
                 return denial::is_unrelated(json)
-                    || matches!(denial::read(&text, &self.error_codes, String::new), Ok(Reading::Other));
+                    || matches!(denial::read(json, &self.error_codes, String::new), Ok(Reading::Other));
             }
             Found::Candidate(json) => {
                 let place = || format!("{}@{offset}", self.object);
+                let repaired;
+                let mut reading = denial::read(json, &self.error_codes, place);
                 // One bad byte in a text must not hide a denial.
-                let text = String::from_utf8_lossy(json);
-                match denial::read(&text, &self.error_codes, place) {
+                if reading.is_err() && std::str::from_utf8(json).is_err() {
+                    repaired = String::from_utf8_lossy(json);
+                    reading = denial::read(repaired.as_bytes(), &self.error_codes, place);
+                }
+                match reading {
                     Err(_) => return false,
                     Ok(Reading::Other) => {}
                     Ok(Reading::NoTimestamp) => self.fault(offset, FaultKind::NoTimestamp),
