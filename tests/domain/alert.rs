@@ -396,7 +396,7 @@ fn people_see_spellings_of_a_model_only_where_they_differ_from_what_is_shown() {
         assert!(alert.chat().contains(&format!("*Called as* `{profile}`\\n")), "{}", alert.chat());
     });
     // A sweep lists the models; what it lists need not be told again.
-    of_rule(&MODEL_SWEEP, &[None, Some(USER)], &["a.b", "c.d"], |alert| {
+    of_rule(built_in("model-sweep"), &[None, Some(USER)], &["a.b", "c.d"], |alert| {
         let mut alert = alert.clone();
         for spelling in ["a.b", "eu.c.d"] {
             alert.figures.evidence.insert(evidence(Kind::ModelCalled, spelling));
