@@ -5,7 +5,7 @@
 //! is to be read once more.
 
 use crate::count::tally::Tally;
-use crate::log::denial::{self, Reading};
+use crate::log::denial::{self, MODEL_NOT_FOUND, Reading};
 use crate::log::framing::{Found, Framer, Verdict};
 use crate::log::inflate::{Damage, Inflate};
 use crate::log::sweep::Sweep;
@@ -19,9 +19,13 @@ pub struct Limits {
     /// How much text is looked at a time. 256 KB is the knee: 32 KB costs 16 % more time, and
     /// larger blocks fall out of the second-level cache.
     pub block_bytes: usize,
-    /// An object with denials of more keys than this fails. A key takes about 1.2 kB, and callers
-    /// can invent any number of model ids, each of which may be a key of two rules.
-    pub keys: usize,
+    /// An object with denials in more pairs of a key and a slot than this fails. Callers can invent
+    /// any number of model ids, each of which may be a key of two rules.
+    pub pairs: usize,
+    /// An object whose denials take more memory than this fails, in bytes. With the default and all
+    /// else that a delivery needs, the function stays under 256 MB; 200,000 pairs take
+    /// half of it unless their ids are longer than AWS's.
+    pub tally_bytes: usize,
     /// An object with more text than this fails. The default of 4 GiB is what a function of
     /// one vCPU inflates within seconds; honest log files hold megabytes.
     pub text_bytes: u64,
@@ -29,7 +33,13 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { record_bytes: 16 << 20, block_bytes: 256 << 10, keys: 200_000, text_bytes: 4 << 30 }
+        Self {
+            record_bytes: 16 << 20,
+            block_bytes: 256 << 10,
+            pairs: 200_000,
+            tally_bytes: 160 << 20,
+            text_bytes: 4 << 30,
+        }
     }
 }
 
@@ -84,6 +94,9 @@ pub struct Statistics {
     pub records: u64,
     /// Denials among them, of exempt users too.
     pub denials: u64,
+    /// Calls of models that are not there for the account, where a rule looks for them. They are no
+    /// denials by the letter, and yet how Bedrock refuses a legacy model.
+    pub not_found: u64,
     /// Denials of exempt users.
     pub exempted: u64,
     /// Candidates that could not be read.
@@ -170,8 +183,10 @@ impl<'o> Reader<'o> {
                     framer.filled(written, &mut |offset, found| records.take(offset, &found));
                     if records.statistics.text_bytes > limits.text_bytes {
                         *damage = Some(Damage::TooLarge { limit: limits.text_bytes });
-                    } else if records.tally.keys() > limits.keys {
-                        *damage = Some(Damage::TooManyKeys { limit: limits.keys });
+                    } else if records.tally.pairs() > limits.pairs {
+                        *damage = Some(Damage::TooManyPairs { limit: limits.pairs });
+                    } else if records.tally.bytes() > limits.tally_bytes {
+                        *damage = Some(Damage::TooMuchToKeep { limit: limits.tally_bytes });
                     } else if chunk.is_empty() && written < room {
                         break;
                     }
@@ -239,6 +254,7 @@ impl Records<'_> {
                     Ok(Reading::NoTimestamp) => self.fault(offset, FaultKind::NoTimestamp),
                     Ok(Reading::Denial(denial)) => {
                         self.statistics.denials += u64::from(denial.is_refused());
+                        self.statistics.not_found += u64::from(denial.error_code == MODEL_NOT_FOUND);
                         self.tally.add(&denial);
                     }
                 }

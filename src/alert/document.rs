@@ -70,7 +70,7 @@ impl Alert<'_> {
             access_key_ids: self.plain_evidence(Kind::AccessKeyId),
             denied_by: self.plain_evidence(Kind::Refusal),
             models_called: self.plain_evidence(Kind::ModelCalled),
-            bearer_token: !key_types.is_empty(),
+            bearer_token: (!key_types.is_empty()).then_some(true),
             bearer_token_types: key_types.into_iter().filter(|name| name != KEY_TYPE_UNKNOWN).collect(),
             caller_account_ids: self.plain_evidence(Kind::CallerAccount),
             vpc_endpoint_ids: self.plain_evidence(Kind::VpcEndpoint),
@@ -148,8 +148,8 @@ struct Document<'a> {
     denied_by: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     models_called: Vec<String>,
-    #[serde(skip_serializing_if = "Not::not")]
-    bearer_token: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bearer_token: Option<bool>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     bearer_token_types: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]

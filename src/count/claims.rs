@@ -1,9 +1,9 @@
 //! Which alerts are due: hot denials that no alert covers, and alerts whose publisher is gone.
 //!
-//! Pure functions over the alerts of one key; the wall clock (`now`) is an argument and
-//! serves leases only, never the rule.
+//! Pure functions over the alerts of one key. The wall clock (`now`) is an argument; it decides about
+//! leases only, never about the rule.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::log::time::EventTime;
@@ -30,13 +30,18 @@ pub struct AlertRecord {
     pub leased_until: u64,
 }
 
-/// The recent alerts of one key, by the time of the hot denial.
+/// The alerts of one key, by the time of the hot denial.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AlertLog {
     /// Grows by one with every write; 0 before the first.
     pub version: u64,
-    /// At most one alert an instant.
+    /// The pending and the recent ones; at most one alert an instant.
     pub alerts: BTreeMap<EventTime, AlertRecord>,
+    /// The latest of the older ones, which are kept apart; `None` when there are none.
+    pub archived_to: Option<EventTime>,
+    /// The older ones, as far as they were read: all of them are published. They are not written
+    /// with the log.
+    pub archived: BTreeSet<EventTime>,
 }
 
 /// Who claims, when, and for how long.
@@ -56,11 +61,14 @@ impl Claimant<'_> {
     }
 }
 
-/// Alerts of a key that are remembered; 2,000 of about 130 bytes stay well under the 400 KB
-/// of a DynamoDB item. The oldest published ones go first. Forgetting one can only cause a
-/// second alert for denials delivered after two thousand later alerts, never a lost one.
-pub const MAX_ALERTS: usize = 2000;
-/// Alerts claimed in one write, so that pending ones never crowd the item.
+/// Pending alerts of one key. While nothing can be published no more are claimed, so that the item
+/// stays far below DynamoDB's 400 KB: a record takes some 150 bytes, and at most this many and
+/// [`MAX_PUBLISHED`] stand in the log when it is written, or as many published ones when these
+/// were all published at once.
+pub const MAX_PENDING: usize = 500;
+/// Published alerts that stay in the log; with more, all but the latest half are archived.
+pub const MAX_PUBLISHED: usize = 200;
+/// Alerts claimed in one write.
 pub const MAX_CLAIMS: usize = 100;
 
 /// What a claimant is to do.
@@ -74,8 +82,9 @@ pub struct Claims {
     pub changed: bool,
 }
 
-/// Claims in `log` what is due of `hot` (in order of time), at most [`MAX_CLAIMS`] new alerts,
-/// and takes over what is abandoned.
+/// Claims in `log` what is due of `hot` (in order of time), at most [`MAX_CLAIMS`] new alerts, and
+/// takes over what is abandoned. [`AlertLog::archived`] must hold what lies within the cooldown of
+/// `hot`.
 pub fn claim(
     log: &mut AlertLog,
     hot: &[EventTime],
@@ -98,13 +107,14 @@ pub fn claim(
             claims.changed = true;
         }
     }
-    let mut new = 0;
+    let pending = log.alerts.values().filter(|alert| alert.state == State::Pending).count();
+    let mut room = MAX_PENDING.saturating_sub(pending).min(MAX_CLAIMS);
     for at in hot {
         if !covered(log, *at, cooldown) {
-            if new == MAX_CLAIMS {
+            if room == 0 {
                 break;
             }
-            new += 1;
+            room -= 1;
             let owner = claimant.owner.to_owned();
             log.alerts.insert(*at, AlertRecord { id: id(*at), state: State::Pending, owner, leased_until });
             claims.mine.push(*at);
@@ -112,15 +122,31 @@ pub fn claim(
         }
         claims.done += 1;
     }
-    if claims.changed {
-        forget(log);
-    }
+    claims.mine.sort_unstable();
     claims
+}
+
+/// Takes the older published alerts out of a log that has too many of them; they must be archived
+/// before the log is written.
+pub fn archive(log: &mut AlertLog) -> Vec<EventTime> {
+    let published = log.alerts.iter().filter(|(_, alert)| alert.state == State::Published);
+    let published: Vec<EventTime> = published.map(|(at, _)| *at).collect();
+    if published.len() <= MAX_PUBLISHED {
+        return Vec::new();
+    }
+    let older = &published[..published.len() - MAX_PUBLISHED / 2];
+    for at in older {
+        log.alerts.remove(at);
+    }
+    log.archived.extend(older);
+    log.archived_to = log.archived_to.max(older.last().copied());
+    older.to_vec()
 }
 
 /// Marks what was published, and gives up the claimant's lease on the rest of `mine`, so that
 /// whoever comes next need not wait for it; tells whether that changed anything.
 pub fn settle(log: &mut AlertLog, mine: &[EventTime], published: &[EventTime], owner: &str) -> bool {
+    let published: BTreeSet<&EventTime> = published.iter().collect();
     let mut changed = false;
     for at in mine {
         let Some(alert) = log.alerts.get_mut(at).filter(|alert| alert.state == State::Pending) else {
@@ -138,16 +164,8 @@ pub fn settle(log: &mut AlertLog, mine: &[EventTime], published: &[EventTime], o
 }
 
 fn covered(log: &AlertLog, at: EventTime, cooldown: Duration) -> bool {
-    log.alerts.range(at.minus(cooldown)..=at.plus(cooldown)).next().is_some()
-}
-
-fn forget(log: &mut AlertLog) {
-    let mut excess = log.alerts.len().saturating_sub(MAX_ALERTS);
-    log.alerts.retain(|_, alert| {
-        let drop = excess > 0 && alert.state == State::Published;
-        excess -= usize::from(drop);
-        !drop
-    });
+    let around = at.minus(cooldown)..=at.plus(cooldown);
+    log.alerts.range(around.clone()).next().is_some() || log.archived.range(around).next().is_some()
 }
 
 #[cfg(test)]
@@ -243,18 +261,50 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_published_alerts_are_forgotten_and_no_pending_one() {
+    fn older_published_alerts_are_archived_and_no_pending_one() {
         let mut log = AlertLog::default();
         let claimant = Claimant { owner: "me", now: 0, lease: Duration::ZERO };
-        for number in 0..i64::try_from(MAX_ALERTS).expect("small") + 5 {
+        let mut archived = Vec::new();
+        for number in 0..i64::try_from(3 * MAX_PUBLISHED).expect("small") {
             let at = second(number * 11);
             claim(&mut log, &[at], Duration::from_secs(10), &claimant, |_| String::new());
             if number > 2 {
                 settle(&mut log, &[at], &[at], "me");
             }
+            archived.extend(archive(&mut log));
+            assert!(log.alerts.len() <= MAX_PUBLISHED + 3);
+            assert_eq!(log.archived_to, archived.last().copied());
         }
-        assert_eq!(log.alerts.len(), MAX_ALERTS);
-        let kept: Vec<i64> = log.alerts.keys().take(5).map(|at| at.epoch_ms() / 11_000).collect();
-        assert_eq!(kept, [0, 1, 2, 8, 9]);
+        let kept: Vec<EventTime> = log.alerts.keys().copied().chain(archived.clone()).collect();
+        assert_eq!(kept.len(), 3 * MAX_PUBLISHED, "every alert is in one of the two places");
+        assert_eq!((archived[0], log.alerts.keys().next()), (second(33), Some(&second(0))));
+        // What is archived still covers.
+        let before = log.clone();
+        let claims = claim(&mut log, &archived, Duration::from_secs(10), &claimant, |_| String::new());
+        assert_eq!((claims.mine.len(), claims.done), (3, archived.len()), "only those still pending");
+        assert_eq!(log, before);
+    }
+
+    #[test]
+    fn while_nothing_can_be_published_no_more_is_claimed() {
+        let hot: Vec<EventTime> = (0..5_000).map(|number| second(number * 11)).collect();
+        let mut log = AlertLog::default();
+        for now in 1..100 {
+            let owner = now.to_string();
+            let claimant = Claimant { owner: &owner, now, lease: Duration::from_secs(60) };
+            let claims = claim(&mut log, &hot, Duration::from_secs(10), &claimant, |_| String::new());
+            assert_eq!(claims.done, claims.mine.len());
+            settle(&mut log, &claims.mine, &[], &owner);
+        }
+        assert_eq!(log.alerts.len(), MAX_PENDING);
+        // Under others' live leases there is nothing to do but to come again.
+        let all: Vec<EventTime> = log.alerts.keys().copied().collect();
+        for alert in log.alerts.values_mut() {
+            alert.leased_until = 1_000;
+        }
+        let claimant = Claimant { owner: "me", now: 1_000, lease: Duration::ZERO };
+        let claims =
+            claim(&mut log, &hot[all.len()..], Duration::from_secs(10), &claimant, |_| String::new());
+        assert_eq!(claims, Claims::default());
     }
 }

@@ -1,17 +1,18 @@
 //! What one slot of one key holds in the store, and what one object contributes to it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
+
+use sha2::{Digest as _, Sha256};
 
 use crate::count::evidence::Evidence;
 use crate::log::denial::Source;
 use crate::log::time::EventTime;
 
-/// A stretch of event time in one log. The logs are counted apart: the same denials may stand in
-/// both.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// A stretch of event time in one log. The logs are counted apart: both may tell of the same denial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot {
     /// Its start.
     pub start: EventTime,
@@ -20,7 +21,7 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// The slots of every log that start within `starts`.
+    /// The slots of either log that start within `starts`.
     #[must_use]
     pub fn of_all_logs(starts: RangeInclusive<EventTime>) -> RangeInclusive<Self> {
         let (first, last) = starts.into_inner();
@@ -74,6 +75,14 @@ pub struct Digest {
     pub at_least: bool,
 }
 
+impl Digest {
+    /// The shard of the slot that the contribution belongs to, from 0 to [`SHARDS`] - 1.
+    #[must_use]
+    pub fn shard(&self) -> u8 {
+        Sha256::digest(self.to_string().as_bytes())[0] % SHARDS
+    }
+}
+
 /// As stored: `<hash>:<denials>:<sampled>`, with a `+` behind it for a lower bound.
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -112,13 +121,22 @@ pub struct Contribution {
     pub evidence: BTreeSet<Evidence>,
 }
 
-/// One slot as the store holds it: the sum of all contributions.
+/// Shards of a slot. A busy slot is spread over this many items, since DynamoDB charges an
+/// update by the item's whole size.
+pub const SHARDS: u8 = 16;
+
+/// One slot as the store holds it, by shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counter {
     /// Which slot.
     pub slot: Slot,
-    /// Sum of the contributions' denials.
-    pub denials: u64,
+    /// What each shard holds; a shard without contributions is missing.
+    pub shards: BTreeMap<u8, Shard>,
+}
+
+/// The sum of the contributions that fall into one shard of a slot.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shard {
     /// The contributions that were added.
     pub contributions: BTreeSet<Digest>,
     /// The samples of all contributions.
@@ -131,23 +149,50 @@ impl Counter {
     /// An empty slot.
     #[must_use]
     pub fn new(slot: Slot) -> Self {
-        Self {
-            slot,
-            denials: 0,
-            contributions: BTreeSet::new(),
-            samples: BTreeSet::new(),
-            evidence: BTreeSet::new(),
-        }
+        Self { slot, shards: BTreeMap::new() }
     }
 
     /// Adds `contribution` unless it was added before; tells whether it was new.
     pub fn add(&mut self, contribution: &Contribution) -> bool {
-        let new = self.contributions.insert(contribution.digest.clone());
+        let shard = self.shards.entry(contribution.digest.shard()).or_default();
+        let new = shard.contributions.insert(contribution.digest.clone());
         if new {
-            self.denials += contribution.digest.denials;
-            self.samples.extend(contribution.samples.iter().cloned());
-            self.evidence.extend(contribution.evidence.iter().cloned());
+            shard.samples.extend(contribution.samples.iter().cloned());
+            shard.evidence.extend(contribution.evidence.iter().cloned());
         }
         new
+    }
+
+    /// The contributions of all shards.
+    pub fn contributions(&self) -> impl Iterator<Item = &Digest> {
+        self.shards.values().flat_map(|shard| &shard.contributions)
+    }
+
+    /// The samples of all shards; the same one may come from several.
+    pub fn samples(&self) -> impl Iterator<Item = &Sample> {
+        self.shards.values().flat_map(|shard| &shard.samples)
+    }
+
+    /// The evidence of all shards; the same piece may come from several.
+    pub fn evidence(&self) -> impl Iterator<Item = &Evidence> {
+        self.shards.values().flat_map(|shard| &shard.evidence)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_spread_over_all_shards_and_keep_theirs() {
+        let digest =
+            |number: u32| Digest { hash: format!("{number:032x}"), denials: 4, sampled: 4, at_least: false };
+        let mut shards = [0; SHARDS as usize];
+        for number in 0..1600 {
+            shards[usize::from(digest(number).shard())] += 1;
+        }
+        assert!(shards.iter().all(|count| (60..140).contains(count)), "{shards:?}");
+        // Fixed, or a redelivery after an upgrade would count again.
+        assert_eq!(digest(7).shard(), 12);
     }
 }

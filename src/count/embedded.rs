@@ -1,6 +1,6 @@
 //! The store in memory: for `replay`, and the yardstick for the one in DynamoDB.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -24,8 +24,18 @@ pub struct EmbeddedStore {
 pub struct Item {
     /// By slot and log.
     pub counters: BTreeMap<Slot, Counter>,
-    /// The key's alerts.
+    /// The key's pending and recent alerts.
     pub alerts: AlertLog,
+    /// Its older ones.
+    pub archived: BTreeSet<EventTime>,
+}
+
+impl Item {
+    /// How many alerts the key has.
+    #[must_use]
+    pub fn alert_count(&self) -> usize {
+        self.alerts.alerts.keys().filter(|at| !self.archived.contains(at)).count() + self.archived.len()
+    }
 }
 
 impl EmbeddedStore {
@@ -49,10 +59,7 @@ impl CounterStore for EmbeddedStore {
         _: u64,
     ) -> Result<(), StoreError> {
         let mut keys = self.keys();
-        if !keys.contains_key(key) {
-            keys.insert(key.clone(), Item::default());
-        }
-        let item = &mut keys[key];
+        let item = keys.entry(key.clone()).or_default();
         item.counters.entry(slot).or_insert_with(|| Counter::new(slot)).add(contribution);
         Ok(())
     }
@@ -71,16 +78,27 @@ impl CounterStore for EmbeddedStore {
         Ok(self.keys().get(key).map(|item| item.alerts.clone()).unwrap_or_default())
     }
 
+    async fn archived_alerts(
+        &self,
+        key: &Key,
+        between: RangeInclusive<EventTime>,
+    ) -> Result<BTreeSet<EventTime>, StoreError> {
+        let keys = self.keys();
+        let archived = keys.get(key).into_iter().flat_map(|item| item.archived.range(between.clone()));
+        Ok(archived.copied().collect())
+    }
+
+    async fn archive_alerts(&self, key: &Key, alerts: &[EventTime], _: u64) -> Result<(), StoreError> {
+        self.keys().entry(key.clone()).or_default().archived.extend(alerts);
+        Ok(())
+    }
+
     async fn replace_alerts(&self, key: &Key, log: &AlertLog, _: u64) -> Result<bool, StoreError> {
         let mut keys = self.keys();
-        if !keys.contains_key(key) {
-            keys.insert(key.clone(), Item::default());
-        }
-        let stored = &mut keys[key].alerts;
+        let stored = &mut keys.entry(key.clone()).or_default().alerts;
         let same = stored.version == log.version;
         if same {
-            stored.clone_from(log);
-            stored.version += 1;
+            *stored = AlertLog { version: log.version + 1, archived: BTreeSet::new(), ..log.clone() };
         }
         Ok(same)
     }

@@ -91,8 +91,8 @@ impl FromStr for Evidence {
     }
 }
 
-/// Adds to `known` what `denial` tells; of each kind the first [`MAX_EVIDENCE`] values stay.
-pub fn collect(known: &mut Vec<Evidence>, denial: &Denial<'_>) {
+/// What `denial` shows, each value cut to [`MAX_EVIDENCE_BYTES`].
+pub fn shown<'d>(denial: &'d Denial<'_>) -> impl Iterator<Item = (Kind, &'d str)> {
     let told = [
         (Kind::Region, denial.region.as_deref()),
         (Kind::SourceIp, denial.source_ip.as_deref()),
@@ -104,14 +104,10 @@ pub fn collect(known: &mut Vec<Evidence>, denial: &Denial<'_>) {
         (Kind::CallerAccount, denial.caller_account.as_deref()),
         (Kind::VpcEndpoint, denial.vpc_endpoint.as_deref()),
     ];
-    for (kind, value) in told {
-        let Some(value) = value.filter(|value| !value.is_empty()) else { continue };
-        let value = &value[..value.floor_char_boundary(MAX_EVIDENCE_BYTES)];
-        let mut same = known.iter().filter(|one| one.kind == kind);
-        if same.clone().all(|one| one.value != value) && same.by_ref().count() < MAX_EVIDENCE {
-            known.push(Evidence { kind, value: value.to_owned() });
-        }
-    }
+    told.into_iter().filter_map(|(kind, value)| {
+        let value = value.filter(|value| !value.is_empty())?;
+        Some((kind, &value[..value.floor_char_boundary(MAX_EVIDENCE_BYTES)]))
+    })
 }
 
 #[cfg(test)]

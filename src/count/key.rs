@@ -1,21 +1,23 @@
 //! What a rule groups by: the rule and one value for each of its fields.
 
-use std::hash::{Hash, Hasher};
+use std::borrow::Cow;
 
-use indexmap::Equivalent;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::rule::definition::Rule;
-use crate::rule::field::Field;
+use crate::rule::field::{Field, MISSING};
 
-/// The longest partition key that is written. DynamoDB allows 2,048 bytes.
-pub const MAX_TEXT_BYTES: usize = 1024;
+/// The longest part of a partition key that stands as it was logged, counted in the bytes of its
+/// JSON text: a control character is one byte in a log and six in JSON. A rule's id and five such
+/// parts stay under 1,500 bytes; DynamoDB takes 2,048.
+pub const MAX_PART_BYTES: usize = 256;
 /// The longest value that a sample keeps as it is; a longer one is kept as its hash. At the
 /// highest threshold the 2,002 samples of one object then take 354 KB of the 400 KB of an item.
 pub const MAX_VALUE_BYTES: usize = 160;
 
 /// One combination of the values that a rule groups by, in the rule's order.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     /// The rule's id.
     pub rule: &'static str,
@@ -31,78 +33,52 @@ impl Key {
         self.values.get(position)?.as_deref()
     }
 
-    /// A JSON array of the rule's id and the values, at most [`MAX_TEXT_BYTES`] long: as often
-    /// as needed, the longest value is replaced by its SHA-256.
+    /// The partition key: a JSON array of the rule's id and the values. A part over
+    /// [`MAX_PART_BYTES`] stands as `{"sha256":"…"}`, which no logged text can equal: a text is a
+    /// JSON string.
     #[must_use]
     pub fn text(&self) -> String {
-        let mut parts: Vec<Option<String>> = vec![Some(self.rule.to_owned())];
-        parts.extend(self.values.iter().cloned());
-        loop {
-            let text = serde_json::Value::from(parts.clone()).to_string();
-            let longest = parts.iter_mut().flatten().max_by_key(|part| part.len());
-            match longest {
-                Some(part) if text.len() > MAX_TEXT_BYTES && !part.starts_with(HASHED) => {
-                    *part = hashed(part);
-                }
-                _ => return text,
-            }
-        }
+        let values = self.values.iter().map(|value| value.as_deref().map_or(Value::Null, part));
+        let parts: Vec<Value> = [part(self.rule)].into_iter().chain(values).collect();
+        Value::from(parts).to_string()
     }
+}
+
+fn part(text: &str) -> Value {
+    let literal = Value::from(text);
+    let quotes = 2;
+    if literal.to_string().len() - quotes <= MAX_PART_BYTES {
+        literal
+    } else {
+        json!({ "sha256": hexadecimal(text) })
+    }
+}
+
+fn hexadecimal(text: &str) -> String {
+    let digest = Sha256::digest(text.as_bytes());
+    digest.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 const HASHED: &str = "sha256:";
 
-fn hashed(value: &str) -> String {
-    let digest = Sha256::digest(value.as_bytes());
-    digest.iter().fold(HASHED.to_owned(), |text, byte| text + &format!("{byte:02x}"))
-}
-
-/// `value` as a sample keeps it: itself, or its hash where it is longer than [`MAX_VALUE_BYTES`].
+/// `value` as a sample keeps it: itself, [`MISSING`], or `sha256:` and its hash where it is longer
+/// than [`MAX_VALUE_BYTES`]. A logged value that looks like one of the other two forms is hashed as
+/// well, so that no two values have the same form.
 #[must_use]
-pub fn sample_value(value: &str) -> String {
-    if value.len() > MAX_VALUE_BYTES { hashed(value) } else { value.to_owned() }
-}
-
-/// A borrowed key, to look a [`Key`] up without building one.
-#[derive(Debug, PartialEq, Eq)]
-pub struct KeyRef<'a> {
-    /// The rule's id.
-    pub rule: &'static str,
-    /// The values.
-    pub values: Vec<Option<&'a str>>,
-}
-
-impl KeyRef<'_> {
-    /// The key itself.
-    #[must_use]
-    pub fn to_key(&self) -> Key {
-        Key { rule: self.rule, values: self.values.iter().map(|value| value.map(str::to_owned)).collect() }
-    }
-}
-
-// Both hash the same, or a look-up would miss.
-impl Hash for Key {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.rule.hash(state);
-        self.values.iter().map(Option::as_deref).for_each(|value| value.hash(state));
-    }
-}
-
-impl Hash for KeyRef<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.rule.hash(state);
-        self.values.iter().for_each(|value| value.hash(state));
-    }
-}
-
-impl Equivalent<Key> for KeyRef<'_> {
-    fn equivalent(&self, key: &Key) -> bool {
-        self.rule == key.rule && self.values.iter().copied().eq(key.values.iter().map(Option::as_deref))
+pub fn sample_value(value: Option<&str>) -> Cow<'_, str> {
+    match value {
+        None => MISSING.into(),
+        Some(text) if text.len() > MAX_VALUE_BYTES || text.starts_with(HASHED) || text == MISSING => {
+            (HASHED.to_owned() + &hexadecimal(text)).into()
+        }
+        Some(text) => text.into(),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn text(values: &[Option<&str>]) -> String {
@@ -120,14 +96,47 @@ mod tests {
     }
 
     #[test]
-    fn long_values_are_replaced_longest_first_until_it_fits() {
-        let long = "x".repeat(900);
-        let longer = "y".repeat(901);
-        let one = text(&[Some("1"), Some(&long), Some(&longer)]);
-        assert!(one.len() <= MAX_TEXT_BYTES && one.contains(&long) && one.contains("sha256:"), "{one}");
-        let control = "\u{1}".repeat(1000);
-        let three = text(&[Some(&control), Some(&control), Some(&control)]);
-        assert!(three.len() <= MAX_TEXT_BYTES);
-        assert_ne!(text(&[Some(&long), Some(&longer), None]), text(&[Some(&longer), Some(&long), None]));
+    fn no_value_makes_a_key_that_the_store_refuses() {
+        for character in ["x", "é", "🙂", "\u{1}", "\"", "\\", "\u{7f}", "\u{2028}"] {
+            for length in [1, 40, 42, 43, 128, 255, 256, 257, 1000, 2044] {
+                for head in ["", "sha256:", "{\"sha256\":\""] {
+                    let value = format!("{head}{}", character.repeat(length));
+                    let five = text(&[Some(value.as_str()); 5]);
+                    assert!(five.len() <= 1500, "{} bytes of {length} {character:?}", five.len());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_part_over_256_bytes_is_replaced_by_its_hash_and_no_other_part_is() {
+        let (longest, over) = ("x".repeat(256), "x".repeat(257));
+        assert_eq!(text(&[Some(&longest), None]), format!(r#"["denied-model","{longest}",null]"#));
+        assert_eq!(
+            text(&[Some(&over), Some("m")]),
+            r#"["denied-model",{"sha256":"15eb95a462ee20bd91a415ae2d4aed341288186ddaa2b37908f7d592f0c3f85f"},"m"]"#
+        );
+    }
+
+    #[test]
+    fn what_a_caller_writes_literally_never_equals_a_hashed_form() {
+        let long = "x".repeat(2044);
+        let hash = hexadecimal(&long);
+        let literals = [
+            format!("sha256:{hash}"),
+            format!(r#"{{"sha256":"{hash}"}}"#),
+            format!(r#"["denied-model",{{"sha256":"{hash}"}}]"#),
+            hash,
+            MISSING.to_owned(),
+        ];
+        let values: Vec<Option<&str>> =
+            literals.iter().map(String::as_str).chain([long.as_str()]).map(Some).chain([None]).collect();
+        let keys: BTreeSet<String> = values.iter().map(|value| text(&[*value])).collect();
+        assert_eq!(keys.len(), values.len());
+        let samples: BTreeSet<Cow<'_, str>> = values.iter().map(|value| sample_value(*value)).collect();
+        assert_eq!(samples.len(), values.len());
+        // And what is hashed twice is another value again.
+        let twice = sample_value(Some(&long));
+        assert_ne!(sample_value(Some(&twice)), twice);
     }
 }

@@ -4,16 +4,31 @@
 //! |---|---|
 //! | Which counter? | [`key`] |
 //! | What one slot of a key holds | [`counter`], [`evidence`] |
-//! | One object's denials, summed up by key and slot | [`tally`] |
+//! | One object's denials, summed up by key and slot | [`tally`], `samples` |
 //! | Where counters and alerts are kept: the port, and the store in memory | [`store`], [`embedded`] |
-//! | Which denials are hot, and the figures of their alerts | [`window`] |
+//! | Which denials are hot, and the figures of their alerts | [`window`], `sliding`, `bound` |
 //! | Which alerts are due, and who publishes them | [`claims`] |
 
+mod bound;
 pub mod claims;
 pub mod counter;
 pub mod embedded;
 pub mod evidence;
 pub mod key;
+mod samples;
+mod sliding;
 pub mod store;
 pub mod tally;
 pub mod window;
+
+/// Counts a step of work, for the tests of how work grows with its input; nothing anywhere else.
+#[inline]
+fn step(steps: usize) {
+    #[cfg(test)]
+    growth::STEPS.set(growth::STEPS.get() + steps);
+    #[cfg(not(test))]
+    let _ = steps;
+}
+
+#[cfg(test)]
+mod growth;

@@ -1,6 +1,7 @@
 //! The port to the counters and alerts of all keys. Implementors: [`crate::count::embedded`] in
 //! memory, `dynamodb` in the cloud, and a fault-injecting one in the tests.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::ops::RangeInclusive;
 
@@ -18,6 +19,9 @@ pub struct StoreError {
     pub operation: String,
     /// Why.
     pub cause: Box<dyn Error + Send + Sync>,
+    /// The store answered, and refused this one request: another key may fare better. `false` when it
+    /// did not answer, or answers everybody that it cannot at present.
+    pub refused: bool,
 }
 
 /// Counters and alerts. Every promise below holds under any number of concurrent deliveries.
@@ -47,13 +51,36 @@ pub trait CounterStore {
         slots: RangeInclusive<EventTime>,
     ) -> impl Future<Output = Result<Vec<Counter>, StoreError>>;
 
-    /// The alerts of `key` as of the latest finished write; empty at version 0 where there are none.
+    /// The alerts of `key` as of the latest finished write, without those that are archived; empty at
+    /// version 0 where there are none.
     ///
     /// # Errors
     /// As for [`Self::counters`].
     fn alerts(&self, key: &Key) -> impl Future<Output = Result<AlertLog, StoreError>>;
 
-    /// Writes `log` as version `log.version + 1` if the stored version still is `log.version`;
+    /// The archived alerts of `key` between two times, and perhaps others near them.
+    ///
+    /// # Errors
+    /// As for [`Self::counters`].
+    fn archived_alerts(
+        &self,
+        key: &Key,
+        between: RangeInclusive<EventTime>,
+    ) -> impl Future<Output = Result<BTreeSet<EventTime>, StoreError>>;
+
+    /// Adds published alerts to the archive of `key`; adding one again changes nothing. They may be
+    /// deleted after `expires_at` (epoch seconds).
+    ///
+    /// # Errors
+    /// When the store cannot be written; any part of it was added then.
+    fn archive_alerts(
+        &self,
+        key: &Key,
+        alerts: &[EventTime],
+        expires_at: u64,
+    ) -> impl Future<Output = Result<(), StoreError>>;
+
+    /// Writes `log`, all but [`AlertLog::archived`], as version `log.version + 1` if the stored version still is `log.version`;
     /// `false` if it is not, and then nothing was written.
     ///
     /// # Errors

@@ -1,57 +1,96 @@
 //! The denials of one object, summed up by key and slot.
 //!
-//! One reading serves all rules. Memory does not grow with the denials of a key: a slot keeps the
-//! earliest and latest few, and a 64-bit hash tells distinct values apart up to [`MAX_DISTINCT`]
-//! an object.
+//! One reading serves all rules. Memory does not grow with the denials of a key in a slot: such a
+//! pair keeps the earliest and latest few, and texts that come again are kept once.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use glob::Pattern;
-use indexmap::IndexMap;
-use sha2::{Digest as _, Sha256};
+use indexmap::{IndexMap, IndexSet};
 
-use crate::count::counter::{Contribution, Digest, Sample, Slot};
-use crate::count::evidence::{self, Evidence};
-use crate::count::key::{Key, KeyRef, sample_value};
+use crate::count::counter::{Contribution, Slot};
+use crate::count::evidence::{self, Evidence, Kind, MAX_EVIDENCE};
+use crate::count::key::{Key, sample_value};
+use crate::count::samples::{ALLOCATION, Distinct, Samples, Sampling};
 use crate::log::denial::{Denial, Source};
 use crate::log::time::EventTime;
 use crate::rule::definition::Rule;
-use crate::rule::field::MISSING;
 
-/// Distinct values of one object that are told apart (about 10 MiB of hashes). Beyond it a
-/// slot's figure is a lower bound and says so; detection, which rests on samples, stays exact.
-pub const MAX_DISTINCT: usize = 900_000;
+/// Evidence of one object, in bytes. It is beside the point of an alert, so beyond this much no more
+/// is kept; objects of an honest size stay far below.
+const MAX_EVIDENCE_BYTES: usize = 32 << 20;
 
 /// A summary that grows by one denial at a time.
 pub struct Tally {
     rules: Vec<Rule>,
     exempt_users: Vec<Pattern>,
     exempted: u64,
-    seen: HashSet<u64>,
-    keys: IndexMap<Key, KeyTally>,
+    distinct: Distinct,
+    texts: Texts,
+    /// Which rule, and which text each of its fields has.
+    keys: IndexSet<Box<[u32]>>,
+    pairs: IndexMap<(u32, Slot), Pair>,
+    /// Bytes of samples.
+    samples: usize,
+    /// Bytes of evidence.
+    evidence: usize,
 }
 
-/// What one object holds of one key.
+/// What one object holds of one key in one slot.
 #[derive(Default)]
-struct KeyTally {
-    /// In order. Most keys have one, for which a map would take ten times the room.
-    slots: Vec<(Slot, SlotTally)>,
+struct Pair {
+    samples: Samples,
+    evidence: Vec<(Kind, u32)>,
 }
 
-/// The summary of one key, ready to be added to its counters.
-#[derive(Debug)]
-pub struct Summary {
-    /// Whose it is.
-    pub key: Key,
-    /// What the object adds.
-    pub slots: BTreeMap<Slot, Contribution>,
+/// Texts that stand in many places, each kept once.
+#[derive(Default)]
+struct Texts {
+    all: IndexSet<Box<str>>,
+    bytes: usize,
+}
+
+/// A value that the record lacks.
+const NONE: u32 = u32::MAX;
+
+impl Texts {
+    fn number(&mut self, text: &str) -> u32 {
+        let known = self.all.get_index_of(text).unwrap_or_else(|| {
+            self.bytes += text.len() + size_of::<Box<str>>() + HASHED + ALLOCATION;
+            self.all.insert_full(text.into()).0
+        });
+        index(known)
+    }
+
+    fn get(&self, number: u32) -> &str {
+        self.all.get_index(number as usize).map_or("", |text| text)
+    }
+}
+
+/// What a hash table takes for an entry beside the entry itself, roughly.
+const HASHED: usize = 16;
+
+/// Far more than memory could hold would be needed to pass this.
+fn index(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(NONE)
 }
 
 impl Tally {
     /// Counts by `rules`; users that match a pattern are only counted.
     #[must_use]
     pub fn new(rules: Vec<Rule>, exempt_users: Vec<Pattern>) -> Self {
-        Self { rules, exempt_users, exempted: 0, seen: HashSet::new(), keys: IndexMap::new() }
+        Self {
+            rules,
+            exempt_users,
+            exempted: 0,
+            distinct: Distinct::default(),
+            texts: Texts::default(),
+            keys: IndexSet::new(),
+            pairs: IndexMap::new(),
+            samples: 0,
+            evidence: 0,
+        }
     }
 
     /// The error codes that any of its rules is about.
@@ -67,10 +106,18 @@ impl Tally {
         self.exempted
     }
 
-    /// Different keys so far.
+    /// Different pairs of a key and a slot so far.
     #[must_use]
-    pub fn keys(&self) -> usize {
-        self.keys.len()
+    pub fn pairs(&self) -> usize {
+        self.pairs.len()
+    }
+
+    /// Roughly how many bytes of memory it takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let pair = size_of::<((u32, Slot), Pair)>() + HASHED + 2 * ALLOCATION;
+        let key = size_of::<Box<[u32]>>() + HASHED + 2 * ALLOCATION;
+        self.pairs.len() * pair + self.keys.len() * key + self.texts.bytes + self.samples + self.evidence
     }
 
     /// Takes one denial in.
@@ -80,171 +127,112 @@ impl Tally {
             self.exempted += u64::from(denial.is_refused());
             return;
         }
-        for rule in self.rules.iter().filter(|rule| rule.counts(denial)) {
-            let values = rule.group_by.iter().map(|field| field.of(denial)).collect();
-            let key = KeyRef { rule: rule.id, values };
-            let index = self
-                .keys
-                .get_index_of(&key)
-                .unwrap_or_else(|| self.keys.insert_full(key.to_key(), KeyTally::default()).0);
+        for (number, rule) in self.rules.iter().enumerate().filter(|(_, rule)| rule.counts(denial)) {
+            let values = rule.group_by.iter().map(|field| field.of(denial));
+            let values = values.map(|value| value.map_or(NONE, |text| self.texts.number(text)));
+            let key: Vec<u32> = [index(number)].into_iter().chain(values).collect();
+            let key = self.keys.get_index_of(&key[..]).unwrap_or_else(|| self.keys.insert_full(key.into()).0);
             let slot = Slot { start: denial.at.slot(rule.slot()), source: denial.source };
-            let tally = self.keys[index].slot(slot, rule.distinct.recurs());
-            evidence::collect(&mut tally.evidence, denial);
-            let value = rule.distinct.of(denial).unwrap_or(MISSING);
-            // What stands among the samples has been counted.
-            if !tally.sample(denial.at, value, rule.samples()) {
-                tally.count(value, (index as u64, slot), &mut self.seen);
+            let pair = self.pairs.entry((index(key), slot)).or_default();
+            let value = sample_value(rule.distinct.of(denial));
+            let (sampling, place) = (sampling(rule), place(key, slot));
+            let grown = pair.samples.add(denial.at, &value, sampling, place, &mut self.distinct);
+            self.samples = self.samples.saturating_add_signed(grown);
+            for (kind, value) in evidence::shown(denial) {
+                if self.evidence < MAX_EVIDENCE_BYTES {
+                    let texts = self.texts.bytes;
+                    let value = self.texts.number(value);
+                    self.evidence += self.texts.bytes - texts;
+                    if pair.show(kind, value) {
+                        self.evidence += size_of::<(Kind, u32)>();
+                    }
+                }
             }
         }
     }
 
     /// The summaries, in the order in which their keys were first seen; each is made when it is
-    /// asked for, since it takes twice the room.
-    pub fn into_summaries(self) -> impl Iterator<Item = Summary> {
-        let summary = |(key, tally): (Key, KeyTally)| Summary {
-            key,
-            slots: tally.slots.into_iter().map(|(slot, tally)| (slot, tally.into())).collect(),
-        };
-        self.keys.into_iter().map(summary)
-    }
-}
-
-impl KeyTally {
-    fn slot(&mut self, slot: Slot, recurs: bool) -> &mut SlotTally {
-        let at = self.slots.binary_search_by_key(&slot, |(slot, _)| *slot).unwrap_or_else(|at| {
-            // Keys are many and their slots few.
-            self.slots.reserve_exact(1);
-            self.slots.insert(at, (slot, SlotTally::new(recurs)));
-            at
-        });
-        &mut self.slots[at].1
-    }
-}
-
-struct SlotTally {
-    /// The distinct values seen first, each at its first time, in order.
-    earliest: Vec<Sample>,
-    /// The distinct values seen last, each at its last time, latest first.
-    latest: Vec<Sample>,
-    /// Every time of values that recur; `None` when there were too many.
-    every: Option<Vec<Sample>>,
-    distinct: u64,
-    at_least: bool,
-    /// Sum of the distinct values' hashes: the same in any order.
-    hash: u128,
-    evidence: Vec<Evidence>,
-}
-
-impl SlotTally {
-    fn new(recurs: bool) -> Self {
-        Self {
-            earliest: Vec::new(),
-            latest: Vec::new(),
-            every: recurs.then(Vec::new),
-            distinct: 0,
-            at_least: false,
-            hash: 0,
-            evidence: Vec::new(),
-        }
-    }
-
-    /// Tells whether `value` stood among the samples before.
-    fn sample(&mut self, at: EventTime, value: &str, limit: usize) -> bool {
-        let earlier = |this: (EventTime, &str), that: (EventTime, &str)| this < that;
-        let later = |this: (EventTime, &str), that: (EventTime, &str)| this > that;
-        if let Some(every) = &mut self.every
-            && !every.iter().any(|sample| sample.at == at && sample.value == value)
-        {
-            // All or none, so that the digest does not depend on the order of the records.
-            if every.len() == 2 * limit {
-                self.every = None;
-            } else {
-                every.push(Sample { at, value: value.to_owned() });
+    /// asked for.
+    pub fn into_summaries(mut self) -> impl Iterator<Item = Summary> {
+        // Of one key in order of time, whatever the order of the records.
+        self.pairs.sort_unstable_keys();
+        let mut pairs = self.pairs.into_iter().peekable();
+        let texts = Arc::new(self.texts);
+        std::iter::from_fn(move || {
+            let ((number, slot), pair) = pairs.next()?;
+            let mut slots = vec![(slot, pair)];
+            while let Some(((_, slot), pair)) = pairs.next_if(|((next, _), _)| *next == number) {
+                slots.push((slot, pair));
             }
-        }
-        let earliest = keep(&mut self.earliest, at, value, limit, earlier);
-        let latest = keep(&mut self.latest, at, value, limit, later);
-        earliest || latest
-    }
-
-    fn count(&mut self, value: &str, place: (u64, Slot), seen: &mut HashSet<u64>) {
-        let hash = hash(value);
-        let (key, slot) = place;
-        // Mixed so that one value in two slots, or of two keys, is two values.
-        let source = u64::from(slot.source == Source::CloudTrail);
-        let placed = u64::try_from(hash >> 64)
-            .unwrap_or_default()
-            .wrapping_add(key.wrapping_mul(0x9e37_79b9_7f4a_7c15))
-            .wrapping_add(slot.start.epoch_ms().cast_unsigned().wrapping_mul(0xd1b5_4a32_d192_ed03))
-            .wrapping_add(source.wrapping_mul(0x8cb9_2ba7_2f3d_8dd7));
-        if seen.len() >= MAX_DISTINCT && !seen.contains(&placed) {
-            self.at_least = true;
-        } else if seen.insert(placed) {
-            self.distinct += 1;
-            self.hash = self.hash.wrapping_add(hash);
-        }
+            let (rule, values) = self.keys.get_index(number as usize)?.split_first()?;
+            let rule = self.rules.get(*rule as usize)?;
+            let text = |value: &u32| (*value != NONE).then(|| texts.get(*value).to_owned());
+            Some(Summary {
+                key: Key { rule: rule.id, values: values.iter().map(text).collect() },
+                sampling: sampling(rule),
+                slots,
+                texts: Arc::clone(&texts),
+            })
+        })
     }
 }
 
-/// Keeps in `kept`, sorted by `before`, the first `limit` distinct values, each at its first place;
-/// tells whether `value` was found there.
-fn keep(
-    kept: &mut Vec<Sample>,
-    at: EventTime,
-    value: &str,
-    limit: usize,
-    before: impl Fn((EventTime, &str), (EventTime, &str)) -> bool,
-) -> bool {
-    if kept.len() == limit && kept.last().is_some_and(|last| !before((at, value), (last.at, &last.value))) {
-        return false;
+fn sampling(rule: &Rule) -> Sampling {
+    Sampling { limit: rule.samples(), recurs: rule.distinct.recurs() }
+}
+
+/// A number of its own for every key and slot.
+fn place(key: usize, slot: Slot) -> u64 {
+    let source = u64::from(slot.source == Source::CloudTrail);
+    (key as u64)
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        .wrapping_add(slot.start.epoch_ms().cast_unsigned().wrapping_mul(0xd1b5_4a32_d192_ed03))
+        .wrapping_add(source.wrapping_mul(0x8cb9_2ba7_2f3d_8dd7))
+}
+
+impl Pair {
+    /// Keeps a piece of evidence unless there are enough of its kind; tells whether it was kept.
+    fn show(&mut self, kind: Kind, value: u32) -> bool {
+        let same = || self.evidence.iter().filter(|(other, _)| *other == kind);
+        let kept = same().all(|(_, other)| *other != value) && same().count() < MAX_EVIDENCE;
+        if kept {
+            self.evidence.push((kind, value));
+        }
+        kept
     }
-    let known = kept.iter().position(|sample| sample.value == value);
-    let sample = match known {
-        Some(known) if !before((at, value), (kept[known].at, value)) => return true,
-        Some(known) => Sample { at, ..kept.remove(known) },
-        None => {
-            if kept.len() == limit {
-                kept.pop();
-            }
-            Sample { at, value: value.to_owned() }
-        }
-    };
-    let place = kept.partition_point(|sample| before((sample.at, &sample.value), (at, value)));
-    kept.insert(place, sample);
-    known.is_some()
 }
 
-fn hash(value: &str) -> u128 {
-    let digest = Sha256::digest(value.as_bytes());
-    digest[..16].iter().fold(0, |hash, byte| hash << 8 | u128::from(*byte))
+/// The summary of one key, ready to be added to its counters.
+pub struct Summary {
+    /// Whose it is.
+    pub key: Key,
+    sampling: Sampling,
+    slots: Vec<(Slot, Pair)>,
+    texts: Arc<Texts>,
 }
 
-impl From<SlotTally> for Contribution {
-    fn from(tally: SlotTally) -> Self {
-        let both = tally.earliest.into_iter().chain(tally.latest).chain(tally.every.unwrap_or_default());
-        let samples: BTreeSet<Sample> =
-            both.map(|sample| Sample { value: sample_value(&sample.value), ..sample }).collect();
-        // Times as well as values, or a value that comes again at another time would be taken
-        // for a redelivery, and forgotten.
-        let times = samples.iter().map(|sample| hash(&sample.to_string())).fold(0, u128::wrapping_add);
-        let values: HashSet<&String> = samples.iter().map(|sample| &sample.value).collect();
-        let sampled = values.len() as u64;
-        Self {
-            digest: Digest {
-                hash: format!("{:032x}", tally.hash.wrapping_add(times)),
-                // What was sampled is known even where no more can be told apart.
-                denials: tally.distinct.max(sampled),
-                sampled,
-                at_least: tally.at_least,
-            },
-            samples,
-            evidence: tally.evidence.into_iter().collect(),
-        }
+impl Summary {
+    /// What the object adds, in order of time.
+    pub fn contributions(&self) -> impl Iterator<Item = (Slot, Contribution)> {
+        self.slots.iter().map(|(slot, pair)| {
+            let (digest, samples) = pair.samples.stored(self.sampling);
+            let evidence = pair.evidence.iter();
+            let evidence = evidence
+                .map(|(kind, value)| Evidence { kind: *kind, value: self.texts.get(*value).to_owned() });
+            (*slot, Contribution { digest, samples, evidence: evidence.collect() })
+        })
+    }
+
+    /// From when to when each slot holds denials, in order of the slots.
+    pub fn spans(&self) -> impl Iterator<Item = (EventTime, EventTime)> {
+        self.slots.iter().filter_map(|(_, pair)| pair.samples.span())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
     use crate::rule::catalogue::DENIED_MODEL;
 
@@ -283,9 +271,8 @@ mod tests {
             let summaries: Vec<Summary> = tally.into_summaries().collect();
             let [summary] = &summaries[..] else { panic!("one key") };
             let shown: Vec<String> = summary
-                .slots
-                .values()
-                .map(|slot| {
+                .contributions()
+                .map(|(_, slot)| {
                     let samples: Vec<String> = slot
                         .samples
                         .iter()
@@ -295,7 +282,7 @@ mod tests {
                 })
                 .collect();
             assert_eq!(shown, expected);
-            hashes.insert(summary.slots.values().map(|slot| slot.digest.hash.clone()).collect::<Vec<_>>());
+            hashes.insert(summary.contributions().map(|(_, slot)| slot.digest.hash).collect::<Vec<_>>());
         }
         assert_eq!(hashes.len(), 1, "the digest depends on the order");
     }

@@ -2,20 +2,22 @@
 //!
 //! Pure functions of counters read from the store; no clock, no store.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use crate::count::counter::Counter;
 use crate::count::evidence::Evidence;
+use crate::count::sliding::{Between, Sliding};
+use crate::count::step;
 use crate::log::denial::Source;
 use crate::log::time::EventTime;
 use crate::rule::definition::Rule;
 
+pub use crate::count::sliding::MAX_LISTED;
+
 /// The counters of one key over some stretch of event time.
 pub struct Window<'a> {
     rule: &'a Rule,
-    counters: &'a [Counter],
-    /// All samples by time.
-    samples: BTreeSet<(EventTime, &'a str)>,
+    sliding: Sliding<'a>,
 }
 
 /// The figures of one alert.
@@ -33,7 +35,7 @@ pub struct Figures {
     pub newest: Vec<String>,
     /// The logs that tell of it.
     pub sources: BTreeSet<Source>,
-    /// What they tell beside it, of the whole slots that it touches.
+    /// What they tell beside it, of the slots that it touches: the first few of each kind.
     pub evidence: BTreeSet<Evidence>,
 }
 
@@ -54,15 +56,15 @@ impl Figures {
     }
 }
 
-/// Distinct values that an alert lists.
-pub const MAX_LISTED: usize = 10;
-
 impl<'a> Window<'a> {
     /// The counters, sorted by slot, must cover the whole stretch that is asked about later.
     #[must_use]
     pub fn new(rule: &'a Rule, counters: &'a [Counter]) -> Self {
-        let samples = counters.iter().flat_map(|counter| &counter.samples);
-        Self { rule, counters, samples: samples.map(|sample| (sample.at, sample.value.as_str())).collect() }
+        let samples = counters.iter().flat_map(Counter::samples);
+        let mut samples: Vec<_> = samples.map(|sample| (sample.at, sample.value.as_str())).collect();
+        samples.sort_unstable();
+        samples.dedup();
+        Self { rule, sliding: Sliding::new(counters, samples, rule.distinct.recurs()) }
     }
 
     /// The times of the known hot denials from `from` to `to`: those that have more than
@@ -71,17 +73,19 @@ impl<'a> Window<'a> {
     pub fn hot(&self, from: EventTime, to: EventTime) -> Vec<EventTime> {
         let mut hot = Vec::new();
         let mut inside: HashMap<&str, usize> = HashMap::new();
-        let start = (from.minus(self.rule.window), "");
-        let mut oldest = self.samples.range(start..).peekable();
-        let mut newest = self.samples.range(start..).peekable();
+        let samples = self.since(from.minus(self.rule.window));
+        let mut oldest = samples.iter().peekable();
+        let mut newest = samples.iter().peekable();
         while let Some(&&(now, _)) = newest.peek() {
             if now > to {
                 break;
             }
             while let Some((_, value)) = newest.next_if(|(at, _)| *at == now) {
+                step(1);
                 *inside.entry(value).or_default() += 1;
             }
             while let Some((_, value)) = oldest.next_if(|(at, _)| *at < now.minus(self.rule.window)) {
+                step(1);
                 if let Some(count) = inside.get_mut(value) {
                     *count -= 1;
                     if *count == 0 {
@@ -96,129 +100,43 @@ impl<'a> Window<'a> {
         hot
     }
 
-    /// The figures of an alert at `at`; `None` when no denial is known in its window.
-    #[must_use]
-    pub fn figures(&self, at: EventTime) -> Option<Figures> {
-        let from = (at.minus(self.rule.window), "");
-        let (first_seen, _) = *self.samples.range(from..).next().filter(|(first, _)| *first <= at)?;
+    /// The figures of an alert at `at`; `None` when no denial is known in its window. It costs
+    /// least when alerts are asked about in order of time.
+    pub fn figures(&mut self, at: EventTime) -> Option<Figures> {
+        let (first_seen, _) = *self.since(at.minus(self.rule.window)).first()?;
+        if first_seen > at {
+            return None;
+        }
         let until = at.plus(self.rule.cooldown);
-        let from_first = self.samples.range((first_seen, "")..);
-        let (last_seen, _) = *from_first.take_while(|(time, _)| *time <= until).last()?;
+        let samples = self.sliding.samples();
+        let end = samples.partition_point(|(time, _)| *time <= until);
+        let (last_seen, _) = *samples[..end].last()?;
         Some(self.figures_between(first_seen, last_seen))
     }
 
     /// The figures of everything known; `None` when that is nothing.
-    #[must_use]
-    pub fn all(&self) -> Option<Figures> {
-        Some(self.figures_between(self.samples.first()?.0, self.samples.last()?.0))
+    pub fn all(&mut self) -> Option<Figures> {
+        let samples = self.sliding.samples();
+        let ((first, _), (last, _)) = (*samples.first()?, *samples.last()?);
+        Some(self.figures_between(first, last))
     }
 
-    fn figures_between(&self, first_seen: EventTime, last_seen: EventTime) -> Figures {
-        let mut figures = Figures {
-            first_seen,
-            last_seen,
-            total: 0,
-            at_least: false,
-            newest: newest(self.samples.range((first_seen, "")..).take_while(|(at, _)| *at <= last_seen)),
-            sources: BTreeSet::new(),
-            evidence: BTreeSet::new(),
-        };
-        let recurs = self.rule.distinct.recurs();
-        let mut known: HashSet<&str> = HashSet::new();
-        let mut largest = 0;
-        let first_slot = first_seen.slot(self.rule.slot());
-        let from = self.counters.partition_point(|counter| counter.slot.start < first_slot);
-        let touched = self.counters[from..].iter().take_while(|counter| counter.slot.start <= last_seen);
-        let touched: Vec<&Counter> = touched.collect();
-        // Each log tells of the same denials, so of what is not sampled the larger counts.
-        for logs in touched.chunk_by(|one, other| one.slot.start == other.slot.start) {
-            let parts = logs.iter().filter_map(|counter| Part::of(counter, first_seen, last_seen, recurs));
-            let parts: Vec<Part<'_>> = parts.collect();
-            let sampled: HashSet<&str> = parts.iter().flat_map(|part| &part.sampled).copied().collect();
-            let most = parts.iter().map(|part| part.denials).max().unwrap_or_default();
-            let full = parts.iter().any(|part| part.full);
-            let unsampled = most.saturating_sub(sampled.len() as u64);
-            figures.total += if recurs { 0 } else { unsampled };
-            largest = largest.max(most);
-            figures.at_least |= parts.iter().any(|part| part.at_least) || (full && parts.len() > 1);
-            // What is not sampled here may be sampled in another slot.
-            figures.at_least |= recurs && full;
-            known.extend(sampled);
-            for part in parts {
-                figures.sources.insert(part.counter.slot.source);
-                figures.evidence.extend(part.counter.evidence.iter().cloned());
-            }
-        }
-        figures.total += known.len() as u64;
-        figures.total = figures.total.max(largest);
-        figures
+    fn since(&self, start: EventTime) -> &[(EventTime, &'a str)] {
+        let samples = self.sliding.samples();
+        &samples[samples.partition_point(|(at, _)| *at < start)..]
     }
-}
 
-/// What one log's counter of a slot tells of a stretch of time.
-struct Part<'c> {
-    counter: &'c Counter,
-    /// The distinct values among the samples that lie within.
-    sampled: HashSet<&'c str>,
-    /// Distinct values within; no more than there are.
-    denials: u64,
-    /// `denials` is a lower bound.
-    at_least: bool,
-    /// The slot holds more than its samples show.
-    full: bool,
-}
-
-impl<'c> Part<'c> {
-    /// `None` where no sample lies within.
-    fn of(counter: &'c Counter, first: EventTime, last: EventTime, recurs: bool) -> Option<Self> {
-        let inside = |at: EventTime| first <= at && at <= last;
-        let within = counter.samples.iter().filter(|sample| inside(sample.at));
-        let sampled: HashSet<&str> = within.map(|sample| sample.value.as_str()).collect();
-        if sampled.is_empty() {
-            return None;
-        }
-        let contributions = || counter.contributions.iter();
-        let full = contributions().any(|one| one.sampled != one.denials);
-        let mut part = Self {
-            counter,
-            denials: sampled.len() as u64,
-            at_least: contributions().any(|one| one.at_least),
-            full,
-            sampled,
-        };
-        if !full {
-            return Some(part);
-        }
-        // A slot's earliest and latest denial are always among its samples, so this tells
-        // exactly whether an edge cuts the slot's denials.
-        if !counter.samples.iter().all(|sample| inside(sample.at)) {
-            part.at_least = true;
-            return Some(part);
-        }
-        let shown: u64 = contributions().map(|one| one.sampled).sum();
-        let most = if !recurs && shown == part.sampled.len() as u64 {
-            counter.denials
-        } else {
-            // Objects that share denials: their sum would count some twice.
-            part.at_least = true;
-            contributions().map(|one| one.denials).max().unwrap_or_default()
-        };
-        part.denials = part.denials.max(most);
-        Some(part)
+    fn figures_between(&mut self, first_seen: EventTime, last_seen: EventTime) -> Figures {
+        let Between { total, at_least, newest, sources, evidence } =
+            self.sliding.between(first_seen, last_seen);
+        Figures { first_seen, last_seen, total, at_least, newest, sources, evidence }
     }
-}
-
-/// The last distinct values, each at its last time.
-fn newest<'s>(samples: impl Iterator<Item = &'s (EventTime, &'s str)>) -> Vec<String> {
-    let last: BTreeMap<&str, EventTime> = samples.map(|(at, value)| (*value, *at)).collect();
-    let mut values: Vec<(EventTime, &str)> = last.into_iter().map(|(value, at)| (at, value)).collect();
-    values.sort_unstable();
-    let skip = values.len().saturating_sub(MAX_LISTED);
-    values.into_iter().skip(skip).map(|(_, value)| value.to_owned()).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
     use crate::count::counter::{Digest, Sample, Slot};
     use crate::rule::catalogue::DENIED_MODEL;
@@ -226,20 +144,25 @@ mod tests {
     /// Slots of ten minutes: `(slot number, [(objects' denials, their samples as (second, value))])`.
     type Object<'a> = (u64, &'a [(i64, &'a str)]);
 
+    /// Each object in a shard of its own.
     fn counters(slots: &[(i64, &[Object<'_>])]) -> Vec<Counter> {
+        counters_in(slots, |object| u8::try_from(object).expect("few"))
+    }
+
+    fn counters_in(slots: &[(i64, &[Object<'_>])], shard: impl Fn(usize) -> u8) -> Vec<Counter> {
         let counter = |(slot, objects): &(i64, &[Object<'_>])| {
             let mut counter = Counter::new(Slot {
                 start: EventTime::from_epoch_ms(slot * 600_000),
                 source: Source::InvocationLog,
             });
             for (number, (denials, samples)) in objects.iter().enumerate() {
-                counter.denials += denials;
-                counter.samples.extend(samples.iter().map(|(second, value)| Sample {
+                let shard = counter.shards.entry(shard(number)).or_default();
+                shard.samples.extend(samples.iter().map(|(second, value)| Sample {
                     at: EventTime::from_epoch_ms(second * 1000),
                     value: (*value).to_owned(),
                 }));
                 let distinct: HashSet<_> = samples.iter().map(|(_, value)| value).collect();
-                counter.contributions.insert(Digest {
+                shard.contributions.insert(Digest {
                     hash: number.to_string(),
                     denials: *denials,
                     sampled: distinct.len() as u64,
@@ -304,7 +227,8 @@ mod tests {
 
     #[test]
     fn objects_that_share_denials_are_not_summed() {
-        check_figures(&[(0, &[(90, FOUR), (100, &[(4, "d"), (5, "e")])])], 4, "1 5 100+");
+        // What lies before the larger one is none of its denials.
+        check_figures(&[(0, &[(90, FOUR), (100, &[(4, "d"), (5, "e")])])], 4, "1 5 103+");
         check_figures(
             &[(0, &[(4, FOUR), (5, &[(1, "a"), (2, "b"), (3, "c"), (4, "d"), (5, "e")])])],
             4,
@@ -312,12 +236,35 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_copy_within_a_larger_object_is_not_counted_twice() {
+        let large: Object<'_> = (61, &[(1, "a"), (2, "b"), (3, "c"), (57, "w"), (58, "x"), (59, "y")]);
+        let copy: Object<'_> = (20, &[(20, "i"), (21, "j"), (38, "k"), (39, "l")]);
+        check_figures(&[(0, &[large, copy])], 3, "1 59 61+");
+        // A small one, all of whose denials are known.
+        check_figures(&[(0, &[large, (2, &[(20, "i"), (21, "j")])])], 3, "1 59 61+");
+        // One whose denials the larger one shows, and one that lies apart, are sure.
+        check_figures(&[(0, &[large, (2, &[(2, "b"), (3, "c")])])], 3, "1 59 61");
+        check_figures(&[(0, &[large, (20, &[(60, "p"), (70, "q")])])], 3, "1 70 81");
+        check_figures(&[(0, &[large, (2, &[(60, "p"), (70, "q")])])], 3, "1 70 63");
+        // The same second may hold the same request.
+        check_figures(&[(0, &[large, (20, &[(59, "p"), (70, "q")])])], 3, "1 70 62+");
+        // Two that lie apart hold more than the one that overlaps both.
+        let across: Object<'_> = (70, &[(58, "x"), (59, "y"), (61, "z")]);
+        check_figures(&[(0, &[large, across, (20, &[(61, "z"), (70, "q")])])], 3, "1 70 81+");
+        // Within one shard nothing tells whose the samples are.
+        let apart: Object<'_> = (20, &[(60, "p"), (70, "q")]);
+        let counters = counters_in(&[(0, &[large, apart])], |_| 7);
+        let figures = Window::new(&DENIED_MODEL, &counters).all().expect("figures");
+        assert_eq!((figures.total, figures.at_least), (61, true));
+    }
+
     /// The first of each pair of slots is in the invocation log, the second in CloudTrail.
     #[track_caller]
     fn check_two_logs(log: Object<'_>, trail: Object<'_>, expected: &str) {
         let mut counters = counters(&[(0, &[log]), (0, &[trail])]);
         counters[1].slot.source = Source::CloudTrail;
-        let window = Window::new(&DENIED_MODEL, &counters);
+        let mut window = Window::new(&DENIED_MODEL, &counters);
         let figures = window.figures(EventTime::from_epoch_ms(4000)).expect("figures");
         let bound = if figures.at_least { "+" } else { "" };
         assert_eq!(format!("{}{bound}", figures.total), expected);

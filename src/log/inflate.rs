@@ -25,10 +25,18 @@ pub enum Damage {
         /// Length of the object as stored.
         at: u64,
     },
-    /// More keys than the limit: nobody is denied so many models.
-    #[error("more than {limit} users and models in one object, the limit; what stands before it was counted")]
-    TooManyKeys {
+    /// More pairs of a key and a slot than the limit: nobody is denied so many models.
+    #[error(
+        "more than {limit} combinations of user, model and time slot in one object, the limit; what stands before it was counted"
+    )]
+    TooManyPairs {
         /// The limit.
+        limit: usize,
+    },
+    /// The ids of its denials take more memory than the limit: they are longer than AWS's.
+    #[error("more than {limit} bytes of denials in one object, the limit; what stands before it was counted")]
+    TooMuchToKeep {
+        /// The limit in bytes.
         limit: usize,
     },
     /// The text is longer than the limit: a gzip bomb, or no log.

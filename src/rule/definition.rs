@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::field::{AssumedRole, Field};
+use super::settings::MAX_MINUTES;
 use crate::log::denial::Denial;
 
 /// How much an alert of a rule matters, in Elastic's words.
@@ -104,23 +105,27 @@ pub struct Wording {
     pub meaning: &'static str,
 }
 
-/// Counters are kept in slots no longer than this.
-pub const MAX_SLOT: Duration = Duration::from_secs(600);
+/// The shortest slot, where window and cooldown allow it.
+const MIN_SLOT: Duration = Duration::from_secs(600);
+/// The longest slot that any settings give: a sixth of the longest window.
+pub const MAX_SLOT: Duration = Duration::from_secs(MAX_MINUTES * 60 / SLOTS_PER_WINDOW as u64);
+const SLOTS_PER_WINDOW: u32 = 6;
 
 /// Request ids can be summed up, values that recur cannot: only what is sampled can be told apart
 /// in other slots. Twice this many models or sessions an object are counted and listed exactly.
 const RECURRING_SAMPLES: usize = 16;
 
 impl Rule {
-    /// Length of a counter's slot: never longer than the window or the cooldown, so that
-    /// a window cuts a slot from one side only and one slot never holds two alerts.
+    /// Length of a counter's slot: a sixth of the window, at least ten minutes, and never longer than
+    /// the window or the cooldown, so that a window cuts a slot from one side only and one slot never
+    /// holds two alerts.
     #[must_use]
     pub fn slot(&self) -> Duration {
-        MAX_SLOT.min(self.window).min(self.cooldown)
+        (self.window / SLOTS_PER_WINDOW).max(MIN_SLOT).min(self.window).min(self.cooldown)
     }
 
-    /// How many of an object's earliest, and of its latest, distinct values a slot keeps. Of
-    /// values that recur it keeps every time of each, as long as these are no more than both.
+    /// How many of an object's earliest, and as many of its latest, distinct values a slot keeps. Of
+    /// values that recur it keeps every time, as long as there are no more than both together.
     #[must_use]
     pub fn samples(&self) -> usize {
         let enough = self.threshold.saturating_add(1);
@@ -146,5 +151,32 @@ impl Rule {
                 .as_deref()
                 .and_then(AssumedRole::parse)
                 .is_some_and(|role| self.excepted_roles.iter().any(|prefix| role.name.starts_with(prefix)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rule::catalogue::DENIED_MODEL;
+
+    /// All in minutes.
+    #[track_caller]
+    fn check_slot(window: u64, cooldown: u64, expected: u64) {
+        let minutes = |number: u64| Duration::from_secs(number * 60);
+        let rule = Rule { window: minutes(window), cooldown: minutes(cooldown), ..DENIED_MODEL };
+        assert_eq!(rule.slot(), minutes(expected));
+    }
+
+    #[test]
+    fn a_slot_is_a_sixth_of_the_window_within_its_bounds() {
+        check_slot(60, 60, 10);
+        check_slot(120, 120, 20);
+        check_slot(MAX_MINUTES, MAX_MINUTES, 240);
+        check_slot(MAX_MINUTES, 60, 60);
+        check_slot(30, 60, 10);
+        check_slot(5, 60, 5);
+        check_slot(60, 1, 1);
+        check_slot(1, 1, 1);
+        assert_eq!(MAX_SLOT, Duration::from_secs(240 * 60));
     }
 }

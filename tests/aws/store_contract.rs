@@ -1,9 +1,10 @@
 //! What [`CounterStore`] promises, one body a promise, run on every implementor.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use bedrock_denial_watch::count::claims::{AlertLog, AlertRecord, MAX_ALERTS, State};
-use bedrock_denial_watch::count::counter::{Contribution, Counter, Slot};
+use bedrock_denial_watch::count::claims::{AlertLog, AlertRecord, MAX_PENDING, MAX_PUBLISHED, State};
+use bedrock_denial_watch::count::counter::{Contribution, Counter, SHARDS, Slot};
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::count::evidence::{Evidence, Kind, MAX_EVIDENCE, MAX_EVIDENCE_BYTES};
 use bedrock_denial_watch::count::key::{Key, MAX_VALUE_BYTES};
@@ -49,6 +50,8 @@ contract!(
     keys_of_any_characters_stay_apart,
     samples_of_any_characters_come_back,
     a_full_alert_log_comes_back_to_the_millisecond,
+    archived_alerts_come_back_once_and_never_with_the_log,
+    a_day_of_the_shortest_cooldown_is_archived,
 );
 
 const NOON: &str = "2025-06-01T12:00:00Z";
@@ -78,8 +81,13 @@ async fn at_noon(store: &impl CounterStore, key: &Key) -> Vec<Counter> {
     counters(store, key, NOON, NOON).await
 }
 
+fn denials(counter: &Counter) -> u64 {
+    counter.contributions().map(|digest| digest.denials).sum()
+}
+
 fn values(counter: &Counter) -> Vec<&str> {
-    counter.samples.iter().map(|sample| sample.value.as_str()).collect()
+    let values: BTreeSet<&str> = counter.samples().map(|sample| sample.value.as_str()).collect();
+    values.into_iter().collect()
 }
 
 async fn an_empty_store_holds_nothing(store: &impl CounterStore) {
@@ -91,7 +99,7 @@ async fn adding_the_same_again_changes_nothing(store: &impl CounterStore) {
     add(store, &eve(), NOON, "one", &["a", "b"]).await;
     let once = at_noon(store, &eve()).await;
     assert_eq!(once.len(), 1);
-    assert_eq!((once[0].denials, values(&once[0])), (2, vec!["a", "b"]));
+    assert_eq!((denials(&once[0]), values(&once[0])), (2, vec!["a", "b"]));
     add(store, &eve(), NOON, "one", &["a", "b"]).await;
     assert_eq!(at_noon(store, &eve()).await, once);
 }
@@ -100,10 +108,10 @@ async fn contributions_of_one_slot_are_summed(store: &impl CounterStore) {
     add(store, &eve(), NOON, "one", &["a", "b"]).await;
     add(store, &eve(), NOON, "two", &["b", "c", "d"]).await;
     let [counter] = &at_noon(store, &eve()).await[..] else { panic!("one slot") };
-    assert_eq!(counter.denials, 5);
+    assert_eq!(denials(counter), 5);
     assert_eq!(values(counter), ["a", "b", "c", "d"]);
-    let digests: Vec<String> = counter.contributions.iter().map(ToString::to_string).collect();
-    assert_eq!(digests, ["one:2:2", "two:3:3"]);
+    let digests: BTreeSet<String> = counter.contributions().map(ToString::to_string).collect();
+    assert_eq!(digests, ["one:2:2", "two:3:3"].map(str::to_owned).into());
 }
 
 async fn of_200_adds_at_once_each_counts_once(store: &impl CounterStore) {
@@ -114,8 +122,9 @@ async fn of_200_adds_at_once_each_counts_once(store: &impl CounterStore) {
     });
     join_all(adds).await;
     let [counter] = &at_noon(store, &eve()).await[..] else { panic!("one slot") };
-    assert_eq!(counter.denials, 100);
-    assert_eq!((counter.contributions.len(), counter.samples.len()), (100, 100));
+    assert_eq!(denials(counter), 100);
+    assert_eq!((counter.contributions().count(), counter.samples().count()), (100, 100));
+    assert_eq!(counter.shards.len(), usize::from(SHARDS), "a busy slot is spread over all its shards");
 }
 
 fn alert_log(version: u64, owner: &str) -> AlertLog {
@@ -125,7 +134,7 @@ fn alert_log(version: u64, owner: &str) -> AlertLog {
         owner: owner.to_owned(),
         leased_until: 1_748_772_000,
     };
-    AlertLog { version, alerts: BTreeMap::from([(time(NOON), record)]) }
+    AlertLog { version, alerts: BTreeMap::from([(time(NOON), record)]), ..AlertLog::default() }
 }
 
 async fn of_ten_writers_at_once_one_wins(store: &impl CounterStore) {
@@ -181,7 +190,7 @@ async fn the_logs_of_one_slot_are_counted_apart(store: &impl CounterStore) {
         }
     }
     let found = counters(store, &eve(), slots[1], slots[2]).await;
-    let found: Vec<_> = found.iter().map(|counter| (counter.slot, counter.denials)).collect();
+    let found: Vec<_> = found.iter().map(|counter| (counter.slot, denials(counter))).collect();
     assert_eq!(found, expected[2..]);
 }
 
@@ -193,7 +202,8 @@ async fn evidence_comes_back(store: &impl CounterStore) {
         let told = Contribution { evidence, ..contribution(hash, time(NOON), &[hash.to_owned()]) };
         add_as_is(store, &eve(), slot(time(NOON)), &told).await;
     }
-    assert_eq!(at_noon(store, &eve()).await[0].evidence, odd);
+    let found = at_noon(store, &eve()).await;
+    assert_eq!(found[0].evidence().cloned().collect::<BTreeSet<_>>(), odd);
 }
 
 async fn any_year_that_a_log_can_have_is_found(store: &impl CounterStore) {
@@ -299,14 +309,56 @@ async fn a_full_alert_log_comes_back_to_the_millisecond(store: &impl CounterStor
         let record = AlertRecord {
             id: format!("{number:032x}"),
             state: if number.is_multiple_of(2) { State::Published } else { State::Pending },
-            owner: "a2b4c6d8-0000-4000-8000-0123456789ab".to_owned(),
+            // Far longer than a request or message id.
+            owner: "o".repeat(256),
             leased_until: u64::from(number),
         };
         (at, record)
     };
-    let count = u32::try_from(MAX_ALERTS + 100).expect("small");
-    let mut log = AlertLog { version: 0, alerts: (0..count).map(alert).collect() };
+    // All that may be pending, published at once, beside all that may have been published before.
+    let count = u32::try_from(MAX_PENDING + MAX_PUBLISHED).expect("small");
+    let alerts = (0..count).map(alert).collect();
+    let mut log = AlertLog { alerts, archived_to: Some(start), ..AlertLog::default() };
     assert!(store.replace_alerts(&eve(), &log, EXPIRES_AT).await.expect("written"));
     log.version = 1;
     assert_eq!(store.alerts(&eve()).await.expect("read"), log);
+}
+
+async fn archived_alerts_come_back_once_and_never_with_the_log(store: &impl CounterStore) {
+    let none = store.archived_alerts(&eve(), time(NOON)..=time(NOON)).await.expect("read");
+    assert!(none.is_empty());
+    assert!(store.replace_alerts(&eve(), &alert_log(0, "x"), EXPIRES_AT).await.expect("written"));
+    add(store, &eve(), NOON, "one", &["a"]).await;
+    let texts = [
+        "0000-01-01T00:00:00Z",
+        "2025-05-31T23:59:59.999Z",
+        "2025-06-01T00:00:00Z",
+        "2025-06-01T12:00:00.001Z",
+        "2025-06-03T00:00:00Z",
+        "9999-12-30T21:59:59Z",
+    ];
+    let all: Vec<EventTime> = texts.map(time).into();
+    for _ in 0..2 {
+        store.archive_alerts(&eve(), &all[..4], EXPIRES_AT).await.expect("written");
+        store.archive_alerts(&eve(), &all[3..], EXPIRES_AT).await.expect("written");
+    }
+    let ends = EventTime::from_epoch_ms(i64::MIN)..=EventTime::from_epoch_ms(i64::MAX);
+    let found = store.archived_alerts(&eve(), ends).await.expect("read");
+    assert_eq!(found, all.iter().copied().collect());
+    for (first, last) in [(0, 0), (1, 2), (2, 2), (3, 4), (5, 5)] {
+        let found = store.archived_alerts(&eve(), all[first]..=all[last]).await.expect("read");
+        assert!(all[first..=last].iter().all(|at| found.contains(at)), "{first} to {last}: {found:?}");
+    }
+    assert_eq!(store.alerts(&eve()).await.expect("read"), alert_log(1, "x"));
+    assert_eq!(at_noon(store, &eve()).await.len(), 1);
+}
+
+async fn a_day_of_the_shortest_cooldown_is_archived(store: &impl CounterStore) {
+    let minute = |number: u32| time("2025-06-01T00:00:00.123Z").plus(Duration::from_secs(60) * number);
+    let day: Vec<EventTime> = (0..1440).map(minute).collect();
+    for alerts in day.chunks(100) {
+        store.archive_alerts(&eve(), alerts, EXPIRES_AT).await.expect("written");
+    }
+    let found = store.archived_alerts(&eve(), day[0]..=day[1439]).await.expect("read");
+    assert_eq!(found, day.into_iter().collect());
 }

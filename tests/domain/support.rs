@@ -357,7 +357,7 @@ pub fn in_weather<'a>(
 }
 
 fn store_error() -> StoreError {
-    StoreError { operation: "injected".to_owned(), cause: "fault".into() }
+    StoreError { operation: "injected".to_owned(), cause: "fault".into(), refused: false }
 }
 
 impl<T> Faulty<'_, T> {
@@ -392,6 +392,23 @@ impl CounterStore for Faulty<'_, &EmbeddedStore> {
 
     async fn alerts(&self, key: &Key) -> Result<AlertLog, StoreError> {
         self.call(self.inner.alerts(key)).await
+    }
+
+    async fn archived_alerts(
+        &self,
+        key: &Key,
+        between: RangeInclusive<EventTime>,
+    ) -> Result<BTreeSet<EventTime>, StoreError> {
+        self.call(self.inner.archived_alerts(key, between)).await
+    }
+
+    async fn archive_alerts(
+        &self,
+        key: &Key,
+        alerts: &[EventTime],
+        expires_at: u64,
+    ) -> Result<(), StoreError> {
+        self.call(self.inner.archive_alerts(key, alerts, expires_at)).await
     }
 
     async fn replace_alerts(&self, key: &Key, log: &AlertLog, expires_at: u64) -> Result<bool, StoreError> {

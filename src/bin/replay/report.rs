@@ -127,6 +127,7 @@ impl Report {
 fn keys(rule: &Rule, store: EmbeddedStore) -> BTreeMap<(std::cmp::Reverse<u64>, usize), [String; 6]> {
     let denied = store.into_keys().filter(|(key, _)| key.rule == rule.id);
     let rows = denied.enumerate().filter_map(|(order, (key, item))| {
+        let alerts = item.alert_count();
         let counters: Vec<_> = item.counters.into_values().collect();
         let all = Window::new(rule, &counters).all()?;
         let value = |field| resource(&display::shown(key.get(rule, field))).to_owned();
@@ -136,7 +137,7 @@ fn keys(rule: &Rule, store: EmbeddedStore) -> BTreeMap<(std::cmp::Reverse<u64>, 
             value(Field::User),
             display::short(key.get(rule, Field::Model)),
             value(Field::Account),
-            item.alerts.alerts.len().to_string(),
+            alerts.to_string(),
         ];
         Some(((std::cmp::Reverse(all.total), order), row))
     });
@@ -190,6 +191,7 @@ impl Totals {
     pub fn add(&mut self, one: &Statistics) {
         self.sum.records += one.records;
         self.sum.denials += one.denials;
+        self.sum.not_found += one.not_found;
         self.sum.exempted += one.exempted;
         self.sum.malformed += one.malformed;
         self.sum.oversized += one.oversized;
@@ -199,13 +201,19 @@ impl Totals {
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let skipped: usize = self.skipped.values().sum();
-        let Statistics { records, denials, exempted, malformed, oversized, .. } = self.sum;
+        let Statistics { records, denials, not_found, exempted, malformed, oversized, .. } = self.sum;
         write!(
             f,
             "objects: {} read, {skipped} skipped, {} failed; records: {records}; denials: {denials}; \
              exempted: {exempted}; malformed: {malformed}; oversized: {oversized}; alerts: {}",
             self.read, self.failed, self.alerts
         )?;
+        if not_found > 0 {
+            write!(
+                f,
+                "\n  {not_found} calls of models that are legacy, or that the account never asked for"
+            )?;
+        }
         for (reason, count) in &self.skipped {
             write!(f, "\n  {count} skipped: {reason}")?;
         }

@@ -3,6 +3,7 @@
 //! Sources: "Update expressions", "Condition expressions" and "Service quotas" in the Amazon
 //! DynamoDB developer guide.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -28,8 +29,8 @@ const ATTEMPT: Duration = Duration::from_secs(5);
 const OPERATION: Duration = Duration::from_secs(30);
 /// The waits sum up to some six seconds, in which a table on demand grows to meet a burst.
 const ATTEMPTS: u32 = 8;
-/// Items of one slot beyond its first. Each holds some 900 objects' contributions at the
-/// default threshold, and never less than one.
+/// Items of one shard beyond its first. Each holds some 900 objects' contributions at the default
+/// threshold, and never less than one.
 const MAX_OVERFLOW: u32 = 999;
 
 /// The table. Its partition key is `pk`, its sort key `sk`, both strings.
@@ -49,7 +50,7 @@ impl DynamoDbStore {
         Self { client: Client::from_conf(config), table }
     }
 
-    /// Tries to add to one item of a slot.
+    /// Tries to add to one item of a shard.
     async fn add_to(
         &self,
         rule: &Rule,
@@ -100,16 +101,59 @@ impl DynamoDbStore {
         }
     }
 
+    /// Hands on every item of a key from one sort key to another, in order.
+    async fn query(
+        &self,
+        key: &Key,
+        first: String,
+        last: String,
+        mut take: impl FnMut(&item::Item) -> Result<(), String>,
+    ) -> Result<(), StoreError> {
+        let mut pages = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("#pk = :pk AND #sk BETWEEN :first AND :last")
+            .expression_attribute_names("#pk", "pk")
+            .expression_attribute_names("#sk", "sk")
+            .expression_attribute_values(":pk", text(key.text()))
+            .expression_attribute_values(":first", text(first))
+            .expression_attribute_values(":last", text(last))
+            .into_paginator()
+            .send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| self.failed("Query", &error))?;
+            for item in page.items() {
+                take(item).map_err(|cause| self.refused("Query", cause))?;
+            }
+        }
+        Ok(())
+    }
+
     fn failed<E>(&self, operation: &str, error: &SdkError<E, HttpResponse>) -> StoreError
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        self.error(operation, cause(error))
+        StoreError { refused: is_refusal(error), ..self.refused(operation, cause(error)) }
     }
 
-    fn error(&self, operation: &str, cause: String) -> StoreError {
-        StoreError { operation: format!("DynamoDB {operation} on table {}", self.table), cause: cause.into() }
+    fn refused(&self, operation: &str, cause: String) -> StoreError {
+        let operation = format!("DynamoDB {operation} on table {}", self.table);
+        StoreError { operation, cause: cause.into(), refused: true }
     }
+}
+
+/// Whether DynamoDB refused this one request. It answers 400 to throttling as well, but that may meet
+/// the whole table.
+///
+/// Source: "Error handling with DynamoDB" in the Amazon DynamoDB developer guide.
+fn is_refusal<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
+    let throttled = matches!(
+        error.code(),
+        Some("ProvisionedThroughputExceededException" | "RequestLimitExceeded" | "ThrottlingException")
+    );
+    !throttled && error.raw_response().is_some_and(|response| response.status().as_u16() < 500)
 }
 
 enum Added {
@@ -132,9 +176,9 @@ fn is_too_large(error: &SdkError<UpdateItemError, HttpResponse>) -> bool {
 }
 
 impl CounterStore for DynamoDbStore {
-    /// The slot's first item is tried first, then one after the other, each until it is full.
-    /// An item never shrinks, so a contribution that found no room finds none later, and
-    /// whoever adds it again arrives at the item that holds it.
+    /// The digest tells the shard. Its first item is tried first, then one after the other, each
+    /// until it is full. An item never shrinks, so a contribution that found no room finds none
+    /// later, and whoever adds it again arrives at the item that holds it.
     async fn add(
         &self,
         rule: &Rule,
@@ -143,8 +187,9 @@ impl CounterStore for DynamoDbStore {
         contribution: &Contribution,
         expires_at: u64,
     ) -> Result<(), StoreError> {
+        let shard = contribution.digest.shard();
         for overflow in 0..=MAX_OVERFLOW {
-            let sort_key = item::counter_sort_key(slot, overflow);
+            let sort_key = item::counter_sort_key(slot, shard, overflow);
             let added = self.add_to(rule, key, sort_key, contribution, expires_at);
             match added.await? {
                 // A repeated attempt whose first answer was lost looks like an earlier one.
@@ -152,8 +197,8 @@ impl CounterStore for DynamoDbStore {
                 Added::NoRoom => {}
             }
         }
-        let cause = format!("{MAX_OVERFLOW} overflow items of one slot are full");
-        Err(self.error("UpdateItem", cause))
+        let cause = format!("{MAX_OVERFLOW} overflow items of one shard are full");
+        Err(self.refused("UpdateItem", cause))
     }
 
     async fn counters(
@@ -163,26 +208,8 @@ impl CounterStore for DynamoDbStore {
     ) -> Result<Vec<Counter>, StoreError> {
         let first = item::first_sort_key(*slots.start());
         let last = item::last_sort_key(*slots.end());
-        let mut pages = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .consistent_read(true)
-            .key_condition_expression("#pk = :pk AND #sk BETWEEN :first AND :last")
-            .expression_attribute_names("#pk", "pk")
-            .expression_attribute_names("#sk", "sk")
-            .expression_attribute_values(":pk", text(key.text()))
-            .expression_attribute_values(":first", text(first))
-            .expression_attribute_values(":last", text(last))
-            .into_paginator()
-            .send();
         let mut counters = Vec::new();
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| self.failed("Query", &error))?;
-            for item in page.items() {
-                item::merge_counter(&mut counters, item).map_err(|cause| self.error("Query", cause))?;
-            }
-        }
+        self.query(key, first, last, |item| item::merge_counter(&mut counters, item)).await?;
         Ok(counters)
     }
 
@@ -196,27 +223,72 @@ impl CounterStore for DynamoDbStore {
             .key("sk", text(item::ALERTS));
         let response = request.send().await.map_err(|error| self.failed("GetItem", &error))?;
         match response.item() {
-            Some(item) => item::to_log(item).map_err(|cause| self.error("GetItem", cause)),
+            Some(item) => item::to_log(item).map_err(|cause| self.refused("GetItem", cause)),
             None => Ok(AlertLog::default()),
         }
+    }
+
+    async fn archived_alerts(
+        &self,
+        key: &Key,
+        between: RangeInclusive<EventTime>,
+    ) -> Result<BTreeSet<EventTime>, StoreError> {
+        let first = item::archive_sort_key(*between.start());
+        let last = item::archive_sort_key(*between.end());
+        let mut archived = BTreeSet::new();
+        let mut take = |item: &item::Item| {
+            archived.extend(item::to_archived(item)?);
+            Ok(())
+        };
+        self.query(key, first, last, &mut take).await?;
+        Ok(archived)
+    }
+
+    async fn archive_alerts(
+        &self,
+        key: &Key,
+        alerts: &[EventTime],
+        expires_at: u64,
+    ) -> Result<(), StoreError> {
+        for (sort_key, times) in item::archive(alerts) {
+            let request = self
+                .client
+                .update_item()
+                .table_name(&self.table)
+                .key("pk", text(key.text()))
+                .key("sk", text(sort_key))
+                .update_expression("ADD #published :published SET #expires_at = :expires_at")
+                .expression_attribute_names("#published", item::PUBLISHED)
+                .expression_attribute_names("#expires_at", "expires_at")
+                .expression_attribute_values(":published", times)
+                .expression_attribute_values(":expires_at", number(expires_at));
+            request.send().await.map_err(|error| self.failed("UpdateItem", &error))?;
+        }
+        Ok(())
     }
 
     /// `false` also when the write succeeded but its answer was lost and the SDK tried again;
     /// whoever reads then finds its own claim.
     async fn replace_alerts(&self, key: &Key, log: &AlertLog, expires_at: u64) -> Result<bool, StoreError> {
+        let mut update = String::from("SET #version = :next, #alerts = :alerts, #expires_at = :expires_at");
         let mut request = self
             .client
             .update_item()
             .table_name(&self.table)
             .key("pk", text(key.text()))
             .key("sk", text(item::ALERTS))
-            .update_expression("SET #version = :next, #alerts = :alerts, #expires_at = :expires_at")
             .expression_attribute_names("#version", "version")
             .expression_attribute_names("#alerts", "alerts")
             .expression_attribute_names("#expires_at", "expires_at")
             .expression_attribute_values(":next", number(log.version.saturating_add(1)))
             .expression_attribute_values(":alerts", item::from_log(log))
             .expression_attribute_values(":expires_at", number(expires_at));
+        if let Some(archived_to) = log.archived_to {
+            update += ", #archived_to = :archived_to";
+            request = request
+                .expression_attribute_names("#archived_to", "archived_to")
+                .expression_attribute_values(":archived_to", text(archived_to.to_string()));
+        }
         request = if log.version == 0 {
             request.condition_expression("attribute_not_exists(#version)")
         } else {
@@ -224,7 +296,7 @@ impl CounterStore for DynamoDbStore {
                 .condition_expression("#version = :version")
                 .expression_attribute_values(":version", number(log.version))
         };
-        match request.send().await {
+        match request.update_expression(update).send().await {
             Ok(_) => Ok(true),
             Err(error) if is_condition_failed(&error) => Ok(false),
             Err(error) => Err(self.failed("UpdateItem", &error)),

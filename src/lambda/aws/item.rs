@@ -1,6 +1,7 @@
 //! How counters and alerts are laid out in DynamoDB: names, sort keys and attribute values.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -15,8 +16,40 @@ use crate::rule::field::Field;
 /// One item's attributes.
 pub type Item = HashMap<String, AttributeValue>;
 
-/// Sort key of a key's alerts.
+/// Sort key of a key's pending and recent alerts.
 pub const ALERTS: &str = "alerts";
+
+/// An item of archived alerts holds those of one day of event time. They are more than a cooldown
+/// apart, which is at least a minute, so at most 1,440 numbers of some 10 bytes stand in it.
+const ARCHIVE: Duration = Duration::from_secs(24 * 3600);
+
+/// Sort key of the archived alerts of the day that holds `at`: `alerts#<day, RFC 3339>`.
+pub fn archive_sort_key(at: EventTime) -> String {
+    format!("{ALERTS}#{}", within_years(at).slot(ARCHIVE))
+}
+
+/// The archived alerts by the sort key of their item.
+pub fn archive(alerts: &[EventTime]) -> BTreeMap<String, AttributeValue> {
+    let mut days: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for at in alerts {
+        days.entry(archive_sort_key(*at)).or_default().push(at.epoch_ms().to_string());
+    }
+    days.into_iter().map(|(day, times)| (day, AttributeValue::Ns(times))).collect()
+}
+
+/// Reads an item of archived alerts.
+///
+/// # Errors
+/// Which attribute holds what it should not.
+pub fn to_archived(item: &Item) -> Result<Vec<EventTime>, String> {
+    let times = item.get(PUBLISHED).and_then(|value| value.as_ns().ok());
+    let times = times.ok_or_else(|| format!("{PUBLISHED}: expected a set of numbers"))?;
+    let time = |text: &String| text.parse().map(EventTime::from_epoch_ms);
+    times.iter().map(time).collect::<Result<_, _>>().map_err(|_| format!("{PUBLISHED}: expected epoch ms"))
+}
+
+/// The attribute of archived alerts: their times in epoch milliseconds.
+pub const PUBLISHED: &str = "published";
 
 /// The longest readable value beside a counter, in bytes: enough for any ARN that AWS
 /// documents, and little of the 400 KB of an item.
@@ -30,24 +63,28 @@ const LAST_SLOT_MS: i64 = 253_402_207_200_000; // 9999-12-30T22:00:00Z
 /// Marks the items of CloudTrail's slots.
 const CLOUDTRAIL: &str = "cloudtrail";
 
-/// Sort key of a slot: `count#<start>` for the first item of the invocation log,
-/// `count#<start>#cloudtrail` for CloudTrail's, and `#<n>` behind either for what found no room
+/// Sort key of a shard of a slot: `count#<start>#<shard>` in the invocation log,
+/// `count#<start>#cloudtrail#<shard>` in CloudTrail, and `#<n>` behind either for what found no room
 /// there.
-pub fn counter_sort_key(slot: Slot, overflow: u32) -> String {
+pub fn counter_sort_key(slot: Slot, shard: u8, overflow: u32) -> String {
     let mut sort_key = first_sort_key(slot.start);
     if slot.source == Source::CloudTrail {
-        sort_key = format!("{sort_key}#{CLOUDTRAIL}");
+        sort_key += &format!("#{CLOUDTRAIL}");
     }
+    sort_key += &format!("#{shard}");
     if overflow > 0 {
-        sort_key = format!("{sort_key}#{overflow}");
+        sort_key += &format!("#{overflow}");
     }
     sort_key
 }
 
-/// The first sort key of the slots that start at `start`.
+/// A sort key before those of all items of the slots that start at `start`.
 pub fn first_sort_key(start: EventTime) -> String {
-    let start = start.epoch_ms().clamp(FIRST_SLOT_MS, LAST_SLOT_MS);
-    format!("count#{}", EventTime::from_epoch_ms(start))
+    format!("count#{}", within_years(start))
+}
+
+fn within_years(time: EventTime) -> EventTime {
+    EventTime::from_epoch_ms(time.epoch_ms().clamp(FIRST_SLOT_MS, LAST_SLOT_MS))
 }
 
 /// A sort key behind those of all items of the slots that start at `start`, and before those of
@@ -56,11 +93,16 @@ pub fn last_sort_key(start: EventTime) -> String {
     format!("{}#~", first_sort_key(start))
 }
 
-fn slot(sort_key: &str) -> Option<Slot> {
-    let mut parts = sort_key.strip_prefix("count#")?.split('#');
+fn slot_and_shard(sort_key: &str) -> Option<(Slot, u8)> {
+    let mut parts = sort_key.strip_prefix("count#")?.split('#').peekable();
     let start = EventTime::parse(parts.next()?)?;
-    let source = if parts.next() == Some(CLOUDTRAIL) { Source::CloudTrail } else { Source::InvocationLog };
-    Some(Slot { start, source })
+    let source = match parts.next_if_eq(&CLOUDTRAIL) {
+        Some(_) => Source::CloudTrail,
+        None => Source::InvocationLog,
+    };
+    // Before there were shards, there was one.
+    let shard = parts.next().map_or(Ok(0), str::parse).ok()?;
+    Some((Slot { start, source }, shard))
 }
 
 /// The readable values beside a counter, by attribute name; a missing one is left out.
@@ -107,23 +149,26 @@ pub fn set(values: impl IntoIterator<Item = String>) -> AttributeValue {
 /// Which attribute holds what it should not.
 pub fn merge_counter(counters: &mut Vec<Counter>, item: &Item) -> Result<(), String> {
     let sort_key = string(item, "sk")?;
-    let slot = slot(sort_key).ok_or_else(|| format!("sk {sort_key:?}: expected count#<time>"))?;
+    let (slot, shard) = slot_and_shard(sort_key)
+        .ok_or_else(|| format!("sk {sort_key:?}: expected count#<time>[#{CLOUDTRAIL}]#<shard>"))?;
     if counters.last().is_none_or(|last| last.slot != slot) {
         counters.push(Counter::new(slot));
     }
     let Some(counter) = counters.last_mut() else {
         return Ok(());
     };
-    counter.denials += integer(item, "denials")?;
+    // The contributions tell it too, and an attribute that is none would mean a broken item.
+    integer(item, "denials")?;
+    let shard = counter.shards.entry(shard).or_default();
     for digest in strings(item, "contributions")? {
-        counter.contributions.insert(digest.parse()?);
+        shard.contributions.insert(digest.parse()?);
     }
     for sample in strings(item, "samples")? {
-        counter.samples.insert(sample.parse()?);
+        shard.samples.insert(sample.parse()?);
     }
     if item.contains_key("evidence") {
         for evidence in strings(item, "evidence")? {
-            counter.evidence.insert(evidence.parse()?);
+            shard.evidence.insert(evidence.parse()?);
         }
     }
     Ok(())
@@ -172,7 +217,14 @@ pub fn to_log(item: &Item) -> Result<AlertLog, String> {
         };
         alerts.insert(at, record);
     }
-    Ok(AlertLog { version: integer(item, "version")?, alerts })
+    let archived_to = match item.get("archived_to") {
+        Some(_) => {
+            let text = string(item, "archived_to")?;
+            Some(EventTime::parse(text).ok_or_else(|| format!("archived_to {text:?}: expected a time"))?)
+        }
+        None => None,
+    };
+    Ok(AlertLog { version: integer(item, "version")?, alerts, archived_to, archived: BTreeSet::new() })
 }
 
 fn string<'i>(item: &'i Item, name: &str) -> Result<&'i str, String> {
@@ -214,19 +266,24 @@ mod tests {
                 let trail = Slot { source: Source::CloudTrail, ..log };
                 [
                     first_sort_key(*start),
-                    counter_sort_key(log, 0),
-                    counter_sort_key(log, 999),
-                    counter_sort_key(trail, 0),
-                    counter_sort_key(trail, 999),
+                    counter_sort_key(log, 0, 0),
+                    counter_sort_key(log, 15, 999),
+                    counter_sort_key(trail, 0, 0),
+                    counter_sort_key(trail, 15, 999),
                     last_sort_key(*start),
                 ]
             })
             .collect();
         assert!(keys.is_sorted(), "{keys:#?}");
-        assert_eq!(keys[19], "count#2025-06-01T10:00:00Z");
-        assert_eq!(keys[22], "count#2025-06-01T10:00:00Z#cloudtrail#999");
-        assert_eq!(slot(&keys[20]), slot(&keys[19]));
-        assert_eq!(slot(&keys[22]).map(|slot| slot.source), Some(Source::CloudTrail));
+        assert_eq!(keys[19], "count#2025-06-01T10:00:00Z#0");
+        assert_eq!(keys[22], "count#2025-06-01T10:00:00Z#cloudtrail#15#999");
+        let ten = |source| Slot { start: slots[3], source };
+        assert_eq!(slot_and_shard(&keys[20]), Some((ten(Source::InvocationLog), 15)));
+        assert_eq!(slot_and_shard(&keys[22]), Some((ten(Source::CloudTrail), 15)));
+        assert_eq!(slot_and_shard("count#2025-06-01T10:00:00Z"), Some((ten(Source::InvocationLog), 0)));
+        for odd in ["count#x#0", "count#2025-06-01T10:00:00Z#x", "alerts"] {
+            assert_eq!(slot_and_shard(odd), None, "{odd}");
+        }
         // The last slot there is, and the end of every range behind it, are one.
         let last = year("9999-12-30T22:00:00.999Z").slot(crate::rule::definition::MAX_SLOT);
         assert_eq!(first_sort_key(last), first_sort_key(end(i64::MAX)));

@@ -45,15 +45,15 @@ fn check_once(text: &str, expected: &str) {
 }
 
 #[test]
-fn too_many_keys_fail_the_object_with_that_reason() {
+fn too_many_pairs_fail_the_object_with_that_reason() {
     let log = (0..200).fold(String::new(), |log, number| {
         log + &expand("$a").replace("\"requestId\"", &format!("\"modelId\":\"m{number}\",\"requestId\""))
             + "\n"
     });
-    let limits = |keys| Limits { keys, ..blocks(1000) };
+    let limits = |pairs| Limits { pairs, ..blocks(1000) };
     assert_eq!(read(log.as_bytes(), 1000, limits(200)).damage, None);
     let damaged = read(log.as_bytes(), 1000, limits(100));
-    assert_eq!(damaged.damage, Some(Damage::TooManyKeys { limit: 100 }));
+    assert_eq!(damaged.damage, Some(Damage::TooManyPairs { limit: 100 }));
     assert!(damaged.statistics.denials > 100 && damaged.statistics.denials < 130);
 }
 

@@ -5,6 +5,7 @@ mod damage;
 mod forms;
 mod limits;
 mod random;
+mod texts;
 
 use std::io::Write;
 
@@ -44,9 +45,9 @@ fn read_by(mut reader: Reader<'_>, stored: &[u8], chunk: usize) -> (Read, bool) 
 /// The request ids of all denials, in order, and behind `!` the offsets of all faults.
 fn shown(read: Read) -> String {
     let faults: String = read.faults.iter().map(|fault| format!(" !{}", fault.offset)).collect();
-    let summaries = read.tally.into_summaries().collect::<Vec<_>>();
-    let samples = summaries.iter().flat_map(|summary| summary.slots.values()).flat_map(|slot| &slot.samples);
-    let mut ids: Vec<&str> = samples.map(|sample| sample.value.as_str()).collect();
+    let summaries = read.tally.into_summaries();
+    let added = summaries.flat_map(|summary| summary.contributions().collect::<Vec<_>>());
+    let mut ids: Vec<String> = added.flat_map(|(_, slot)| slot.samples).map(|sample| sample.value).collect();
     ids.sort_unstable();
     ids.dedup();
     ids.join(" ") + &faults

@@ -214,3 +214,47 @@ fn a_retry_renews_its_lease_so_that_nobody_publishes_beside_it() {
         assert_eq!(sink.told.borrow().len(), 0, "the renewed lease still holds");
     });
 }
+
+#[test]
+fn an_interruption_while_older_alerts_are_archived_loses_and_repeats_none() {
+    // Two hundred alerts stand in the log; the next ones make it archive.
+    let rule = rule(0, 60, 60);
+    let burst = |number: u32| Denied { at: i64::from(number) * 61, key: 1, value: number };
+    let objects: Vec<Batch> =
+        [0..100, 100..201, 201..204].into_iter().map(|range| range.map(burst).collect()).collect();
+    let mut interruptions = 0;
+    for (after, fatal) in [(false, false), (false, true), (true, false), (true, true)] {
+        for fails in 0.. {
+            let (store, sink) = (EmbeddedStore::default(), Recording::default());
+            let weather = Weather::default();
+            let pipeline = in_weather(rule.clone(), &store, &sink, &weather);
+            let last = block_on(async {
+                for object in &objects[..2] {
+                    assert_eq!(deliver(&pipeline, object, "earlier", 1_000).await.failed, 0);
+                }
+                weather.calls.set(0);
+                weather.fails.set(Some(fails));
+                weather.after.set(after);
+                weather.fatal.set(fatal);
+                let last = deliver(&pipeline, &objects[2], "last", 1_000).await;
+                weather.fails.set(None);
+                for object in &objects {
+                    assert_eq!(deliver(&pipeline, object, "last", 1_000).await.failed, 0);
+                }
+                last
+            });
+            let told = sink.told.take();
+            assert_invariants(&objects, &rule, &told);
+            let ids: BTreeSet<&String> = told.iter().map(|alert| &alert.id).collect();
+            let context = format!("call {fails}, after {after}, fatal {fatal}");
+            assert_eq!(ids.len(), 204, "{context}");
+            // Where the mark is lost, its three are published again.
+            assert!(told.len() <= 207, "{context}");
+            if last.failed == 0 {
+                break;
+            }
+            interruptions += 1;
+        }
+    }
+    assert!(interruptions > 30, "only {interruptions} interruptions were tried");
+}

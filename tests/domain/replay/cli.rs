@@ -223,6 +223,17 @@ fn files_are_taken_in_delivery_order_and_a_data_folder_above_means_nothing() {
     assert!(stdout.contains("\"@timestamp\":\"2025-06-01T10:00:03Z\""), "{stdout}{}", text(&output.stderr));
 }
 
+#[test]
+fn a_body_beside_the_logs_is_skipped_wherever_in_the_tree_the_replay_starts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let denied = "{\"timestamp\":\"2025-06-01T10:00:00Z\",\"errorCode\":\"AccessDeniedException\"}\n";
+    let path = write(folder.path(), "AWSLogs/1/hour/data/a_input.json", denied);
+    let hour = folder.path().join("AWSLogs/1/hour");
+    for start in [folder.path(), &hour, &hour.join("data"), Path::new(&path)] {
+        check(&[start.to_str().expect("text")], 0, "1 skipped: a request or response body under data/");
+    }
+}
+
 /// Runs with standard output closed.
 #[track_caller]
 fn check_closed(arguments: &[&str], status: i32) {

@@ -1,0 +1,169 @@
+//! How many distinct values one slot surely holds within a stretch of time.
+//!
+//! Samples are known one by one. Of an object that holds more, its shard tells how many, and from
+//! when to when. Another object may hold a copy of the same denials, so what is not sampled is
+//! summed only over shards that lie apart in time: there, one request cannot be in both.
+
+use std::collections::HashSet;
+use std::ops::RangeInclusive;
+
+use crate::count::counter::{Counter, Shard};
+use crate::count::step;
+use crate::log::time::EventTime;
+
+/// What the counters of one slot, of all logs, tell of a stretch of time.
+#[derive(Debug)]
+pub struct Bound<'c> {
+    /// Distinct values beside those that are sampled within.
+    pub unsampled: u64,
+    /// The most that one log tells of.
+    pub most: u64,
+    /// There may be more.
+    pub at_least: bool,
+    /// The counters that hold something within.
+    pub counters: Vec<&'c Counter>,
+}
+
+impl<'c> Bound<'c> {
+    /// `recurs` tells of values that come again and again, also in shards that lie apart.
+    #[must_use]
+    pub fn of(logs: &'c [Counter], within: &RangeInclusive<EventTime>, recurs: bool) -> Self {
+        let mut bound = Self { unsampled: 0, most: 0, at_least: false, counters: Vec::new() };
+        let mut sampled: HashSet<&str> = HashSet::new();
+        let mut full = false;
+        for counter in logs {
+            let Some(log) = Log::of(counter, within, recurs) else { continue };
+            bound.most = bound.most.max(log.denials);
+            bound.at_least |= log.at_least;
+            full |= log.full;
+            sampled.extend(log.sampled);
+            bound.counters.push(counter);
+        }
+        // Each log tells of the same denials, so of what is not sampled the larger counts.
+        bound.at_least |= full && bound.counters.len() > 1;
+        if !recurs {
+            bound.unsampled = bound.most.saturating_sub(sampled.len() as u64);
+        }
+        bound
+    }
+}
+
+/// What one log tells.
+struct Log<'c> {
+    /// The distinct values among the samples that lie within.
+    sampled: HashSet<&'c str>,
+    /// Distinct values within; no more than there are.
+    denials: u64,
+    at_least: bool,
+    /// It holds more than its samples show.
+    full: bool,
+}
+
+/// A shard that lies within as a whole and holds more than its samples show.
+struct Full<'c> {
+    shard: &'c Shard,
+    time: RangeInclusive<EventTime>,
+    /// Its distinct values; no more than there are.
+    denials: u64,
+}
+
+impl<'c> Log<'c> {
+    /// `None` where no sample lies within.
+    fn of(counter: &'c Counter, within: &RangeInclusive<EventTime>, recurs: bool) -> Option<Self> {
+        let mut log = Self { sampled: HashSet::new(), denials: 0, at_least: false, full: false };
+        let mut full = Vec::new();
+        for shard in counter.shards.values() {
+            step(shard.samples.len());
+            let inside = shard.samples.iter().filter(|sample| within.contains(&sample.at));
+            log.sampled.extend(inside.map(|sample| sample.value.as_str()));
+            if shard.contributions.iter().all(|one| one.sampled == one.denials && !one.at_least) {
+                continue;
+            }
+            // The earliest and latest denial of an object are always among its samples, so this is
+            // exactly the time in which the shard's denials lie.
+            let (Some(first), Some(last)) = (shard.samples.first(), shard.samples.last()) else { continue };
+            let time = first.at..=last.at;
+            log.full |= time.start() <= within.end() && within.start() <= time.end();
+            if within.contains(time.start()) && within.contains(time.end()) {
+                // Objects of one shard may share denials, and nothing tells them apart.
+                let most = shard.contributions.iter().map(|one| one.denials).max().unwrap_or_default();
+                log.at_least |= shard.contributions.len() > 1;
+                log.at_least |= shard.contributions.iter().any(|one| one.at_least);
+                full.push(Full { shard, time, denials: most });
+            }
+        }
+        if log.sampled.is_empty() {
+            return None;
+        }
+        let whole = full.len();
+        log.denials = if recurs {
+            full.iter().map(|full| full.denials).max().unwrap_or_default()
+        } else {
+            let apart = apart(full);
+            log.at_least |= apart.len() < whole;
+            log.sum(&apart, counter, within)
+        };
+        log.denials = log.denials.max(log.sampled.len() as u64);
+        // What an edge of the stretch cuts, and recurring values beyond the samples, are unknown.
+        let cut = counter.shards.values().any(|shard| is_full(shard) && is_cut(shard, within));
+        log.at_least |= cut || (recurs && log.full);
+        Some(log)
+    }
+
+    /// The denials of shards that lie apart, and what others show beside them.
+    fn sum(&mut self, apart: &[Full<'c>], counter: &'c Counter, within: &RangeInclusive<EventTime>) -> u64 {
+        let mut beside: HashSet<&str> = self.sampled.clone();
+        for shard in counter.shards.values() {
+            for sample in shard.samples.iter().filter(|sample| within.contains(&sample.at)) {
+                // `apart` is in order of time.
+                let next = apart.partition_point(|full| *full.time.end() < sample.at);
+                if let Some(full) = apart.get(next).filter(|full| full.time.contains(&sample.at)) {
+                    beside.remove(sample.value.as_str());
+                    // Perhaps one of those that the full shard does not show.
+                    self.at_least |= !full.shard.samples.contains(sample);
+                }
+            }
+        }
+        apart.iter().map(|full| full.denials).sum::<u64>() + beside.len() as u64
+    }
+}
+
+fn is_full(shard: &Shard) -> bool {
+    shard.contributions.iter().any(|one| one.sampled != one.denials || one.at_least)
+}
+
+/// Whether part of the shard, but not all of it, may lie within.
+fn is_cut(shard: &Shard, within: &RangeInclusive<EventTime>) -> bool {
+    let (Some(first), Some(last)) = (shard.samples.first(), shard.samples.last()) else { return false };
+    let touches = first.at <= *within.end() && last.at >= *within.start();
+    touches && !(within.contains(&first.at) && within.contains(&last.at))
+}
+
+/// Of shards that may overlap, those that lie apart and hold the most, in order of time: weighted
+/// interval scheduling.
+fn apart(mut shards: Vec<Full<'_>>) -> Vec<Full<'_>> {
+    shards.sort_by_key(|full| *full.time.end());
+    // The most that the first so many shards hold.
+    let mut most = vec![0];
+    let before = |shards: &[Full<'_>], at: usize| {
+        let start = *shards[at].time.start();
+        shards[..at].partition_point(|full| *full.time.end() < start)
+    };
+    for at in 0..shards.len() {
+        let with = most[before(&shards, at)] + shards[at].denials;
+        most.push(with.max(most[at]));
+    }
+    let mut chosen = HashSet::new();
+    let mut at = shards.len();
+    while at > 0 {
+        if most[at] == most[at - 1] {
+            at -= 1;
+        } else {
+            chosen.insert(at - 1);
+            at = before(&shards, at - 1);
+        }
+    }
+    let mut number = 0..;
+    shards.retain(|_| number.next().is_some_and(|number| chosen.contains(&number)));
+    shards
+}

@@ -1,0 +1,290 @@
+//! Which denials of one object represent it in one slot of one key, in little memory.
+
+use std::collections::{BTreeSet, HashSet};
+
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+use uuid::fmt::Hyphenated;
+
+use crate::count::counter::{Digest, Sample};
+use crate::log::time::EventTime;
+
+/// Distinct values of one object that are told apart, where slots hold more than they sample (about
+/// 10 MiB of hashes). Beyond it a slot's figure is a lower bound and says so; detection, which rests
+/// on samples, stays exact.
+pub const MAX_DISTINCT: usize = 900_000;
+
+/// What an allocation costs beside its bytes, roughly.
+pub(super) const ALLOCATION: usize = 16;
+
+/// A value that is counted. AWS's request ids are UUIDs, which take 16 bytes instead of 36.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Value {
+    Uuid([u8; 16]),
+    Text(Box<str>),
+}
+
+impl Value {
+    fn new(text: &str) -> Self {
+        let uuid = Uuid::try_parse(text).ok();
+        // Only the one spelling that comes back the same.
+        let uuid = uuid.filter(|uuid| uuid.hyphenated().encode_lower(&mut [0; Hyphenated::LENGTH]) == text);
+        uuid.map_or_else(|| Self::Text(text.into()), |uuid| Self::Uuid(uuid.into_bytes()))
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Uuid(bytes) => Uuid::from_bytes(*bytes).hyphenated().to_string(),
+            Self::Text(text) => text.to_string(),
+        }
+    }
+}
+
+/// One denial.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Seen {
+    at: EventTime,
+    value: Value,
+}
+
+impl Seen {
+    fn bytes(&self) -> isize {
+        let text = match &self.value {
+            Value::Uuid(_) => 0,
+            Value::Text(text) => text.len() + ALLOCATION,
+        };
+        (size_of::<Self>() + text).cast_signed()
+    }
+
+    fn sample(&self) -> Sample {
+        Sample { at: self.at, value: self.value.text() }
+    }
+}
+
+/// Tells values apart beyond those that are sampled, across all slots of one object.
+#[derive(Default)]
+pub struct Distinct(HashSet<u64>);
+
+impl Distinct {
+    /// Whether a value is new in its place; `None` where no more can be told apart.
+    fn insert(&mut self, hash: u128, place: u64) -> Option<bool> {
+        let placed = u64::try_from(hash >> 64).unwrap_or_default().wrapping_add(place);
+        if self.0.len() < MAX_DISTINCT {
+            Some(self.0.insert(placed))
+        } else {
+            self.0.contains(&placed).then_some(false)
+        }
+    }
+}
+
+/// How a rule samples a slot.
+#[derive(Clone, Copy, Debug)]
+pub struct Sampling {
+    /// How many of the earliest, and as many of the latest, distinct values are kept.
+    pub limit: usize,
+    /// Values come again and again, so that every time of each is kept, up to twice the limit.
+    pub recurs: bool,
+}
+
+/// The samples of one object in one slot of one key.
+pub enum Samples {
+    /// Every denial with its time, while there are at most twice the limit.
+    All(All),
+    /// The earliest and latest of more.
+    Ends(Box<Ends>),
+}
+
+/// Every denial, each time and value once.
+#[derive(Default)]
+pub struct All(Vec<Seen>);
+
+/// The earliest and latest denials, and how many there are between them.
+#[derive(Default)]
+pub struct Ends {
+    /// The distinct values seen first, each at its first time, in order.
+    earliest: Vec<Seen>,
+    /// The distinct values seen last, each at its last time, latest first.
+    latest: Vec<Seen>,
+    distinct: u64,
+    at_least: bool,
+    /// Sum of the distinct values' hashes: the same in any order.
+    hash: u128,
+}
+
+impl Default for Samples {
+    fn default() -> Self {
+        Self::All(All::default())
+    }
+}
+
+impl Samples {
+    /// Takes in that `value` was denied at `at`, and tells by how many bytes of memory they have
+    /// grown. `place` tells the slot and key apart from others.
+    pub fn add(
+        &mut self,
+        at: EventTime,
+        value: &str,
+        sampling: Sampling,
+        place: u64,
+        distinct: &mut Distinct,
+    ) -> isize {
+        let seen = Seen { at, value: Value::new(value) };
+        match self {
+            Self::All(All(all)) if all.contains(&seen) => 0,
+            Self::All(All(all)) if all.len() < 2 * sampling.limit => {
+                // Most slots hold one denial, for which a vector would reserve room for four.
+                if all.len() == all.capacity() {
+                    all.reserve_exact(all.len().max(1));
+                }
+                let bytes = seen.bytes();
+                all.push(seen);
+                bytes
+            }
+            Self::All(All(all)) => {
+                let before: isize = all.iter().map(Seen::bytes).sum();
+                let (mut ends, bytes) = Ends::new(all, sampling.limit, place, distinct);
+                let bytes = bytes + ends.add(&seen, sampling.limit, place, distinct);
+                *self = Self::Ends(Box::new(ends));
+                bytes - before
+            }
+            Self::Ends(ends) => ends.add(&seen, sampling.limit, place, distinct),
+        }
+    }
+
+    /// The earliest and the latest time.
+    #[must_use]
+    pub fn span(&self) -> Option<(EventTime, EventTime)> {
+        match self {
+            Self::All(All(all)) => {
+                let times = || all.iter().map(|seen| seen.at);
+                Some((times().min()?, times().max()?))
+            }
+            Self::Ends(ends) => Some((ends.earliest.first()?.at, ends.latest.first()?.at)),
+        }
+    }
+
+    /// What is stored of them.
+    #[must_use]
+    pub fn stored(&self, sampling: Sampling) -> (Digest, BTreeSet<Sample>) {
+        let (samples, distinct, hash, at_least): (BTreeSet<Sample>, _, _, _) = match self {
+            Self::All(All(all)) => {
+                let values: HashSet<&Value> = all.iter().map(|seen| &seen.value).collect();
+                let hash = values.iter().map(|value| hash(&value.text())).fold(0, u128::wrapping_add);
+                let samples = if sampling.recurs {
+                    all.iter().map(Seen::sample).collect()
+                } else {
+                    let mut ends = Ends::default();
+                    for seen in all {
+                        ends.keep(seen, sampling.limit);
+                    }
+                    ends.samples()
+                };
+                (samples, values.len() as u64, hash, false)
+            }
+            Self::Ends(ends) => (ends.samples(), ends.distinct, ends.hash, ends.at_least),
+        };
+        // Times as well as values, or a value that comes again at another time would be taken
+        // for a redelivery, and forgotten.
+        let times = samples.iter().map(|sample| self::hash(&sample.to_string())).fold(0, u128::wrapping_add);
+        let sampled = samples.iter().map(|sample| &sample.value).collect::<HashSet<_>>().len() as u64;
+        let digest = Digest {
+            hash: format!("{:032x}", hash.wrapping_add(times)),
+            denials: distinct,
+            sampled,
+            at_least,
+        };
+        (digest, samples)
+    }
+}
+
+impl Ends {
+    /// Tells how many bytes of memory they take, too.
+    fn new(all: &[Seen], limit: usize, place: u64, distinct: &mut Distinct) -> (Self, isize) {
+        let mut ends = Self::default();
+        let values: HashSet<&Value> = all.iter().map(|seen| &seen.value).collect();
+        for value in values {
+            let hash = hash(&value.text());
+            ends.distinct += 1;
+            ends.hash = ends.hash.wrapping_add(hash);
+            // Where there is no room for it, a repetition of it makes the figure a lower bound.
+            distinct.insert(hash, place);
+        }
+        let bytes: isize = all.iter().map(|seen| ends.keep(seen, limit)).sum();
+        (ends, bytes + size_of::<Self>().cast_signed())
+    }
+
+    fn add(&mut self, seen: &Seen, limit: usize, place: u64, distinct: &mut Distinct) -> isize {
+        let hash = hash(&seen.value.text());
+        match distinct.insert(hash, place) {
+            Some(true) => {
+                self.distinct += 1;
+                self.hash = self.hash.wrapping_add(hash);
+            }
+            Some(false) => {}
+            None => self.at_least = true,
+        }
+        self.keep(seen, limit)
+    }
+
+    fn keep(&mut self, seen: &Seen, limit: usize) -> isize {
+        keep(&mut self.earliest, seen, limit, |this, that| this < that)
+            + keep(&mut self.latest, seen, limit, |this, that| this > that)
+    }
+
+    fn samples(&self) -> BTreeSet<Sample> {
+        self.earliest.iter().chain(&self.latest).map(Seen::sample).collect()
+    }
+}
+
+/// Keeps in `kept`, sorted by `before`, the first `limit` distinct values, each at its first place.
+/// Tells by how many bytes it has grown.
+fn keep(kept: &mut Vec<Seen>, seen: &Seen, limit: usize, before: impl Fn(&Seen, &Seen) -> bool) -> isize {
+    if kept.len() == limit && kept.last().is_none_or(|last| !before(seen, last)) {
+        return 0;
+    }
+    let gone = match kept.iter().position(|other| other.value == seen.value) {
+        Some(known) if !before(seen, &kept[known]) => return 0,
+        Some(known) => Some(kept.remove(known)),
+        None if kept.len() == limit => kept.pop(),
+        None => None,
+    };
+    let place = kept.partition_point(|other| before(other, seen));
+    kept.insert(place, seen.clone());
+    seen.bytes() - gone.map_or(0, |gone| gone.bytes())
+}
+
+fn hash(value: &str) -> u128 {
+    let digest = Sha256::digest(value.as_bytes());
+    digest[..16].iter().fold(0, |hash, byte| hash << 8 | u128::from(*byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, is_uuid: bool) {
+        let value = Value::new(text);
+        assert_eq!(value.text(), text);
+        assert_eq!(matches!(value, Value::Uuid(_)), is_uuid, "{text}");
+    }
+
+    #[test]
+    fn every_value_comes_back_as_it_was_logged() {
+        check("0f8b1f2e-6f0b-4f3a-9c3d-1a2b3c4d5e6f", true);
+        check("00000000-0000-0000-0000-000000000000", true);
+        check("0F8B1F2E-6F0B-4F3A-9C3D-1A2B3C4D5E6F", false);
+        check("0f8b1f2e6f0b4f3a9c3d1a2b3c4d5e6f", false);
+        check("{0f8b1f2e-6f0b-4f3a-9c3d-1a2b3c4d5e6f}", false);
+        check("urn:uuid:0f8b1f2e-6f0b-4f3a-9c3d-1a2b3c4d5e6f", false);
+        check("0f8b1f2e-6f0b-4f3a-9c3d-1a2b3c4d5e6g", false);
+        check("", false);
+        check("\u{0}", false);
+    }
+
+    #[test]
+    fn uuids_sort_like_their_text() {
+        let texts = ["0f8b1f2e-6f0b-4f3a-9c3d-1a2b3c4d5e6f", "0f8b1f2e-6f0b-4f3a-9c3d-1a2b3c4d5e70"];
+        assert!(Value::new(texts[0]) < Value::new(texts[1]));
+    }
+}

@@ -1,0 +1,243 @@
+//! The figures of one alert after the other, in one pass over the samples: a window that slides
+//! forward, so that a thousand alerts in one day do not read the day a thousand times.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::count::bound::Bound;
+use crate::count::counter::Counter;
+use crate::count::evidence::{Evidence, Kind, MAX_EVIDENCE};
+use crate::count::step;
+use crate::log::denial::Source;
+use crate::log::time::EventTime;
+
+/// Distinct values that an alert lists.
+pub const MAX_LISTED: usize = 10;
+
+/// The counters of one slot, of all logs.
+pub struct Slot<'c> {
+    logs: &'c [Counter],
+    /// The times of its first and last denial.
+    first: EventTime,
+    last: EventTime,
+}
+
+/// What lies between two times, which only move forward.
+pub struct Sliding<'c> {
+    samples: Vec<(EventTime, &'c str)>,
+    /// By their first denial.
+    slots: Vec<Slot<'c>>,
+    /// Values recur.
+    recurs: bool,
+    now: Now<'c>,
+}
+
+#[derive(Default)]
+struct Now<'c> {
+    between: Option<(EventTime, EventTime)>,
+    /// The samples between: from this one on, up to that one.
+    oldest: usize,
+    newest: usize,
+    /// How many samples each value has between, and the time of the newest.
+    values: HashMap<&'c str, (usize, EventTime)>,
+    by_newest: BTreeSet<(EventTime, &'c str)>,
+    /// The first slot that begins later.
+    next: usize,
+    /// Slots that reach beyond the later time.
+    ahead: Vec<usize>,
+    /// Slots that lie between as a whole, by their first denial.
+    inside: BTreeMap<(EventTime, usize), Bound<'c>>,
+    /// Slots that begin before the earlier time.
+    behind: Vec<usize>,
+    sum: Sum<'c>,
+}
+
+/// What the slots that lie between as a whole tell together.
+#[derive(Default)]
+struct Sum<'c> {
+    unsampled: u64,
+    at_least: usize,
+    most: BTreeMap<u64, usize>,
+    sources: BTreeMap<Source, usize>,
+    evidence: BTreeMap<Kind, BTreeMap<&'c str, usize>>,
+}
+
+/// What lies between two times.
+pub struct Between {
+    /// Distinct values; never above the truth.
+    pub total: u64,
+    /// `total` is a lower bound.
+    pub at_least: bool,
+    /// The newest distinct values, newest last.
+    pub newest: Vec<String>,
+    /// The logs that tell of it.
+    pub sources: BTreeSet<Source>,
+    /// What they tell beside it: of each kind the first few of the slots that are touched.
+    pub evidence: BTreeSet<Evidence>,
+}
+
+impl<'c> Sliding<'c> {
+    /// `counters` are sorted by slot; `samples` are theirs by time.
+    #[must_use]
+    pub fn new(counters: &'c [Counter], samples: Vec<(EventTime, &'c str)>, recurs: bool) -> Self {
+        let slots = counters.chunk_by(|one, other| one.slot.start == other.slot.start);
+        let mut slots: Vec<Slot<'c>> = slots
+            .filter_map(|logs| {
+                let shards = || logs.iter().flat_map(|counter| counter.shards.values());
+                let first =
+                    shards().filter_map(|shard| shard.samples.first()).map(|sample| sample.at).min()?;
+                let last = shards().filter_map(|shard| shard.samples.last()).map(|sample| sample.at).max()?;
+                Some(Slot { logs, first, last })
+            })
+            .collect();
+        slots.sort_by_key(|slot| slot.first);
+        Self { samples, slots, recurs, now: Now::default() }
+    }
+
+    /// All samples by time.
+    #[must_use]
+    pub fn samples(&self) -> &[(EventTime, &'c str)] {
+        &self.samples
+    }
+
+    /// What lies from `first` to `last`. It costs least when both only grow from one call to the next.
+    pub fn between(&mut self, first: EventTime, last: EventTime) -> Between {
+        if self.now.between.is_some_and(|(from, to)| first < from || last < to) {
+            self.now = Now::default();
+        }
+        self.now.between = Some((first, last));
+        self.move_values(first, last);
+        self.move_slots(first, last);
+        self.tell(first, last)
+    }
+
+    fn move_values(&mut self, first: EventTime, last: EventTime) {
+        let Self { samples, now, .. } = self;
+        while let Some((at, value)) = samples.get(now.newest).filter(|(at, _)| *at <= last) {
+            step(1);
+            now.newest += 1;
+            let known = now.values.entry(value).or_insert((0, *at));
+            now.by_newest.remove(&(known.1, value));
+            *known = (known.0 + 1, *at);
+            now.by_newest.insert((*at, value));
+        }
+        while let Some((_, value)) = samples.get(now.oldest).filter(|(at, _)| *at < first) {
+            step(1);
+            now.oldest += 1;
+            if let Some(known) = now.values.get_mut(value) {
+                known.0 -= 1;
+                if known.0 == 0 {
+                    now.by_newest.remove(&(known.1, value));
+                    now.values.remove(value);
+                }
+            }
+        }
+    }
+
+    fn move_slots(&mut self, first: EventTime, last: EventTime) {
+        let Self { slots, now, recurs, .. } = self;
+        while slots.get(now.next).is_some_and(|slot| slot.first <= last) {
+            now.ahead.push(now.next);
+            now.next += 1;
+        }
+        let (inside, ahead) = now.ahead.iter().partition(|slot| slots[**slot].last <= last);
+        now.ahead = ahead;
+        for number in inside as Vec<usize> {
+            let slot = &slots[number];
+            let bound = Bound::of(slot.logs, &(slot.first..=slot.last), *recurs);
+            now.sum.add(&bound);
+            now.inside.insert((slot.first, number), bound);
+        }
+        while let Some(entry) = now.inside.first_entry().filter(|entry| entry.key().0 < first) {
+            let ((_, number), bound) = entry.remove_entry();
+            now.sum.remove(&bound);
+            now.behind.push(number);
+        }
+        now.behind.retain(|slot| slots[*slot].last >= first);
+    }
+
+    fn tell(&self, first: EventTime, last: EventTime) -> Between {
+        let Now { values, by_newest, ahead, behind, sum, .. } = &self.now;
+        let cut = ahead.iter().chain(behind).map(|slot| {
+            step(1);
+            Bound::of(self.slots[*slot].logs, &(first..=last), self.recurs)
+        });
+        let cut: Vec<Bound<'_>> = cut.collect();
+        let most = cut.iter().map(|bound| bound.most).chain(sum.most.keys().next_back().copied()).max();
+        let unsampled = sum.unsampled + cut.iter().map(|bound| bound.unsampled).sum::<u64>();
+        let touched = || cut.iter().flat_map(|bound| &bound.counters);
+        let newest = by_newest.iter().rev().take(MAX_LISTED);
+        let mut newest: Vec<String> = newest.map(|(_, value)| (*value).to_owned()).collect();
+        newest.reverse();
+        Between {
+            total: (values.len() as u64 + unsampled).max(most.unwrap_or_default()),
+            at_least: sum.at_least > 0 || cut.iter().any(|bound| bound.at_least),
+            newest,
+            sources: sum
+                .sources
+                .keys()
+                .copied()
+                .chain(touched().map(|counter| counter.slot.source))
+                .collect(),
+            evidence: first_of_each_kind(
+                sum.first_evidence().chain(touched().flat_map(|counter| counter.evidence().cloned())),
+            ),
+        }
+    }
+}
+
+/// Of each kind the first [`MAX_EVIDENCE`].
+fn first_of_each_kind(evidence: impl Iterator<Item = Evidence>) -> BTreeSet<Evidence> {
+    let mut count: BTreeMap<Kind, usize> = BTreeMap::new();
+    let all: BTreeSet<Evidence> = evidence.collect();
+    let mut few = |one: &Evidence| {
+        let count = count.entry(one.kind).or_default();
+        *count += 1;
+        *count <= MAX_EVIDENCE
+    };
+    all.into_iter().filter(|one| few(one)).collect()
+}
+
+impl<'c> Sum<'c> {
+    fn add(&mut self, bound: &Bound<'c>) {
+        self.unsampled += bound.unsampled;
+        self.at_least += usize::from(bound.at_least);
+        *self.most.entry(bound.most).or_default() += 1;
+        for counter in &bound.counters {
+            *self.sources.entry(counter.slot.source).or_default() += 1;
+            for one in counter.evidence() {
+                step(1);
+                *self.evidence.entry(one.kind).or_default().entry(&one.value).or_default() += 1;
+            }
+        }
+    }
+
+    fn remove(&mut self, bound: &Bound<'c>) {
+        self.unsampled -= bound.unsampled;
+        self.at_least -= usize::from(bound.at_least);
+        less(&mut self.most, &bound.most);
+        for counter in &bound.counters {
+            less(&mut self.sources, &counter.slot.source);
+            for one in counter.evidence() {
+                if let Some(values) = self.evidence.get_mut(&one.kind) {
+                    less(values, &one.value.as_str());
+                }
+            }
+        }
+    }
+
+    fn first_evidence(&self) -> impl Iterator<Item = Evidence> {
+        self.evidence.iter().flat_map(|(kind, values)| {
+            let few = values.keys().take(MAX_EVIDENCE);
+            few.map(|value| Evidence { kind: *kind, value: (*value).to_owned() })
+        })
+    }
+}
+
+fn less<K: Ord>(counts: &mut BTreeMap<K, usize>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
+        }
+    }
+}

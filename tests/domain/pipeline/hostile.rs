@@ -1,0 +1,360 @@
+//! What callers who choose their ids freely cannot do: silence the alerts of others, merge two
+//! keys, make figures lie, or make a delivery cost more than its size.
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+
+use bedrock_denial_watch::alert::Alert;
+use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
+use bedrock_denial_watch::count::claims::{AlertLog, Claimant};
+use bedrock_denial_watch::count::counter::{Contribution, Counter, Slot};
+use bedrock_denial_watch::count::embedded::EmbeddedStore;
+use bedrock_denial_watch::count::key::{Key, sample_value};
+use bedrock_denial_watch::count::store::{CounterStore, StoreError};
+use bedrock_denial_watch::log::time::EventTime;
+use bedrock_denial_watch::pipeline::{Delivery, MAX_FAILURES, MAX_UNANSWERED, Outcome};
+use bedrock_denial_watch::rule::catalogue::{DENIED_MODEL, MODEL_SWEEP};
+use bedrock_denial_watch::rule::definition::Rule;
+use serde_json::json;
+
+use crate::support::*;
+
+/// A store that refuses what DynamoDB refuses, and what else it is told to.
+#[derive(Default)]
+struct Strict {
+    inner: EmbeddedStore,
+    /// Refuses keys with this in them.
+    refuses: Option<&'static str>,
+    /// Answers nobody.
+    is_down: bool,
+    calls: Cell<usize>,
+}
+
+impl Strict {
+    fn answer(&self, key: &Key) -> Result<(), StoreError> {
+        self.calls.set(self.calls.get() + 1);
+        let error = |cause: &str, refused| StoreError {
+            operation: "injected".to_owned(),
+            cause: cause.into(),
+            refused,
+        };
+        let text = key.text();
+        if self.is_down {
+            Err(error("no answer", false))
+        } else if text.len() > 2048 || self.refuses.is_some_and(|part| text.contains(part)) {
+            Err(error("refused", true))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl CounterStore for &Strict {
+    async fn add(
+        &self,
+        rule: &Rule,
+        key: &Key,
+        slot: Slot,
+        contribution: &Contribution,
+        expires_at: u64,
+    ) -> Result<(), StoreError> {
+        self.answer(key)?;
+        self.inner.add(rule, key, slot, contribution, expires_at).await
+    }
+
+    async fn counters(
+        &self,
+        key: &Key,
+        slots: RangeInclusive<EventTime>,
+    ) -> Result<Vec<Counter>, StoreError> {
+        self.answer(key)?;
+        self.inner.counters(key, slots).await
+    }
+
+    async fn alerts(&self, key: &Key) -> Result<AlertLog, StoreError> {
+        self.answer(key)?;
+        self.inner.alerts(key).await
+    }
+
+    async fn archived_alerts(
+        &self,
+        key: &Key,
+        between: RangeInclusive<EventTime>,
+    ) -> Result<BTreeSet<EventTime>, StoreError> {
+        self.answer(key)?;
+        self.inner.archived_alerts(key, between).await
+    }
+
+    async fn archive_alerts(
+        &self,
+        key: &Key,
+        alerts: &[EventTime],
+        expires_at: u64,
+    ) -> Result<(), StoreError> {
+        self.answer(key)?;
+        self.inner.archive_alerts(key, alerts, expires_at).await
+    }
+
+    async fn replace_alerts(&self, key: &Key, log: &AlertLog, expires_at: u64) -> Result<bool, StoreError> {
+        self.answer(key)?;
+        // What an item of DynamoDB holds; a record takes some 150 bytes.
+        if log.alerts.len() * 150 > 400 * 1024 {
+            return Err(StoreError { operation: "injected".to_owned(), cause: "full".into(), refused: true });
+        }
+        self.inner.replace_alerts(key, log, expires_at).await
+    }
+}
+
+/// A sink that refuses while it is told to.
+#[derive(Default)]
+struct Topic {
+    inner: Recording,
+    is_down: Cell<bool>,
+}
+
+impl AlertSink for &Topic {
+    async fn publish(&self, alert: &Alert<'_>) -> Result<(), SinkError> {
+        if self.is_down.get() {
+            return Err(SinkError { operation: "injected".to_owned(), cause: "no answer".into() });
+        }
+        (&self.inner).publish(alert).await
+    }
+}
+
+/// `count` objects, each with a burst every 61 seconds, for a rule with a cooldown of a minute.
+fn bursts(count: u32, a_time: u32) -> Vec<Batch> {
+    let burst = |number: u32| Denied { at: i64::from(number) * 61, key: 1, value: number };
+    (0..count).map(|object| (object * a_time..(object + 1) * a_time).map(burst).collect()).collect()
+}
+
+#[test]
+fn a_redelivery_after_any_number_of_alerts_alerts_nobody_again() {
+    let (store, sink) = (Strict::default(), Recording::default());
+    let pipeline = pipeline(rule(0, 60, 60), &store, &sink);
+    let objects = bursts(25, 100);
+    for time in ["first", "again"] {
+        for (number, object) in objects.iter().enumerate() {
+            let owner = format!("{time} {number}");
+            assert_eq!(block_on(deliver(&pipeline, object, &owner, 1_000)).failed, 0);
+        }
+        assert_eq!(sink.told.borrow().len(), 2_500, "{time}");
+    }
+    // One that lies between two of long ago is covered too, and one that does not is not.
+    let between = vec![Denied { at: 61 * 7 + 30, key: 1, value: 99_999 }];
+    assert_eq!(block_on(deliver(&pipeline, &between, "between", 1_000)).failed, 0);
+    assert_eq!(sink.told.borrow().len(), 2_500);
+    let before = vec![Denied { at: -61, key: 1, value: 99_998 }];
+    assert_eq!(block_on(deliver(&pipeline, &before, "before", 1_000)).failed, 0);
+    assert_eq!(sink.told.borrow().len(), 2_501);
+}
+
+#[test]
+fn a_topic_that_was_down_for_long_is_told_everything_afterwards() {
+    let (store, topic) = (Strict::default(), Topic::default());
+    let pipeline = pipeline(rule(0, 60, 60), &store, &topic);
+    let objects = bursts(40, 100);
+    topic.is_down.set(true);
+    for (number, object) in objects.iter().enumerate() {
+        let outcome = block_on(deliver(&pipeline, object, &format!("delivery {number}"), 1_000));
+        assert_eq!(outcome.failed, 1);
+        let why = outcome.failures[0].to_string();
+        assert!(why.contains("no answer"), "{why}");
+    }
+    topic.is_down.set(false);
+    // Each comes again from the on-failure queue.
+    for (number, object) in objects.iter().enumerate() {
+        let outcome = block_on(deliver(&pipeline, object, &format!("redrive {number}"), 2_000));
+        assert_eq!(outcome.failed, 0, "{:?}", outcome.failures);
+    }
+    let times: BTreeSet<i64> = topic.inner.told.take().iter().map(|told| told.at).collect();
+    assert_eq!(times.len(), 4_000);
+}
+
+#[test]
+fn alerts_that_others_hold_leave_the_delivery_to_be_tried_again() {
+    let (store, topic) = (Strict::default(), Topic::default());
+    let rule = rule(0, 60, 60);
+    let pipeline = pipeline(rule.clone(), &store, &topic);
+    let objects = bursts(6, 100);
+    let weather = Weather::default();
+    // Five deliveries claim a hundred each and die; their leases hold.
+    for (number, object) in objects[..5].iter().enumerate() {
+        let (sink, owner) = (Recording::default(), format!("dead {number}"));
+        let dying = in_weather(rule.clone(), &store.inner, &sink, &weather);
+        weather.calls.set(0);
+        weather.fatal.set(true);
+        // An add for each slot, counters, alerts and claim; then it dies.
+        weather.fails.set(Some(103));
+        assert_eq!(block_on(deliver(&dying, object, &owner, 1_000)).failed, 1);
+    }
+    let outcome = block_on(deliver(&pipeline, &objects[5], "live", 1_000));
+    assert_eq!(
+        outcome.failures[0].to_string(),
+        "500 alerts of one key wait for other deliveries to publish them; the delivery will be tried again"
+    );
+    let later = 1_001 + LEASE.as_secs();
+    assert_eq!(block_on(deliver(&pipeline, &objects[5], "live", later)).failed, 0);
+    assert_eq!(topic.inner.told.borrow().len(), 600);
+}
+
+/// One record a line: user, model, seconds after [`TEN`].
+fn records<'a>(calls: impl IntoIterator<Item = (&'a str, String, i64)>) -> String {
+    let lines = calls.into_iter().enumerate().map(|(number, (user, model, at))| {
+        let record = json!({
+            "timestamp": EventTime::from_epoch_ms((TEN + at) * 1000),
+            "accountId": "1",
+            "identity": {"arn": user},
+            "modelId": model,
+            "requestId": format!("r{number}"),
+            "errorCode": "AccessDeniedException",
+        });
+        record.to_string() + "\n"
+    });
+    lines.collect()
+}
+
+/// Delivers `log`; what was published, by its user and the total.
+fn run(store: &Strict, rules: &[Rule], log: &str) -> (Outcome, Vec<(String, u64)>) {
+    let sink = Documents::default();
+    let mut pipeline = pipeline(rules[0].clone(), store, &sink);
+    pipeline.rules = rules.to_vec();
+    let read = read(&pipeline, log);
+    let claimant = Claimant { owner: "owner", now: 1_000, lease: LEASE };
+    let outcome = block_on(pipeline.commit(read.tally, Delivery { object: "object", claimant }));
+    let told = sink.told.take().into_iter().map(|document| {
+        let document: serde_json::Value = serde_json::from_str(&document).expect("JSON");
+        let total = document["total_models"].as_u64().or(document["total_denials"].as_u64());
+        (document["user"]["id"].as_str().expect("a user").to_owned(), total.expect("a total"))
+    });
+    (outcome, told.collect())
+}
+
+#[test]
+fn ids_made_to_be_refused_suppress_nobodys_alert() {
+    for head in ["sha256:", "", "\u{1}", "{\"sha256\":\""] {
+        for body in ["x", "\u{1}", "\"", "é"] {
+            let decoy = |number: usize| format!("{head}{number}{}", body.repeat((2044 - 12) / body.len()));
+            let decoys = (0..45).map(|number| ("decoy", decoy(number), 0));
+            let denials = (0..20).map(|number| ("victim", "m".to_owned(), number));
+            let log = records(decoys.chain(denials));
+            let (outcome, told) = run(&Strict::default(), &[DENIED_MODEL], &log);
+            assert_eq!(outcome.failed, 0, "{head:?} {body:?}");
+            assert_eq!(told, [("victim".to_owned(), 20)], "{head:?} {body:?}");
+        }
+    }
+}
+
+#[test]
+fn any_number_of_keys_that_the_store_refuses_stop_no_other() {
+    let decoys = (0..500).map(|number| ("decoy", format!("odd{number}"), 0));
+    let denials = (0..20).map(|number| ("victim", "m".to_owned(), number));
+    let store = Strict { refuses: Some("odd"), ..Strict::default() };
+    let (outcome, told) = run(&store, &[DENIED_MODEL], &records(decoys.chain(denials)));
+    assert_eq!(told, [("victim".to_owned(), 20)]);
+    // All are counted, the first few are kept.
+    assert_eq!((outcome.failed, outcome.failures.len()), (500, MAX_FAILURES));
+}
+
+#[test]
+fn a_store_that_answers_nobody_is_not_asked_for_every_key() {
+    let store = Strict { is_down: true, ..Strict::default() };
+    let log = records((0..5000).map(|number| ("user", format!("m{number}"), 0)));
+    let (outcome, told) = run(&store, &[DENIED_MODEL], &log);
+    assert_eq!(told, []);
+    assert!(store.calls.get() < 3 * MAX_UNANSWERED, "{} calls", store.calls.get());
+    let last = outcome.failures.last().expect("a failure").to_string();
+    assert!(last.starts_with("the store answered none of 32 keys in a row"), "{last}");
+}
+
+#[test]
+fn a_store_that_is_slow_to_recover_still_gets_every_key() {
+    // It does not answer now and then, but never for long.
+    let (store, sink) = (EmbeddedStore::default(), Recording::default());
+    let weather = Weather::default();
+    let pipeline = in_weather(rule(3, 3600, 3600), &store, &sink, &weather);
+    let batch: Batch =
+        (0..200).flat_map(|key| (0..4).map(move |value| Denied { at: 0, key, value })).collect();
+    weather.fails.set(Some(7));
+    let outcome = block_on(deliver(&pipeline, &batch, "one", 1_000));
+    assert_eq!((outcome.failed, outcome.published.len()), (1, 199));
+}
+
+#[test]
+fn an_id_that_looks_like_anothers_hashed_form_is_another_key() {
+    let long = "x".repeat(2044);
+    let hashed = sample_value(Some(&long));
+    let hash = hashed.strip_prefix("sha256:").expect("a long value is hashed");
+    let forms = [
+        long.clone(),
+        hash.to_owned(),
+        format!("sha256:{hash}"),
+        format!("{{\"sha256\":\"{hash}\"}}"),
+        Key { rule: "denied-model", values: vec![Some(long.clone())] }.text(),
+    ];
+    // Two denials each: all together would fire.
+    let calls = || forms.iter().cycle().take(2 * forms.len()).map(|model| ("eve", model.clone(), 0));
+    let (_, told) = run(&Strict::default(), &[DENIED_MODEL], &records(calls()));
+    assert_eq!(told, []);
+    // And each of them is a model of its own.
+    let (_, told) = run(&Strict::default(), &[MODEL_SWEEP], &records(calls()));
+    assert_eq!(told, [("eve".to_owned(), 5)]);
+}
+
+#[test]
+fn a_model_whose_id_is_how_a_missing_one_is_stored_is_not_taken_for_it() {
+    let log = records((0..4).map(|number| ("eve", ["\u{0}", "a", "b", "c"][number].to_owned(), 0)));
+    let without = log.lines().next().expect("a line").replace(r#""modelId":"\u0000","#, "");
+    assert!(!without.contains("modelId"), "{without}");
+    let four = Rule { threshold: 4, ..MODEL_SWEEP };
+    let (_, told) = run(&Strict::default(), &[four], &format!("{log}{without}\n"));
+    assert_eq!(told, [("eve".to_owned(), 5)]);
+}
+
+#[test]
+fn a_copy_of_some_denials_inside_a_larger_object_adds_nothing() {
+    let rule = rule(3, 3600, 3600);
+    let large: Batch = (0..61).map(|number| Denied { at: number.into(), key: 1, value: number }).collect();
+    let copy = large[20..40].to_vec();
+    let later: Batch = vec![Denied { at: 3661, key: 1, value: 99 }];
+    let (store, sink) = (EmbeddedStore::default(), Recording::default());
+    let weather = Weather::default();
+    // The first alert is not published, so that its figures show all.
+    weather.fails.set(Some(4));
+    let pipeline = in_weather(rule.clone(), &store, &sink, &weather);
+    block_on(async {
+        assert_eq!(deliver(&pipeline, &large, "one", 1_000).await.failed, 1);
+        assert_eq!(deliver(&pipeline, &copy, "two", 1_000).await.failed, 0);
+    });
+    let told = sink.told.take();
+    assert_figures(&[large, copy, later], &rule, &told[0]);
+    assert_eq!((told.len(), told[0].total, told[0].at_least), (1, 61, true));
+}
+
+#[test]
+fn other_settings_miss_nothing_that_was_counted_under_the_old_ones() {
+    let minutes = [(1440, 1440), (60, 60), (61, 61), (360, 240), (7, 7), (60, 1), (1440, 1)];
+    for (window, cooldown) in minutes {
+        for (new_window, new_cooldown) in minutes {
+            let old = rule(3, window * 60, cooldown * 60);
+            let new = rule(3, new_window * 60, new_cooldown * 60);
+            // Three as early as the new window reaches, whatever slots they fall into, then the fourth.
+            for start in [0, 3_900, 7_199, 20_000] {
+                let last = start + i64::try_from(new.window.as_secs()).expect("small");
+                let early: Batch = (0..3).map(|value| Denied { at: start, key: 1, value }).collect();
+                let fourth = vec![Denied { at: last, key: 1, value: 3 }];
+                let (store, sink) = (EmbeddedStore::default(), Recording::default());
+                let weather = Weather::default();
+                block_on(async {
+                    for (rule, batch) in [(&old, &early), (&new, &fourth)] {
+                        let pipeline = in_weather(rule.clone(), &store, &sink, &weather);
+                        assert_eq!(deliver(&pipeline, batch, "one", 1_000).await.failed, 0);
+                    }
+                });
+                let times: Vec<(i64, u64)> =
+                    sink.told.take().iter().map(|told| (told.at, told.total)).collect();
+                assert_eq!(times, [(last, 4)], "{window}/{cooldown} → {new_window}/{new_cooldown}");
+            }
+        }
+    }
+}
