@@ -6,6 +6,7 @@ SHELL := /bin/bash
 LOCAL := --no-default-features
 LOGS ?= events/logs
 EVENT ?= events/s3-put.json
+RULES_DIR ?= rules
 
 # The stack in AWS that the verbs below `Operate` work on.
 STACK ?= bedrock-denial-watch
@@ -34,6 +35,10 @@ test-domain: ## Test the domain and `replay`, without the AWS SDK
 .PHONY: test-aws
 test-aws: ## Test everything that talks to AWS, against local stand-ins
 	cargo test --lib --bins --test aws
+
+.PHONY: rule-test
+rule-test: ## Run the examples in the rule files of rules/ (or RULES_DIR=path)
+	@cargo run --quiet --release $(LOCAL) --bin replay -- --test-rules --rules-dir "$(RULES_DIR)"
 
 .PHONY: bench
 bench: ## Compare reading with bare decompression, as ratios

@@ -98,13 +98,13 @@ def with_short_conditions(template):
 
 
 def compact(value):
-    """Without the line breaks and indents of JSON that stands as text in the template."""
+    """Without the spaces of JSON that stands as text in the template."""
     if isinstance(value, dict):
         return {key: compact(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [compact(inner) for inner in value]
     if isinstance(value, str) and value.lstrip().startswith("{"):
-        return re.sub(r"\s*\n\s*", "", value)
+        return json.dumps(json.loads(value), separators=(",", ":"), ensure_ascii=False)
     return value
 
 

@@ -53,7 +53,7 @@ async fn run(config: Config) -> Result<(), Error> {
         pipeline: Pipeline {
             store: DynamoDbStore::new(&sdk, config.table_name),
             sink: SnsSink::new(&sdk, config.topic_arn),
-            rules: config.settings.rules,
+            rules: config.settings.rules_on(),
             exempt_users: config.settings.exempt_users,
             limits: Limits::default(),
         },

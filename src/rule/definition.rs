@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use glob::Pattern;
+
+use super::bounds::MAX_MINUTES;
 use super::field::{AssumedRole, Field};
-use super::settings::MAX_MINUTES;
 use crate::log::denial::Denial;
 
 /// How much an alert of a rule matters, in Elastic's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Look when there is time.
     Low,
@@ -20,6 +23,22 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// All of them, the least first.
+    pub const ALL: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::Critical];
+
+    /// The risk score that Elastic gives a rule of this severity.
+    ///
+    /// Source: "Create a detection rule" in Elastic's security guide.
+    #[must_use]
+    pub const fn risk_score(self) -> u8 {
+        match self {
+            Self::Low => 21,
+            Self::Medium => 47,
+            Self::High => 73,
+            Self::Critical => 99,
+        }
+    }
+
     /// The word as alerts and filter policies carry it.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -43,18 +62,29 @@ pub struct Technique {
     pub reference: &'static str,
 }
 
+/// The rule of Elastic's that a rule makes real-time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Elastic {
+    /// Its id.
+    pub uuid: &'static str,
+    /// What ours does otherwise, on purpose.
+    pub differs: &'static [&'static str],
+}
+
 /// A threshold rule: it fires when more than `threshold` distinct values of `distinct`
 /// are denied in one `window` for one combination of `group_by`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
     /// Stable id; part of every key and alert.
     pub id: &'static str,
-    /// The id of the Elastic rule that this one makes real-time, where there is one.
-    pub uuid: Option<&'static str>,
+    /// The rule of Elastic's that this one makes real-time, where there is one.
+    pub elastic: Option<Elastic>,
     /// The title.
     pub name: &'static str,
     /// Version of the rule's logic.
     pub version: &'static str,
+    /// Whether it is on.
+    pub on: bool,
     /// How much an alert matters.
     pub severity: Severity,
     /// Elastic's risk score, 0 to 100.
@@ -75,8 +105,10 @@ pub struct Rule {
     pub window: Duration,
     /// At most one alert a key in this span of event time.
     pub cooldown: Duration,
-    /// Where the rule comes from.
-    pub reference: &'static str,
+    /// Users that this rule never alerts on.
+    pub exempt_users: Vec<Pattern>,
+    /// Where the rule comes from, and what it is about.
+    pub references: &'static [&'static str],
     /// What an attacker does, in a framework's words.
     pub techniques: &'static [Technique],
     /// How its alerts are worded.
@@ -132,6 +164,12 @@ impl Rule {
         if self.distinct.recurs() { enough.max(RECURRING_SAMPLES) } else { enough }
     }
 
+    /// Whether the rule never alerts on `user`.
+    #[must_use]
+    pub fn exempts(&self, user: Option<&str>) -> bool {
+        user.is_some_and(|user| self.exempt_users.iter().any(|glob| glob.matches(user)))
+    }
+
     /// Whether the rule counts this denial.
     #[must_use]
     pub fn counts(&self, denial: &Denial<'_>) -> bool {
@@ -163,7 +201,7 @@ mod tests {
     #[track_caller]
     fn check_slot(window: u64, cooldown: u64, expected: u64) {
         let minutes = |number: u64| Duration::from_secs(number * 60);
-        let rule = Rule { window: minutes(window), cooldown: minutes(cooldown), ..DENIED_MODEL };
+        let rule = Rule { window: minutes(window), cooldown: minutes(cooldown), ..DENIED_MODEL.clone() };
         assert_eq!(rule.slot(), minutes(expected));
     }
 

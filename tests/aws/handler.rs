@@ -55,7 +55,7 @@ fn handler<S, K>(s3: &Server, store: S, sink: K) -> Handler<S, K> {
         pipeline: Pipeline {
             store,
             sink,
-            rules: vec![DENIED_MODEL],
+            rules: vec![DENIED_MODEL.clone()],
             exempt_users: Vec::new(),
             limits: Limits::default(),
         },

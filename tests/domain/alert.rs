@@ -13,7 +13,7 @@ use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::count::window::Figures;
 use bedrock_denial_watch::log::denial::Source;
 use bedrock_denial_watch::log::time::EventTime;
-use bedrock_denial_watch::rule::catalogue::{DENIED_MODEL, MODEL_SWEEP, SESSION_ROTATION, VALIDATION_BURST};
+use bedrock_denial_watch::rule::catalogue::{DENIED_MODEL, built_in};
 use bedrock_denial_watch::rule::definition::Rule;
 use bedrock_denial_watch::rule::field::MISSING;
 use serde_json::Value;
@@ -240,7 +240,7 @@ fn the_message_has_a_text_for_every_subscriber_and_attributes_for_filters() {
 #[test]
 fn a_sweep_lists_the_models_and_says_how_many() {
     let values = [Some("111122223333"), Some(USER)];
-    of_rule(&MODEL_SWEEP, &values, &["a", MISSING, "us.a", "arn:x/a", "b"], |alert| {
+    of_rule(built_in("model-sweep"), &values, &["a", MISSING, "us.a", "arn:x/a", "b"], |alert| {
         let document = json(&alert.document());
         assert_eq!(document["models"], json(r#"["a",null,"us.a","arn:x/a","b"]"#));
         assert_eq!(document["total_models"], 5);
@@ -269,7 +269,7 @@ fn a_sweep_lists_the_models_and_says_how_many() {
 fn a_rotation_names_the_role_and_lists_its_sessions() {
     let role = "arn:aws:sts::111122223333:assumed-role/SupportChatbot";
     let values = [Some("111122223333"), Some(role), Some(MODEL)];
-    of_rule(&SESSION_ROTATION, &values, &["s1", "s2", "s3", "s4"], |alert| {
+    of_rule(built_in("session-rotation"), &values, &["s1", "s2", "s3", "s4"], |alert| {
         let document = json(&alert.document());
         assert_eq!((&document["total_sessions"], &document["sessions"][0]), (&json("4"), &json("\"s1\"")));
         assert_eq!(
@@ -290,7 +290,7 @@ fn a_rotation_names_the_role_and_lists_its_sessions() {
 
 #[test]
 fn a_burst_of_invalid_requests_says_so() {
-    of_rule(&VALIDATION_BURST, &[None, Some(USER)], &["r1", "r2", "r3", "r4"], |alert| {
+    of_rule(built_in("validation-burst"), &[None, Some(USER)], &["r1", "r2", "r3", "r4"], |alert| {
         let document = json(&alert.document());
         assert_eq!(document["gen_ai"]["response"]["error_code"], "ValidationException");
         assert_eq!((&document["total_denials"], &document["window_minutes"]), (&json("4"), &json("1")));
@@ -304,11 +304,11 @@ fn the_alerts_of_one_user_share_a_thread_whatever_the_rule() {
     let thread = |alert: &Alert<'_>| json(&alert.chat())["metadata"]["threadId"].clone();
     let account = Some("111122223333");
     let first = usual(thread);
-    assert_eq!(of_rule(&MODEL_SWEEP, &[account, Some(USER)], &[], thread), first);
-    assert_eq!(of_rule(&VALIDATION_BURST, &[account, Some(USER)], &[], thread), first);
+    assert_eq!(of_rule(built_in("model-sweep"), &[account, Some(USER)], &[], thread), first);
+    assert_eq!(of_rule(built_in("validation-burst"), &[account, Some(USER)], &[], thread), first);
     assert_eq!(with([account, Some(USER), None], thread), first);
-    assert_ne!(of_rule(&MODEL_SWEEP, &[None, Some(USER)], &[], thread), first);
-    assert_ne!(of_rule(&MODEL_SWEEP, &[account, None], &[], thread), first);
+    assert_ne!(of_rule(built_in("model-sweep"), &[None, Some(USER)], &[], thread), first);
+    assert_ne!(of_rule(built_in("model-sweep"), &[account, None], &[], thread), first);
 }
 
 #[test]

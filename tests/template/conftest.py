@@ -2,6 +2,7 @@
 
 import pathlib
 import sys
+import tomllib
 import zipfile
 
 import pytest
@@ -29,6 +30,13 @@ def template():
 def source():
     """A Rust source file as text: source("src/lambda/config.rs")."""
     return lambda path: (ROOT / path).read_text()
+
+
+@pytest.fixture(scope="session")
+def rules():
+    """The rule files as data, by id."""
+    files = sorted((ROOT / "rules").glob("*.toml"))
+    return {path.stem: tomllib.loads(path.read_text()) for path in files}
 
 
 @pytest.fixture(scope="session")
@@ -86,7 +94,8 @@ def both_sources(aws, create):
     return create(
         LONG_NAME.replace("bedrock", "bothsrc"), ExistingLogBucket=logs, LogPrefix="logs/bedrock",
         CloudTrailBucket=trail, CloudTrailPrefix="AWSLogs/o-example", CloudTrailKmsKeyArn=TRAIL_KEY,
-        DetectionRules="validation-burst", LogBucketKmsKeyArn=LOG_KEY, PermissionsBoundaryArn=BOUNDARY,
+        DetectionRules="validation-burst", RuleSettings="validation-burst.threshold=9,denied-model.window=30m",
+        LogBucketKmsKeyArn=LOG_KEY, PermissionsBoundaryArn=BOUNDARY,
     )  # fmt: skip
 
 

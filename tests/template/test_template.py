@@ -60,7 +60,7 @@ def test_the_binary_is_the_one_that_is_built(template):
 
 def test_what_a_parameter_allows_the_code_accepts(template, source):
     parameters = template["Parameters"]
-    settings = source("src/rule/settings.rs")
+    settings = source("src/rule/bounds.rs")
     threshold = parameters["Threshold"]
     assert f"MAX_THRESHOLD: usize = {threshold['MaxValue']};" in settings
     assert threshold["MinValue"] == 0
@@ -74,29 +74,37 @@ def test_what_a_parameter_allows_the_code_accepts(template, source):
     assert sorted(parameters["LogLevel"]["AllowedValues"]) == sorted(levels)
 
 
-def test_the_defaults_are_those_of_the_rule(template, source):
-    rules = source("src/rule/catalogue.rs")
-    rule = rules.split("DENIED_MODEL: Rule")[1].split("};")[0]
+def test_the_defaults_are_those_of_the_rule(template, rules):
     parameters = template["Parameters"]
-    assert f"threshold: {parameters['Threshold']['Default']}," in rule
-    assert parameters["WindowMinutes"]["Default"] * 60 == seconds(rules, "HOUR")
-    assert "window: HOUR," in rule and "cooldown: HOUR," in rule
-    assert parameters["CooldownMinutes"]["Default"] == ""
+    rule = rules["denied-model"]
+    assert parameters["Threshold"]["Default"] == rule["threshold"]
+    assert f"{parameters['WindowMinutes']['Default']}m" == rule["window"]
+    assert parameters["CooldownMinutes"]["Default"] == "" and "cooldown" not in rule
 
 
-def test_the_rules_to_choose_from_are_those_of_the_code(template, source):
-    code = source("src/rule/catalogue.rs")
-    rules = re.findall(r'^    id: "([a-z-]+)",$', code, re.MULTILINE)
-    assert len(rules) == 4
-    by_default = re.search(r"DEFAULT: \[Rule; \d\] = \[(.*)\]", code)[1].lower().replace("_", "-").split(", ")
+def test_every_rule_can_be_chosen(template, rules):
     parameter = template["Parameters"]["DetectionRules"]
-    assert parameter["Default"].split(",") == by_default
+    assert parameter["Default"] == "", "a new rule needs no change here"
     pattern = re.compile(parameter["AllowedPattern"])
-    assert all(pattern.search(text) for text in [*rules, ",".join(rules), parameter["Default"]])
-    refused = ["", "model", "denied-model,", ",denied-model", "denied-model, model-sweep", "denied-model-sweep"]
+    assert all(pattern.search(text) for text in [*rules, ",".join(rules), "all", ""])
+    refused = [" ", "denied-model,", ",denied-model", "denied-model, model-sweep", "Denied", "denied_model"]
     assert not any(pattern.search(text) for text in refused)
-    for text in [parameter["ConstraintDescription"], parameter["Description"]]:
-        assert [rule for rule in rules if rule not in text] == []
+
+
+def test_every_setting_of_every_rule_can_be_given(template, rules, source):
+    parameter = template["Parameters"]["RuleSettings"]
+    assert parameter["Default"] == ""
+    pattern = re.compile(parameter["AllowedPattern"])
+    names = re.findall(r'Self::\w+ => "(\w+)",', source("src/rule/settings.rs"))
+    assert len(names) == 6
+    settings = [f"{rule}.{name}=1" for rule in rules for name in names]
+    assert all(pattern.search(text) for text in [*settings, ",".join(settings), ""])
+    assert pattern.search("session-rotation.exempt=*:assumed-role/agent-*")
+    refused = ["denied-model", "threshold=5", "denied-model.threshold", "denied-model.threshold=", "denied-model.x=5",
+               "denied-model.on=true,", "denied-model.on=true, model-sweep.on=true"]
+    assert not any(pattern.search(text) for text in refused)
+    for text in re.findall(r"such as (\S+)\. ", parameter["Description"]):
+        assert pattern.search(text), text
 
 
 def test_no_concurrency_of_zero_which_stops_everything(template):
@@ -147,7 +155,7 @@ def test_a_redrive_waits_longer_than_a_lease(source):
     text = (ROOT / "scripts/redrive.py").read_text()
     margin = int(re.search(r"LEASE_MARGIN_SECONDS = (\d+)", text)[1])
     assert margin > seconds(source("src/lambda/handler.rs"), "LEASE_MARGIN")
-    reported = re.search(r'error_type: "(\w+)"', source("src/lambda/handler.rs"))[1]
+    reported = re.search(r'error_type: "(\w+)"', source("src/lambda/failure.rs"))[1]
     assert f'FAILED_IN_ORDER = "{reported}"' in text
 
 
@@ -312,12 +320,13 @@ def test_cloudtrail_adds_these_permissions_and_no_others(aws, both_sources):
     assert senders == {"EventsThatCouldNotBeDelivered": [arns[ids["ObjectRule"]], arns[ids["CloudTrailRule"]]]}
 
 
-def test_the_rules_that_were_chosen_reach_the_function(aws, new_bucket, both_sources):
-    rules = []
+def test_the_rules_that_were_chosen_and_their_settings_reach_the_function(aws, new_bucket, both_sources):
+    given = []
     for outputs in (new_bucket, both_sources):
         configuration = aws("lambda").get_function_configuration(FunctionName=outputs["FunctionName"])
-        rules.append(configuration["Environment"]["Variables"]["RULES"])
-    assert rules == ["denied-model,model-sweep,session-rotation", "validation-burst"]
+        variables = configuration["Environment"]["Variables"]
+        given.append((variables.get("RULES"), variables.get("RULE_SETTINGS")))
+    assert given == [(None, None), ("validation-burst", "validation-burst.threshold=9,denied-model.window=30m")]
 
 
 def test_the_stack_comes_up_all_ways(new_bucket, existing_bucket, both_sources):
@@ -343,10 +352,10 @@ def test_the_stack_comes_up_all_ways(new_bucket, existing_bucket, both_sources):
         ({"NewLogBucketName": "some-logs", "MoreTopicArns": "a, b"}, "commas and no spaces"),
         ({"CloudTrailPrefix": "AWSLogs/o-example"}, "mean nothing without CloudTrailBucket"),
         ({"CloudTrailKmsKeyArn": TRAIL_KEY}, "mean nothing without CloudTrailBucket"),
-        ({"NewLogBucketName": "some-logs", "CloudTrailBucket": "some-logs"}, "one to be created"),
+        ({"NewLogBucketName": "some-logs", "CloudTrailBucket": "some-logs"}, "not one to be created"),
         ({"ExistingLogBucket": "a-b", "LogPrefix": "AWSLogs", "CloudTrailBucket": "a-b"}, "a prefix of its own"),
-        ({"NewLogBucketName": "some-logs", "DetectionRules": "all"}, "denied-model, model-sweep"),
-        ({"NewLogBucketName": "some-logs", "DetectionRules": ""}, "denied-model, model-sweep"),
+        ({"NewLogBucketName": "some-logs", "DetectionRules": "denied-model, model-sweep"}, "ids of rules"),
+        ({"NewLogBucketName": "some-logs", "RuleSettings": "threshold=5"}, "<rule>.<setting>=<value>"),
     ],
 )
 def test_a_bad_answer_is_refused_with_what_was_expected(create, parameters, says):
@@ -584,7 +593,7 @@ def test_a_tamper_notice_reaches_the_topic_as_text_and_chat_in_its_schema(aws, e
     for body in bodies.values():
         assert "StopLogging" in body and "AccessDenied" in body and "e-1" in body and "user/eve" in body
     assert json.loads(bodies["TamperChatTopicArn"])["source"] == "custom"
-    assert bodies["TopicArn"].startswith('"The Bedrock denial detector, its logging or its alerts were touched: StopLogging of ')
+    assert bodies["TopicArn"].startswith('"The Bedrock denial detector, its logs or its alerts were touched: StopLogging of ')
 
 
 # ------------------------------------------------------------------ way in: CloudTrail events
@@ -614,29 +623,44 @@ def test_refused_model_calls_come_in_and_nothing_else(template, aws, new_bucket,
     assert not arrives("InvokeModel", "AccessDenied", kind="AWS Service Event via CloudTrail")
 
 
+SWEEP, VALIDATION = "ResourceNotFoundException", "ValidationException"
+
+
 @pytest.mark.parametrize(
-    "rules, errors",
+    "rules, settings, errors",
     [
-        ("denied-model,session-rotation", []),
-        ("denied-model,model-sweep,session-rotation", ["ResourceNotFoundException"]),
-        ("validation-burst", ["ValidationException"]),
-        ("model-sweep,validation-burst", ["ResourceNotFoundException", "ValidationException"]),
+        ("", "", [SWEEP]),
+        ("all", "", [SWEEP, VALIDATION]),
+        ("denied-model,session-rotation", "", []),
+        ("denied-model,model-sweep,session-rotation", "", [SWEEP]),
+        ("validation-burst", "", [VALIDATION]),
+        ("denied-model", "model-sweep.on=true,validation-burst.on=true", [SWEEP, VALIDATION]),
+        ("denied-model", "model-sweep.threshold=5,validation-burst.threshold=5", []),
     ],
 )
-def test_other_errors_come_in_only_for_the_rules_that_look_for_them(template, rules, errors):
-    def holds(condition):
+def test_other_errors_come_in_only_for_the_rules_that_look_for_them(template, rules, settings, errors):
+    def value(one):
         """What CloudFormation makes of it; ministack joins nothing in a condition."""
-        [negated] = template["Conditions"][condition]["Fn::Not"]
-        joined, whole = negated["Fn::Equals"]
-        text, [rule, split] = joined["Fn::Join"][0], joined["Fn::Join"][1]["Fn::Split"]
-        assert whole == split == {"Ref": "DetectionRules"}
-        return text.join(rules.split(rule)) != rules
+        if isinstance(one, str):
+            return one
+        if "Ref" in one:
+            return {"DetectionRules": rules, "RuleSettings": settings}[one["Ref"]]
+        delimiter, text = one["Fn::Join"][1]["Fn::Split"]
+        return one["Fn::Join"][0].join(value(text).split(delimiter))
+
+    def holds(condition):
+        if "Fn::Or" in condition:
+            return any(map(holds, condition["Fn::Or"]))
+        if "Fn::Not" in condition:
+            return not holds(condition["Fn::Not"][0])
+        left, right = condition["Fn::Equals"]
+        return value(left) == value(right)
 
     always, asked = [], []
     for error in resource(template, "ModelCallRule")["EventPattern"]["detail"]["errorCode"]:
         if isinstance(error, str):
             always.append(error)
-        elif holds(error["Fn::If"][0]):
+        elif holds(template["Conditions"][error["Fn::If"][0]]):
             asked.append(error["Fn::If"][1])
     assert always == ["AccessDenied", "AccessDeniedException"]
     assert asked == errors

@@ -7,7 +7,7 @@ use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::pipeline::{Delivery, Pipeline};
 use bedrock_denial_watch::reader::Limits;
-use bedrock_denial_watch::rule::catalogue::DEFAULT;
+use bedrock_denial_watch::rule::catalogue::ALL;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use serde_json::{Value, json};
@@ -125,7 +125,7 @@ proptest! {
         let pipeline = Pipeline {
             store: EmbeddedStore::default(),
             sink: &sink,
-            rules: DEFAULT.to_vec(),
+            rules: ALL.iter().filter(|rule| rule.on).cloned().collect(),
             exempt_users: Vec::new(),
             limits: Limits::default(),
         };

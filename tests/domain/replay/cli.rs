@@ -71,9 +71,9 @@ fn the_samples_fire_what_an_independent_count_expects() {
         })
         .collect();
     let expected: Vec<serde_json::Value> = EXPECTED.lines().map(parse).collect();
-    assert_eq!(expected.len(), 6);
+    assert_eq!(expected.len(), 8);
     assert_eq!(got, expected);
-    let summary = "objects: 39 read, 4 skipped, 0 failed; records: 392; denials: 116; exempted: 0; malformed: 1; oversized: 0; alerts: 6";
+    let summary = "objects: 39 read, 4 skipped, 0 failed; records: 392; denials: 116; exempted: 0; malformed: 1; oversized: 0; alerts: 8";
     assert!(text(&output.stderr).contains(summary), "{}", text(&output.stderr));
 }
 
