@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
+use crate::log::text::sha256;
 use crate::rule::definition::Rule;
 use crate::rule::field::{Field, MISSING};
 
@@ -50,13 +50,8 @@ fn part(text: &str) -> Value {
     if literal.to_string().len() - quotes <= MAX_PART_BYTES {
         literal
     } else {
-        json!({ "sha256": hexadecimal(text) })
+        json!({ "sha256": sha256(text) })
     }
-}
-
-fn hexadecimal(text: &str) -> String {
-    let digest = Sha256::digest(text.as_bytes());
-    digest.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 const HASHED: &str = "sha256:";
@@ -69,7 +64,7 @@ pub fn sample_value(value: Option<&str>) -> Cow<'_, str> {
     match value {
         None => MISSING.into(),
         Some(text) if text.len() > MAX_VALUE_BYTES || text.starts_with(HASHED) || text == MISSING => {
-            (HASHED.to_owned() + &hexadecimal(text)).into()
+            (HASHED.to_owned() + &sha256(text)).into()
         }
         Some(text) => text.into(),
     }
@@ -121,7 +116,7 @@ mod tests {
     #[test]
     fn what_a_caller_writes_literally_never_equals_a_hashed_form() {
         let long = "x".repeat(2044);
-        let hash = hexadecimal(&long);
+        let hash = sha256(&long);
         let literals = [
             format!("sha256:{hash}"),
             format!(r#"{{"sha256":"{hash}"}}"#),
