@@ -71,6 +71,14 @@ pub const MAX_EVIDENCE: usize = 10;
 /// The longest value that is kept; a user agent may have a kilobyte.
 pub const MAX_EVIDENCE_BYTES: usize = 256;
 
+impl Evidence {
+    /// Cuts `value` to [`MAX_EVIDENCE_BYTES`].
+    #[must_use]
+    pub fn new(kind: Kind, value: &str) -> Self {
+        Self { kind, value: value[..value.floor_char_boundary(MAX_EVIDENCE_BYTES)].to_owned() }
+    }
+}
+
 /// As stored: `<kind>|<value>`.
 impl fmt::Display for Evidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -91,7 +99,7 @@ impl FromStr for Evidence {
     }
 }
 
-/// What `denial` shows, each value cut to [`MAX_EVIDENCE_BYTES`].
+/// What `denial` shows.
 pub fn shown<'d>(denial: &'d Denial<'_>) -> impl Iterator<Item = (Kind, &'d str)> {
     let told = [
         (Kind::Region, denial.region.as_deref()),
@@ -104,10 +112,7 @@ pub fn shown<'d>(denial: &'d Denial<'_>) -> impl Iterator<Item = (Kind, &'d str)
         (Kind::CallerAccount, denial.caller_account.as_deref()),
         (Kind::VpcEndpoint, denial.vpc_endpoint.as_deref()),
     ];
-    told.into_iter().filter_map(|(kind, value)| {
-        let value = value.filter(|value| !value.is_empty())?;
-        Some((kind, &value[..value.floor_char_boundary(MAX_EVIDENCE_BYTES)]))
-    })
+    told.into_iter().filter_map(|(kind, value)| Some((kind, value.filter(|value| !value.is_empty())?)))
 }
 
 #[cfg(test)]
