@@ -86,6 +86,14 @@ pub const MAX_EVIDENCE: usize = 10;
 /// The longest value of any kind that is kept.
 pub const MAX_EVIDENCE_BYTES: usize = 256;
 
+impl Evidence {
+    /// Cuts `value` to [`MAX_EVIDENCE_BYTES`].
+    #[must_use]
+    pub fn new(kind: Kind, value: &str) -> Self {
+        Self { kind, value: value[..value.floor_char_boundary(MAX_EVIDENCE_BYTES)].to_owned() }
+    }
+}
+
 /// As stored: `<kind>|<value>`.
 impl fmt::Display for Evidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
