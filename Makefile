@@ -6,6 +6,7 @@ SHELL := /bin/bash
 LOCAL := --no-default-features
 LOGS ?= events/logs
 EVENT ?= events/s3-put.json
+RULES_DIR ?= rules
 
 # The stack in AWS that the verbs below `Operate` work on.
 STACK ?= bedrock-denial-watch
@@ -34,6 +35,10 @@ test-domain: ## Test the domain and `replay`, without the AWS SDK
 .PHONY: test-aws
 test-aws: ## Test everything that talks to AWS, against local stand-ins
 	cargo test --lib --bins --test aws
+
+.PHONY: rule-test
+rule-test: ## Run the examples in the rule files of rules/ (or RULES_DIR=path)
+	@cargo run --quiet --release $(LOCAL) --bin replay -- --test-rules --rules-dir "$(RULES_DIR)"
 
 .PHONY: bench
 bench: ## Compare reading with bare decompression, as ratios
@@ -66,8 +71,12 @@ lint: ## Check format and lints, warnings as errors
 .PHONY: validate
 validate: .venv/.done .venv-validate/.done ## Check the template: sam, cfn-lint, checkov, and against the code
 	$(SAM) validate --lint --region us-east-1
-	.venv-validate/bin/cfn-lint template.yaml
-	.venv-validate/bin/checkov --skip-download --compact --quiet -f template.yaml
+	.venv/bin/python scripts/package.py --out target/validate
+	.venv-validate/bin/cfn-lint template.yaml examples/*.yaml
+	.venv-validate/bin/cfn-lint --ignore-checks W1030 --regions us-east-1 us-west-2 eu-west-1 ap-northeast-1 -- target/validate/template.json
+	.venv-validate/bin/cfn-lint --ignore-checks W2001 --regions us-gov-east-1 us-gov-west-1 cn-north-1 cn-northwest-1 \
+		-- target/validate/template-without-chat.json
+	.venv-validate/bin/checkov --skip-download --compact --quiet -f template.yaml examples/*.yaml
 	.venv/bin/pytest -q tests/template
 
 # Operate. They need AWS credentials and a region, and the AWS CLI.

@@ -218,7 +218,8 @@ fn inflate(stored: &[u8]) -> u64 {
 }
 
 fn read(stored: &[u8]) -> u64 {
-    let mut reader = Reader::new("bench", Tally::new(vec![DENIED_MODEL], Vec::new()), Limits::default());
+    let mut reader =
+        Reader::new("bench", Tally::new(vec![DENIED_MODEL.clone()], Vec::new()), Limits::default());
     loop {
         for chunk in stored.chunks(CHUNK_BYTES) {
             if !reader.push(chunk) {

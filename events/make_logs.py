@@ -523,7 +523,9 @@ def write():
 
 # --- what must be found ------------------------------------------------------------------
 
-THRESHOLD, WINDOW, COOLDOWN = 3, 3600, 3600
+# Rule: fires above so many within so many seconds, and at most once in as many.
+RULES = {"denied-model": (3, 3600), "model-sweep": (3, 3600), "session-rotation": (3, 3600),
+         "role-denials": (6, 3600), "slow-denials": (12, 24 * 3600)}
 MODEL_CALLS = ("InvokeModel", "InvokeModelWithResponseStream", "Converse", "ConverseStream")
 MODEL_IN_MESSAGE = re.compile(r" on resource: \S+/(\S+)")
 # `us.`, `eu.` and the like before the provider, and what an ARN has before the id.
@@ -577,10 +579,12 @@ def denial(made):
 def looks(account, user, model, request):
     """What each rule makes of a denial: the rule, what it counts, for whom, and which one this is."""
     yield "denied-model", "denials", (account, user, model), request
+    yield "slow-denials", "denials", (account, user, model), request
     yield "model-sweep", "models", (account, user, None), model
     if ":assumed-role/" in (user or "") and ":assumed-role/AWSReservedSSO_" not in user:
         role, _, session = user.rpartition("/")
         yield "session-rotation", "sessions", (account, role, model), session
+        yield "role-denials", "denials", (account, role, model), request
 
 
 def show(at):
@@ -599,13 +603,14 @@ def expected(logs):
                 known.setdefault((rule, noun, who), set()).add((at, value))
         for key in touched:
             rule, noun, (account, user, model) = key
+            threshold, span = RULES[rule]
             for at, _ in sorted(known[key]):
-                window = [(then, value) for then, value in known[key] if at - WINDOW <= then <= at]
-                covered = any(abs(at - other) <= COOLDOWN for other in alerts.get(key, []))
-                if len({value for _, value in window}) > THRESHOLD and not covered:
+                window = [(then, value) for then, value in known[key] if at - span <= then <= at]
+                covered = any(abs(at - other) <= span for other in alerts.get(key, []))
+                if len({value for _, value in window}) > threshold and not covered:
                     alerts.setdefault(key, []).append(at)
                     first = min(window)[0]
-                    counted = [(then, value) for then, value in known[key] if first <= then <= at + COOLDOWN]
+                    counted = [(then, value) for then, value in known[key] if first <= then <= at + span]
                     yield {"rule": rule, "@timestamp": show(at), "account": account, "user": user, "model": model,
                            f"total_{noun}": len({value for _, value in counted}),
                            "first_seen": show(first), "last_seen": show(max(counted)[0])}

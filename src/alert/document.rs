@@ -1,13 +1,14 @@
 //! The alert as one JSON document, in the field names of the Elastic Common Schema.
 
 use std::net::IpAddr;
-use std::ops::Not;
 
-use serde::Serialize;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 
 use super::Alert;
 use super::display::{DOCUMENT_BYTES, TEXT_BYTES, minutes, plain, shown};
 use crate::count::evidence::Kind;
+use crate::count::window::Figures;
 use crate::log::cloudtrail::KEY_TYPE_UNKNOWN;
 use crate::log::denial::Source;
 use crate::log::time::EventTime;
@@ -50,8 +51,8 @@ impl Alert<'_> {
                 id: rule.id,
                 name: rule.name,
                 version: rule.version,
-                reference: rule.reference,
-                uuid: rule.uuid,
+                reference: rule.references[0],
+                uuid: rule.elastic.map(|elastic| elastic.uuid),
             },
             user: id(self.caller()),
             cloud: Cloud {
@@ -70,17 +71,11 @@ impl Alert<'_> {
             access_key_ids: self.plain_evidence(Kind::AccessKeyId),
             denied_by: self.plain_evidence(Kind::Refusal),
             models_called: self.plain_evidence(Kind::ModelCalled),
-            bearer_token: !key_types.is_empty(),
+            bearer_token: (!key_types.is_empty()).then_some(true),
             bearer_token_types: key_types.into_iter().filter(|name| name != KEY_TYPE_UNKNOWN).collect(),
             caller_account_ids: self.plain_evidence(Kind::CallerAccount),
             vpc_endpoint_ids: self.plain_evidence(Kind::VpcEndpoint),
-            total_denials: figures.total,
-            // Each model or session was denied once or more.
-            total_denials_at_least: figures.at_least || rule.distinct != Field::RequestId,
-            total_models: counts(Field::Model).then_some(figures.total),
-            total_models_at_least: counts(Field::Model) && figures.at_least,
-            total_sessions: counts(Field::Session).then_some(figures.total),
-            total_sessions_at_least: counts(Field::Session) && figures.at_least,
+            totals: self.totals(),
             threshold: rule.threshold,
             window_minutes: self.window_minutes(),
             first_seen: figures.first_seen,
@@ -107,6 +102,18 @@ impl Alert<'_> {
             threshold = self.rule.threshold,
             window = minutes(self.window_minutes()),
         )
+    }
+
+    /// How much was counted, under the names of what it is.
+    fn totals(&self) -> Totals {
+        let Figures { total, at_least, .. } = self.figures;
+        let named = |name, at_least| Total { name, count: total, at_least };
+        Totals(match self.rule.distinct {
+            // Each was denied once or more.
+            Field::Model => vec![named("total_denials", true), named("total_models", at_least)],
+            Field::Session => vec![named("total_denials", true), named("total_sessions", at_least)],
+            _ => vec![named("total_denials", at_least)],
+        })
     }
 
     fn plain_evidence(&self, kind: Kind) -> Vec<String> {
@@ -148,25 +155,16 @@ struct Document<'a> {
     denied_by: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     models_called: Vec<String>,
-    #[serde(skip_serializing_if = "Not::not")]
-    bearer_token: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bearer_token: Option<bool>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     bearer_token_types: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     caller_account_ids: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     vpc_endpoint_ids: Vec<String>,
-    total_denials: u64,
-    #[serde(skip_serializing_if = "Not::not")]
-    total_denials_at_least: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    total_models: Option<u64>,
-    #[serde(skip_serializing_if = "Not::not")]
-    total_models_at_least: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    total_sessions: Option<u64>,
-    #[serde(skip_serializing_if = "Not::not")]
-    total_sessions_at_least: bool,
+    #[serde(flatten)]
+    totals: Totals,
     threshold: usize,
     window_minutes: u64,
     first_seen: EventTime,
@@ -180,6 +178,29 @@ struct Document<'a> {
     objects: [String; 1],
     triage: &'a [&'a str],
     id: String,
+}
+
+/// Figures that belong into the document itself, each under its own name.
+struct Totals(Vec<Total>);
+
+struct Total {
+    name: &'static str,
+    count: u64,
+    /// It is a lower bound, which `<name>_at_least` says.
+    at_least: bool,
+}
+
+impl Serialize for Totals {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for Total { name, count, at_least } in &self.0 {
+            map.serialize_entry(name, count)?;
+            if *at_least {
+                map.serialize_entry(&format!("{name}_at_least"), &true)?;
+            }
+        }
+        map.end()
+    }
 }
 
 #[derive(Serialize)]

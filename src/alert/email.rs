@@ -71,7 +71,7 @@ impl Alert<'_> {
             object = plain(self.object, 4 * TEXT_BYTES),
             name = self.rule.name,
             rule = self.rule.id,
-            reference = self.rule.reference,
+            reference = self.rule.references[0],
             id = self.id(),
         )
     }

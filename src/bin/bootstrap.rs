@@ -13,7 +13,7 @@ use lambda_runtime::tracing::subscriber::fmt;
 use lambda_runtime::tracing::subscriber::prelude::*;
 use lambda_runtime::tracing::{Level, error, subscriber};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 fn main() -> ExitCode {
     let config = Config::read(|name| {
@@ -31,14 +31,14 @@ fn main() -> ExitCode {
     }
 }
 
-/// JSON lines with the request id, which stands in the span of `lambda_runtime`. Other crates
-/// log warnings at most: at a lower level the SDK would log whole requests, users among them.
+/// JSON lines with the request id, which is in the span of `lambda_runtime`. Other crates log
+/// warnings at most: at a lower level the SDK would log whole requests, with users in them.
 fn log_json(level: Level) {
     let targets = Targets::new()
         .with_target("bedrock_denial_watch", level)
         .with_target("bootstrap", level)
         .with_target("lambda_runtime::layers::trace", Level::INFO)
-        // It logs what the handler returns, which is logged already.
+        // It would log the handler's error a second time.
         .with_target("lambda_runtime::layers::panic", LevelFilter::OFF)
         .with_default(LevelFilter::WARN);
     let lines = fmt::layer().json().flatten_event(true).with_span_list(false);
@@ -53,20 +53,20 @@ async fn run(config: Config) -> Result<(), Error> {
         pipeline: Pipeline {
             store: DynamoDbStore::new(&sdk, config.table_name),
             sink: SnsSink::new(&sdk, config.topic_arn),
-            rules: config.settings.rules,
+            rules: config.settings.rules_on(),
             exempt_users: config.settings.exempt_users,
             limits: Limits::default(),
         },
         source: S3Source::new(&sdk),
     };
     let (handler, function) = (&handler, &function);
-    lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| {
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<Box<RawValue>>| {
         let invocation = Invocation {
             request_id: &event.context.request_id,
             now_ms: now_ms(),
             deadline_ms: event.context.deadline,
         };
-        let delivered = handler.deliver(&event.payload, invocation).await;
+        let delivered = handler.deliver(event.payload.get(), invocation).await;
         let metrics = delivered.metrics;
         println!("{}", metrics.line(function, invocation.request_id, now_ms()));
         delivered.answer

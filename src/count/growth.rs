@@ -10,7 +10,7 @@ use super::tally::Tally;
 use super::window::Window;
 use crate::log::denial::{Reading, read};
 use crate::log::time::EventTime;
-use crate::rule::catalogue::{DENIED_MODEL, MODEL_SWEEP};
+use crate::rule::catalogue::{DENIED_MODEL, built_in};
 use crate::rule::definition::Rule;
 
 thread_local! {
@@ -37,7 +37,7 @@ fn tally(rule: &Rule, denials: impl Iterator<Item = (usize, usize, usize)>) -> T
         let record = format!(
             r#"{{"timestamp":"{time}","modelId":"m{model}","requestId":"r{request}","errorCode":"AccessDeniedException"}}"#
         );
-        let reading = read(&record, &["AccessDeniedException"], String::new);
+        let reading = read(record.as_bytes(), &["AccessDeniedException"], String::new);
         let Ok(Reading::Denial(denial)) = reading else { panic!("{record}") };
         tally.add(&denial);
     }
@@ -59,10 +59,10 @@ fn reading_one_object() {
     check(200, |size| drop(tally(&DENIED_MODEL, (0..size).map(|at| (0, 0, at)))));
     // Keys, one denial each, and few models again and again.
     check(200, |size| drop(tally(&DENIED_MODEL, (0..size).map(|at| (0, at, at)))));
-    check(200, |size| drop(tally(&MODEL_SWEEP, (0..size).map(|at| (at % 600, at % 40, at)))));
-    check(200, |size| drop(tally(&MODEL_SWEEP, (0..size).map(|at| (at % 600, at, at)))));
+    check(200, |size| drop(tally(built_in("model-sweep"), (0..size).map(|at| (at % 600, at % 40, at)))));
+    check(200, |size| drop(tally(built_in("model-sweep"), (0..size).map(|at| (at % 600, at, at)))));
     // The highest threshold, from when its samples are full.
-    let thousand = Rule { threshold: 1000, ..DENIED_MODEL };
+    let thousand = Rule { threshold: 1000, ..DENIED_MODEL.clone() };
     check(2_500, |size| drop(tally(&thousand, (0..size).map(|at| (at * 600 / size, 0, at)))));
 }
 
@@ -105,7 +105,7 @@ fn reading_a_window_and_claiming_its_alerts() {
         threshold,
         window: Duration::from_secs(window * 60),
         cooldown: Duration::from_secs(cooldown * 60),
-        ..DENIED_MODEL
+        ..DENIED_MODEL.clone()
     };
     // Alerts every minute within one window of a day, from slots that are full and from slots that are not.
     check(60, |size| alert(&minutes(3, 1440, 1), size, 20, 61));
@@ -116,6 +116,6 @@ fn reading_a_window_and_claiming_its_alerts() {
     check(60, |size| alert(&minutes(3, 60, 60), size, 20, 1));
     check(60, |size| alert(&minutes(0, 60, 60), size, 1, 0));
     // Models that come again and again.
-    let sweep = Rule { threshold: 0, ..MODEL_SWEEP };
+    let sweep = Rule { threshold: 0, ..built_in("model-sweep").clone() };
     check(60, |size| alert(&sweep, size, 20, 600));
 }

@@ -104,7 +104,7 @@ impl Tally {
         codes.into_iter().collect()
     }
 
-    /// Denials of exempt users so far.
+    /// Denials so far that any rule left out because the user is exempt.
     #[must_use]
     pub fn exempted(&self) -> u64 {
         self.exempted
@@ -131,7 +131,12 @@ impl Tally {
             self.exempted += u64::from(denial.is_refused());
             return;
         }
+        let mut exempted = false;
         for (number, rule) in self.rules.iter().enumerate().filter(|(_, rule)| rule.counts(denial)) {
+            if rule.exempts(denial.user.as_deref()) {
+                exempted = true;
+                continue;
+            }
             let values = rule.group_by.iter().map(|field| field.of(denial));
             let values = values.map(|value| value.map_or(NONE, |text| self.texts.number(text)));
             let key: Vec<u32> = [index(number)].into_iter().chain(values).collect();
@@ -154,6 +159,7 @@ impl Tally {
                 }
             }
         }
+        self.exempted += u64::from(exempted && denial.is_refused());
     }
 
     /// The summaries, in the order in which their keys were first seen; each is made when it is
@@ -270,7 +276,7 @@ mod tests {
         let mut orders = [denials.to_vec(), denials.to_vec()];
         orders[1].reverse();
         for order in orders {
-            let mut tally = Tally::new(vec![Rule { threshold, ..DENIED_MODEL }], Vec::new());
+            let mut tally = Tally::new(vec![Rule { threshold, ..DENIED_MODEL.clone() }], Vec::new());
             for (second, request) in order {
                 tally.add(&denial(second, request));
             }
@@ -310,7 +316,7 @@ mod tests {
     #[test]
     fn exempt_users_are_counted_only() {
         let glob = Pattern::new("u*").expect("a glob");
-        let mut tally = Tally::new(vec![DENIED_MODEL], vec![glob]);
+        let mut tally = Tally::new(vec![DENIED_MODEL.clone()], vec![glob]);
         tally.add(&denial(1, "a"));
         tally.add(&Denial { user: None, ..denial(1, "b") });
         assert_eq!(tally.exempted(), 1);

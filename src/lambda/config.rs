@@ -2,7 +2,9 @@
 
 use lambda_runtime::tracing::Level;
 
-use crate::rule::settings::{self, Settings};
+use crate::rule::bounds;
+use crate::rule::catalogue::{ALL, DENIED_MODEL};
+use crate::rule::settings::{Setting, Settings};
 
 /// Everything the Lambda can be told.
 #[derive(Clone, Debug)]
@@ -11,7 +13,7 @@ pub struct Config {
     pub table_name: String,
     /// `TOPIC_ARN`: the SNS topic that alerts go to.
     pub topic_arn: String,
-    /// `RULES`, `THRESHOLD`, `WINDOW_MINUTES`, `COOLDOWN_MINUTES`, `EXEMPT_USERS`.
+    /// `RULES`, `RULE_SETTINGS`, `THRESHOLD`, `WINDOW_MINUTES`, `COOLDOWN_MINUTES`, `EXEMPT_USERS`.
     pub settings: Settings,
     /// `LOG_LEVEL`.
     pub log_level: Level,
@@ -38,6 +40,9 @@ pub enum ConfigError {
         /// What was expected, in a sentence that says so.
         expected: String,
     },
+    /// The settings of a rule are good one by one, but not together.
+    #[error("{0}")]
+    TooCostly(String),
 }
 
 const TABLE: &str = "the name or ARN of the DynamoDB table";
@@ -54,17 +59,24 @@ impl Config {
         let table_name = required("TABLE_NAME", TABLE)?;
         let topic_arn = required("TOPIC_ARN", TOPIC)?;
         let topic_arn = parsed("TOPIC_ARN", Some(topic_arn), standard_topic)?.unwrap_or_default();
-        let exempt_users = parsed("EXEMPT_USERS", get("EXEMPT_USERS"), user_globs)?;
+        let mut settings = Settings::new(ALL.clone());
+        parsed("RULES", get("RULES"), |text| settings.choose("RULES", text))?;
+        let mut denied_model =
+            |name, setting, value: &str| settings.set(name, DENIED_MODEL.id, setting, value);
+        parsed("THRESHOLD", get("THRESHOLD"), |text| denied_model("THRESHOLD", Setting::Threshold, text))?;
+        parsed("WINDOW_MINUTES", get("WINDOW_MINUTES"), |text| {
+            denied_model("WINDOW_MINUTES", Setting::Window, &span(text)?)
+        })?;
+        parsed("COOLDOWN_MINUTES", get("COOLDOWN_MINUTES"), |text| {
+            denied_model("COOLDOWN_MINUTES", Setting::Cooldown, &span(text)?)
+        })?;
+        parsed("RULE_SETTINGS", get("RULE_SETTINGS"), |text| settings.apply("RULE_SETTINGS", text))?;
+        settings.check().map_err(ConfigError::TooCostly)?;
+        settings.exempt_users = parsed("EXEMPT_USERS", get("EXEMPT_USERS"), user_globs)?.unwrap_or_default();
         Ok(Self {
             table_name,
             topic_arn,
-            settings: Settings::new(
-                parsed("RULES", get("RULES"), settings::rules)?,
-                parsed("THRESHOLD", get("THRESHOLD"), settings::threshold)?,
-                parsed("WINDOW_MINUTES", get("WINDOW_MINUTES"), settings::minutes)?,
-                parsed("COOLDOWN_MINUTES", get("COOLDOWN_MINUTES"), settings::minutes)?,
-                exempt_users.unwrap_or_default(),
-            ),
+            settings,
             log_level: parsed("LOG_LEVEL", get("LOG_LEVEL"), log_level)?.unwrap_or(Level::INFO),
         })
     }
@@ -94,10 +106,15 @@ fn standard_topic(text: &str) -> Result<String, String> {
     }
 }
 
+/// A number of minutes as a span.
+fn span(text: &str) -> Result<String, String> {
+    Ok(format!("{}s", bounds::minutes(text)?.as_secs()))
+}
+
 /// IAM names may hold a comma; a glob writes it as `?`.
 fn user_globs(text: &str) -> Result<Vec<glob::Pattern>, String> {
     let globs = text.split(',').map(str::trim).filter(|glob| !glob.is_empty());
-    globs.map(settings::user_glob).collect()
+    globs.map(bounds::user_glob).collect()
 }
 
 fn log_level(text: &str) -> Result<Level, String> {
@@ -142,7 +159,7 @@ mod tests {
         let config = read(&[("THRESHOLD", " "), ("EXEMPT_USERS", " "), ("LOG_LEVEL", "")]);
         let config = config.expect("good");
         assert_eq!(config.table_name, "denials");
-        assert_eq!(config.settings.rules, crate::rule::catalogue::DEFAULT);
+        assert_eq!(config.settings.rules, *ALL);
         assert!(config.settings.exempt_users.is_empty());
         assert_eq!(config.log_level, Level::INFO);
     }
@@ -164,10 +181,20 @@ mod tests {
         assert_eq!(config.log_level, Level::DEBUG);
         let config = read(&[("COOLDOWN_MINUTES", "90")]).expect("good");
         assert_eq!(config.settings.rules[0].cooldown, Duration::from_mins(90));
-        // They are the first rule's.
-        assert_eq!(config.settings.rules[1..], crate::rule::catalogue::DEFAULT[1..]);
-        let config = read(&[("RULES", "validation-burst")]).expect("good");
-        assert_eq!(config.settings.rules, [crate::rule::catalogue::VALIDATION_BURST]);
+        // They are those of one rule.
+        assert_eq!(config.settings.rules[1..], ALL[1..]);
+    }
+
+    #[test]
+    fn rules_are_chosen_and_every_one_can_be_set() {
+        let config = read(&[
+            ("RULES", "validation-burst,denied-model"),
+            ("THRESHOLD", "5"),
+            ("RULE_SETTINGS", "validation-burst.threshold=9,denied-model.threshold=7,model-sweep.on=true"),
+        ]);
+        let on = config.expect("good").settings.rules_on();
+        let shown: Vec<(&str, usize)> = on.iter().map(|rule| (rule.id, rule.threshold)).collect();
+        assert_eq!(shown, [("denied-model", 7), ("model-sweep", 3), ("validation-burst", 9)]);
     }
 
     #[test]
@@ -178,10 +205,26 @@ mod tests {
         check_refused("TOPIC_ARN", "arn:aws:sqs:us-east-1:1:alerts", "expected the ARN");
         check_refused("TOPIC_ARN", "arn:aws:sns:us-east-1:1:alerts.fifo", "standard");
         check_refused("RULES", "denied-model,sweep", "expected one or more of denied-model, model-sweep");
+        check_refused("RULE_SETTINGS", "denied-model.threshold", "expected <rule>.<setting>=<value>");
+        check_refused(
+            "RULE_SETTINGS",
+            "denied-model.window=0m",
+            "denied-model.window=0m: expected whole minutes",
+        );
         check_refused("THRESHOLD", "three", "expected a whole number");
         check_refused("WINDOW_MINUTES", "0", "expected");
         check_refused("COOLDOWN_MINUTES", "1h", "expected");
         check_refused("EXEMPT_USERS", "a,[", "expected a glob");
         check_refused("LOG_LEVEL", "loud", "expected error, warn");
+    }
+
+    #[test]
+    fn settings_that_are_too_costly_together_are_refused_with_the_reason() {
+        let costly = [("THRESHOLD", "1000"), ("WINDOW_MINUTES", "1440"), ("COOLDOWN_MINUTES", "1")];
+        let error = read(&costly).expect_err("refused").to_string();
+        assert!(error.starts_with("denied-model: a threshold of 1000"), "{error}");
+        assert!(error.contains("expected a longer cooldown"), "{error}");
+        let off = [&costly[..], &[("RULES", "model-sweep")]].concat();
+        assert!(read(&off).is_ok(), "a rule that is off costs nothing");
     }
 }

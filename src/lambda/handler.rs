@@ -1,31 +1,31 @@
-//! One invocation: resolve its event, then read and commit object by object.
+//! One invocation: resolve its event, then read and commit one object or record after the other.
 //!
-//! Objects are taken one after the other. They share the delivery's owner, and two at once
-//! could both publish an alert that the owner holds as pending.
+//! Never two at once: they share the delivery's owner, and both could publish an alert that this
+//! owner holds as pending.
 
+use std::fmt;
 use std::time::Duration;
 
-use aws_lambda_events::sqs::SqsBatchResponse;
-use lambda_runtime::Diagnostic;
 use lambda_runtime::tracing::{debug, error, warn};
-use serde_json::Value;
+use serde::Serialize;
 
 use crate::alert::sink::AlertSink;
 use crate::count::claims::Claimant;
 use crate::count::store::CounterStore;
-use crate::lambda::aws::{S3Source, SourceError};
-use crate::lambda::event::{self, EventError, Message, Request, Resolved};
+use crate::lambda::aws::S3Source;
+use crate::lambda::event::batch_operations::{Job, JobAnswer, ResultCode, TaskResult};
+use crate::lambda::event::{self, BatchAnswer, FailedMessage, Item, Message, Record, Request, Resolved};
+use crate::lambda::failure::{Cause, DeliveryError, Failure};
 use crate::lambda::metrics::Metrics;
-use crate::log::inflate::Damage;
 use crate::log::object::{Object, Skip, skip_by_name};
-use crate::pipeline::{Delivery, Failure, Pipeline};
+use crate::pipeline::{Delivery, Pipeline};
 use crate::reader::{Finished, Read};
 
 /// Added to the time an invocation has left: how long its claims hold. By then Lambda has
 /// stopped it, even by a clock that differs a little from this one.
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
 
-/// The Lambda, but for its clock and its output.
+/// The Lambda without its clock and its output.
 pub struct Handler<S, K> {
     /// The detector.
     pub pipeline: Pipeline<S, K>,
@@ -54,76 +54,65 @@ impl<'a> Invocation<'a> {
 /// What became of one invocation.
 #[derive(Debug)]
 pub struct Delivered {
-    /// The messages of an SQS batch that failed; `None` for every other event that succeeded.
-    pub answer: Result<Option<SqsBatchResponse>, DeliveryError>,
+    /// What Lambda hands to whoever invoked it.
+    pub answer: Result<Answer, DeliveryError>,
     /// Its figures.
     pub metrics: Metrics,
 }
 
-/// Part of an event that fails as a whole failed; what could be done was done.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{failed} of {all} failed: {causes}")]
-pub struct DeliveryError {
-    /// Objects or records that failed.
-    pub failed: usize,
-    /// Objects and records of the event.
-    pub all: usize,
-    /// Each failed object and its cause, of bounded length.
-    pub causes: String,
+/// An answer in the format that the event's sender expects.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// Everything succeeded; nobody waits for more.
+    Done,
+    /// The messages of an SQS batch that failed.
+    Batch(BatchAnswer),
+    /// What became of each task of an S3 Batch Operations job.
+    Job(JobAnswer),
 }
 
-/// What on-failure records and logs name the error; `lambda_runtime` would take a Rust type's name.
-impl From<DeliveryError> for Diagnostic {
-    fn from(error: DeliveryError) -> Self {
-        Self { error_type: "DeliveryFailed".to_owned(), error_message: error.to_string() }
+/// What became of one object or record that did not fail.
+enum Outcome {
+    Skipped(Skip),
+    OtherCall,
+    Read { records: u64, denials: u64, alerts: usize },
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Skipped(skip) => write!(f, "skipped: {skip}"),
+            Self::OtherCall => f.write_str("skipped: a call that uses no model"),
+            Self::Read { records, denials, alerts } => {
+                write!(f, "records: {records}, denials: {denials}, alerts: {alerts}")
+            }
+        }
     }
 }
 
-/// Why an object failed.
-#[derive(Debug, thiserror::Error)]
-enum ObjectError {
-    #[error(transparent)]
-    Event(#[from] EventError),
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    /// All that could be read was committed.
-    #[error("{object}: {}", join(.causes))]
-    Commit { object: String, causes: Vec<Cause> },
-}
-
-#[derive(Debug, thiserror::Error)]
-enum Cause {
-    #[error(transparent)]
-    Damage(#[from] Damage),
-    #[error(transparent)]
-    Pipeline(#[from] Failure),
-    #[error("{0} more keys failed")]
-    More(usize),
-}
-
-fn join(causes: &[Cause]) -> String {
-    let causes: Vec<String> = causes.iter().map(ToString::to_string).collect();
-    causes.join("; ")
-}
-
 impl<S: CounterStore, K: AlertSink> Handler<S, K> {
-    /// Does all that the event asks for. Logs each fault and failure once.
-    pub async fn deliver(&self, payload: &Value, invocation: Invocation<'_>) -> Delivered {
+    /// Does everything that the event asks for. Logs each fault and failure once.
+    ///
+    /// `payload` is JSON, as Lambda guarantees; other text is an unknown event.
+    pub async fn deliver(&self, payload: &str, invocation: Invocation<'_>) -> Delivered {
         let mut metrics = Metrics::default();
         let answer = match event::resolve(payload) {
-            Request::Whole(objects) => {
+            Request::Whole(items) => {
                 let claimant = invocation.claimant(invocation.request_id);
-                let failures = self.objects(&objects, claimant, &mut metrics).await;
-                whole(&failures, objects.len()).map(|()| None)
+                let failures = self.items(&items, claimant, &mut metrics).await;
+                DeliveryError::new(&failures, items.len()).map_or(Ok(Answer::Done), Err)
             }
-            Request::Batch(messages) => Ok(Some(self.batch(&messages, invocation, &mut metrics).await)),
+            Request::Batch(messages) => {
+                Ok(Answer::Batch(self.batch(&messages, invocation, &mut metrics).await))
+            }
+            Request::Job(job) => Ok(Answer::Job(self.job(&job, invocation, &mut metrics).await)),
         };
         Delivered { answer, metrics }
     }
 
-    /// The event source mapping must ask for `ReportBatchItemFailures`, or Lambda takes this
-    /// answer for a success of all; and the queue's visibility time-out must be longer than the
-    /// function's, or one message is worked on twice at once under the same owner.
+    /// The queue's visibility time-out must be longer than the function's, or one message is worked
+    /// on twice at once under the same owner.
     ///
     /// Source: "Handling errors for an SQS event source" in the AWS Lambda developer guide.
     async fn batch(
@@ -131,38 +120,61 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
         messages: &[Message],
         invocation: Invocation<'_>,
         metrics: &mut Metrics,
-    ) -> SqsBatchResponse {
-        let mut response = SqsBatchResponse::default();
+    ) -> BatchAnswer {
+        let mut answer = BatchAnswer::default();
         for message in messages {
             // A message that comes back is another invocation, but keeps its id.
             let claimant = invocation.claimant(&message.id);
-            let failures = self.objects(&message.objects, claimant, metrics).await;
+            let failures = self.items(&message.items, claimant, metrics).await;
             if !failures.is_empty() {
-                response.add_failure(&message.id);
+                answer.batch_item_failures.push(FailedMessage { item_identifier: message.id.clone() });
             }
         }
-        response
+        answer
     }
 
-    async fn objects(
-        &self,
-        objects: &[Resolved],
-        claimant: Claimant<'_>,
-        metrics: &mut Metrics,
-    ) -> Vec<ObjectError> {
-        let mut failures = Vec::new();
-        for object in objects {
-            let result = match object {
-                Ok(object) => self.object(object, claimant, metrics).await,
-                Err(error) => Err(error.clone().into()),
+    async fn job(&self, job: &Job, invocation: Invocation<'_>, metrics: &mut Metrics) -> JobAnswer {
+        let claimant = invocation.claimant(invocation.request_id);
+        let mut results = Vec::new();
+        for task in &job.tasks {
+            let (code, text) = match self.item(&task.item, claimant, metrics).await {
+                Ok(outcome) => (ResultCode::Succeeded, outcome.to_string()),
+                Err(failure) if failure.is_temporary() => (ResultCode::TemporaryFailure, failure.to_string()),
+                Err(failure) => (ResultCode::PermanentFailure, failure.to_string()),
             };
-            if let Err(failure) = result {
-                error!("{failure}");
-                metrics.failures += 1;
-                failures.push(failure);
-            }
+            results.push(TaskResult::new(task, code, &text));
+        }
+        JobAnswer::new(job, results)
+    }
+
+    async fn items(&self, items: &[Resolved], claimant: Claimant<'_>, metrics: &mut Metrics) -> Vec<Failure> {
+        let mut failures = Vec::new();
+        for item in items {
+            failures.extend(self.item(item, claimant, metrics).await.err());
         }
         failures
+    }
+
+    async fn item(
+        &self,
+        item: &Resolved,
+        claimant: Claimant<'_>,
+        metrics: &mut Metrics,
+    ) -> Result<Outcome, Failure> {
+        let result = match item {
+            Ok(Item::Object(object)) => self.object(object, claimant, metrics).await,
+            Ok(Item::Record(record)) => self.record(record, claimant, metrics).await,
+            Ok(Item::OtherCall) => {
+                metrics.other_calls += 1;
+                Ok(Outcome::OtherCall)
+            }
+            Err(error) => Err(error.clone().into()),
+        };
+        if let Err(failure) = &result {
+            error!("{failure}");
+            metrics.failures += 1;
+        }
+        result
     }
 
     async fn object(
@@ -170,65 +182,73 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
         object: &Object,
         claimant: Claimant<'_>,
         metrics: &mut Metrics,
-    ) -> Result<(), ObjectError> {
+    ) -> Result<Outcome, Failure> {
         let name = object.to_string();
         let empty = (object.size == Some(0)).then_some(Skip::Empty);
         if let Some(skip) = skip_by_name(&object.key).or(empty) {
             debug!(object = name, "skipped: {skip}");
             metrics.skipped += 1;
-            return Ok(());
+            return Ok(Outcome::Skipped(skip));
         }
         let mut reader = self.pipeline.read(&name);
-        let Read { tally, statistics, faults, damage } = loop {
+        let read = loop {
             self.source.read(object, &mut reader).await?;
             match reader.finish() {
                 Finished::Read(read) => break read,
                 Finished::Again(thorough) => reader = thorough,
             }
         };
+        if read.statistics.bytes == 0 {
+            metrics.skipped += 1;
+            return Ok(Outcome::Skipped(Skip::Empty));
+        }
+        metrics.objects += 1;
+        self.commit(&name, read, claimant, metrics).await
+    }
+
+    async fn record(
+        &self,
+        record: &Record,
+        claimant: Claimant<'_>,
+        metrics: &mut Metrics,
+    ) -> Result<Outcome, Failure> {
+        let mut reader = self.pipeline.read(&record.name);
+        let read = loop {
+            reader.push(record.json.as_bytes());
+            match reader.finish() {
+                Finished::Read(read) => break read,
+                Finished::Again(thorough) => reader = thorough,
+            }
+        };
+        metrics.event_records += 1;
+        self.commit(&record.name, read, claimant, metrics).await
+    }
+
+    async fn commit(
+        &self,
+        name: &str,
+        read: Read,
+        claimant: Claimant<'_>,
+        metrics: &mut Metrics,
+    ) -> Result<Outcome, Failure> {
+        let Read { tally, statistics, faults, damage } = read;
         for fault in faults {
             warn!(object = name, offset = fault.offset, "{}", fault.kind.advice());
         }
-        if statistics.bytes == 0 {
-            metrics.skipped += 1;
-            return Ok(());
-        }
         metrics.add(&statistics);
-        let delivery = Delivery { object: &name, claimant };
-        let outcome = self.pipeline.commit(tally, delivery).await;
-        metrics.alerts += outcome.published.len() as u64;
-        let alerted = outcome.published.iter().map(|alert| alert.at);
-        metrics.alerted.extend(alerted);
+        let outcome = self.pipeline.commit(tally, Delivery { object: name, claimant }).await;
+        let alerts = outcome.published.len();
+        metrics.alerts += alerts as u64;
+        metrics.alerted.extend(outcome.published.iter().map(|alert| alert.at));
         let damage = damage.map(Cause::from);
         let more = outcome.failed.saturating_sub(outcome.failures.len());
         let more = (more > 0).then_some(Cause::More(more));
         let failures = outcome.failures.into_iter().map(Cause::from);
         let causes: Vec<Cause> = damage.into_iter().chain(failures).chain(more).collect();
-        if causes.is_empty() { Ok(()) } else { Err(ObjectError::Commit { object: name, causes }) }
-    }
-}
-
-/// The text of an error that Lambda is handed, in bytes: it goes into the on-failure record,
-/// whose queue takes 256 KB with the event beside it.
-const MAX_CAUSES_BYTES: usize = 16 * 1024;
-
-fn whole(failures: &[ObjectError], all: usize) -> Result<(), DeliveryError> {
-    if failures.is_empty() {
-        return Ok(());
-    }
-    let mut causes = String::new();
-    for (number, failure) in failures.iter().enumerate() {
-        let mut failure = failure.to_string();
-        failure.truncate(failure.floor_char_boundary(MAX_CAUSES_BYTES));
-        if causes.len() + failure.len() > MAX_CAUSES_BYTES {
-            let more = failures.len() - number;
-            causes = format!("{causes}; and {more} more, see the log");
-            break;
+        if causes.is_empty() {
+            Ok(Outcome::Read { records: statistics.records, denials: statistics.denials, alerts })
+        } else {
+            Err(Failure::Commit { name: name.to_owned(), causes })
         }
-        if number > 0 {
-            causes += "; ";
-        }
-        causes += &failure;
     }
-    Err(DeliveryError { failed: failures.len(), all, causes })
 }

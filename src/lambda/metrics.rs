@@ -1,12 +1,12 @@
 //! The figures of one delivery → one line in CloudWatch Embedded Metric Format.
 //!
-//! Written here rather than taken from `metrics_cloudwatch_embedded` 0.10: that collector is
-//! a recorder for the whole process, prints a metric only in the intervals that touched it,
-//! and brings the `metrics` and `lambda_http` crates along. These figures are one value a
-//! delivery, all of them always present, so that an alarm on `failures` has its zeros.
+//! Not by `metrics_cloudwatch_embedded` 0.10: that collector records for the whole process, prints
+//! a metric only in the intervals that touched it, and needs the `metrics` and `lambda_http`
+//! crates. These figures are one value a delivery and always present, so that an alarm on
+//! `failures` has its zeros.
 //!
-//! The only dimension is the function: a user or model would let an attacker invent metrics,
-//! and pay for them with somebody else's money.
+//! The only dimension is the function. With a user or model as one, an attacker could invent
+//! metrics, and you would pay for them.
 //!
 //! Source: "Specification: Embedded metric format" in the Amazon CloudWatch user guide.
 
@@ -23,13 +23,17 @@ const MAX_VALUES: usize = 100;
 /// The figures of one invocation, over all its objects.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Metrics {
-    /// Objects whose bytes were read.
+    /// Objects in S3 that were read.
     pub objects: u64,
-    /// Objects passed over.
+    /// CloudTrail records that came in the event itself and were read.
+    pub event_records: u64,
+    /// Calls without a model that EventBridge told of.
+    pub other_calls: u64,
+    /// Objects skipped.
     pub skipped: u64,
-    /// Objects, or records of the event, that failed.
+    /// Objects, or parts of the event, that failed.
     pub failures: u64,
-    /// Alerts that SNS took.
+    /// Alerts that SNS accepted.
     pub alerts: u64,
     /// The times of the denials that fired them.
     pub alerted: Vec<EventTime>,
@@ -38,9 +42,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Takes in what one object held.
+    /// Adds what was read from one object or record.
     pub fn add(&mut self, read: &Statistics) {
-        self.objects += 1;
         let sum = &mut self.read;
         sum.bytes += read.bytes;
         sum.text_bytes += read.text_bytes;
@@ -51,8 +54,8 @@ impl Metrics {
         sum.oversized += read.oversized;
     }
 
-    /// The line, without its end. `now_ms` is the wall clock (epoch milliseconds): a metric's
-    /// time stamp, and the end of the lag of each alert.
+    /// The line, without a line end. `now_ms` is the wall clock (epoch milliseconds): the metrics'
+    /// time stamp, and the end of each alert's lag.
     #[must_use]
     pub fn line(&self, function: &str, request_id: &str, now_ms: u64) -> String {
         let read = &self.read;
@@ -61,6 +64,8 @@ impl Metrics {
         let lags: Vec<i64> = lags.map(|at| now.saturating_sub(at.epoch_ms()).max(0)).collect();
         let mut figures = vec![
             ("objects", "Count", json!(self.objects)),
+            ("event_records", "Count", json!(self.event_records)),
+            ("other_calls", "Count", json!(self.other_calls)),
             ("records", "Count", json!(read.records)),
             ("denials", "Count", json!(read.denials)),
             ("malformed", "Count", json!(read.malformed)),
@@ -102,6 +107,7 @@ mod tests {
     #[test]
     fn every_declared_metric_has_its_value_and_the_function_is_the_only_dimension() {
         let mut metrics = Metrics {
+            objects: 2,
             alerts: 2,
             alerted: vec![EventTime::from_epoch_ms(1000), EventTime::from_epoch_ms(9000)],
             ..Metrics::default()
@@ -117,7 +123,7 @@ mod tests {
         assert_eq!(directive["Dimensions"], json!([["function"]]));
         assert_eq!(line["function"], "watch");
         let declared = directive["Metrics"].as_array().expect("a list");
-        assert_eq!(declared.len(), 11);
+        assert_eq!(declared.len(), 13);
         for metric in declared {
             let name = metric["Name"].as_str().expect("a name");
             assert!(line[name].is_number() || line[name].is_array(), "{name}");
@@ -134,6 +140,6 @@ mod tests {
         let line: Value = serde_json::from_str(&Metrics::default().line("f", "r", 1)).expect("JSON");
         assert_eq!(line["failures"], 0);
         assert!(line.get("lag").is_none());
-        assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().map(Vec::len), Some(10));
+        assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().map(Vec::len), Some(12));
     }
 }

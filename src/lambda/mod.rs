@@ -3,13 +3,15 @@
 //! | step | file |
 //! |---|---|
 //! | Environment → settings | [`config`] |
-//! | Lambda payload → objects | [`event`] |
-//! | One invocation, all its objects | [`handler`] |
-//! | Its figures as one log line | [`metrics`] |
+//! | What it was invoked with → objects and records to read | [`event`] |
+//! | One invocation, everything it asks for | [`handler`] |
+//! | What failed, and what Lambda is told | [`failure`] |
+//! | Its figures, as one log line | [`metrics`] |
 //! | S3 source, DynamoDB store, SNS sink | [`aws`] |
 
 pub mod aws;
 pub mod config;
 pub mod event;
+pub mod failure;
 pub mod handler;
 pub mod metrics;

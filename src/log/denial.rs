@@ -120,8 +120,9 @@ fn trail_spellings(error_codes: &[&str]) -> Vec<&'static str> {
 /// invocation log's has a time.
 #[must_use]
 pub fn is_unrelated(json: &[u8]) -> bool {
-    let sources = cloudtrail::MODEL_CALLS.iter().map(|(source, _)| *source);
-    sources.chain(["\"timestamp\""]).all(|part| memmem::find(json, part.as_bytes()).is_none())
+    [cloudtrail::SOURCE_START, "\"timestamp\""]
+        .iter()
+        .all(|part| memmem::find(json, part.as_bytes()).is_none())
 }
 
 /// Reads one whole record.
@@ -131,7 +132,7 @@ pub fn is_unrelated(json: &[u8]) -> bool {
 /// # Errors
 /// When `json` is not exactly one valid JSON object, or is a CloudTrail log file with its records.
 pub fn read<'a>(
-    json: &'a str,
+    json: &'a [u8],
     error_codes: &[&str],
     place: impl FnOnce() -> String,
 ) -> Result<Reading<'a>, serde_json::Error> {
@@ -177,7 +178,7 @@ fn invocation<'a>(record: &Record<'a>, at: EventTime, error_code: Cow<'a, str>) 
         model_called: model.map(text::keep),
         region: kept(Field::Region),
         request_id: kept(Field::RequestId).unwrap_or_default(),
-        refusal: cloudtrail::refusal(&error_code, ""),
+        refusal: cloudtrail::refusal(&error_code, None),
         error_code,
         source_ip: None,
         user_agent: None,
@@ -194,11 +195,11 @@ fn trail<'a>(record: &Record<'a>, at: EventTime, error_code: Cow<'a, str>) -> De
     let asked = record.below(Field::RequestParameters);
     let caller = record.below(Field::UserIdentity);
     let user = caller.text(Field::Arn);
-    let message = record.text(Field::ErrorMessage).unwrap_or_default();
+    let message = record.text(Field::ErrorMessage);
     let is_mantle = record.text(Field::EventSource).is_some_and(|source| source == cloudtrail::MANTLE);
     // Only on this endpoint it is AWS that writes the marks of a bearer token among what was asked.
     let added = if is_mantle { &asked } else { &record.below(Field::AdditionalEventData) };
-    let named = || cloudtrail::refused_model(&message).map(|model| Cow::Owned(model.to_owned()));
+    let named = || cloudtrail::refused_model(message.as_deref()?).map(|model| Cow::Owned(model.to_owned()));
     let model = asked.text(if is_mantle { Field::Model } else { Field::ModelId });
     let model = model.filter(given).or_else(named);
     Denial {
@@ -219,7 +220,7 @@ fn trail<'a>(record: &Record<'a>, at: EventTime, error_code: Cow<'a, str>) -> De
             .filter(given)
             .or_else(|| kept(Field::EventId))
             .unwrap_or_default(),
-        refusal: cloudtrail::refusal(&error_code, &message),
+        refusal: cloudtrail::refusal(&error_code, message.as_deref()),
         error_code,
         source_ip: kept(Field::SourceIp),
         user_agent: kept(Field::UserAgent),
@@ -238,260 +239,4 @@ fn identity<'a>(spelled: &Text<'a>) -> Text<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A denial is shown as `account user model region request time`, with `-` for a missing value.
-    fn shown(json: &str) -> String {
-        let reading = read(json, &["AccessDeniedException"], || "here".to_owned());
-        match reading {
-            Err(_) => "not JSON".to_owned(),
-            Ok(Reading::Other) => "other".to_owned(),
-            Ok(Reading::NoTimestamp) => "no timestamp".to_owned(),
-            Ok(Reading::Denial(d)) => {
-                let or_dash = |text: &Text<'_>| text.as_deref().unwrap_or("-").to_owned();
-                format!(
-                    "{} {} {} {} {} {}",
-                    or_dash(&d.account),
-                    or_dash(&d.user),
-                    or_dash(&d.model),
-                    or_dash(&d.region),
-                    d.request_id,
-                    d.at
-                )
-            }
-        }
-    }
-
-    #[track_caller]
-    fn check(fields: &str, expected: &str) {
-        let json =
-            format!(r#"{{"timestamp":"2025-06-01T10:00:00Z","errorCode":"AccessDeniedException"{fields}}}"#);
-        assert_eq!(shown(&json), format!("{expected} 2025-06-01T10:00:00Z"), "{json}");
-    }
-
-    #[track_caller]
-    fn check_whole(json: &str, expected: &str) {
-        assert_eq!(shown(json), expected, "{json}");
-    }
-
-    #[test]
-    fn top_level_fields_make_a_denial() {
-        check(
-            r#","accountId":"1","identity":{"arn":"u"},"modelId":"m","region":"r","requestId":"q""#,
-            "1 u m r q",
-        );
-        check(r#","modelId":"m\u0041\"","requestId":"q\n""#, "- - mA\" - q\n");
-        check(r#","identity":{"x":[1,{"arn":"no"}],"arn":"u","y":{}}"#, "- u - - here");
-        check(
-            r#","schemaType":"ModelInvocationLog","input":{"inputBodyJson":{"modelId":"no"}},"modelId":"m""#,
-            "- - m - here",
-        );
-    }
-
-    #[test]
-    fn a_missing_value_is_a_value_of_its_own() {
-        check("", "- - - - here");
-        check(r#","accountId":null,"identity":null,"modelId":null,"requestId":null"#, "- - - - here");
-        check(r#","accountId":12,"identity":"u","modelId":["m"],"requestId":{"a":1}"#, "- - - - here");
-        check(r#","identity":{"arn":7}"#, "- - - - here");
-        check(r#","identity":[{"arn":"u"}]"#, "- - - - here");
-        check(r#","accountId":"","identity":{"arn":""},"modelId":"","requestId":"""#, "   - here");
-    }
-
-    #[test]
-    fn the_last_of_a_repeated_field_stands() {
-        check(r#","modelId":"a","modelId":"b""#, "- - b - here");
-        check_whole(
-            r#"{"timestamp":"2025-06-01T10:00:00Z","errorCode":"AccessDeniedException","errorCode":"Other"}"#,
-            "other",
-        );
-    }
-
-    #[test]
-    fn only_the_top_level_error_code_decides() {
-        check_whole(r#"{"timestamp":"2025-06-01T10:00:00Z","errorCode":"ThrottlingException"}"#, "other");
-        check_whole(r#"{"timestamp":"2025-06-01T10:00:00Z","errorCode":"accessdeniedexception"}"#, "other");
-        check_whole(r#"{"timestamp":"2025-06-01T10:00:00Z","errorCode":null}"#, "other");
-        check_whole(
-            r#"{"output":{"errorCode":"AccessDeniedException"},"input":"AccessDeniedException"}"#,
-            "other",
-        );
-        check_whole(r#"{"errorcode":"AccessDeniedException"}"#, "other");
-    }
-
-    #[test]
-    fn a_denial_without_a_usable_time_says_so() {
-        check_whole(r#"{"errorCode":"AccessDeniedException"}"#, "no timestamp");
-        check_whole(r#"{"errorCode":"AccessDeniedException","timestamp":1748772000}"#, "no timestamp");
-        check_whole(r#"{"errorCode":"AccessDeniedException","timestamp":"soon"}"#, "no timestamp");
-    }
-
-    #[test]
-    fn what_is_not_one_json_object_is_an_error() {
-        for json in [
-            "",
-            "{",
-            "[]",
-            "1",
-            "{}{}",
-            r#"{"a":}"#,
-            r#"{"a":"AccessDeniedException"#,
-            "{\"modelId\":\"\u{1}\"}",
-        ] {
-            check_whole(json, "not JSON");
-        }
-        check_whole(" {} \r\n", "other");
-    }
-
-    #[test]
-    fn deep_bodies_are_passed_over() {
-        let deep = "[".repeat(5000) + &"]".repeat(5000);
-        check(&format!(r#","input":{deep},"modelId":"m""#), "- - m - here");
-    }
-
-    const CALL: &str = r#""eventSource":"bedrock.amazonaws.com","eventName":"InvokeModel","eventTime":"2025-06-01T10:00:00Z""#;
-
-    #[track_caller]
-    fn check_trail(fields: &str, expected: &str) {
-        check_whole(&format!(r#"{{{CALL},"errorCode":"AccessDenied"{fields}}}"#), expected);
-    }
-
-    #[test]
-    fn a_trail_record_makes_a_denial() {
-        let time = "2025-06-01T10:00:00Z";
-        check_trail("", &format!("- - - - here {time}"));
-        check_trail(
-            r#","recipientAccountId":"1","userIdentity":{"type":"AssumedRole","arn":"u","accountId":"9"},"requestParameters":{"x":{"modelId":"no"},"modelId":"m"},"awsRegion":"r","requestID":"q","eventID":"e""#,
-            &format!("1 u m r q {time}"),
-        );
-        check_trail(r#","requestID":"","eventID":"e""#, &format!("- - - - e {time}"));
-        check_trail(r#","requestID":null,"eventID":"""#, &format!("- - - - here {time}"));
-        check_trail(
-            r#","requestParameters":null,"responseElements":null,"userIdentity":{"type":"AWSService","invokedBy":"x.amazonaws.com"}"#,
-            &format!("- - - - here {time}"),
-        );
-        check_trail(
-            r#","userIdentity":"u","requestParameters":["m"],"recipientAccountId":1"#,
-            &format!("- - - - here {time}"),
-        );
-        // What the invocation log calls its own is nothing here.
-        check_trail(
-            r#","timestamp":"2020-01-01T00:00:00Z","accountId":"1","identity":{"arn":"u"},"modelId":"m","region":"r","requestId":"q""#,
-            &format!("- - - - here {time}"),
-        );
-    }
-
-    #[test]
-    fn the_model_is_what_was_asked_for_or_else_what_was_refused() {
-        let message = r#","errorMessage":"User: u is not authorized to perform: bedrock:InvokeModel on resource: arn:aws:bedrock:us-east-1::foundation-model/a.b because no identity-based policy allows it""#;
-        for (asked, model) in [
-            ("", "a.b"),
-            (r#","requestParameters":null"#, "a.b"),
-            (r#","requestParameters":{"modelId":""}"#, "a.b"),
-            (r#","requestParameters":{"modelId":"m"}"#, "m"),
-        ] {
-            check_trail(&format!("{message}{asked}"), &format!("- - {model} - here 2025-06-01T10:00:00Z"));
-        }
-    }
-
-    #[test]
-    fn a_trail_record_tells_more_than_an_invocation_log() {
-        let json = format!(
-            r#"{{{CALL},"errorCode":"AccessDenied","sourceIPAddress":"192.0.2.1","userAgent":"a/1","userIdentity":{{"accessKeyId":"AKIA1"}},"errorMessage":"User: u is not authorized to perform: x with an explicit deny in a service control policy"}}"#
-        );
-        let Ok(Reading::Denial(denial)) = read(&json, &["AccessDeniedException"], String::new) else {
-            panic!("a denial");
-        };
-        assert_eq!(denial.source, Source::CloudTrail);
-        assert_eq!(denial.error_code, "AccessDeniedException");
-        let texts =
-            [denial.source_ip, denial.user_agent, denial.access_key_id].map(Option::unwrap_or_default);
-        assert_eq!(texts, ["192.0.2.1", "a/1", "AKIA1"]);
-        assert_eq!(denial.refusal, Some("service control policy"));
-    }
-
-    #[test]
-    fn only_a_refused_model_call_of_bedrock_is_a_denial() {
-        let record = |source: &str, name: &str, code: &str| {
-            format!(
-                r#"{{"eventSource":{source},"eventName":{name},"errorCode":{code},"eventTime":"2025-06-01T10:00:00Z"}}"#
-            )
-        };
-        let bedrock = r#""bedrock.amazonaws.com""#;
-        let denied = "- - - - here 2025-06-01T10:00:00Z";
-        for name in [
-            "InvokeModel",
-            "InvokeModelWithResponseStream",
-            "InvokeModelWithBidirectionalStream",
-            "Converse",
-            "ConverseStream",
-        ] {
-            for code in [r#""AccessDenied""#, r#""AccessDeniedException""#] {
-                check_whole(&record(bedrock, &format!("\"{name}\""), code), denied);
-            }
-        }
-        let call = r#""InvokeModel""#;
-        for (source, name, code) in [
-            (bedrock, r#""ListFoundationModels""#, r#""AccessDenied""#),
-            (bedrock, r#""invokemodel""#, r#""AccessDenied""#),
-            (bedrock, "null", r#""AccessDenied""#),
-            (bedrock, call, r#""AccessDeniedX""#),
-            (bedrock, call, r#""ValidationException""#),
-            (bedrock, call, "null"),
-            (r#""s3.amazonaws.com""#, call, r#""AccessDenied""#),
-            (r#""""#, call, r#""AccessDeniedException""#),
-            ("null", call, r#""AccessDeniedException""#),
-            ("{}", call, r#""AccessDeniedException""#),
-        ] {
-            check_whole(&record(source, name, code), "other");
-        }
-    }
-
-    #[test]
-    fn another_code_is_a_denial_when_a_rule_asks_for_it() {
-        let json = format!(r#"{{{CALL},"errorCode":"ValidationException"}}"#);
-        let codes = ["AccessDeniedException", "ValidationException"];
-        let reading = read(&json, &codes, String::new).expect("JSON");
-        assert!(matches!(reading, Reading::Denial(denial) if denial.error_code == "ValidationException"));
-        assert!(matches!(read(&json, &codes[..1], String::new), Ok(Reading::Other)));
-    }
-
-    #[test]
-    fn the_form_is_told_by_top_level_keys_alone() {
-        check(
-            r#","input":{"inputBodyJson":{"eventSource":"s3.amazonaws.com"}},"modelId":"m""#,
-            "- - m - here",
-        );
-        check_whole(&format!(r#"{{"errorCode":"AccessDenied","requestParameters":{{{CALL}}}}}"#), "other");
-        check_whole(r#"{"timestamp":"2025-06-01T10:00:00Z","errorCode":"AccessDenied"}"#, "other");
-        check_whole(
-            r#"{"timestamp":"2025-06-01T10:00:00Z","errorCode":"AccessDeniedException","eventSource":"x"}"#,
-            "other",
-        );
-    }
-
-    #[test]
-    fn a_trail_record_without_a_usable_time_says_so() {
-        let record = CALL.replace("eventTime", "timestamp");
-        check_whole(&format!(r#"{{{record},"errorCode":"AccessDenied"}}"#), "no timestamp");
-        check_whole(&format!(r#"{{{record},"eventTime":7,"errorCode":"AccessDenied"}}"#), "no timestamp");
-    }
-
-    #[test]
-    fn a_file_of_records_is_no_record() {
-        check_whole(r#"{"Records":[]}"#, "not JSON");
-        check_whole(&format!(r#"{{{CALL},"Records":[{{}}]}}"#), "not JSON");
-        check_whole(r#"{"Records":{"a":[1]},"records":[]}"#, "other");
-        check_whole(r#"{"x":{"Records":[]}}"#, "other");
-    }
-
-    #[test]
-    fn needles_find_every_spelling_of_what_is_asked() {
-        let codes = ["AccessDeniedException", "ValidationException"];
-        assert_eq!(needles(&codes), ["AccessDeniedException", "ValidationException", "\"AccessDenied\""]);
-        assert_eq!(value_starts(&codes), ["\"ValidationException", "\"AccessDenied"]);
-        assert_eq!(needles(&codes[1..]), ["ValidationException"]);
-        assert_eq!(value_starts(&codes[1..]), ["\"ValidationException"]);
-    }
-}
+mod tests;

@@ -9,9 +9,9 @@ pub struct Object {
     pub bucket: String,
     /// The object's key, decoded.
     pub key: String,
-    /// The version the event speaks of, on a versioned bucket.
+    /// The version that the event names, on a versioned bucket.
     pub version_id: Option<String>,
-    /// The size in bytes as the event tells it.
+    /// The size in bytes, where the event gives it.
     pub size: Option<u64>,
 }
 
@@ -21,7 +21,7 @@ impl fmt::Display for Object {
     }
 }
 
-/// Why an object is passed over without being read.
+/// Why an object is skipped without being read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Skip {
     /// A body of over 100 KB that Bedrock stores beside its logs, under `data/`.
@@ -30,7 +30,7 @@ pub enum Skip {
     PermissionCheck,
     /// A signature over CloudTrail log files, under `CloudTrail-Digest/`.
     TrailDigest,
-    /// What CloudTrail Insights found unusual, under `CloudTrail-Insight/`; it names no calls.
+    /// A finding of CloudTrail Insights, under `CloudTrail-Insight/`; it names no calls.
     TrailInsight,
     /// Not named like a log.
     Suffix,
@@ -63,16 +63,19 @@ const NO_LOGS: [(&str, Skip); 3] = [
     ("CloudTrail-Insight", Skip::TrailInsight),
 ];
 
-/// Tells from the key alone why an object is no log; `None` for a log.
+/// Why an object is no log, judged by its key alone; `None` for a log.
 ///
-/// A folder beside the logs counts only behind `AWSLogs` where the key has that segment, so that
-/// a bucket owner's own prefix may be called `data`.
+/// A folder beside the logs counts only after `AWSLogs` where the key has that segment, so that a
+/// bucket owner's own prefix may have its name. `data` is a name that people choose: without
+/// `AWSLogs` it says nothing.
 #[must_use]
 pub fn skip_by_name(key: &str) -> Option<Skip> {
     let mut segments: Vec<&str> = key.split('/').collect();
     let name = segments.pop().unwrap_or_default();
-    let from = segments.iter().rposition(|segment| *segment == LOG_ROOT).unwrap_or(0);
-    let beside = NO_LOGS.iter().find(|(folder, _)| segments[from..].contains(folder));
+    let root = segments.iter().rposition(|segment| *segment == LOG_ROOT);
+    let folders = &segments[root.unwrap_or(0)..];
+    let counts = |skip: Skip| root.is_some() || skip != Skip::BodyData;
+    let beside = NO_LOGS.iter().find(|(folder, skip)| folders.contains(folder) && counts(*skip));
     if name.starts_with(PERMISSION_CHECK) {
         Some(Skip::PermissionCheck)
     } else if let Some((_, skip)) = beside {
@@ -84,12 +87,11 @@ pub fn skip_by_name(key: &str) -> Option<Skip> {
     }
 }
 
-/// When a log file was delivered, as its name tells; it sorts as text.
+/// When a log file was delivered, according to its name. Stamps sort as text.
 ///
 /// Bedrock writes milliseconds (`YYYYMMDDTHHMMSSmmmZ_<16 hex>.json.gz`), CloudTrail minutes
-/// (`<account>_CloudTrail_<region>_YYYYMMDDTHHMMZ_<16 characters>.json.gz`). `Z` sorts behind
-/// all digits, so that a stamp of a minute stands behind every one within that minute, and
-/// before the next minute's.
+/// (`<account>_CloudTrail_<region>_YYYYMMDDTHHMMZ_<16 characters>.json.gz`). `Z` sorts after all
+/// digits, so a minute's stamp sorts after every one within that minute, and before the next minute's.
 ///
 /// Sources: file names of Bedrock; "CloudTrail log file name format" in the AWS CloudTrail
 /// user guide.
@@ -121,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_is_told_by_its_name() {
+    fn a_log_is_recognised_by_its_name() {
         let day = "AWSLogs/123456789012/BedrockModelInvocationLogs/us-east-1/2025/06/01/10";
         check(&format!("{day}/20250601T100000000Z_0123456789abcdef.json.gz"), None);
         check("a.json", None);
@@ -135,8 +137,13 @@ mod tests {
             &format!("{day}/data/20250601T100000000Z_0123456789abcdef_input.json.gz"),
             Some(Skip::BodyData),
         );
-        check("data/a.json.gz", Some(Skip::BodyData));
+        check("AWSLogs/1/data/a.json.gz", Some(Skip::BodyData));
+        check("x/AWSLogs/data/y/a.json.gz", Some(Skip::BodyData));
+        check("data/a.json.gz", None);
+        check("logs/data/a.json.gz", None);
         check("data/AWSLogs/1/a.json.gz", None);
+        check("AWSLogs/data/AWSLogs/1/a.json.gz", None);
+        check("data/amazon-bedrock-logs-permission-check", Some(Skip::PermissionCheck));
         check("logs/database/a.json", None);
         check("data.json", None);
         check(
@@ -147,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bedrock_name_tells_when_it_was_delivered() {
+    fn a_bedrock_name_says_when_it_was_delivered() {
         assert_eq!(
             delivery_stamp("a/b/20250601T100000123Z_0123456789abcdef.json.gz"),
             Some("20250601T100000123Z")
@@ -160,7 +167,7 @@ mod tests {
     const TRAIL_FILE: &str = "111122223333_CloudTrail_us-east-1_20250601T1005Z_nSPtyhGHJ3Kqqtg0.json.gz";
 
     #[test]
-    fn a_trail_holds_logs_and_what_stands_beside_them() {
+    fn a_trail_holds_logs_and_other_files_beside_them() {
         let file = |folder: &str| format!("{TRAIL}/{folder}/us-east-1/2025/06/01/{TRAIL_FILE}");
         check(&file("CloudTrail"), None);
         check(&file("CloudTrail-Digest"), Some(Skip::TrailDigest));
@@ -171,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trail_name_tells_the_minute_and_sorts_among_bedrock_names() {
+    fn a_trail_name_gives_the_minute_and_sorts_among_bedrock_names() {
         assert_eq!(delivery_stamp(&format!("{TRAIL}/CloudTrail/{TRAIL_FILE}")), Some("20250601T1005Z"));
         for no_stamp in [
             "1_CloudTrail_us-east-1_20250601T1005Z.json.gz",

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use glob::Pattern;
+
+use super::bounds::MAX_MINUTES;
 use super::field::{AssumedRole, Field};
-use super::settings::MAX_MINUTES;
 use crate::log::denial::Denial;
 
 /// How much an alert of a rule matters, in Elastic's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Look when there is time.
     Low,
@@ -20,6 +23,22 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// All of them, the least first.
+    pub const ALL: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::Critical];
+
+    /// The risk score that Elastic gives a rule of this severity.
+    ///
+    /// Source: "Create a detection rule" in Elastic's security guide.
+    #[must_use]
+    pub const fn risk_score(self) -> u8 {
+        match self {
+            Self::Low => 21,
+            Self::Medium => 47,
+            Self::High => 73,
+            Self::Critical => 99,
+        }
+    }
+
     /// The word as alerts and filter policies carry it.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -43,18 +62,29 @@ pub struct Technique {
     pub reference: &'static str,
 }
 
+/// The rule of Elastic's that a rule makes real-time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Elastic {
+    /// Its id.
+    pub uuid: &'static str,
+    /// What ours does otherwise, on purpose.
+    pub differs: &'static [&'static str],
+}
+
 /// A threshold rule: it fires when more than `threshold` distinct values of `distinct`
 /// are denied in one `window` for one combination of `group_by`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
     /// Stable id; part of every key and alert.
     pub id: &'static str,
-    /// The id of the Elastic rule that this one makes real-time, where there is one.
-    pub uuid: Option<&'static str>,
+    /// The rule of Elastic's that this one makes real-time, where there is one.
+    pub elastic: Option<Elastic>,
     /// The title.
     pub name: &'static str,
     /// Version of the rule's logic.
     pub version: &'static str,
+    /// Whether it is on.
+    pub on: bool,
     /// How much an alert matters.
     pub severity: Severity,
     /// Elastic's risk score, 0 to 100.
@@ -75,8 +105,10 @@ pub struct Rule {
     pub window: Duration,
     /// At most one alert a key in this span of event time.
     pub cooldown: Duration,
-    /// Where the rule comes from.
-    pub reference: &'static str,
+    /// Users that this rule never alerts on.
+    pub exempt_users: Vec<Pattern>,
+    /// Where the rule comes from, and what it is about.
+    pub references: &'static [&'static str],
     /// What an attacker does, in a framework's words.
     pub techniques: &'static [Technique],
     /// How its alerts are worded.
@@ -115,7 +147,34 @@ const SLOTS_PER_WINDOW: u32 = 6;
 /// in other slots. Twice this many models or sessions an object are counted and listed exactly.
 const RECURRING_SAMPLES: usize = 16;
 
+/// The most samples that one object in each slot may leave in a window: some 2.5 MB, which every
+/// delivery of an attack reads. All settings but a high threshold with a short cooldown stay below.
+const MAX_WINDOW_SAMPLES: u128 = 50_000;
+
 impl Rule {
+    /// Checks that what a delivery reads of one window is bounded: it grows with the threshold and with
+    /// the number of slots, which a short cooldown multiplies.
+    ///
+    /// # Errors
+    /// Which settings together are too much, and what to change.
+    pub fn check_cost(&self) -> Result<(), String> {
+        let slots = self.window.as_secs().div_ceil(self.slot().as_secs().max(1));
+        let samples = u128::from(slots) * 2 * self.samples() as u128;
+        if samples <= MAX_WINDOW_SAMPLES {
+            return Ok(());
+        }
+        let minutes = |span: Duration| span.as_secs() / 60;
+        Err(format!(
+            "{}: a threshold of {} over a window of {} minutes with a cooldown of {} would make each delivery \
+             read up to {samples} samples of every object, at most {MAX_WINDOW_SAMPLES} are allowed: \
+             expected a longer cooldown, a shorter window or a lower threshold",
+            self.id,
+            self.threshold,
+            minutes(self.window),
+            minutes(self.cooldown),
+        ))
+    }
+
     /// Length of a counter's slot: a sixth of the window, at least ten minutes, and never longer than
     /// the window or the cooldown, so that a window cuts a slot from one side only and one slot never
     /// holds two alerts.
@@ -130,6 +189,12 @@ impl Rule {
     pub fn samples(&self) -> usize {
         let enough = self.threshold.saturating_add(1);
         if self.distinct.recurs() { enough.max(RECURRING_SAMPLES) } else { enough }
+    }
+
+    /// Whether the rule never alerts on `user`.
+    #[must_use]
+    pub fn exempts(&self, user: Option<&str>) -> bool {
+        user.is_some_and(|user| self.exempt_users.iter().any(|glob| glob.matches(user)))
     }
 
     /// Whether the rule counts this denial.
@@ -157,13 +222,14 @@ impl Rule {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rule::bounds::MAX_THRESHOLD;
     use crate::rule::catalogue::DENIED_MODEL;
 
     /// All in minutes.
     #[track_caller]
     fn check_slot(window: u64, cooldown: u64, expected: u64) {
         let minutes = |number: u64| Duration::from_secs(number * 60);
-        let rule = Rule { window: minutes(window), cooldown: minutes(cooldown), ..DENIED_MODEL };
+        let rule = Rule { window: minutes(window), cooldown: minutes(cooldown), ..DENIED_MODEL.clone() };
         assert_eq!(rule.slot(), minutes(expected));
     }
 
@@ -178,5 +244,26 @@ mod tests {
         check_slot(60, 1, 1);
         check_slot(1, 1, 1);
         assert_eq!(MAX_SLOT, Duration::from_secs(240 * 60));
+    }
+
+    #[track_caller]
+    fn check_cost(threshold: usize, window: u64, cooldown: u64, refused: bool) {
+        let minutes = |number: u64| Duration::from_secs(number * 60);
+        let rule =
+            Rule { threshold, window: minutes(window), cooldown: minutes(cooldown), ..DENIED_MODEL.clone() };
+        assert_eq!(rule.check_cost().is_err(), refused, "{:?}", rule.check_cost());
+    }
+
+    #[test]
+    fn a_high_threshold_with_a_short_cooldown_is_refused() {
+        check_cost(3, 60, 60, false);
+        check_cost(3, MAX_MINUTES, 1, false);
+        check_cost(MAX_THRESHOLD, 60, 60, false);
+        check_cost(MAX_THRESHOLD, MAX_MINUTES, MAX_MINUTES, false);
+        check_cost(MAX_THRESHOLD, MAX_MINUTES, 60, false);
+        check_cost(12, MAX_MINUTES, 1, false);
+        check_cost(MAX_THRESHOLD, MAX_MINUTES, 1, true);
+        check_cost(MAX_THRESHOLD, 60, 1, true);
+        check_cost(100, MAX_MINUTES, 1, true);
     }
 }

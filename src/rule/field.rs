@@ -3,7 +3,8 @@
 use crate::log::denial::Denial;
 
 /// A part of a denial that a rule can group by or count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Field {
     /// The account.
     Account,
@@ -16,6 +17,7 @@ pub enum Field {
     /// The model, however the caller spelled it.
     Model,
     /// The request id, or the record's place where that is missing.
+    #[serde(rename = "request")]
     RequestId,
 }
 

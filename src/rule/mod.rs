@@ -4,10 +4,14 @@
 //! |---|---|
 //! | What is a rule? | [`definition`] |
 //! | What can it group by or count? | [`field`] |
+//! | Which values may it have? | [`bounds`] |
+//! | How is it written down? | [`mod@file`] |
 //! | Which rules are there? | [`catalogue`] |
-//! | What may a user set? | [`settings`] |
+//! | What did the user set? | [`settings`] |
 
+pub mod bounds;
 pub mod catalogue;
 pub mod definition;
 pub mod field;
+pub mod file;
 pub mod settings;

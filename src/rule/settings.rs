@@ -1,158 +1,302 @@
-//! What a user may set, with its bounds: the same for `replay` and the Lambda.
+//! What a user set, over what the rule files say: the same for `replay` and the Lambda.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
 
 use glob::Pattern;
 
-use super::catalogue::{self, DENIED_MODEL};
-use crate::rule::definition::Rule;
-
-/// Upper bound of the threshold: an object then samples at most 2,002 values a slot.
-pub const MAX_THRESHOLD: usize = 1000;
-/// Upper bound of window and cooldown, in minutes: one day.
-pub const MAX_MINUTES: u64 = 24 * 60;
+use super::bounds;
+use super::definition::Rule;
 
 /// The settings of a detector.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The rules that are on.
+    /// All rules as they are set, on or off.
     pub rules: Vec<Rule>,
-    /// Users that are counted but never alerted.
+    /// Users whom no rule alerts on.
     pub exempt_users: Vec<Pattern>,
+    /// Who set what: rule and setting → the parameter, such as `--set`. What is not here stands so
+    /// in the rule's file.
+    origins: BTreeMap<(&'static str, Setting), String>,
+}
+
+/// What can be set of a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Setting {
+    /// Whether it is on.
+    On,
+    /// Above how many it fires.
+    Threshold,
+    /// Length of the window.
+    Window,
+    /// At most one alert a key in this span.
+    Cooldown,
+    /// How much an alert matters; the risk score follows.
+    Severity,
+    /// A glob on users whom the rule never alerts on; may be given more than once.
+    Exempt,
+}
+
+impl Setting {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::On, Self::Severity, Self::Threshold, Self::Window, Self::Cooldown, Self::Exempt];
+
+    /// The name that stands behind the rule's id and a dot.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::On => "on",
+            Self::Threshold => "threshold",
+            Self::Window => "window",
+            Self::Cooldown => "cooldown",
+            Self::Severity => "severity",
+            Self::Exempt => "exempt",
+        }
+    }
 }
 
 impl Settings {
-    /// `rules`, or those that are on by default. Threshold, window and cooldown are those of
-    /// `denied-model`, whose cooldown follows the window; the other rules have their own.
+    /// `rules` as their files have them.
     #[must_use]
-    pub fn new(
-        rules: Option<Vec<Rule>>,
-        threshold: Option<usize>,
-        window: Option<Duration>,
-        cooldown: Option<Duration>,
-        exempt_users: Vec<Pattern>,
-    ) -> Self {
-        let mut rules = rules.unwrap_or_else(|| catalogue::DEFAULT.to_vec());
-        for rule in rules.iter_mut().filter(|rule| rule.id == DENIED_MODEL.id) {
-            rule.threshold = threshold.unwrap_or(rule.threshold);
-            rule.window = window.unwrap_or(rule.window);
-            rule.cooldown = cooldown.unwrap_or(rule.window);
-        }
-        Self { rules, exempt_users }
+    pub fn new(rules: Vec<Rule>) -> Self {
+        Self { rules, exempt_users: Vec::new(), origins: BTreeMap::new() }
     }
-}
 
-/// Reads the ids of rules, separated by commas.
-///
-/// # Errors
-/// What was expected.
-pub fn rules(text: &str) -> Result<Vec<Rule>, String> {
-    let mut chosen: Vec<Rule> = Vec::new();
-    for id in text.split(',').map(str::trim).filter(|id| !id.is_empty()) {
-        let rule = rule(id)?;
-        if !chosen.contains(&rule) {
-            chosen.push(rule);
+    /// The rules that are on.
+    #[must_use]
+    pub fn rules_on(&self) -> Vec<Rule> {
+        self.rules.iter().filter(|rule| rule.on).cloned().collect()
+    }
+
+    /// Checks what no single setting shows: that the rules that are on cost no more than they may.
+    ///
+    /// # Errors
+    /// As [`Rule::check_cost`].
+    pub fn check(&self) -> Result<(), String> {
+        self.rules.iter().filter(|rule| rule.on).try_for_each(Rule::check_cost)
+    }
+
+    /// Who set it; `None` where it stands so in the rule's file.
+    #[must_use]
+    pub fn origin(&self, rule: &Rule, setting: Setting) -> Option<&str> {
+        self.origins.get(&(rule.id, setting)).map(String::as_str)
+    }
+
+    /// Turns on the rules of which `text` has the ids, separated by commas, and all others off; `all`
+    /// is every rule.
+    ///
+    /// # Errors
+    /// What was expected.
+    pub fn choose(&mut self, origin: &str, text: &str) -> Result<(), String> {
+        let ids: Vec<&str> = text.split(',').map(str::trim).filter(|id| !id.is_empty()).collect();
+        let known = |id: &str| id == "all" || self.rules.iter().any(|rule| rule.id == id);
+        if ids.is_empty() || !ids.iter().all(|id| known(id)) {
+            return Err(format!("expected one or more of {}, separated by commas, or all", self.ids()));
+        }
+        for rule in &mut self.rules {
+            rule.on = ids.contains(&rule.id) || ids.contains(&"all");
+            self.origins.insert((rule.id, Setting::On), origin.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Applies settings such as `model-sweep.threshold=5,denied-model.window=30m`, separated by
+    /// commas.
+    ///
+    /// # Errors
+    /// The first bad one: its key, its value and what was expected.
+    pub fn apply(&mut self, origin: &str, text: &str) -> Result<(), String> {
+        for one in text.split(',').map(str::trim).filter(|one| !one.is_empty()) {
+            let (key, value) = one.split_once('=').ok_or_else(|| {
+                format!("{one:?}: expected <rule>.<setting>=<value>, such as model-sweep.threshold=5")
+            })?;
+            let (key, value) = (key.trim(), value.trim());
+            let bad = |expected: String| format!("{key}={value}: {expected}");
+            let (id, name) = key.rsplit_once('.').ok_or_else(|| {
+                bad("expected <rule>.<setting> before the =, such as model-sweep.threshold".to_owned())
+            })?;
+            let setting =
+                Setting::ALL.into_iter().find(|setting| setting.name() == name).ok_or_else(|| {
+                    let names = Setting::ALL.map(Setting::name).join(", ");
+                    bad(format!("expected one of the settings {names}"))
+                })?;
+            if !self.rules.iter().any(|rule| rule.id == id) {
+                return Err(bad(format!("expected one of the rules {}", self.ids())));
+            }
+            self.set(origin, id, setting, value).map_err(bad)?;
+        }
+        Ok(())
+    }
+
+    /// Sets one thing of a rule; of no rule where there is none of this id.
+    ///
+    /// # Errors
+    /// What was expected as a value, or who set it before.
+    pub fn set(&mut self, origin: &str, id: &str, setting: Setting, value: &str) -> Result<(), String> {
+        let Some(rule) = self.rules.iter_mut().find(|rule| rule.id == id) else { return Ok(()) };
+        // A cooldown that nobody gave a length of its own is the window.
+        let follows =
+            rule.cooldown == rule.window && !self.origins.contains_key(&(rule.id, Setting::Cooldown));
+        match setting {
+            Setting::On => rule.on = bounds::on(value)?,
+            Setting::Threshold => rule.threshold = bounds::threshold(value)?,
+            Setting::Window => rule.window = bounds::span(value)?,
+            Setting::Cooldown => rule.cooldown = bounds::span(value)?,
+            Setting::Severity => {
+                rule.severity = bounds::severity(value)?;
+                rule.risk_score = rule.severity.risk_score();
+            }
+            Setting::Exempt => rule.exempt_users.push(bounds::user_glob(value)?),
+        }
+        if follows && setting == Setting::Window {
+            rule.cooldown = rule.window;
+        }
+        let before = self.origins.insert((rule.id, setting), origin.to_owned());
+        match before {
+            Some(before) if before == origin && setting != Setting::Exempt => {
+                Err(format!("expected to be set once, but {origin} sets it twice"))
+            }
+            _ => Ok(()),
         }
     }
-    if chosen.is_empty() { Err(expected_rules()) } else { Ok(chosen) }
-}
 
-fn rule(id: &str) -> Result<Rule, String> {
-    catalogue::ALL.into_iter().find(|rule| rule.id == id).ok_or_else(expected_rules)
-}
-
-fn expected_rules() -> String {
-    let ids: Vec<&str> = catalogue::ALL.iter().map(|rule| rule.id).collect();
-    format!("expected one or more of {}, separated by commas", ids.join(", "))
-}
-
-/// Reads a threshold.
-///
-/// # Errors
-/// What was expected.
-pub fn threshold(text: &str) -> Result<usize, String> {
-    let expected = || format!("expected a whole number from 0 to {MAX_THRESHOLD}");
-    text.trim().parse().ok().filter(|number| *number <= MAX_THRESHOLD).ok_or_else(expected)
-}
-
-/// Reads a number of minutes.
-///
-/// # Errors
-/// What was expected.
-pub fn minutes(text: &str) -> Result<Duration, String> {
-    let number = text.trim().parse().ok().filter(|number| (1..=MAX_MINUTES).contains(number));
-    number
-        .map(|number: u64| Duration::from_secs(number * 60))
-        .ok_or_else(|| format!("expected a whole number of minutes from 1 to {MAX_MINUTES}"))
-}
-
-/// Reads a span such as `60m` or `1h 30m`.
-///
-/// # Errors
-/// What was expected.
-pub fn span(text: &str) -> Result<Duration, String> {
-    let whole = |span: &Duration| span.subsec_nanos() == 0 && span.as_secs().is_multiple_of(60);
-    let in_range = |span: &Duration| (1..=MAX_MINUTES).contains(&(span.as_secs() / 60));
-    let span = humantime::parse_duration(text).ok().filter(whole).filter(in_range);
-    span.ok_or_else(|| "expected whole minutes from 1m to 24h, such as 60m or 1h".to_owned())
-}
-
-/// Reads a glob on user ARNs, such as `*:assumed-role/load-test/*`.
-///
-/// # Errors
-/// What was expected.
-pub fn user_glob(text: &str) -> Result<Pattern, String> {
-    Pattern::new(text)
-        .map_err(|error| format!("expected a glob on the user's ARN with *, ? and [..]: {error}"))
+    fn ids(&self) -> String {
+        self.rules.iter().map(|rule| rule.id).collect::<Vec<_>>().join(", ")
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::rule::catalogue::ALL;
+
+    fn settings() -> Settings {
+        Settings::new(ALL.clone())
+    }
+
+    fn ids_on(settings: &Settings) -> Vec<&'static str> {
+        settings.rules_on().iter().map(|rule| rule.id).collect()
+    }
 
     #[track_caller]
-    fn check<T: std::fmt::Debug + PartialEq>(
-        read: impl Fn(&str) -> Result<T, String>,
-        good: &[(&str, T)],
-        bad: &[&str],
-    ) {
-        for (text, expected) in good {
-            assert_eq!(read(text).as_ref(), Ok(expected), "{text:?}");
-        }
-        for text in bad {
-            let error = read(text).expect_err(text);
-            assert!(error.starts_with("expected"), "{text:?}: {error}");
+    fn check(text: &str, id: &str, shown: &str) {
+        let mut settings = settings();
+        settings.apply("here", text).expect(text);
+        let rule = settings.rules.iter().find(|rule| rule.id == id).expect(id);
+        let minutes = |span: Duration| span.as_secs() / 60;
+        let Rule { on, threshold, severity, risk_score, .. } = rule;
+        let exempt: Vec<&str> = rule.exempt_users.iter().map(Pattern::as_str).collect();
+        assert_eq!(
+            format!(
+                "{on} {threshold} {} {} {} {risk_score} {exempt:?}",
+                minutes(rule.window),
+                minutes(rule.cooldown),
+                severity.name()
+            ),
+            shown,
+            "{text}"
+        );
+    }
+
+    #[track_caller]
+    fn check_refused(text: &str, told: &str) {
+        let error = settings().apply("here", text).expect_err(text);
+        assert_eq!(error, told);
+    }
+
+    #[test]
+    fn every_rule_can_be_set() {
+        check("", "model-sweep", "true 3 60 60 high 73 []");
+        check("model-sweep.threshold=5", "model-sweep", "true 5 60 60 high 73 []");
+        check(
+            " model-sweep.threshold = 5 ,, model-sweep.on=false ",
+            "model-sweep",
+            "false 5 60 60 high 73 []",
+        );
+        check("model-sweep.severity=critical", "model-sweep", "true 3 60 60 critical 99 []");
+        check(
+            "session-rotation.exempt=*:assumed-role/agent-*,session-rotation.exempt=a=b",
+            "session-rotation",
+            r#"true 3 60 60 medium 47 ["*:assumed-role/agent-*", "a=b"]"#,
+        );
+        for rule in ALL.iter() {
+            let text = format!(
+                "{0}.threshold=7,{0}.window=5m,{0}.cooldown=2h,{0}.on=true,{0}.severity=low",
+                rule.id
+            );
+            check(&text, rule.id, "true 7 5 120 low 21 []");
         }
     }
 
     #[test]
-    fn values_out_of_bounds_are_refused_with_what_was_expected() {
-        let minute = Duration::from_secs(60);
-        check(threshold, &[("0", 0), ("3", 3), ("1000", 1000)], &["", "-1", "1001", "three", "3.5"]);
-        check(
-            minutes,
-            &[("1", minute), ("60", 60 * minute), ("1440", 1440 * minute)],
-            &["0", "1441", "1h", ""],
+    fn a_cooldown_follows_the_window_unless_it_has_a_length_of_its_own() {
+        check("denied-model.window=30m", "denied-model", "true 3 30 30 high 73 []");
+        check("denied-model.window=30m,denied-model.cooldown=2h", "denied-model", "true 3 30 120 high 73 []");
+        check("denied-model.cooldown=60m,denied-model.window=30m", "denied-model", "true 3 30 60 high 73 []");
+        check("validation-burst.window=2m", "validation-burst", "false 3 2 60 high 73 []");
+    }
+
+    #[test]
+    fn a_bad_setting_is_refused_with_key_value_and_what_was_expected() {
+        check_refused(
+            "model-sweep",
+            "\"model-sweep\": expected <rule>.<setting>=<value>, such as model-sweep.threshold=5",
         );
-        check(
-            span,
-            &[
-                ("1m", minute),
-                ("60m", 60 * minute),
-                ("1h 30m", 90 * minute),
-                ("1d", 1440 * minute),
-                ("120s", 2 * minute),
-            ],
-            &["", "60", "0m", "30s", "90s", "25h", "60 bananas"],
+        check_refused(
+            "threshold=5",
+            "threshold=5: expected <rule>.<setting> before the =, such as model-sweep.threshold",
         );
-        check(
-            |text| rules(text).map(|rules| rules.iter().map(|rule| rule.id).collect::<Vec<_>>()),
-            &[
-                ("model-sweep", vec!["model-sweep"]),
-                (" denied-model ,,model-sweep,denied-model", vec!["denied-model", "model-sweep"]),
-            ],
-            &["", ",", "denied_model", "all"],
+        check_refused(
+            "model-sweep.treshold=5",
+            "model-sweep.treshold=5: expected one of the settings on, severity, threshold, window, cooldown, exempt",
         );
-        check(user_glob, &[("*", Pattern::new("*").expect("a glob"))], &["[", "a***"]);
+        let ids = settings().ids();
+        check_refused("sweep.threshold=5", &format!("sweep.threshold=5: expected one of the rules {ids}"));
+        check_refused(
+            "denied-model.window=2h,model-sweep.threshold=many",
+            "model-sweep.threshold=many: expected a whole number from 0 to 1000",
+        );
+        let minutes = "expected whole minutes from 1m to 24h, such as 60m or 1h";
+        check_refused("model-sweep.window=90s", &format!("model-sweep.window=90s: {minutes}"));
+        check_refused("model-sweep.cooldown=", &format!("model-sweep.cooldown=: {minutes}"));
+        check_refused("model-sweep.on=yes", "model-sweep.on=yes: expected true or false");
+        check_refused(
+            "model-sweep.severity=5",
+            "model-sweep.severity=5: expected low, medium, high or critical",
+        );
+        check_refused(
+            "model-sweep.on=true,model-sweep.on=false",
+            "model-sweep.on=false: expected to be set once, but here sets it twice",
+        );
+    }
+
+    #[test]
+    fn rules_are_chosen_by_id_and_turned_on_and_off_one_by_one() {
+        let mut settings = settings();
+        let by_default = ids_on(&settings);
+        assert!(by_default.contains(&"denied-model") && !by_default.contains(&"validation-burst"));
+        settings.choose("RULES", " model-sweep ,,denied-model").expect("good");
+        assert_eq!(ids_on(&settings), ["denied-model", "model-sweep"]);
+        settings.apply("RULE_SETTINGS", "model-sweep.on=false,validation-burst.on=true").expect("good");
+        assert_eq!(ids_on(&settings), ["denied-model", "validation-burst"]);
+        settings.choose("RULES", "all").expect("good");
+        assert_eq!(settings.rules_on().len(), ALL.len());
+        for text in ["", ",", "denied_model", "denied-model,sweep"] {
+            let error = settings.choose("RULES", text).expect_err(text);
+            assert!(error.starts_with("expected one or more of denied-model, "), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_origin_of_a_setting_is_known_and_the_later_one_holds() {
+        let mut settings = settings();
+        settings.set("--threshold", "denied-model", Setting::Threshold, "5").expect("good");
+        settings.apply("--set", "denied-model.threshold=6").expect("good");
+        let rule = settings.rules.iter().find(|rule| rule.id == "denied-model").expect("there");
+        assert_eq!(rule.threshold, 6);
+        assert_eq!(settings.origin(rule, Setting::Threshold), Some("--set"));
+        assert_eq!(settings.origin(rule, Setting::Window), None);
     }
 }

@@ -19,7 +19,7 @@ fn object(key: &str, version: Option<&str>) -> Object {
 }
 
 async fn read(url: &str, object: &Object) -> Result<Read, String> {
-    let tally = Tally::new(vec![DENIED_MODEL], Vec::new());
+    let tally = Tally::new(vec![DENIED_MODEL.clone()], Vec::new());
     let mut reader = Reader::new("o", tally, Limits::default());
     let source = S3Source::new(&sdk(url));
     let result = source.read(object, &mut reader).await;

@@ -12,8 +12,8 @@ use bedrock_denial_watch::count::store::CounterStore;
 use bedrock_denial_watch::lambda::aws::DynamoDbStore;
 use bedrock_denial_watch::log::denial::Source;
 use bedrock_denial_watch::log::time::EventTime;
+use bedrock_denial_watch::rule::bounds::MAX_THRESHOLD;
 use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
-use bedrock_denial_watch::rule::settings::MAX_THRESHOLD;
 use futures_util::future::join_all;
 
 use crate::support::{TABLE, contribution, dynamodb, key, slot, time};

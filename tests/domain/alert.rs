@@ -13,7 +13,7 @@ use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::count::window::Figures;
 use bedrock_denial_watch::log::denial::Source;
 use bedrock_denial_watch::log::time::EventTime;
-use bedrock_denial_watch::rule::catalogue::{DENIED_MODEL, MODEL_SWEEP, SESSION_ROTATION, VALIDATION_BURST};
+use bedrock_denial_watch::rule::catalogue::{DENIED_MODEL, built_in};
 use bedrock_denial_watch::rule::definition::Rule;
 use bedrock_denial_watch::rule::field::MISSING;
 use serde_json::Value;
@@ -240,7 +240,7 @@ fn the_message_has_a_text_for_every_subscriber_and_attributes_for_filters() {
 #[test]
 fn a_sweep_lists_the_models_and_says_how_many() {
     let values = [Some("111122223333"), Some(USER)];
-    of_rule(&MODEL_SWEEP, &values, &["a", MISSING, "us.a", "arn:x/a", "b"], |alert| {
+    of_rule(built_in("model-sweep"), &values, &["a", MISSING, "us.a", "arn:x/a", "b"], |alert| {
         let document = json(&alert.document());
         assert_eq!(document["models"], json(r#"["a",null,"us.a","arn:x/a","b"]"#));
         assert_eq!(document["total_models"], 5);
@@ -269,7 +269,7 @@ fn a_sweep_lists_the_models_and_says_how_many() {
 fn a_rotation_names_the_role_and_lists_its_sessions() {
     let role = "arn:aws:sts::111122223333:assumed-role/SupportChatbot";
     let values = [Some("111122223333"), Some(role), Some(MODEL)];
-    of_rule(&SESSION_ROTATION, &values, &["s1", "s2", "s3", "s4"], |alert| {
+    of_rule(built_in("session-rotation"), &values, &["s1", "s2", "s3", "s4"], |alert| {
         let document = json(&alert.document());
         assert_eq!((&document["total_sessions"], &document["sessions"][0]), (&json("4"), &json("\"s1\"")));
         assert_eq!(
@@ -290,7 +290,7 @@ fn a_rotation_names_the_role_and_lists_its_sessions() {
 
 #[test]
 fn a_burst_of_invalid_requests_says_so() {
-    of_rule(&VALIDATION_BURST, &[None, Some(USER)], &["r1", "r2", "r3", "r4"], |alert| {
+    of_rule(built_in("validation-burst"), &[None, Some(USER)], &["r1", "r2", "r3", "r4"], |alert| {
         let document = json(&alert.document());
         assert_eq!(document["gen_ai"]["response"]["error_code"], "ValidationException");
         assert_eq!((&document["total_denials"], &document["window_minutes"]), (&json("4"), &json("1")));
@@ -304,11 +304,11 @@ fn the_alerts_of_one_user_share_a_thread_whatever_the_rule() {
     let thread = |alert: &Alert<'_>| json(&alert.chat())["metadata"]["threadId"].clone();
     let account = Some("111122223333");
     let first = usual(thread);
-    assert_eq!(of_rule(&MODEL_SWEEP, &[account, Some(USER)], &[], thread), first);
-    assert_eq!(of_rule(&VALIDATION_BURST, &[account, Some(USER)], &[], thread), first);
+    assert_eq!(of_rule(built_in("model-sweep"), &[account, Some(USER)], &[], thread), first);
+    assert_eq!(of_rule(built_in("validation-burst"), &[account, Some(USER)], &[], thread), first);
     assert_eq!(with([account, Some(USER), None], thread), first);
-    assert_ne!(of_rule(&MODEL_SWEEP, &[None, Some(USER)], &[], thread), first);
-    assert_ne!(of_rule(&MODEL_SWEEP, &[account, None], &[], thread), first);
+    assert_ne!(of_rule(built_in("model-sweep"), &[None, Some(USER)], &[], thread), first);
+    assert_ne!(of_rule(built_in("model-sweep"), &[account, None], &[], thread), first);
 }
 
 #[test]
@@ -352,6 +352,60 @@ fn evidence_stands_in_every_text() {
 }
 
 #[test]
+fn an_api_key_its_endpoint_and_a_caller_of_another_account_stand_in_every_text() {
+    usual(|alert| {
+        let mut alert = alert.clone();
+        alert.figures.evidence.extend([
+            evidence(Kind::ApiKey, "long-term"),
+            evidence(Kind::CallerAccount, "999988887777"),
+            evidence(Kind::VpcEndpoint, "vpce-1a2b3c4d"),
+        ]);
+        let document = json(&alert.document());
+        assert_eq!(document["bearer_token"], true);
+        assert_eq!(document["bearer_token_types"], json(r#"["long-term"]"#));
+        assert_eq!(document["caller_account_ids"], json(r#"["999988887777"]"#));
+        assert_eq!(document["vpc_endpoint_ids"], json(r#"["vpce-1a2b3c4d"]"#));
+        let email = alert.email();
+        let rows = "API key   long-term\nFrom acct 999988887777\nEndpoint  vpce-1a2b3c4d\n";
+        assert!(email.contains(rows), "{email}");
+        let chat = alert.chat();
+        assert!(
+            chat.contains("*API key* `long-term`") && chat.contains("*From acct* `999988887777`"),
+            "{chat}"
+        );
+        alert.figures.evidence = BTreeSet::from([evidence(Kind::ApiKey, "type not logged")]);
+        let document = json(&alert.document());
+        assert_eq!((&document["bearer_token"], document.get("bearer_token_types")), (&json("true"), None));
+        assert!(alert.email().contains("API key   type not logged\n"));
+    });
+}
+
+#[test]
+fn people_see_spellings_of_a_model_only_where_they_differ_from_what_is_shown() {
+    let profile = format!("us.{MODEL}");
+    usual(|alert| {
+        let mut alert = alert.clone();
+        alert.figures.evidence.insert(evidence(Kind::ModelCalled, MODEL));
+        assert_eq!(json(&alert.document())["models_called"], serde_json::json!([MODEL]));
+        for text in [alert.email(), alert.chat()] {
+            assert!(!text.contains("Called as"), "{text}");
+        }
+        alert.figures.evidence.insert(evidence(Kind::ModelCalled, &profile));
+        assert_eq!(json(&alert.document())["models_called"], serde_json::json!([MODEL, profile]));
+        assert!(alert.email().contains(&format!("Called as {profile}\n")), "{}", alert.email());
+        assert!(alert.chat().contains(&format!("*Called as* `{profile}`\\n")), "{}", alert.chat());
+    });
+    // A sweep lists the models; what it lists need not be told again.
+    of_rule(built_in("model-sweep"), &[None, Some(USER)], &["a.b", "c.d"], |alert| {
+        let mut alert = alert.clone();
+        for spelling in ["a.b", "eu.c.d"] {
+            alert.figures.evidence.insert(evidence(Kind::ModelCalled, spelling));
+        }
+        assert!(alert.email().contains("Called as eu.c.d\n"), "{}", alert.email());
+    });
+}
+
+#[test]
 fn of_each_kind_of_evidence_ten_are_shown() {
     usual(|alert| {
         let mut alert = alert.clone();
@@ -378,7 +432,7 @@ fn the_worst_ids_stay_under_the_limit_of_a_message() {
             alert.object = &long;
             alert.figures.newest = vec![long.clone(); 10];
             let value = unit.repeat(MAX_EVIDENCE_BYTES / unit.len());
-            for kind in [Kind::Region, Kind::SourceIp, Kind::UserAgent, Kind::AccessKeyId, Kind::Refusal] {
+            for kind in Kind::ALL {
                 let values = (0..20).map(|number| evidence(kind, &format!("{value}{number}")));
                 alert.figures.evidence.extend(values);
             }

@@ -1,23 +1,26 @@
-//! `RULES.md` says what the rules are: it is written from them. `BLESS=1 cargo test --test domain rule`
-//! writes it anew.
+//! The rule files: each is good, its examples hold, and `RULES.md` is written from them. `BLESS=1
+//! cargo test --test domain rule` writes it anew.
 
 use std::fmt::Write as _;
 use std::fs;
+use std::process::Command;
 
-use bedrock_denial_watch::rule::catalogue::{ALL, DEFAULT};
-use bedrock_denial_watch::rule::definition::Rule;
+use bedrock_denial_watch::rule::catalogue::{ALL, FILES, built_in};
+use bedrock_denial_watch::rule::definition::{Rule, Severity};
 use bedrock_denial_watch::rule::field::Field;
+use bedrock_denial_watch::rule::file;
 
 const PREFACE: &str = "\
 # Rules
 
-Which of them are on is one setting: `DetectionRules` of the stack, `RULES` of the function,
-`--rules` of `replay`. One reading of an object serves all; a rule that is off costs nothing.
-`Threshold`, `WindowMinutes` and `CooldownMinutes` are those of `denied-model`; the other rules
-have the figures below. Users that match `ExemptUsers` raise no alert of any rule.
+Each rule is a file, `rules/<id>.toml`; this page is written from them. Which rules are on is one
+setting: `DetectionRules` of the stack, `RULES` of the function, `--rules` of `replay`. Threshold,
+window, cooldown, severity and exempt users of every rule are settings too: `RuleSettings`,
+`RULE_SETTINGS`, `--set`. One reading of an object serves all rules, and a rule that is off costs
+nothing.
 
-A value that a record lacks is a value of its own, but for roles and sessions: a caller without
-them is not counted by a rule about them. Written from `src/rule/catalogue.rs`.
+A value that a record lacks is a value of its own, but for roles and sessions: a rule about them
+does not count a caller without them.
 ";
 
 fn words(fields: impl Iterator<Item = Field>) -> String {
@@ -27,11 +30,11 @@ fn words(fields: impl Iterator<Item = Field>) -> String {
 fn section(rule: &Rule) -> String {
     let Rule { id, name, severity, risk_score, threshold, wording, .. } = rule;
     let minutes = |span: std::time::Duration| span.as_secs() / 60;
-    let on = if DEFAULT.contains(rule) { "on by default" } else { "off by default" };
     let mut text = format!(
-        "\n## {id}\n\n{name}; {severity}, risk score {risk_score}; {on}.\n\n{meaning}\n\n\
+        "\n## {id}\n\n{name}; {severity}, risk score {risk_score}; {on} by default.\n\n{meaning}\n\n\
          - For each {group}: more than {threshold} different {distinct}s failing with `{code}` within {window} min,\n  \
          one alert in {cooldown} min\n",
+        on = if rule.on { "on" } else { "off" },
         severity = severity.name(),
         meaning = wording.meaning,
         group = words(rule.group_by.iter().copied()),
@@ -43,14 +46,20 @@ fn section(rule: &Rule) -> String {
     for role in rule.excepted_roles {
         let _ = writeln!(text, "- Not counted: roles named `{role}*`");
     }
-    if let Some(uuid) = rule.uuid {
-        let _ = writeln!(text, "- Elastic's rule `{uuid}`");
-    }
     for technique in rule.techniques {
         let _ =
             writeln!(text, "- MITRE ATLAS [{} {}]({})", technique.id, technique.name, technique.reference);
     }
-    let _ = writeln!(text, "- [Reference]({})\n\nWhat to do first\n", rule.reference);
+    for reference in rule.references {
+        let _ = writeln!(text, "- [Reference]({reference})");
+    }
+    if let Some(elastic) = rule.elastic {
+        let _ = writeln!(text, "\nAfter Elastic's rule `{}`. On purpose, otherwise:\n", elastic.uuid);
+        for point in elastic.differs {
+            let _ = writeln!(text, "- {point}");
+        }
+    }
+    text += "\nWhat to do first\n\n";
     for (number, step) in (1..).zip(rule.triage) {
         let _ = writeln!(text, "{number}. {step}");
     }
@@ -70,4 +79,148 @@ fn the_document_is_written_from_the_rules() {
     }
     let found = fs::read_to_string(path).expect("RULES.md");
     assert!(found == expected, "RULES.md is not what the rules say: BLESS=1 cargo test --test domain rule");
+}
+
+#[test]
+fn every_file_is_a_rule_whose_examples_stand_last() {
+    let quickly: Vec<Rule> = FILES.iter().map(|(name, text)| file::rule(name, text).expect(name)).collect();
+    let whole = FILES.iter().map(|(name, text)| file::rule_and_examples(name, text).expect(name).0);
+    assert_eq!(quickly, whole.collect::<Vec<_>>());
+    assert_eq!(quickly, *ALL);
+}
+
+#[test]
+fn the_examples_in_the_files_hold() {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_replay")).arg("--test-rules").output().expect("replay runs");
+    let stdout = String::from_utf8(output.stdout).expect("text");
+    assert_eq!(output.status.code(), Some(0), "{stdout}");
+    assert_eq!(stdout.matches("examples as expected").count(), ALL.len(), "{stdout}");
+}
+
+/// `id  key  threshold distinct  window/cooldown  severity risk  on`.
+#[track_caller]
+fn check_table(id: &str, expected: &str) {
+    let rule = built_in(id);
+    let minutes = |span: std::time::Duration| span.as_secs() / 60;
+    let shown = format!(
+        "{}  {} {}  {}/{} min  {} {}  {}",
+        words(rule.group_by.iter().copied()),
+        rule.threshold,
+        words([rule.distinct].into_iter()),
+        minutes(rule.window),
+        minutes(rule.cooldown),
+        rule.severity.name(),
+        rule.risk_score,
+        if rule.on { "on" } else { "off" }
+    );
+    assert_eq!(shown, expected, "{id}");
+    assert_eq!(rule.risk_score, rule.severity.risk_score());
+}
+
+#[test]
+fn the_figures_are_those_of_the_contract() {
+    check_table("denied-model", "account, user, model  3 request  60/60 min  high 73  on");
+    check_table("model-sweep", "account, user  3 model  60/60 min  high 73  on");
+    check_table("session-rotation", "account, role, model  3 session  60/60 min  medium 47  on");
+    check_table("role-denials", "account, role, model  6 request  60/60 min  medium 47  on");
+    check_table("slow-denials", "account, user, model  12 request  1440/1440 min  low 21  on");
+    check_table("validation-burst", "account, user  3 request  1/60 min  high 73  off");
+}
+
+const GOOD: &str = include_str!("../../rules/denied-model.toml");
+
+/// Puts `new` in place of `old` in a good rule file.
+#[track_caller]
+fn check_refused(old: &str, new: &str, told: &str) {
+    assert!(GOOD.contains(old), "{old}");
+    let text = GOOD.replacen(old, new, 1);
+    let error = file::rule_and_examples("rules/denied-model.toml", &text).expect_err(new).to_string();
+    let place = text.find(new).expect("there");
+    let line = 1 + text[..place].matches('\n').count();
+    assert_eq!(error, format!("rules/denied-model.toml:{line}: {told}"));
+}
+
+#[test]
+fn a_bad_file_is_refused_with_file_line_field_and_what_was_expected() {
+    check_refused("threshold = 3", "threshold = 1001", "threshold: expected a whole number from 0 to 1000");
+    check_refused("threshold = 3", "threshold = -1", "threshold: expected a whole number from 0 to 1000");
+    check_refused("threshold = 3", "threshold = \"3\"", "threshold: expected a whole number from 0 to 1000");
+    let minutes = "expected whole minutes from 1m to 24h, such as 60m or 1h";
+    check_refused("window = \"60m\"", "window = \"90s\"", &format!("window: {minutes}"));
+    check_refused("window = \"60m\"", "window = 60", &format!("window: {minutes}"));
+    check_refused("risk_score = 73", "risk_score = 101", "risk_score: expected a whole number from 0 to 100");
+    check_refused(
+        "severity = \"high\"",
+        "severity = \"High\"",
+        "severity: unknown variant `High`, expected one of `low`, `medium`, `high`, `critical`",
+    );
+    check_refused("on = true", "on = \"yes\"", "on: invalid type: string \"yes\", expected a boolean");
+    check_refused(
+        "id = \"denied-model\"",
+        "id = \"denied_model\"",
+        "id: expected the file's name without .toml: lower-case letters, digits and hyphens, at most 64",
+    );
+    check_refused(
+        "title = \"AWS Bedrock Detected Multiple Attempts to use Denied Models by a Single User\"",
+        "title = \" \"",
+        "title: expected text",
+    );
+    check_refused("[\"AccessDeniedException\"]", "[]", "record.error_codes: expected at least one");
+    check_refused(
+        "[\"AccessDeniedException\"]",
+        "[\"Access\\\"Denied\"]",
+        "record.error_codes[0]: expected an error code such as AccessDeniedException, of letters and digits",
+    );
+    check_refused(
+        "group_by = [\"account\", \"user\", \"model\"]",
+        "group_by = [\"user\", \"model\"]",
+        "group_by: expected \"account\", either \"user\" or \"role\", and perhaps \"model\", each once",
+    );
+    check_refused(
+        "count = \"request\"",
+        "count = \"model\"",
+        "count: expected \"request\", \"model\" or \"session\", and not what the rule groups by",
+    );
+    check_refused(
+        "headline = \"{user} denied {count} times for {model}\"",
+        "headline = \"{role} denied {count} times\"",
+        "wording.headline: expected {count} in it, and no place but {count} or {user} or {model}",
+    );
+    check_refused(
+        "title = \"Bedrock model denied {count} times to one user\"",
+        "title = \"denied\"",
+        "wording.title: expected {count} in it, and no place but {count} or {user} or {model}",
+    );
+    check_refused(
+        "reference = \"https://atlas.mitre.org/techniques/AML.T0015\"",
+        "reference = \"atlas\"",
+        "techniques[0].reference: expected an address that begins with https://",
+    );
+}
+
+#[test]
+fn a_field_too_many_or_too_few_is_refused() {
+    let refused = |text: &str| {
+        file::rule_and_examples("rules/denied-model.toml", text).expect_err("refused").to_string()
+    };
+    let error = refused(&GOOD.replacen("on = true", "on = true\nenabled = true", 1));
+    assert!(
+        error.starts_with(
+            "rules/denied-model.toml:7: enabled: unknown field `enabled`, expected one of `id`, "
+        ),
+        "{error}"
+    );
+    let error = refused(&GOOD.replacen("version = \"1\"\n", "", 1));
+    assert!(error.ends_with(": missing field `version`"), "{error}");
+    let error = refused(&GOOD.replacen("version = \"1\"", "version = 1\"", 1));
+    assert!(error.starts_with("rules/denied-model.toml:5: "), "{error}");
+    let error = refused("");
+    assert_eq!(error, "rules/denied-model.toml:1: missing field `id`");
+}
+
+#[test]
+fn severities_rise() {
+    assert!(Severity::ALL.is_sorted());
+    assert!(Severity::ALL.map(Severity::risk_score).is_sorted());
 }

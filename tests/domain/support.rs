@@ -39,15 +39,18 @@ pub type Batch = Vec<Denied>;
 
 /// What a rule's keys and values look like in a record: user, model and request id of a denial.
 fn fields(rule: &Rule, Denied { at, key, value }: &Denied) -> [String; 3] {
-    let request = || format!("r{at}-{key}-{value}");
-    match rule.id {
-        "denied-model" => ["u".to_owned(), format!("m{key}"), format!("r{value}")],
-        "model-sweep" => [format!("u{key}"), format!("m{value}"), request()],
-        "session-rotation" => {
-            [format!("arn:aws:sts::1:assumed-role/R/s{value}"), format!("m{key}"), request()]
-        }
-        _ => [format!("u{key}"), "m".to_owned(), format!("r{value}")],
-    }
+    let by_model = rule.group_by.contains(&Field::Model);
+    let (session, model, request) = match rule.distinct {
+        Field::Session => (format!("s{value}"), String::new(), format!("r{at}-{key}-{value}")),
+        Field::Model => (String::new(), format!("m{value}"), format!("r{at}-{key}-{value}")),
+        _ => ("s".to_owned(), "m".to_owned(), format!("r{value}")),
+    };
+    let user = if rule.group_by.contains(&Field::Role) {
+        format!("arn:aws:sts::1:assumed-role/R/{session}")
+    } else {
+        format!("u{}", if by_model { String::new() } else { key.to_string() })
+    };
+    [user, if by_model { format!("m{key}") } else { model }, request]
 }
 
 /// The log that holds `batch`, as Bedrock writes it or as CloudTrail does.

@@ -38,12 +38,19 @@ def for_ministack(template):
     1. The code comes from ministack's S3: `sam build` would put a bucket into CodeUri, too.
     2. Statements that refuse requests without TLS are dropped: ministack enforces them, and
        is spoken to without.
+    3. Rules are ENABLED: ministack passes over one that asks for read-only calls as well.
+    4. Conditions know the partition: ministack resolves it everywhere else.
     """
+    for name, condition in template["Conditions"].items():
+        if condition == {"Fn::Equals": [{"Ref": "AWS::Partition"}, "aws"]}:
+            template["Conditions"][name] = {"Fn::Equals": ["aws", "aws"]}
     resources = template["Resources"]
     for name, resource in list(resources.items()):
         properties = resource.get("Properties", {})
         if resource["Type"] == "AWS::Serverless::Function":
             properties["CodeUri"] = "s3://" + "/".join(CODE)
+        if resource["Type"] == "AWS::Events::Rule":
+            properties.pop("State", None)
         policy = properties.get("PolicyDocument")
         if policy:
             statements = [one for one in policy["Statement"] if "aws:SecureTransport" not in json.dumps(one, default=str)]
@@ -91,7 +98,7 @@ class Detector:
         stacks = self.cloud.client("cloudformation")
         stacks.create_stack(
             StackName=self.name,
-            TemplateBody=json.dumps(cloudformation(self.parameters)),
+            TemplateURL=self._upload_template(),
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"],
             Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in self.parameters.items()],
         )
@@ -110,6 +117,12 @@ class Detector:
             ]
             raise RuntimeError(f"stack {self.name}: {stack['StackStatus']}: {reasons}")
         self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+    def _upload_template(self):
+        """As `sam deploy` does: a request holds no more than 51,200 bytes."""
+        bucket, key = CODE[0], f"{self.name}.json"
+        self.s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(cloudformation(self.parameters)))
+        return f"{self.cloud.url}/{bucket}/{key}"
 
     def subscribe(self, name, **attributes):
         """A new queue behind the topic; returns its URL."""

@@ -147,8 +147,8 @@ def test_an_object_without_denials_costs_one_get_and_no_dynamodb_call(detector, 
     before = len(detector.cloud.recorder.calls)
     detector.deliver(pack(denial(user, 0)))
     actions = [call.action for call in detector.cloud.recorder.calls[before:]]
-    # A user who is no role is looked at by two of the three rules that are on.
-    assert actions[0] in READ and sorted(actions[1:]) == 2 * ["dynamodb:Query"] + 2 * ["dynamodb:UpdateItem"]
+    # A user who is no role is looked at by three of the five rules that are on.
+    assert actions[0] in READ and sorted(actions[1:]) == 3 * ["dynamodb:Query"] + 3 * ["dynamodb:UpdateItem"]
 
 
 def test_a_body_beside_the_logs_is_not_read(detector, user):

@@ -43,7 +43,15 @@ def test_many_sessions_of_one_role_are_one_rotation(detector, user):
     role = user.rpartition("/")[2]
     records = [denial(session(role, f"s-{number}"), 100 * number + at) for number in range(8) for at in range(3)]
     detector.deliver(pack(*records))
-    assert rules_of(detector.receive(detector.inbox)) == [("session-rotation", "medium")]
+    found = sorted(rules_of(detector.receive(detector.inbox)))
+    assert found == [("role-denials", "medium"), ("session-rotation", "medium")]
+
+
+def test_a_few_sessions_that_share_many_denials_are_the_roles(detector, user):
+    role = user.rpartition("/")[2]
+    records = [denial(session(role, f"s-{number}"), 100 * number + at) for number in range(3) for at in range(3)]
+    detector.deliver(pack(*records))
+    assert rules_of(detector.receive(detector.inbox)) == [("role-denials", "medium")]
 
 
 def test_people_who_share_a_role_are_no_rotation(detector, user):

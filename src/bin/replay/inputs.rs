@@ -45,7 +45,7 @@ pub fn find(paths: &[PathBuf]) -> (Vec<Input>, Vec<(String, String)>) {
                     problems.push((entry.path().display().to_string(), "not a regular file".to_owned()));
                 }
                 Ok(entry) => inputs.push(Input {
-                    skip: object::skip_by_name(&key(path, entry.path())),
+                    skip: object::skip_by_name(&key(entry.path())),
                     bytes: entry.metadata().map_or(0, |metadata| metadata.len()),
                     explicit: entry.depth() == 0,
                     path: entry.into_path(),
@@ -61,16 +61,9 @@ pub fn find(paths: &[PathBuf]) -> (Vec<Input>, Vec<(String, String)>) {
     (inputs, problems)
 }
 
-/// What would be the object's key: the path below the folder that was named, so that a folder
-/// `data` above it means nothing. A file that was named itself keeps its folder's name.
-fn key(root: &Path, path: &Path) -> String {
-    let below = path.strip_prefix(root).ok().filter(|below| !below.as_os_str().is_empty());
-    let key = below.map_or_else(
-        || {
-            let folder = path.parent().and_then(Path::file_name).unwrap_or_default();
-            Path::new(folder).join(path.file_name().unwrap_or_default())
-        },
-        Path::to_path_buf,
-    );
-    key.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/")
+/// The path as an object's key. It is the absolute one, so that `data/` beside a log is recognised by
+/// the `AWSLogs` above it, wherever in that tree the replay starts.
+fn key(path: &Path) -> String {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    path.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/")
 }

@@ -1,5 +1,6 @@
 //! `replay`: the detector over log files on this machine, without AWS.
 
+mod examples;
 mod inputs;
 mod report;
 
@@ -15,9 +16,11 @@ use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::log::object::Skip;
 use bedrock_denial_watch::pipeline::{Delivery, Pipeline};
 use bedrock_denial_watch::reader::{self, Finished, Limits, Reader};
-use bedrock_denial_watch::rule::definition::Rule;
-use bedrock_denial_watch::rule::settings::{self, Settings};
-use clap::Parser;
+use bedrock_denial_watch::rule::bounds;
+use bedrock_denial_watch::rule::catalogue::{self, ALL, DENIED_MODEL};
+use bedrock_denial_watch::rule::settings::{Setting, Settings};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 use glob::Pattern;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -31,6 +34,7 @@ use crate::report::{Format, Report, Totals};
 /// Alerts go to standard output; progress, warnings and a closing summary go to standard error.
 #[derive(Parser)]
 #[command(
+    name = "replay",
     version,
     after_help = "Examples:
   replay events/logs                               a folder of logs, as S3 stores them
@@ -44,21 +48,29 @@ Exit status: 0 when all was read; 1 with --fail-on-alert when something fired;
 2 for bad usage or an input that could not be read, after all others were processed."
 )]
 struct Options {
-    /// The rules to apply, separated by commas: denied-model, model-sweep, session-rotation, validation-burst
-    #[arg(long, value_name = "ID,…", default_value = "denied-model,model-sweep,session-rotation", value_parser = settings::rules)]
-    // Written out, so that clap takes it for one value that is parsed as a whole.
-    rules: std::vec::Vec<Rule>,
-    /// Rule denied-model: fire when one user is denied one model more often than this within the window
-    #[arg(long, value_name = "N", default_value = "3", value_parser = settings::threshold)]
-    threshold: usize,
-    /// Rule denied-model: length of the window, in whole minutes of event time
-    #[arg(long, value_name = "SPAN", default_value = "60m", value_parser = settings::span)]
-    window: Duration,
-    /// Rule denied-model: at most one alert per user, model and account in this span [default: the window]
-    #[arg(long, value_name = "SPAN", value_parser = settings::span)]
-    cooldown: Option<Duration>,
+    /// Apply these rules alone, separated by commas, or all [default: those that RULES.md calls on by default]
+    #[arg(long, value_name = "ID,…")]
+    rules: Option<String>,
+    /// Set one thing of a rule, such as model-sweep.threshold=5, denied-model.window=30m, validation-burst.on=true or session-rotation.exempt=*:assumed-role/agent-*; may be given more than once
+    #[arg(long, value_name = "RULE.SETTING=VALUE")]
+    set: Vec<String>,
+    /// Add the rule files of this folder; one replaces a built-in rule of the same id
+    #[arg(long, value_name = "DIR")]
+    rules_dir: Option<PathBuf>,
+    /// Run the examples in the rule files, built in or of --rules-dir, and exit with status 1 when one is not as expected
+    #[arg(long)]
+    test_rules: bool,
+    /// The same as --set denied-model.threshold=N [default: 3]
+    #[arg(long, value_name = "N")]
+    threshold: Option<String>,
+    /// The same as --set denied-model.window=SPAN [default: 60m]
+    #[arg(long, value_name = "SPAN")]
+    window: Option<String>,
+    /// The same as --set denied-model.cooldown=SPAN [default: the window]
+    #[arg(long, value_name = "SPAN")]
+    cooldown: Option<String>,
     /// Never alert on users whose ARN matches; may be given more than once
-    #[arg(long, value_name = "GLOB", value_parser = settings::user_glob)]
+    #[arg(long, value_name = "GLOB", value_parser = bounds::user_glob)]
     exempt_user: Vec<Pattern>,
     /// How alerts are printed
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -67,28 +79,28 @@ struct Options {
     #[arg(long)]
     fail_on_alert: bool,
     /// A log file (.json.gz, .json, .jsonl, .gz), a folder of them, or - for standard input
-    #[arg(value_name = "PATH", required = true)]
+    #[arg(value_name = "PATH", required_unless_present = "test_rules")]
     paths: Vec<PathBuf>,
 }
 
 fn main() -> ExitCode {
     let options = Options::parse();
+    if options.test_rules {
+        return test_rules(&options);
+    }
+    let settings = match settings(&options) {
+        Ok(settings) => settings,
+        Err(why) => Options::command().error(ErrorKind::ValueValidation, why).exit(),
+    };
     let (inputs, missing) = inputs::find(&options.paths);
     let mut totals = Totals::default();
     for (name, why) in missing {
         totals.fail(&name, &why, &ProgressBar::hidden());
     }
-    let settings = Settings::new(
-        Some(options.rules),
-        Some(options.threshold),
-        Some(options.window),
-        options.cooldown,
-        options.exempt_user,
-    );
     let pipeline = Pipeline {
         store: EmbeddedStore::default(),
         sink: Report::new(options.format),
-        rules: settings.rules,
+        rules: settings.rules_on(),
         exempt_users: settings.exempt_users,
         limits: Limits::default(),
     };
@@ -120,6 +132,51 @@ fn main() -> ExitCode {
     } else {
         ExitCode::SUCCESS
     }
+}
+
+fn test_rules(options: &Options) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string());
+    let folder = options.rules_dir.as_deref();
+    let good = runtime.and_then(|runtime| examples::run(folder, &runtime).map_err(|error| error.to_string()));
+    match good {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// The rules with what was set.
+fn settings(options: &Options) -> Result<Settings, String> {
+    let rules = match &options.rules_dir {
+        None => ALL.clone(),
+        Some(folder) => catalogue::with_rules_in(folder).map_err(|error| format!("--rules-dir: {error}"))?,
+    };
+    let mut settings = Settings::new(rules);
+    let named = |option: &'static str, value: &str| {
+        let value = value.to_owned();
+        move |expected: String| format!("invalid value '{value}' for '{option}': {expected}")
+    };
+    if let Some(text) = &options.rules {
+        settings.choose("--rules", text).map_err(named("--rules <ID,…>", text))?;
+    }
+    for (option, setting, value) in [
+        ("--threshold", Setting::Threshold, &options.threshold),
+        ("--window", Setting::Window, &options.window),
+        ("--cooldown", Setting::Cooldown, &options.cooldown),
+    ] {
+        if let Some(value) = value {
+            settings.set(option, DENIED_MODEL.id, setting, value).map_err(named(option, value))?;
+        }
+    }
+    for text in &options.set {
+        settings.apply("--set", text).map_err(named("--set <RULE.SETTING=VALUE>", text))?;
+    }
+    settings.exempt_users.clone_from(&options.exempt_user);
+    settings.check()?;
+    Ok(settings)
 }
 
 async fn replay(

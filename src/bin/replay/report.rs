@@ -191,6 +191,7 @@ impl Totals {
     pub fn add(&mut self, one: &Statistics) {
         self.sum.records += one.records;
         self.sum.denials += one.denials;
+        self.sum.not_found += one.not_found;
         self.sum.exempted += one.exempted;
         self.sum.malformed += one.malformed;
         self.sum.oversized += one.oversized;
@@ -200,13 +201,19 @@ impl Totals {
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let skipped: usize = self.skipped.values().sum();
-        let Statistics { records, denials, exempted, malformed, oversized, .. } = self.sum;
+        let Statistics { records, denials, not_found, exempted, malformed, oversized, .. } = self.sum;
         write!(
             f,
             "objects: {} read, {skipped} skipped, {} failed; records: {records}; denials: {denials}; \
              exempted: {exempted}; malformed: {malformed}; oversized: {oversized}; alerts: {}",
             self.read, self.failed, self.alerts
         )?;
+        if not_found > 0 {
+            write!(
+                f,
+                "\n  {not_found} calls of models that are legacy, or that the account never asked for"
+            )?;
+        }
         for (reason, count) in &self.skipped {
             write!(f, "\n  {count} skipped: {reason}")?;
         }

@@ -37,6 +37,8 @@ pub enum SourceError {
         cause: String,
         /// What to do about it, or nothing.
         advice: &'static str,
+        /// Trying again does not help before somebody has changed something.
+        permanent: bool,
     },
     /// The body broke off.
     #[error("S3 GetObject of {object}: the body broke off after {arrived} bytes: {cause}")]
@@ -58,6 +60,14 @@ pub enum SourceError {
         /// The response's Content-Length.
         expected: u64,
     },
+}
+
+impl SourceError {
+    /// Whether trying again does not help before somebody has changed something.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        matches!(self, Self::Get { permanent: true, .. })
+    }
 }
 
 impl S3Source {
@@ -89,6 +99,7 @@ impl S3Source {
             object: name(object),
             cause: cause(&error),
             advice: advice(error.code(), error.message()),
+            permanent: error.code().is_some_and(is_permanent),
         })?;
         let expected = response.content_length.and_then(|length| length.try_into().ok());
         let mut body = response.body;
@@ -124,6 +135,27 @@ fn name(object: &Object) -> String {
         Some(version) => format!("{object} (version {version})"),
         None => object.to_string(),
     }
+}
+
+/// Errors that S3 answers until somebody changes the object, the bucket, a key or a policy. Of an
+/// unknown one it is assumed that it may pass.
+///
+/// Source: "Error responses" in the Amazon S3 API reference.
+const PERMANENT: [&str; 10] = [
+    "AccessDenied",
+    "InvalidBucketName",
+    "InvalidObjectState",
+    "KMS.DisabledException",
+    "KMS.NotFoundException",
+    "MethodNotAllowed",
+    "NoSuchBucket",
+    "NoSuchKey",
+    "NoSuchVersion",
+    "PermanentRedirect",
+];
+
+fn is_permanent(code: &str) -> bool {
+    PERMANENT.contains(&code)
 }
 
 /// What an operator does about an error of S3.

@@ -117,10 +117,10 @@ fn a_second_reading_is_asked_for_only_where_a_refusal_may_be() {
     ] {
         let text = expand(&text);
         for block in [1, 5, 64, 1000, 256 << 10] {
-            let (quick, twice) = read_by(reader(DENIED_MODEL, blocks(block)), text.as_bytes(), 100);
+            let (quick, twice) = read_by(reader(DENIED_MODEL.clone(), blocks(block)), text.as_bytes(), 100);
             assert_eq!(twice, expected, "blocks of {block}: {text}");
             let (thorough, twice) =
-                read_by(reader(DENIED_MODEL, blocks(block)).thorough(), text.as_bytes(), 100);
+                read_by(reader(DENIED_MODEL.clone(), blocks(block)).thorough(), text.as_bytes(), 100);
             assert!(!twice, "{text}");
             assert_eq!(quick.statistics, thorough.statistics, "blocks of {block}: {text}");
             assert_eq!(shown(quick), shown(thorough), "blocks of {block}: {text}");
@@ -130,16 +130,16 @@ fn a_second_reading_is_asked_for_only_where_a_refusal_may_be() {
 
 #[test]
 fn a_rule_may_ask_for_another_code() {
-    const VALIDATION: Rule = Rule { error_codes: &["ValidationException"], ..DENIED_MODEL };
+    let validation = Rule { error_codes: &["ValidationException"], ..DENIED_MODEL.clone() };
     let failed = expand("&v").replace("AccessDenied", "ValidationException");
     let other = failed.replace("bedrock", "kms");
     for block in [1, 7, 1000] {
         let text = expand(&format!("{{\"Records\":[&a,{other},{failed}]}}"));
-        let (read, twice) = read_by(reader(VALIDATION, blocks(block)), text.as_bytes(), 100);
+        let (read, twice) = read_by(reader(validation.clone(), blocks(block)), text.as_bytes(), 100);
         assert!(twice);
         assert_eq!(shown(read), "v");
         let text = expand(&format!("{{\"Records\":[&a,{other}]}}"));
-        assert!(!read_by(reader(VALIDATION, blocks(block)), text.as_bytes(), 100).1);
+        assert!(!read_by(reader(validation.clone(), blocks(block)), text.as_bytes(), 100).1);
     }
 }
 
@@ -209,7 +209,7 @@ fn dense_codes_of_others_cost_no_more_than_a_thorough_reading() {
 #[test]
 fn one_line_of_64_mb_is_read_piece_by_piece() {
     for refusals in [0, 1] {
-        let mut reader = reader(DENIED_MODEL, Limits::default());
+        let mut reader = reader(DENIED_MODEL.clone(), Limits::default());
         let record = expand("~x").replace("null", &format!("{{\"key\":\"{}\"}}", "k\\\"}".repeat(200)));
         let part = format!("{record},").repeat(1000);
         let parts = (64 << 20) / part.len() + 1;

@@ -5,6 +5,7 @@ mod damage;
 mod forms;
 mod limits;
 mod random;
+mod texts;
 
 use std::io::Write;
 
@@ -16,7 +17,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 fn read(stored: &[u8], chunk: usize, limits: Limits) -> Read {
-    read_by(reader(DENIED_MODEL, limits), stored, chunk).0
+    read_by(reader(DENIED_MODEL.clone(), limits), stored, chunk).0
 }
 
 fn reader(rule: Rule, limits: Limits) -> Reader<'static> {

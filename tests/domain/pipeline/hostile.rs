@@ -15,7 +15,7 @@ use bedrock_denial_watch::count::store::{CounterStore, StoreError};
 use bedrock_denial_watch::log::text;
 use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::pipeline::{Delivery, MAX_FAILURES, MAX_UNANSWERED, Outcome};
-use bedrock_denial_watch::rule::catalogue::{DENIED_MODEL, MODEL_SWEEP};
+use bedrock_denial_watch::rule::catalogue::{DENIED_MODEL, built_in};
 use bedrock_denial_watch::rule::definition::Rule;
 use serde_json::json;
 
@@ -239,7 +239,7 @@ fn ids_made_to_be_refused_suppress_nobodys_alert() {
             let decoys = (0..45).map(|number| ("decoy", decoy(number), 0));
             let denials = (0..20).map(|number| ("victim", "m".to_owned(), number));
             let log = records(decoys.chain(denials));
-            let (outcome, told) = run(&Strict::default(), &[DENIED_MODEL], &log);
+            let (outcome, told) = run(&Strict::default(), &[DENIED_MODEL.clone()], &log);
             assert_eq!(outcome.failed, 0, "{head:?} {body:?}");
             assert_eq!(told, [("victim".to_owned(), 20)], "{head:?} {body:?}");
         }
@@ -251,7 +251,7 @@ fn any_number_of_keys_that_the_store_refuses_stop_no_other() {
     let decoys = (0..500).map(|number| ("decoy", format!("odd{number}"), 0));
     let denials = (0..20).map(|number| ("victim", "m".to_owned(), number));
     let store = Strict { refuses: Some("odd"), ..Strict::default() };
-    let (outcome, told) = run(&store, &[DENIED_MODEL], &records(decoys.chain(denials)));
+    let (outcome, told) = run(&store, &[DENIED_MODEL.clone()], &records(decoys.chain(denials)));
     assert_eq!(told, [("victim".to_owned(), 20)]);
     // All are counted, the first few are kept.
     assert_eq!((outcome.failed, outcome.failures.len()), (500, MAX_FAILURES));
@@ -261,7 +261,7 @@ fn any_number_of_keys_that_the_store_refuses_stop_no_other() {
 fn a_store_that_answers_nobody_is_not_asked_for_every_key() {
     let store = Strict { is_down: true, ..Strict::default() };
     let log = records((0..5000).map(|number| ("user", format!("m{number}"), 0)));
-    let (outcome, told) = run(&store, &[DENIED_MODEL], &log);
+    let (outcome, told) = run(&store, &[DENIED_MODEL.clone()], &log);
     assert_eq!(told, []);
     assert!(store.calls.get() < 3 * MAX_UNANSWERED, "{} calls", store.calls.get());
     let last = outcome.failures.last().expect("a failure").to_string();
@@ -297,10 +297,10 @@ fn an_id_that_looks_like_anothers_hashed_form_is_another_key() {
     ];
     // Two denials each: all together would fire.
     let calls = || forms.iter().cycle().take(2 * forms.len()).map(|model| ("eve", model.clone(), 0));
-    let (_, told) = run(&Strict::default(), &[DENIED_MODEL], &records(calls()));
+    let (_, told) = run(&Strict::default(), &[DENIED_MODEL.clone()], &records(calls()));
     assert_eq!(told, []);
     // And each of them is a model of its own.
-    let (_, told) = run(&Strict::default(), &[MODEL_SWEEP], &records(calls()));
+    let (_, told) = run(&Strict::default(), &[built_in("model-sweep").clone()], &records(calls()));
     assert_eq!(told, [("eve".to_owned(), 6)]);
 }
 
@@ -309,7 +309,7 @@ fn a_model_whose_id_is_how_a_missing_one_is_stored_is_not_taken_for_it() {
     let log = records((0..4).map(|number| ("eve", ["\u{0}", "a", "b", "c"][number].to_owned(), 0)));
     let without = log.lines().next().expect("a line").replace(r#""modelId":"\u0000","#, "");
     assert!(!without.contains("modelId"), "{without}");
-    let four = Rule { threshold: 4, ..MODEL_SWEEP };
+    let four = Rule { threshold: 4, ..built_in("model-sweep").clone() };
     let (_, told) = run(&Strict::default(), &[four], &format!("{log}{without}\n"));
     assert_eq!(told, [("eve".to_owned(), 5)]);
 }

@@ -3,3 +3,4 @@
 mod faults;
 mod hostile;
 mod invariants;
+mod spellings;

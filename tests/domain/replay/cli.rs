@@ -71,9 +71,9 @@ fn the_samples_fire_what_an_independent_count_expects() {
         })
         .collect();
     let expected: Vec<serde_json::Value> = EXPECTED.lines().map(parse).collect();
-    assert_eq!(expected.len(), 6);
+    assert_eq!(expected.len(), 8);
     assert_eq!(got, expected);
-    let summary = "objects: 39 read, 4 skipped, 0 failed; records: 392; denials: 116; exempted: 0; malformed: 1; oversized: 0; alerts: 6";
+    let summary = "objects: 39 read, 4 skipped, 0 failed; records: 392; denials: 116; exempted: 0; malformed: 1; oversized: 0; alerts: 8";
     assert!(text(&output.stderr).contains(summary), "{}", text(&output.stderr));
 }
 
@@ -132,6 +132,11 @@ fn bad_usage_says_what_was_expected() {
     check(&["--threshold", "many", LOGS], 2, "expected a whole number from 0 to 1000");
     check(&["--window", "90s", LOGS], 2, "expected whole minutes from 1m to 24h");
     check(&["--cooldown", "0m", LOGS], 2, "expected whole minutes from 1m to 24h");
+    check(
+        &["--threshold", "1000", "--window", "24h", "--cooldown", "1m", LOGS],
+        2,
+        "expected a longer cooldown, a shorter window or a lower threshold",
+    );
     check(&["--exempt-user", "[", LOGS], 2, "expected a glob on the user's ARN");
     check(&["--format", "yaml", LOGS], 2, "[possible values: text, json]");
 }
@@ -221,6 +226,17 @@ fn files_are_taken_in_delivery_order_and_a_data_folder_above_means_nothing() {
     let output = replay(&["--format", "json", data.to_str().expect("text")]);
     let stdout = text(&output.stdout);
     assert!(stdout.contains("\"@timestamp\":\"2025-06-01T10:00:03Z\""), "{stdout}{}", text(&output.stderr));
+}
+
+#[test]
+fn a_body_beside_the_logs_is_skipped_wherever_in_the_tree_the_replay_starts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let denied = "{\"timestamp\":\"2025-06-01T10:00:00Z\",\"errorCode\":\"AccessDeniedException\"}\n";
+    let path = write(folder.path(), "AWSLogs/1/hour/data/a_input.json", denied);
+    let hour = folder.path().join("AWSLogs/1/hour");
+    for start in [folder.path(), &hour, &hour.join("data"), Path::new(&path)] {
+        check(&[start.to_str().expect("text")], 0, "1 skipped: a request or response body under data/");
+    }
 }
 
 /// Runs with standard output closed.

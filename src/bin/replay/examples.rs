@@ -1,0 +1,88 @@
+//! `--test-rules`: the examples that stand in the rule files, each against its own rule.
+
+use std::cell::Cell;
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use bedrock_denial_watch::alert::Alert;
+use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
+use bedrock_denial_watch::count::claims::Claimant;
+use bedrock_denial_watch::count::embedded::EmbeddedStore;
+use bedrock_denial_watch::pipeline::{Delivery, Pipeline};
+use bedrock_denial_watch::reader::{Finished, Limits};
+use bedrock_denial_watch::rule::catalogue::{self, LoadError};
+use bedrock_denial_watch::rule::definition::Rule;
+use bedrock_denial_watch::rule::file::{self, Example};
+use tokio::runtime::Runtime;
+
+/// Runs the examples of `folder`, or of the rules that are compiled in, and prints one line a
+/// file and one for each example that is not as expected; tells whether all are.
+pub fn run(folder: Option<&Path>, runtime: &Runtime) -> Result<bool, LoadError> {
+    let files = match folder {
+        Some(folder) => catalogue::files_in(folder)?,
+        None => {
+            catalogue::FILES.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
+        }
+    };
+    let mut good = true;
+    for (name, text) in files {
+        let (rule, examples) = file::rule_and_examples(&name, &text)?;
+        let wrong: Vec<String> =
+            examples.iter().filter_map(|example| wrong(&rule, example, runtime)).collect();
+        let missing = missing(&examples);
+        good &= wrong.is_empty() && missing.is_none();
+        let fine = examples.len() - wrong.len();
+        let mut lines = format!("{name}: {fine} of {} examples as expected\n", examples.len());
+        for line in wrong.into_iter().chain(missing) {
+            lines += &format!("  {line}\n");
+        }
+        // Whoever closed the pipe has seen enough.
+        let _ = io::stdout().write_all(lines.as_bytes());
+    }
+    Ok(good)
+}
+
+fn missing(examples: &[Example]) -> Option<String> {
+    let shows = |fires: bool| examples.iter().any(|example| (example.alerts > 0) == fires);
+    let complete = shows(true) && shows(false);
+    (!complete).then(|| "expected an example that fires and one that does not".to_owned())
+}
+
+/// What is wrong with what the rule makes of an example.
+fn wrong(rule: &Rule, example: &Example, runtime: &Runtime) -> Option<String> {
+    let pipeline = Pipeline {
+        store: EmbeddedStore::default(),
+        sink: Counting::default(),
+        rules: vec![rule.clone()],
+        exempt_users: Vec::new(),
+        limits: Limits::default(),
+    };
+    let log = example.log();
+    let mut reader = pipeline.read("example").thorough();
+    reader.push(log.as_bytes());
+    let Finished::Read(read) = reader.finish() else { return None };
+    if let Some(fault) = read.faults.first() {
+        let before = log.as_bytes().iter().take(usize::try_from(fault.offset).unwrap_or(usize::MAX));
+        let place = 1 + before.filter(|byte| **byte == b'\n').count();
+        return Some(format!("{:?}: line {place} of its log: {}", example.name, fault.kind.advice()));
+    }
+    let claimant = Claimant { owner: "example", now: 0, lease: Duration::ZERO };
+    runtime.block_on(pipeline.commit(read.tally, Delivery { object: "example", claimant }));
+    let raised = pipeline.sink.alerts.get();
+    let expected = example.alerts;
+    (raised != expected).then(|| format!("{:?}: expected {expected} alerts, raised {raised}", example.name))
+}
+
+/// The sink that only counts.
+#[derive(Default)]
+struct Counting {
+    alerts: Cell<usize>,
+}
+
+impl AlertSink for Counting {
+    async fn publish(&self, _: &Alert<'_>) -> Result<(), SinkError> {
+        self.alerts.set(self.alerts.get() + 1);
+        Ok(())
+    }
+}

@@ -1,0 +1,63 @@
+//! SQS messages, from Lambda's event source mapping (`Records`) or an EventBridge pipe (a list, or
+//! one message alone). Both take the same answer, `batchItemFailures`.
+//!
+//! Sources: "Using Lambda with Amazon SQS" in the AWS Lambda developer guide; "Batching and
+//! concurrency" of pipes in the Amazon EventBridge user guide.
+
+use serde::Serialize;
+
+use super::fields::{self, Fields};
+use super::{Resolved, embedded};
+
+/// One SQS message.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The id that SQS gave it, the same at every delivery.
+    pub id: String,
+    /// What its body asks for.
+    pub items: Vec<Resolved>,
+}
+
+/// The messages of a batch; `None` for anything else. A message without an id makes it something
+/// else, since nobody could be told that it failed.
+pub fn messages(payload: &str) -> Option<Vec<Message>> {
+    let messages: Option<Vec<Message>> = if let Some(list) = fields::list(payload) {
+        list.into_iter().map(|json| message(&Fields::read(json)?)).collect()
+    } else {
+        let fields = Fields::read(payload)?;
+        match fields.list("Records") {
+            Some(records) => records.into_iter().map(|json| message(&Fields::read(json)?)).collect(),
+            None => message(&fields).map(|message| vec![message]),
+        }
+    };
+    messages.filter(|messages| !messages.is_empty())
+}
+
+fn message(fields: &Fields<'_>) -> Option<Message> {
+    let (id, body) = fields.text("messageId").zip(fields.text("body"))?;
+    let mut items = Vec::new();
+    embedded(SHAPE, &body, 1, &mut items);
+    Some(Message { id, items })
+}
+
+/// What errors call the text in a message.
+pub const SHAPE: &str = "SQS body";
+
+/// What a batch is answered: the messages to deliver again. The others are deleted.
+///
+/// The event source mapping must ask for `ReportBatchItemFailures`, or Lambda takes every answer
+/// as a success of all; a pipe always looks at it.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BatchAnswer {
+    /// The failed messages.
+    pub batch_item_failures: Vec<FailedMessage>,
+}
+
+/// One message that failed.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FailedMessage {
+    /// The message's id.
+    pub item_identifier: String,
+}

@@ -1,0 +1,357 @@
+//! A rule as its author writes it: the text of `rules/<id>.toml` → a [`Rule`] and its examples.
+//!
+//! What is read here lives as long as the process: rules are loaded once, and everything that
+//! counts and tells borrows from them.
+
+use std::ops::Range;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer};
+use toml::{Spanned, Value};
+
+use super::bounds;
+use super::definition::{Elastic, Rule, Severity, Technique, Wording};
+use super::field::Field;
+
+/// What is wrong with a rule file, and where.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{file}:{line}: {}{problem}", self.shown_field())]
+pub struct RuleError {
+    /// The file.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// The field, such as `wording.title`; empty where the text is no TOML.
+    pub field: String,
+    /// What was found, or what was expected.
+    pub problem: String,
+}
+
+impl RuleError {
+    fn shown_field(&self) -> String {
+        if self.field.is_empty() { String::new() } else { format!("{}: ", self.field) }
+    }
+}
+
+/// A few records, and how many alerts the rule raises of them.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Example {
+    /// What it shows, as a sentence.
+    pub name: String,
+    /// The alerts that the rule must raise.
+    pub alerts: usize,
+    /// A log object as Bedrock or CloudTrail writes it.
+    records: String,
+    /// How often each line of the records is given, with a number from 1 for each `{n}` in it.
+    #[serde(default = "once")]
+    times: usize,
+}
+
+const fn once() -> usize {
+    1
+}
+
+impl Example {
+    /// The log object: every line as often as it is to be given.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let lines = self.records.lines().filter(|line| !line.trim().is_empty());
+        let given = lines.flat_map(|line| {
+            (1..=self.times).map(move |number| line.replace("{n}", &number.to_string()) + "\n")
+        });
+        given.collect()
+    }
+}
+
+/// Reads the rule, but not its examples, which stand last in a file: the detector starts sooner.
+///
+/// # Errors
+/// The first thing that is wrong with the file.
+pub fn rule(file: &str, text: &str) -> Result<Rule, RuleError> {
+    let end = text.find("\n[[example]]").map_or(text.len(), |at| at + 1);
+    parse(file, &text[..end]).map(|(rule, _)| rule)
+}
+
+/// Reads the rule and its examples.
+///
+/// # Errors
+/// The first thing that is wrong with the file.
+pub fn rule_and_examples(file: &str, text: &str) -> Result<(Rule, Vec<Example>), RuleError> {
+    parse(file, text)
+}
+
+fn parse(file: &str, text: &str) -> Result<(Rule, Vec<Example>), RuleError> {
+    let error = |span: Option<Range<usize>>, field: String, problem: String| {
+        let start = span.map_or(0, |span| span.start.min(text.len()));
+        RuleError { file: file.to_owned(), line: 1 + text[..start].matches('\n').count(), field, problem }
+    };
+    let syntax =
+        |found: &toml::de::Error, field: String| error(found.span(), field, found.message().to_owned());
+    let document = toml::Deserializer::parse(text).map_err(|found| syntax(&found, String::new()))?;
+    let mut written: Written = serde_path_to_error::deserialize(document).map_err(|found| {
+        let path = found.path().to_string();
+        syntax(found.inner(), if path == "." { String::new() } else { path })
+    })?;
+    let examples = std::mem::take(&mut written.example);
+    written
+        .rule(Path::new(file).file_stem().unwrap_or_default().to_string_lossy().as_ref())
+        .map(|rule| (rule, examples))
+        .map_err(|Misfit { at, field, expected }| error(Some(at), field.to_owned(), expected))
+}
+
+/// A field that does not go with the others.
+struct Misfit {
+    at: Range<usize>,
+    field: &'static str,
+    expected: String,
+}
+
+/// The file, field by field.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    id: Spanned<String>,
+    title: Text,
+    version: Text,
+    on: bool,
+    severity: Severity,
+    risk_score: RiskScore,
+    action: Text,
+    group_by: Spanned<Vec<Field>>,
+    count: Spanned<Field>,
+    threshold: Threshold,
+    window: Span,
+    cooldown: Option<Span>,
+    references: List<Url>,
+    #[serde(default)]
+    techniques: Vec<WrittenTechnique>,
+    triage: List<Text>,
+    false_positives: List<Text>,
+    record: Record,
+    elastic: Option<WrittenElastic>,
+    wording: WrittenWording,
+    #[serde(default)]
+    example: Vec<Example>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Record {
+    error_codes: List<ErrorCode>,
+    #[serde(default)]
+    except_roles: Vec<RoleName>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenTechnique {
+    id: Text,
+    name: Text,
+    reference: Url,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenElastic {
+    rule: Text,
+    differs: List<Text>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenWording {
+    noun: Text,
+    headline: Spanned<Text>,
+    reason: Spanned<Text>,
+    title: Spanned<Text>,
+    opening: Text,
+    meaning: Text,
+}
+
+impl Written {
+    fn rule(self, file: &str) -> Result<Rule, Misfit> {
+        self.check(file)?;
+        let window = self.window.0;
+        let (uuid, differs) = match self.elastic {
+            Some(elastic) => (Some(elastic.rule.0), elastic.differs.leak(|text| text.0)),
+            None => (None, &[][..]),
+        };
+        let techniques = self.techniques.into_iter().map(|technique| Technique {
+            id: technique.id.0,
+            name: technique.name.0,
+            reference: technique.reference.0,
+        });
+        Ok(Rule {
+            id: self.id.into_inner().leak(),
+            elastic: uuid.map(|uuid| Elastic { uuid, differs }),
+            name: self.title.0,
+            version: self.version.0,
+            on: self.on,
+            severity: self.severity,
+            risk_score: self.risk_score.0,
+            action: self.action.0,
+            error_codes: self.record.error_codes.leak(|code| code.0),
+            excepted_roles: List(self.record.except_roles).leak(|role| role.0),
+            group_by: self.group_by.into_inner().leak(),
+            distinct: self.count.into_inner(),
+            threshold: self.threshold.0,
+            window,
+            cooldown: self.cooldown.map_or(window, |span| span.0),
+            exempt_users: Vec::new(),
+            references: self.references.leak(|url| url.0),
+            techniques: techniques.collect::<Vec<_>>().leak(),
+            wording: Wording {
+                noun: self.wording.noun.0,
+                headline: self.wording.headline.into_inner().0,
+                reason: self.wording.reason.into_inner().0,
+                title: self.wording.title.into_inner().0,
+                opening: self.wording.opening.0,
+                meaning: self.wording.meaning.0,
+            },
+            triage: self.triage.leak(|text| text.0),
+            false_positives: self.false_positives.leak(|text| text.0),
+        })
+    }
+
+    fn check(&self, file: &str) -> Result<(), Misfit> {
+        let misfit = |at, field, expected: &str| Err(Misfit { at, field, expected: expected.to_owned() });
+        if !is_id(self.id.get_ref()) || self.id.get_ref() != file {
+            let expected =
+                "expected the file's name without .toml: lower-case letters, digits and hyphens, at most 64";
+            return misfit(self.id.span(), "id", expected);
+        }
+        let group_by = self.group_by.get_ref();
+        let has = |field| group_by.contains(&field);
+        let repeated = (1..group_by.len()).any(|at| group_by[..at].contains(&group_by[at]));
+        let callers = usize::from(has(Field::User)) + usize::from(has(Field::Role));
+        if repeated || !has(Field::Account) || callers != 1 {
+            let expected =
+                "expected \"account\", either \"user\" or \"role\", and perhaps \"model\", each once";
+            return misfit(self.group_by.span(), "group_by", expected);
+        }
+        if group_by
+            .iter()
+            .any(|field| !matches!(field, Field::Account | Field::User | Field::Role | Field::Model))
+        {
+            let expected = "expected no other than \"account\", \"user\", \"role\" and \"model\"";
+            return misfit(self.group_by.span(), "group_by", expected);
+        }
+        let count = *self.count.get_ref();
+        if !matches!(count, Field::RequestId | Field::Model | Field::Session) || has(count) {
+            let expected = "expected \"request\", \"model\" or \"session\", and not what the rule groups by";
+            return misfit(self.count.span(), "count", expected);
+        }
+        let WrittenWording { headline, reason, title, .. } = &self.wording;
+        for (field, phrase) in
+            [("wording.headline", headline), ("wording.reason", reason), ("wording.title", title)]
+        {
+            if let Err(expected) = check_phrase(phrase.get_ref().0, group_by) {
+                return Err(Misfit { at: phrase.span(), field, expected });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_id(text: &str) -> bool {
+    let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    !text.is_empty() && text.len() <= 64 && text.bytes().all(good)
+}
+
+/// A phrase says how many, and names only what the rule groups by.
+fn check_phrase(phrase: &str, group_by: &[Field]) -> Result<(), String> {
+    let names = [("user", Field::User), ("role", Field::Role), ("model", Field::Model)];
+    let named: Vec<&str> =
+        names.iter().filter(|(_, field)| group_by.contains(field)).map(|(name, _)| *name).collect();
+    let places = phrase.split('{').skip(1).map(|rest| rest.split('}').next().unwrap_or_default());
+    let unknown = places.clone().any(|place| place != "count" && !named.contains(&place));
+    if unknown || !places.clone().any(|place| place == "count") {
+        let named: String = named.iter().map(|name| format!(" or {{{name}}}")).collect();
+        return Err(format!("expected {{count}} in it, and no place but {{count}}{named}"));
+    }
+    Ok(())
+}
+
+/// Text with something in it.
+struct Text(&'static str);
+
+/// A web address.
+struct Url(&'static str);
+
+/// An error code as Bedrock spells it; it is looked for word by word.
+struct ErrorCode(&'static str);
+
+/// The begin of a role's name.
+struct RoleName(&'static str);
+
+/// A whole number within a rule's bounds.
+struct Threshold(usize);
+
+/// Elastic's risk score.
+struct RiskScore(u8);
+
+/// Whole minutes.
+struct Span(Duration);
+
+/// At least one.
+struct List<T>(Vec<T>);
+
+impl<T> List<T> {
+    fn leak<R>(self, take: impl FnMut(T) -> R) -> &'static [R] {
+        self.0.into_iter().map(take).collect::<Vec<_>>().leak()
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let items = Vec::deserialize(deserializer)?;
+        if items.is_empty() {
+            Err(serde::de::Error::custom("expected at least one"))
+        } else {
+            Ok(Self(items))
+        }
+    }
+}
+
+/// A type read from a value that `$read` takes, or else with `$expected`.
+macro_rules! value {
+    ($type:ident, $expected:expr, $read:expr) => {
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let value = Value::deserialize(deserializer)?;
+                let read: fn(&Value) -> Option<Self> = $read;
+                read(&value).ok_or_else(|| serde::de::Error::custom($expected))
+            }
+        }
+    };
+}
+
+fn text(value: &Value, good: impl FnOnce(&str) -> bool) -> Option<&'static str> {
+    let text = value.as_str().filter(|text| good(text))?;
+    Some(text.to_owned().leak())
+}
+
+value!(Text, "expected text", |value| text(value, |text| !text.trim().is_empty()).map(Self));
+value!(Url, "expected an address that begins with https://", |value| {
+    let good = |text: &str| text.starts_with("https://") && !text.contains(char::is_whitespace);
+    text(value, good).map(Self)
+});
+value!(ErrorCode, "expected an error code such as AccessDeniedException, of letters and digits", |value| {
+    let good = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    text(value, good).map(Self)
+});
+value!(RoleName, "expected the begin of a role's name: letters, digits and _+=,.@-", |value| {
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte);
+    text(value, |text| !text.is_empty() && text.bytes().all(good)).map(Self)
+});
+value!(Threshold, bounds::threshold("").err().unwrap_or_default(), |value| {
+    bounds::threshold(&value.as_integer()?.to_string()).ok().map(Self)
+});
+value!(RiskScore, "expected a whole number from 0 to 100", |value| {
+    u8::try_from(value.as_integer()?).ok().filter(|score| *score <= 100).map(Self)
+});
+value!(Span, bounds::span("").err().unwrap_or_default(), |value| bounds::span(value.as_str()?)
+    .ok()
+    .map(Self));
