@@ -119,6 +119,7 @@ impl Options {
             settings.apply("--set", text).map_err(named("--set <RULE.SETTING=VALUE>", text))?;
         }
         settings.exempt_users.clone_from(&self.exempt_user);
+        settings.check()?;
         Ok(settings)
     }
 }

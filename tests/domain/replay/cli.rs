@@ -178,6 +178,11 @@ fn bad_usage_says_what_was_expected() {
     check(&["--threshold", "many", LOGS], 2, "expected a whole number from 0 to 1000");
     check(&["--window", "90s", LOGS], 2, "expected whole minutes from 1m to 24h");
     check(&["--cooldown", "0m", LOGS], 2, "expected whole minutes from 1m to 24h");
+    check(
+        &["--threshold", "1000", "--window", "24h", "--cooldown", "1m", LOGS],
+        2,
+        "expected a longer cooldown, a shorter window or a lower threshold",
+    );
     check(&["--exempt-user", "[", LOGS], 2, "expected a glob on the user's ARN");
     check(&["--format", "yaml", LOGS], 2, "[possible values: text, json]");
 }
