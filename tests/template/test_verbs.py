@@ -350,14 +350,14 @@ def test_set_changes_only_what_is_named(verb, aws, create):
 
 
 def test_status_says_what_to_do_about_each_thing_that_is_wrong(aws, existing_bucket, capsys):
-    stack = Deployed(aws, "watch", bedrock=Bedrock())
+    stack = Deployed(aws, "watch", bedrock=Bedrock(), sns=WithUnconfirmedMail(aws("sns")))
     aws("sqs").send_message(QueueUrl=stack.output("FailureQueueUrl"), MessageBody="{}")
     assert status.main(options(), stack) == 1
     lines = capsys.readouterr().out.splitlines()
     for line in lines:
         assert line[0] in "✓✗·" and (line[0] != "✗" or ": " in line), line
     wrong = [line for line in lines if line[0] == "✗"]
-    for part in ["Bedrock's logging to S3 is off: make enable-logging", "1 failed deliveries wait", "no trail logs management events"]:
+    for part in ["email a@example.com has not confirmed", "Bedrock's logging to S3 is off: make enable-logging", "1 failed deliveries wait", "no trail logs management events"]:
         assert any(part in line for line in wrong), part
     assert "✓ old-logs tells EventBridge of new objects" in lines
 
@@ -410,6 +410,21 @@ class Function:
         return {"Payload": io.BytesIO(b'{"batchItemFailures": []}')}
 
 
+class WithUnconfirmedMail:
+    """SNS with one more subscription; ministack confirms those of e-mail itself."""
+
+    def __init__(self, sns):
+        self.sns = sns
+
+    def __getattr__(self, name):
+        return getattr(self.sns, name)
+
+    def get_paginator(self, operation):
+        mail = {"Protocol": "email", "Endpoint": "a@example.com", "SubscriptionArn": "PendingConfirmation"}
+        paginate = self.sns.get_paginator(operation).paginate
+        return types.SimpleNamespace(paginate=lambda **asked: [*paginate(**asked), {"Subscriptions": [mail]}])
+
+
 def left_behind(aws, topic):
     queues = [url for url in aws("sqs").list_queues(QueueNamePrefix="test-alert-").get("QueueUrls", [])]
     subscriptions = aws("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
@@ -440,7 +455,7 @@ def test_a_test_alert_that_only_this_program_got_is_a_failure(aws, create, capsy
     stack._instead["lambda"] = Function(aws, topic)
     for one in aws("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]:
         aws("sns").unsubscribe(SubscriptionArn=one["SubscriptionArn"])
-    aws("sns").subscribe(TopicArn=topic, Protocol="email", Endpoint="a@example.com")
+    stack._instead["sns"] = WithUnconfirmedMail(aws("sns"))
     assert try_alert.main(options(), stack) == 1
     shown = capsys.readouterr().out
     assert "✗ email a@example.com has not confirmed and got nothing" in shown and "✗ nobody else gets the alerts" in shown
