@@ -2,8 +2,10 @@
 
 import json
 import pathlib
+import re
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
@@ -108,3 +110,20 @@ def test_every_file_has_its_checksum(dist):
     lines = (dist / "SHA256SUMS").read_text().splitlines()
     assert [line.split()[1] for line in lines] == ["bedrock-denial-watch-x86_64.zip", "template-without-chat.json", "template.json"]
     assert subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=dist).returncode == 0
+
+
+def test_the_serverless_repository_gets_the_version_of_the_code():
+    cargo = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]
+    application = stack.template()["Metadata"]["AWS::ServerlessRepo::Application"]
+    assert (application["Name"], application["SemanticVersion"], application["SpdxLicenseId"]) == (
+        cargo["name"], cargo["version"], cargo["license"],
+    )  # fmt: skip
+    for name in ["LicenseUrl", "ReadmeUrl"]:
+        assert (ROOT / application[name]).exists()
+
+
+@pytest.mark.parametrize("example", ["terraform/main.tf", "cdk/app.py"])
+def test_examples_name_parameters_that_exist(templates, example):
+    text = (ROOT / "examples" / example).read_text()
+    named = set(re.findall(r"""^ +"?([A-Z][A-Za-z]+)"?\s*[=:] """, text, re.MULTILINE))
+    assert {"CodeBucket", "CodeKey", "Architecture", "AlertEmail"} == named <= set(templates[1]["Parameters"])
