@@ -6,7 +6,7 @@ use crate::log::time::EventTime;
 
 /// Shown for a value that the log record lacks.
 pub const UNKNOWN: &str = "unknown";
-/// The longest id in the JSON document, in bytes. Bedrock allows model ids of 2,048.
+/// The longest name of an object in the JSON document, in bytes. A key in S3 has up to 1,024.
 pub const DOCUMENT_BYTES: usize = 2048;
 /// The longest id in a text that people read, in bytes.
 pub const TEXT_BYTES: usize = 256;

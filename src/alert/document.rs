@@ -11,6 +11,7 @@ use crate::count::evidence::Kind;
 use crate::count::window::Figures;
 use crate::log::cloudtrail::KEY_TYPE_UNKNOWN;
 use crate::log::denial::Source;
+use crate::log::text::MAX_KEPT_BYTES;
 use crate::log::time::EventTime;
 use crate::rule::definition::Technique;
 use crate::rule::field::Field;
@@ -23,11 +24,11 @@ impl Alert<'_> {
     /// Never: texts, numbers and lists always serialise.
     #[must_use]
     pub fn document(&self) -> String {
-        let id = |value: Option<&str>| Id { id: value.map(|text| plain(text, DOCUMENT_BYTES)) };
+        let id = |value: Option<&str>| Id { id: value.map(|text| plain(text, MAX_KEPT_BYTES)) };
         let (rule, figures) = (self.rule, &self.figures);
         let counts = |field: Field| rule.distinct == field;
         let listed = |field: Field| {
-            let values = || self.newest().map(|value| value.map(|value| plain(value, DOCUMENT_BYTES)));
+            let values = || self.newest().map(|value| value.map(|value| plain(value, MAX_KEPT_BYTES)));
             counts(field).then(|| values().collect())
         };
         let addresses = self.plain_evidence(Kind::SourceIp);
