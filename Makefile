@@ -10,9 +10,8 @@ RULES_DIR ?= rules
 
 # The stack in AWS that the verbs below `Operate` work on.
 STACK ?= bedrock-denial-watch
-# Processor of the function: as answered at the last deployment from here, else arm64.
-SAVED_ARCH := $(shell sed -n 's/^parameter_overrides.*Architecture=[\\"]*\(arm64\|x86_64\).*/\1/p' samconfig.toml)
-ARCH ?= $(or $(SAVED_ARCH),arm64)
+# sam reads the saved region by itself; what is said now comes first, as for the other verbs.
+REGION = $(if $(AWS_REGION),--region $(AWS_REGION))
 export SAM_CLI_TELEMETRY := 0
 # sam finds cargo-lambda and zig in the project's own folder.
 SAM := PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/sam
@@ -71,68 +70,102 @@ lint: ## Check format and lints, warnings as errors
 .PHONY: validate
 validate: .venv/.done .venv-validate/.done ## Check the template: sam, cfn-lint, checkov, and against the code
 	$(SAM) validate --lint --region us-east-1
-	.venv-validate/bin/cfn-lint template.yaml
-	.venv-validate/bin/checkov --skip-download --compact --quiet -f template.yaml
+	.venv/bin/python scripts/package.py --out target/validate
+	.venv-validate/bin/cfn-lint template.yaml examples/*.yaml
+	.venv-validate/bin/cfn-lint --ignore-checks W1030 --regions us-east-1 us-west-2 eu-west-1 ap-northeast-1 -- target/validate/template.json
+	.venv-validate/bin/cfn-lint --ignore-checks W2001 --regions us-gov-east-1 us-gov-west-1 cn-north-1 cn-northwest-1 \
+		-- target/validate/template-without-chat.json
+	.venv-validate/bin/checkov --skip-download --compact --quiet -f template.yaml examples/*.yaml
 	.venv/bin/pytest -q tests/template
 
-# Operate. They need AWS credentials and a region, and the AWS CLI.
+# The zips that `package` puts into dist/, each for one processor.
+ARCHS ?= arm64 x86_64
+PACKAGED := $(ARCHS:%=target/package/%/bootstrap/bootstrap.zip)
+target/package/%/bootstrap/bootstrap.zip: .venv/.done FORCE
+	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/cargo-lambda lambda build --release --bin bootstrap --output-format zip \
+		--$(subst _,-,$*) --lambda-dir target/package/$*
+.PHONY: FORCE
+FORCE:
 
-# What the stack says: $(call ask,Outputs,Output,TopicArn).
-ask = aws cloudformation describe-stacks --stack-name $(STACK) --output text \
-	--query "Stacks[0].$(1)[?$(2)Key=='$(3)'].$(2)Value"
+.PHONY: package
+package: $(PACKAGED) ## Write dist/: zips and templates that deploy without Rust (ARCHS="arm64 x86_64")
+	rm -rf dist
+	.venv/bin/python scripts/package.py $(foreach arch,$(ARCHS),--zip $(arch)=target/package/$(arch)/bootstrap/bootstrap.zip)
 
-# Parameters on the command line would make sam forget the answers in samconfig.toml: only when
-# there are none yet.
-FIRST_ANSWER = $(shell grep -q '^parameter_overrides' samconfig.toml || echo --parameter-overrides Architecture=$(ARCH))
+.PHONY: sbom
+sbom: ## Write dist/bedrock-denial-watch.cdx.json, what the function is made of (needs cargo-cyclonedx)
+	cargo cyclonedx --format json --describe binaries --all-features --target x86_64-unknown-linux-gnu
+	mkdir -p dist && mv bootstrap_bin.cdx.json dist/bedrock-denial-watch.cdx.json && rm -f *_bin.cdx.json
+	cd dist && sha256sum $$(ls | grep -v SHA256SUMS) > SHA256SUMS
 
-.PHONY: build
-build: .venv/.done ## Build the function for Lambda (ARCH=x86_64 where arm64 cannot be built)
-	$(SAM) build --parameter-overrides Architecture=$(ARCH)
+# Operate. They need AWS credentials, and a region: AWS_REGION=…, or the one of the last deployment.
 
-.PHONY: same-arch
-same-arch:
-	@test "$(ARCH)" = "$(or $(SAVED_ARCH),$(ARCH))" || { echo "ARCH=$(ARCH), but the answer Architecture in samconfig.toml is \
-	$(SAVED_ARCH): the function could not start. Leave ARCH out, or change the answer there first."; exit 2; }
+# A verb in scripts/, on the stack: $(call verb,status.py).
+verb = .venv/bin/python scripts/$(1) --stack "$(STACK)" $(if $(YES),--yes)
+# What the command line sets, but for what the Makefile itself knows: the parameters for `make set`.
+NAMED = $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(filter-out STACK YES ARCH AWS_REGION AWS_PROFILE MAKEFLAGS,$(name))))
 
 .PHONY: deploy
-deploy: same-arch build ## The first time, or to change answers: ask, show what would change, deploy
-	$(SAM) deploy --guided --stack-name $(STACK) $(FIRST_ANSWER)
+deploy: .venv/.done ## Ask four questions at most, build and deploy (ARCH=x86_64 where arm64 cannot be built)
+	PATH="$(CURDIR)/.venv/bin:$$PATH" $(call verb,deploy.py) deploy --sam .venv/bin/sam $(if $(ARCH),--arch $(ARCH))
 
-# The command line, so that old answers in samconfig.toml are passed over: sam takes what is not
-# said here from the stack.
+.PHONY: set
+set: .venv/.done ## Change only the named parameters: make set Threshold=5 SilenceHours=72
+	@$(call verb,deploy.py) set $(foreach name,$(NAMED),'$(name)=$($(name))')
+
 .PHONY: redeploy
-redeploy: .venv/.done ## Build and deploy again with the answers that the stack has
-	arch=$$($(call ask,Parameters,Parameter,Architecture)) && test -n "$$arch" && \
-		$(SAM) build --parameter-overrides Architecture=$$arch && \
-		$(SAM) deploy --stack-name $(STACK) --parameter-overrides Architecture=$$arch
+redeploy: .venv/.done ## Build and deploy this version, with the answers that the stack has
+	PATH="$(CURDIR)/.venv/bin:$$PATH" $(call verb,deploy.py) redeploy --sam .venv/bin/sam
 
-.PHONY: logging-command
-logging-command: ## Print the command that turns on Bedrock's logging to the stack's bucket
-	@$(call ask,Outputs,Output,BedrockLoggingCommand)
+.PHONY: enable-logging
+enable-logging: .venv/.done ## Send Bedrock's logs to the stack's bucket; shows what would change first
+	@$(call verb,enable_logging.py)
+
+.PHONY: watch-bucket
+watch-bucket: .venv/.done ## Let an existing bucket tell of new objects (BUCKET=name); shows what would change first
+	@$(call verb,watch_bucket.py) $(BUCKET)
+
+.PHONY: status
+status: .venv/.done ## What works, and what to do about the rest (LOGGING=no where Bedrock may not log)
+	@$(call verb,status.py) $(if $(filter no,$(LOGGING)),--without-logging)
+
+.PHONY: test-alert
+test-alert: .venv/.done ## Four synthetic refusals through function and topic; says what arrived where
+	@$(call verb,try_alert.py)
+
+.PHONY: mute
+mute: .venv/.done ## Do not tell of a caller for a while: CALLER=arn:… FOR=7d WHY="load test"
+	@$(call verb,mute.py) mute --caller "$(CALLER)" --for "$(FOR)" --why "$(WHY)" $(if $(ACCOUNT),--account $(ACCOUNT))
+
+.PHONY: mutes
+mutes: .venv/.done ## List the callers that are muted, until when and why
+	@$(call verb,mute.py) mutes
+
+.PHONY: unmute
+unmute: .venv/.done ## Tell of a caller again: CALLER=arn:…
+	@$(call verb,mute.py) unmute --caller "$(CALLER)" $(if $(ACCOUNT),--account $(ACCOUNT))
 
 .PHONY: subscribe-email
-subscribe-email: ## Send alerts to EMAIL=you@example.com too; the mail that comes must be confirmed
-	@test -n "$(EMAIL)" || { echo "which address? make subscribe-email EMAIL=you@example.com"; exit 2; }
-	aws sns subscribe --protocol email --notification-endpoint "$(EMAIL)" \
-		--topic-arn "$$($(call ask,Outputs,Output,TopicArn))"
+subscribe-email: .venv/.done ## Send alerts to EMAIL=you@example.com too; the mail that comes must be confirmed
+	@$(call verb,subscribe_email.py) "$(EMAIL)"
 
 SINCE ?= 3h ago
 .PHONY: logs
 logs: .venv/.done ## Show warnings and errors of the function's log (SINCE="3h ago")
-	$(SAM) logs --stack-name $(STACK) --name Function --start-time "$(SINCE)" \
+	$(SAM) logs --stack-name $(STACK) $(REGION) --name Function --start-time "$(SINCE)" \
 		--filter '?WARN ?ERROR ?"timed out" ?"Runtime exited"'
 
 .PHONY: logs-follow
 logs-follow: .venv/.done ## Follow the function's log, all of it
-	$(SAM) logs --stack-name $(STACK) --name Function --tail
+	$(SAM) logs --stack-name $(STACK) $(REGION) --name Function --tail
 
 .PHONY: redrive
-redrive: .venv/.done ## Feed failed deliveries back, or OBJECTS=s3://bucket/prefix; nothing counts twice
+redrive: .venv/.done ## Feed failed deliveries and events back, or OBJECTS=s3://bucket/prefix; nothing counts twice
 	.venv/bin/python scripts/redrive.py --stack $(STACK) $(if $(OBJECTS),--objects "$(OBJECTS)")
 
 .PHONY: delete
 delete: .venv/.done ## Delete the stack; a log bucket that it made is kept
-	$(SAM) delete --stack-name $(STACK)
+	$(SAM) delete --stack-name $(STACK) $(REGION)
 
 # Python tools live in the project folder, with pinned versions. checkov and ministack want
 # different versions of the same packages, so there are two folders.
@@ -145,4 +178,4 @@ delete: .venv/.done ## Delete the stack; a log bucket that it made is kept
 
 .PHONY: clean
 clean: ## Remove everything that was built or installed here
-	rm -rf target .venv .venv-validate .aws-sam
+	rm -rf target dist .venv .venv-validate .aws-sam

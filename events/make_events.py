@@ -6,6 +6,7 @@ write the same bytes.
 """
 
 import base64
+import gzip
 import hashlib
 import json
 from datetime import datetime, timedelta, timezone
@@ -48,7 +49,7 @@ def compact(value):
 
 
 class Stored:
-    """One object of events/logs with what S3 tells of it."""
+    """One object of events/logs with what S3 says of it."""
 
     def __init__(self, stamp):
         [path] = (HERE / "logs").rglob(f"{stamp}*")
@@ -162,8 +163,10 @@ def sqs(queue, sender, *messages):
     return {"Records": records}
 
 
-def sns(sent, value):
-    topic = f"arn:aws:sns:{REGION}:{ACCOUNT}:bedrock-log-objects"
+def sns(sent, value, topic="bedrock-log-objects", subject="Amazon S3 Notification"):
+    """`value` is the message, or its text."""
+    message = value if isinstance(value, str) else compact(value)
+    topic = f"arn:aws:sns:{REGION}:{ACCOUNT}:{topic}"
     subscription = f"{topic}:{uuid('subscription')}"
     host = f"https://sns.{REGION}.amazonaws.com"
     return {
@@ -173,13 +176,13 @@ def sns(sent, value):
             "EventSubscriptionArn": subscription,
             "Sns": {
                 "Type": "Notification",
-                "MessageId": uuid("sns", compact(value)),
+                "MessageId": uuid("sns", message),
                 "TopicArn": topic,
-                "Subject": "Amazon S3 Notification",
-                "Message": compact(value),
+                "Subject": subject,
+                "Message": message,
                 "Timestamp": iso(sent),
                 "SignatureVersion": "1",
-                "Signature": base64.b64encode(digest("signature", compact(value)) * 4).decode(),
+                "Signature": base64.b64encode(digest("signature", message) * 4).decode(),
                 "SigningCertUrl": f"{host}/SimpleNotificationService-{digest('certificate').hex()[:32]}.pem",
                 "UnsubscribeUrl": f"{host}/?Action=Unsubscribe&SubscriptionArn={subscription}",
                 "MessageAttributes": {},
@@ -213,6 +216,75 @@ def on_failure(stored):
     }
 
 
+class Trail:
+    """One CloudTrail file of events/logs."""
+
+    def __init__(self, stamp):
+        [path] = (HERE / "logs").rglob(f"*_CloudTrail_*_{stamp}_*")
+        self.key = path.relative_to(HERE / "logs").as_posix()
+        self.records = json.loads(gzip.decompress(path.read_bytes()))["Records"]
+        self.bedrock = [record for record in self.records if record["eventSource"] == "bedrock.amazonaws.com"]
+        written = datetime.strptime(stamp, "%Y%m%dT%H%MZ").replace(tzinfo=timezone.utc)
+        self.at = written + timedelta(seconds=41, milliseconds=88)
+
+
+def trail_notification(*trails):
+    """What CloudTrail publishes to a trail's topic; the keys are not encoded."""
+    return {"s3Bucket": BUCKET, "s3ObjectKey": [trail.key for trail in trails]}
+
+
+def api_call(record):
+    """A record as EventBridge delivers it, within minutes of the call."""
+    return {
+        "version": "0",
+        "id": uuid("eventbridge", record["eventID"]),
+        "detail-type": "AWS API Call via CloudTrail",
+        "source": "aws.bedrock",
+        "account": record["recipientAccountId"],
+        "time": record["eventTime"],
+        "region": record["awsRegion"],
+        "resources": [],
+        "detail": record,
+    }
+
+
+def confirmation(sent):
+    """What SNS sends to a queue that was subscribed from another account."""
+    topic = f"arn:aws:sns:{REGION}:{ACCOUNT}:cloudtrail-files"
+    host = f"https://sns.{REGION}.amazonaws.com"
+    token = digest("token").hex()
+    return {
+        "Type": "SubscriptionConfirmation",
+        "MessageId": uuid("confirmation"),
+        "Token": token,
+        "TopicArn": topic,
+        "Message": f"You have chosen to subscribe to the topic {topic}.\n"
+                   "To confirm the subscription, visit the SubscribeURL included in this message.",
+        "SubscribeURL": f"{host}/?Action=ConfirmSubscription&TopicArn={topic}&Token={token}",
+        "Timestamp": iso(sent),
+        "SignatureVersion": "1",
+        "Signature": base64.b64encode(digest("signature", token) * 4).decode(),
+        "SigningCertURL": f"{host}/SimpleNotificationService-{digest('certificate').hex()[:32]}.pem",
+    }
+
+
+def batch_operations(version, *stored):
+    """An invocation by an S3 Batch Operations job."""
+    bucket = {"s3Bucket": BUCKET} if version == "2.0" else {"s3BucketArn": f"arn:aws:s3:::{BUCKET}"}
+    arguments = {"userArguments": {"reason": "back-fill"}} if version == "2.0" else {}
+    task = lambda one: {
+        "taskId": base64.b64encode(digest("task", one.key)[:24]).decode(),
+        "s3Key": quote_plus(one.key, safe="/-_.*"),
+        "s3VersionId": None,
+    }
+    return {
+        "invocationSchemaVersion": version,
+        "invocationId": base64.b64encode(digest("invocation", version)).decode(),
+        "job": {"id": uuid("job", version)} | arguments,
+        "tasks": [task(one) | bucket for one in stored],
+    }
+
+
 def main():
     burst, burst_again = Stored("20250602T091503"), Stored("20250602T114726")
     before_the_hour, after_the_hour = Stored("20250602T105257"), Stored("20250602T113108")
@@ -220,6 +292,10 @@ def main():
     tested = datetime(2025, 6, 2, 6, 30, 11, 240000, timezone.utc)
     s3_sender, lambda_sender = "AIDAEXAMPLEEXAMPLE123", "AROAEXAMPLEEXAMPLE456:bedrock-denial-watch"
     soon = timedelta(milliseconds=431)
+    stolen_key, trail_sweep = Trail("20250603T0216Z"), Trail("20250603T1047Z")
+    listed, *swept = trail_sweep.bedrock
+    calls = [(trail_sweep.at, api_call(record)) for record in swept]
+    trail_topic = {"topic": "cloudtrail-files", "subject": None}
     events = {
         "s3-put": s3_event(burst),
         "s3-multipart-complete": s3_event(burst_again, name="ObjectCreated:CompleteMultipartUpload"),
@@ -233,6 +309,16 @@ def main():
         "lambda-on-failure": on_failure(burst),
         "sqs-lambda-on-failure": sqs("bedrock-denial-watch-failed", lambda_sender,
                                      (sweep.at + timedelta(seconds=187) + soon, on_failure(sweep))),
+        "sns-cloudtrail-notification": sns(trail_sweep.at, trail_notification(stolen_key, trail_sweep), **trail_topic),
+        "sns-cloudtrail-validation": sns(tested, "CloudTrail validation message.", **trail_topic),
+        "sqs-sns-confirmation": sqs("cloudtrail-files", s3_sender, (tested, confirmation(tested))),
+        "eventbridge-api-call": api_call(stolen_key.bedrock[0]),
+        "eventbridge-api-call-without-model": api_call(listed),
+        "sqs-eventbridge-api-calls": sqs("bedrock-calls", s3_sender, *calls),
+        "pipe-sqs-s3-put": sqs("bedrock-log-objects", s3_sender,
+                               *((one.at + soon, s3_event(one)) for one in (before_the_hour, after_the_hour)))["Records"],
+        "s3-batch-operations": batch_operations("1.0", burst, spaced),
+        "s3-batch-operations-2.0": batch_operations("2.0", sweep),
     }
     for name, event in events.items():
         (HERE / f"{name}.json").write_text(json.dumps(event, indent=2) + "\n")

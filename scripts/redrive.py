@@ -260,14 +260,16 @@ def main():
 
         session = boto3.Session(region_name=arguments.region)
         found = outputs(session, arguments.stack)
-        queue_url, function = found["FailureQueueUrl"], found["FunctionName"]
+        function = found["FunctionName"]
+        # Failed CloudTrail events have a queue of their own, where the stack takes them.
+        queue_urls = [found["FailureQueueUrl"], *filter(None, [found.get("EventFailureQueueUrl")])]
         # No second call behind our back: while the first may still run, it would find its alerts held.
         patient = Config(read_timeout=930, tcp_keepalive=True, retries={"total_max_attempts": 1})
         awslambda = session.client("lambda", config=patient)
         if arguments.objects:
-            redrive = Objects(session.client("s3"), awslambda, *arguments.objects, arguments.since, function)
+            redrives = [Objects(session.client("s3"), awslambda, *arguments.objects, arguments.since, function)]
         else:
-            redrive = Redrive(session.client("sqs"), awslambda, queue_url, function)
+            redrives = [Redrive(session.client("sqs"), awslambda, url, function) for url in queue_urls]
     except ImportError:
         print("boto3 is missing: run `make redrive`, or use CloudShell", file=sys.stderr)
         return 2
@@ -277,9 +279,10 @@ def main():
     except Exception as error:
         print(f"stack {arguments.stack}: {error}", file=sys.stderr)
         return 2
-    good = redrive.run(max(1, arguments.workers))
-    print(f"{redrive.done} deliveries taken, {len(redrive.failed)} failed")
-    redrive.report()
+    good = all([redrive.run(max(1, arguments.workers)) for redrive in redrives])
+    print(f"{sum(one.done for one in redrives)} deliveries taken, {sum(len(one.failed) for one in redrives)} failed")
+    for redrive in redrives:
+        redrive.report()
     return 0 if good else 1
 
 

@@ -5,9 +5,11 @@
 //! is to be read once more.
 
 use crate::count::tally::Tally;
+use crate::log::buffer::Buffer;
 use crate::log::denial::{self, MODEL_NOT_FOUND, Reading};
 use crate::log::framing::{Found, Framer, Verdict};
 use crate::log::inflate::{Damage, Inflate};
+use crate::log::screen::{Screen, Screened};
 use crate::log::sweep::Sweep;
 
 /// What one object may cost.
@@ -37,7 +39,7 @@ impl Default for Limits {
             record_bytes: 16 << 20,
             block_bytes: 256 << 10,
             pairs: 200_000,
-            tally_bytes: 160 << 20,
+            tally_bytes: 180 << 20,
             text_bytes: 4 << 30,
         }
     }
@@ -130,9 +132,22 @@ pub enum Finished<'o> {
 pub struct Reader<'o> {
     limits: Limits,
     inflate: Inflate,
+    text: Buffer,
+    stage: Stage,
     framer: Framer,
+    screen: Screen,
     records: Records<'o>,
     damage: Option<Damage>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// A CloudTrail log file may prove clean at a look.
+    Screening,
+    /// Record by record.
+    Framing,
+    /// The look was not enough.
+    Again,
 }
 
 /// The receiving end: everything behind the framing.
@@ -148,13 +163,17 @@ impl<'o> Reader<'o> {
     /// `object` names the object where a record has no request id; denials go to `tally`.
     #[must_use]
     pub fn new(object: &'o str, tally: Tally, limits: Limits) -> Self {
+        let codes = tally.error_codes();
         Self {
             limits,
             inflate: Inflate::default(),
-            framer: framer(&tally, limits, Thoroughness::Quick),
+            text: Buffer::new(limits.block_bytes),
+            stage: Stage::Screening,
+            framer: Framer::new(&denial::needles(&codes), limits.record_bytes),
+            screen: Screen::new(Sweep::new(denial::value_starts(&codes)), limits.record_bytes),
             records: Records {
                 object,
-                error_codes: tally.error_codes(),
+                error_codes: codes,
                 tally,
                 statistics: Statistics::default(),
                 faults: Vec::new(),
@@ -166,89 +185,101 @@ impl<'o> Reader<'o> {
     /// For an object whose bytes cannot be had twice: [`Self::finish`] will not ask for them again.
     #[must_use]
     pub fn thorough(self) -> Self {
-        let framer = framer(&self.records.tally, self.limits, Thoroughness::Thorough);
-        Self { framer, ..self }
+        Self { stage: Stage::Framing, ..self }
     }
 
     /// Takes the next bytes of the object. `false` means that no more are wanted, since the
     /// object proved damaged or is to be read again; [`Self::finish`] says which.
     pub fn push(&mut self, mut chunk: &[u8]) -> bool {
-        let Self { limits, inflate, framer, records, damage } = self;
-        while damage.is_none() && !framer.wants_thorough_reading() {
-            let space = framer.space();
+        while self.damage.is_none() && self.stage != Stage::Again {
+            let space = self.text.space();
             let room = space.len();
-            match inflate.decode(&mut chunk, space) {
+            match self.inflate.decode(&mut chunk, space) {
                 Ok(written) => {
-                    records.statistics.text_bytes += written as u64;
-                    framer.filled(written, &mut |offset, found| records.take(offset, &found));
-                    if records.statistics.text_bytes > limits.text_bytes {
-                        *damage = Some(Damage::TooLarge { limit: limits.text_bytes });
-                    } else if records.tally.pairs() > limits.pairs {
-                        *damage = Some(Damage::TooManyPairs { limit: limits.pairs });
-                    } else if records.tally.bytes() > limits.tally_bytes {
-                        *damage = Some(Damage::TooMuchToKeep { limit: limits.tally_bytes });
+                    self.records.statistics.text_bytes += written as u64;
+                    if self.text.filled(written) {
+                        self.examine(false);
+                        self.text.make_room();
+                    }
+                    if self.records.statistics.text_bytes > self.limits.text_bytes {
+                        self.damage = Some(Damage::TooLarge { limit: self.limits.text_bytes });
+                    } else if self.records.tally.pairs() > self.limits.pairs {
+                        self.damage = Some(Damage::TooManyPairs { limit: self.limits.pairs });
+                    } else if self.records.tally.bytes() > self.limits.tally_bytes {
+                        self.damage = Some(Damage::TooMuchToKeep { limit: self.limits.tally_bytes });
                     } else if chunk.is_empty() && written < room {
                         break;
                     }
                 }
-                Err(found) => *damage = Some(found),
+                Err(found) => self.damage = Some(found),
             }
         }
-        damage.is_none() && !framer.wants_thorough_reading()
+        self.damage.is_none() && self.stage != Stage::Again
+    }
+
+    fn examine(&mut self, last: bool) {
+        let Self { text, stage, framer, screen, records, .. } = self;
+        if *stage == Stage::Screening {
+            match screen.examine(text, last, &mut |json| records.acquits(json)) {
+                Screened::Clean => {}
+                Screened::NoTrail => *stage = Stage::Framing,
+                Screened::Thoroughly => *stage = Stage::Again,
+            }
+        }
+        if *stage == Stage::Framing {
+            framer.examine(text, last, &mut |offset, found| records.take(offset, &found));
+        }
     }
 
     /// Says that the whole object has been pushed.
     #[must_use]
     pub fn finish(mut self) -> Finished<'o> {
-        let records = &mut self.records;
-        self.framer.finish(&mut |offset, found| records.take(offset, &found));
-        if self.framer.wants_thorough_reading() {
-            // A sweep adds nothing to the tally, and begins before anything else does.
-            return Finished::Again(
-                Self::new(self.records.object, self.records.tally, self.limits).thorough(),
-            );
-        }
-        self.records.statistics.bytes = self.inflate.consumed();
-        self.records.statistics.records = self.framer.records();
-        self.records.statistics.exempted = self.records.tally.exempted();
+        self.examine(true);
+        let records = match self.stage {
+            // A screen adds nothing to the tally, and comes before anything else does.
+            Stage::Again => {
+                return Finished::Again(
+                    Self::new(self.records.object, self.records.tally, self.limits).thorough(),
+                );
+            }
+            Stage::Screening => self.screen.records(),
+            Stage::Framing => self.framer.records(),
+        };
+        let statistics = Statistics {
+            bytes: self.inflate.consumed(),
+            records,
+            exempted: self.records.tally.exempted(),
+            ..self.records.statistics
+        };
         Finished::Read(Read {
             damage: self.damage.or_else(|| self.inflate.finish().err()),
             tally: self.records.tally,
-            statistics: self.records.statistics,
+            statistics,
             faults: self.records.faults,
         })
     }
 }
 
-#[derive(Clone, Copy)]
-enum Thoroughness {
-    Quick,
-    Thorough,
-}
-
-fn framer(tally: &Tally, limits: Limits, thoroughness: Thoroughness) -> Framer {
-    let codes = &tally.error_codes();
-    let sweep = match thoroughness {
-        Thoroughness::Quick => Some(Sweep::new(denial::value_starts(codes))),
-        Thoroughness::Thorough => None,
-    };
-    Framer::new(&denial::needles(codes), sweep, limits.record_bytes, limits.block_bytes)
-}
-
 impl Records<'_> {
+    /// Whether an object is surely no refusal. Whatever else it is must be counted or
+    /// reported, and so read thoroughly.
+    fn acquits(&self, json: &[u8]) -> bool {
+        denial::is_unrelated(json)
+            || matches!(denial::read(json, &self.error_codes, String::new), Ok(Reading::Other))
+    }
+
     fn take(&mut self, offset: u64, found: &Found<'_>) -> Verdict {
         match found {
-            // Whatever else it is must be counted or reported, and so read thoroughly.
-            Found::Suspect(json) => {
-                let text = String::from_utf8_lossy(json);
-                return denial::is_unrelated(json)
-                    || matches!(denial::read(&text, &self.error_codes, String::new), Ok(Reading::Other));
-            }
             Found::Candidate(json) => {
                 let place = || format!("{}@{offset}", self.object);
+                let repaired;
+                let mut reading = denial::read(json, &self.error_codes, place);
                 // One bad byte in a text must not hide a denial.
-                let text = String::from_utf8_lossy(json);
-                match denial::read(&text, &self.error_codes, place) {
+                if reading.is_err() && std::str::from_utf8(json).is_err() {
+                    repaired = String::from_utf8_lossy(json);
+                    reading = denial::read(repaired.as_bytes(), &self.error_codes, place);
+                }
+                match reading {
                     Err(_) => return false,
                     Ok(Reading::Other) => {}
                     Ok(Reading::NoTimestamp) => self.fault(offset, FaultKind::NoTimestamp),

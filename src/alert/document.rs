@@ -12,6 +12,7 @@ use crate::count::evidence::Kind;
 use crate::count::window::Figures;
 use crate::log::cloudtrail::KEY_TYPE_UNKNOWN;
 use crate::log::denial::Source;
+use crate::log::text::MAX_KEPT_BYTES;
 use crate::log::time::EventTime;
 use crate::rule::definition::Technique;
 use crate::rule::field::Field;
@@ -28,11 +29,11 @@ impl Alert<'_> {
     }
 
     pub(super) fn document_with(&self, rest: Option<Rest<'_>>) -> String {
-        let id = |value: Option<&str>| Id { id: value.map(|text| plain(text, DOCUMENT_BYTES)) };
+        let id = |value: Option<&str>| Id { id: value.map(|text| plain(text, MAX_KEPT_BYTES)) };
         let (rule, figures) = (self.rule, &self.figures);
         let counts = |field: Field| rule.distinct == field;
         let listed = |field: Field| {
-            let values = || self.newest().map(|value| value.map(|value| plain(value, DOCUMENT_BYTES)));
+            let values = || self.newest().map(|value| value.map(|value| plain(value, MAX_KEPT_BYTES)));
             counts(field).then(|| values().collect())
         };
         let addresses = self.plain_evidence(Kind::SourceIp);
@@ -92,7 +93,7 @@ impl Alert<'_> {
             triage: rule.triage,
             incident: IncidentFields {
                 id: self.incident.id,
-                caller: self.incident.caller.map(|arn| plain(arn, DOCUMENT_BYTES)),
+                caller: self.incident.caller.map(|arn| plain(arn, MAX_KEPT_BYTES)),
                 number: self.incident.number,
                 notice: self.incident.notice,
                 rest,

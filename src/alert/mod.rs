@@ -6,7 +6,9 @@ mod document;
 mod email;
 mod message;
 pub mod notice;
+pub mod shorten;
 pub mod sink;
+pub mod terminal;
 
 use serde_json::Value;
 
@@ -102,7 +104,7 @@ impl Alert<'_> {
     /// Up to ten values of one kind, in order.
     fn evidence(&self, kind: Kind) -> Vec<&str> {
         let same = self.figures.evidence.iter().filter(|one| one.kind == kind);
-        same.take(MAX_EVIDENCE).map(|one| one.value.as_str()).collect()
+        same.take(MAX_EVIDENCE).map(|one| kind.cut(&one.value)).collect()
     }
 
     /// The logs that tell of it, in words.

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::count::incident::SPAN;
+use crate::count::step;
 use crate::log::time::EventTime;
 
 /// How far an alert has come.
@@ -98,6 +99,7 @@ pub fn claim(
 ) -> Claims {
     let mut claims = Claims::default();
     let leased_until = claimant.leased_until();
+    step(log.alerts.len());
     for (at, alert) in &mut log.alerts {
         let own = alert.owner == claimant.owner;
         if alert.state == State::Published || (!own && alert.leased_until >= claimant.now) {
@@ -114,6 +116,7 @@ pub fn claim(
     let pending = log.alerts.values().filter(|alert| alert.state == State::Pending).count();
     let mut room = MAX_PENDING.saturating_sub(pending).min(MAX_CLAIMS);
     for at in hot {
+        step(1);
         if !covered(log, *at, cooldown) {
             if room == 0 {
                 break;
@@ -136,6 +139,7 @@ pub fn claim(
 /// Takes the older published alerts out of a log that has too many of them; they must be archived
 /// before the log is written.
 pub fn archive(log: &mut AlertLog) -> Vec<EventTime> {
+    step(log.alerts.len());
     let published = log.alerts.iter().filter(|(_, alert)| alert.state == State::Published);
     let published: Vec<EventTime> = published.map(|(at, _)| *at).collect();
     if published.len() <= MAX_PUBLISHED {
@@ -164,6 +168,7 @@ pub enum Fate {
 pub fn settle(log: &mut AlertLog, fates: &[(EventTime, Fate)], owner: &str) -> bool {
     let mut changed = false;
     for (at, fate) in fates {
+        step(1);
         let Some(alert) = log.alerts.get_mut(at).filter(|alert| alert.state == State::Pending) else {
             continue;
         };

@@ -42,6 +42,21 @@ impl Kind {
         Self::VpcEndpoint,
     ];
 
+    /// The longest value that is kept and shown. What the caller writes may be long, a user agent a
+    /// kilobyte; what AWS writes is not.
+    const fn max_bytes(self) -> usize {
+        match self {
+            Self::UserAgent | Self::ModelCalled => MAX_EVIDENCE_BYTES,
+            _ => MAX_EVIDENCE_BYTES / 4,
+        }
+    }
+
+    /// `value`, cut to what is kept of this kind.
+    #[must_use]
+    pub fn cut(self, value: &str) -> &str {
+        &value[..value.floor_char_boundary(self.max_bytes())]
+    }
+
     const fn name(self) -> &'static str {
         match self {
             Self::Region => "region",
@@ -68,8 +83,16 @@ pub struct Evidence {
 
 /// Different values of one kind that an object keeps for a slot, and that an alert shows.
 pub const MAX_EVIDENCE: usize = 10;
-/// The longest value that is kept; a user agent may have a kilobyte.
+/// The longest value of any kind that is kept.
 pub const MAX_EVIDENCE_BYTES: usize = 256;
+
+impl Evidence {
+    /// Cuts `value` to [`MAX_EVIDENCE_BYTES`].
+    #[must_use]
+    pub fn new(kind: Kind, value: &str) -> Self {
+        Self { kind, value: value[..value.floor_char_boundary(MAX_EVIDENCE_BYTES)].to_owned() }
+    }
+}
 
 /// As stored: `<kind>|<value>`.
 impl fmt::Display for Evidence {
@@ -91,7 +114,7 @@ impl FromStr for Evidence {
     }
 }
 
-/// What `denial` shows, each value cut to [`MAX_EVIDENCE_BYTES`].
+/// What `denial` shows, each value [`Kind::cut`].
 pub fn shown<'d>(denial: &'d Denial<'_>) -> impl Iterator<Item = (Kind, &'d str)> {
     let told = [
         (Kind::Region, denial.region.as_deref()),
@@ -106,7 +129,7 @@ pub fn shown<'d>(denial: &'d Denial<'_>) -> impl Iterator<Item = (Kind, &'d str)
     ];
     told.into_iter().filter_map(|(kind, value)| {
         let value = value.filter(|value| !value.is_empty())?;
-        Some((kind, &value[..value.floor_char_boundary(MAX_EVIDENCE_BYTES)]))
+        Some((kind, kind.cut(value)))
     })
 }
 

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
+use crate::log::text;
 use crate::rule::definition::Rule;
 use crate::rule::field::{Field, MISSING};
 
@@ -21,7 +21,7 @@ pub const MAX_VALUE_BYTES: usize = 160;
 pub struct Key {
     /// The rule's id.
     pub rule: &'static str,
-    /// The values as logged; `None` is a value of its own.
+    /// The values as [`text::keep`] keeps them; `None` is a value of its own.
     pub values: Vec<Option<String>>,
 }
 
@@ -50,13 +50,8 @@ fn part(text: &str) -> Value {
     if literal.to_string().len() - quotes <= MAX_PART_BYTES {
         literal
     } else {
-        json!({ "sha256": hexadecimal(text) })
+        json!({ "sha256": text::sha256(text) })
     }
-}
-
-fn hexadecimal(text: &str) -> String {
-    let digest = Sha256::digest(text.as_bytes());
-    digest.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 const HASHED: &str = "sha256:";
@@ -69,7 +64,7 @@ pub fn sample_value(value: Option<&str>) -> Cow<'_, str> {
     match value {
         None => MISSING.into(),
         Some(text) if text.len() > MAX_VALUE_BYTES || text.starts_with(HASHED) || text == MISSING => {
-            (HASHED.to_owned() + &hexadecimal(text)).into()
+            (HASHED.to_owned() + &text::sha256(text)).into()
         }
         Some(text) => text.into(),
     }
@@ -82,7 +77,8 @@ mod tests {
     use super::*;
 
     fn text(values: &[Option<&str>]) -> String {
-        let values = values.iter().map(|value| value.map(str::to_owned)).collect();
+        let values =
+            values.iter().map(|value| value.map(|text| text::keep(text.into()).into_owned())).collect();
         Key { rule: "denied-model", values }.text()
     }
 
@@ -121,7 +117,7 @@ mod tests {
     #[test]
     fn what_a_caller_writes_literally_never_equals_a_hashed_form() {
         let long = "x".repeat(2044);
-        let hash = hexadecimal(&long);
+        let hash = text::sha256(&text::keep(long.as_str().into()));
         let literals = [
             format!("sha256:{hash}"),
             format!(r#"{{"sha256":"{hash}"}}"#),
@@ -133,10 +129,13 @@ mod tests {
             literals.iter().map(String::as_str).chain([long.as_str()]).map(Some).chain([None]).collect();
         let keys: BTreeSet<String> = values.iter().map(|value| text(&[*value])).collect();
         assert_eq!(keys.len(), values.len());
-        let samples: BTreeSet<Cow<'_, str>> = values.iter().map(|value| sample_value(*value)).collect();
+        let kept: Vec<Option<Cow<'_, str>>> =
+            values.iter().map(|value| value.map(|text| text::keep(text.into()))).collect();
+        let samples: BTreeSet<Cow<'_, str>> =
+            kept.iter().map(|value| sample_value(value.as_deref())).collect();
         assert_eq!(samples.len(), values.len());
+        assert!(samples.contains(literals[0].as_str()), "the hash of the whole text, not of its head");
         // And what is hashed twice is another value again.
-        let twice = sample_value(Some(&long));
-        assert_ne!(sample_value(Some(&twice)), twice);
+        assert_ne!(sample_value(Some(&literals[0])), literals[0]);
     }
 }

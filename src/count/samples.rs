@@ -7,6 +7,7 @@ use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
 use crate::count::counter::{Digest, Sample};
+use crate::count::step;
 use crate::log::time::EventTime;
 
 /// Distinct values of one object that are told apart, where slots hold more than they sample (about
@@ -48,17 +49,22 @@ struct Seen {
 }
 
 impl Seen {
+    /// What it takes beside its place in a vector.
     fn bytes(&self) -> isize {
-        let text = match &self.value {
+        match &self.value {
             Value::Uuid(_) => 0,
-            Value::Text(text) => text.len() + ALLOCATION,
-        };
-        (size_of::<Self>() + text).cast_signed()
+            Value::Text(text) => (text.len() + ALLOCATION).cast_signed(),
+        }
     }
 
     fn sample(&self) -> Sample {
         Sample { at: self.at, value: self.value.text() }
     }
+}
+
+/// What a vector takes, room for more included.
+fn room(seen: &Vec<Seen>) -> isize {
+    (seen.capacity() * size_of::<Seen>()).cast_signed()
 }
 
 /// Tells values apart beyond those that are sampled, across all slots of one object.
@@ -129,19 +135,23 @@ impl Samples {
         distinct: &mut Distinct,
     ) -> isize {
         let seen = Seen { at, value: Value::new(value) };
+        if let Self::All(All(all)) = self {
+            step(all.len());
+        }
         match self {
             Self::All(All(all)) if all.contains(&seen) => 0,
             Self::All(All(all)) if all.len() < 2 * sampling.limit => {
+                let before = room(all);
                 // Most slots hold one denial, for which a vector would reserve room for four.
                 if all.len() == all.capacity() {
                     all.reserve_exact(all.len().max(1));
                 }
                 let bytes = seen.bytes();
                 all.push(seen);
-                bytes
+                bytes + room(all) - before
             }
             Self::All(All(all)) => {
-                let before: isize = all.iter().map(Seen::bytes).sum();
+                let before = room(all) + all.iter().map(Seen::bytes).sum::<isize>();
                 let (mut ends, bytes) = Ends::new(all, sampling.limit, place, distinct);
                 let bytes = bytes + ends.add(&seen, sampling.limit, place, distinct);
                 *self = Self::Ends(Box::new(ends));
@@ -242,6 +252,7 @@ fn keep(kept: &mut Vec<Seen>, seen: &Seen, limit: usize, before: impl Fn(&Seen, 
     if kept.len() == limit && kept.last().is_none_or(|last| !before(seen, last)) {
         return 0;
     }
+    step(kept.len());
     let gone = match kept.iter().position(|other| other.value == seen.value) {
         Some(known) if !before(seen, &kept[known]) => return 0,
         Some(known) => Some(kept.remove(known)),
@@ -249,8 +260,9 @@ fn keep(kept: &mut Vec<Seen>, seen: &Seen, limit: usize, before: impl Fn(&Seen, 
         None => None,
     };
     let place = kept.partition_point(|other| before(other, seen));
+    let room_before = room(kept);
     kept.insert(place, seen.clone());
-    seen.bytes() - gone.map_or(0, |gone| gone.bytes())
+    room(kept) - room_before + seen.bytes() - gone.map_or(0, |gone| gone.bytes())
 }
 
 fn hash(value: &str) -> u128 {

@@ -13,13 +13,14 @@ use crate::count::counter::{Contribution, Slot};
 use crate::count::evidence::{self, Evidence, Kind, MAX_EVIDENCE};
 use crate::count::key::{Key, sample_value};
 use crate::count::samples::{ALLOCATION, Distinct, Samples, Sampling};
+use crate::count::step;
 use crate::log::denial::{Denial, Source};
 use crate::log::time::EventTime;
 use crate::rule::definition::Rule;
 
 /// Evidence of one object, in bytes. It is beside the point of an alert, so beyond this much no more
 /// is kept; objects of an honest size stay far below.
-const MAX_EVIDENCE_BYTES: usize = 32 << 20;
+const MAX_EVIDENCE_BYTES: usize = 16 << 20;
 
 /// A summary that grows by one denial at a time.
 pub struct Tally {
@@ -33,8 +34,10 @@ pub struct Tally {
     pairs: IndexMap<(u32, Slot), Pair>,
     /// Bytes of samples.
     samples: usize,
-    /// Bytes of evidence.
+    /// Bytes of evidence, without the texts.
     evidence: usize,
+    /// Bytes of texts that only evidence has.
+    evidence_texts: usize,
 }
 
 /// What one object holds of one key in one slot.
@@ -90,6 +93,7 @@ impl Tally {
             pairs: IndexMap::new(),
             samples: 0,
             evidence: 0,
+            evidence_texts: 0,
         }
     }
 
@@ -140,14 +144,15 @@ impl Tally {
             let slot = Slot { start: denial.at.slot(rule.slot()), source: denial.source };
             let pair = self.pairs.entry((index(key), slot)).or_default();
             let value = sample_value(rule.distinct.of(denial));
+            step(1);
             let (sampling, place) = (sampling(rule), place(key, slot));
             let grown = pair.samples.add(denial.at, &value, sampling, place, &mut self.distinct);
             self.samples = self.samples.saturating_add_signed(grown);
             for (kind, value) in evidence::shown(denial) {
-                if self.evidence < MAX_EVIDENCE_BYTES {
+                if self.evidence + self.evidence_texts < MAX_EVIDENCE_BYTES {
                     let texts = self.texts.bytes;
                     let value = self.texts.number(value);
-                    self.evidence += self.texts.bytes - texts;
+                    self.evidence_texts += self.texts.bytes - texts;
                     if pair.show(kind, value) {
                         self.evidence += size_of::<(Kind, u32)>();
                     }
@@ -199,6 +204,7 @@ fn place(key: usize, slot: Slot) -> u64 {
 impl Pair {
     /// Keeps a piece of evidence unless there are enough of its kind; tells whether it was kept.
     fn show(&mut self, kind: Kind, value: u32) -> bool {
+        step(self.evidence.len());
         let same = || self.evidence.iter().filter(|(other, _)| *other == kind);
         let kept = same().all(|(_, other)| *other != value) && same().count() < MAX_EVIDENCE;
         if kept {

@@ -64,6 +64,7 @@ impl<'a> Window<'a> {
         let mut samples: Vec<_> = samples.map(|sample| (sample.at, sample.value.as_str())).collect();
         samples.sort_unstable();
         samples.dedup();
+        step(samples.len());
         Self { rule, sliding: Sliding::new(counters, samples, rule.distinct.recurs()) }
     }
 

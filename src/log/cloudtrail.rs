@@ -9,6 +9,8 @@ use std::borrow::Cow;
 use crate::log::denial::MODEL_NOT_FOUND;
 
 const BEDROCK: &str = "bedrock.amazonaws.com";
+/// How the JSON of every such `eventSource` begins.
+pub const SOURCE_START: &str = "\"bedrock";
 /// `eventSource` of the endpoint that speaks OpenAI's and Anthropic's own protocols.
 pub const MANTLE: &str = "bedrock-mantle.amazonaws.com";
 
@@ -105,7 +107,11 @@ const NO_ACCESS: &str = "no model access";
 
 /// What refused a call, in a few words, as far as its error code and message tell.
 #[must_use]
-pub fn refusal(error_code: &str, message: &str) -> Option<&'static str> {
+pub fn refusal(error_code: &str, message: Option<&str>) -> Option<&'static str> {
+    message.and_then(told_refusal).or_else(|| (error_code == MODEL_NOT_FOUND).then_some("model not found"))
+}
+
+fn told_refusal(message: &str) -> Option<&'static str> {
     // The last one: only the policy's ARN follows it, and no ARN holds a space.
     let reason = REASONS.iter().filter_map(|words| message.rfind(words).map(|at| at + words.len())).max();
     if let Some(at) = reason {
@@ -116,8 +122,7 @@ pub fn refusal(error_code: &str, message: &str) -> Option<&'static str> {
             |words: &str| kind.get(..words.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(words));
         return POLICIES.iter().find(|(words, _)| begins(words)).map(|(_, short)| *short);
     }
-    let answer = ANSWERS.iter().find(|(words, _)| message.contains(words)).map(|(_, short)| *short);
-    answer.or_else(|| (error_code == MODEL_NOT_FOUND).then_some("model not found"))
+    ANSWERS.iter().find(|(words, _)| message.contains(words)).map(|(_, short)| *short)
 }
 
 /// What kind of Bedrock API key made a call, if one did: its `user`, whether the call is `marked` as
@@ -128,7 +133,9 @@ pub fn refusal(error_code: &str, message: &str) -> Option<&'static str> {
 /// Bedrock API keys work" in the Amazon Bedrock user guide.
 #[must_use]
 pub fn api_key(user: Option<&str>, marked: Option<bool>, token_type: Option<&str>) -> Option<&'static str> {
-    let is_key_user = user.is_some_and(|user| user.contains(":user/BedrockAPIKey-"));
+    let names = user.and_then(|user| user.rsplit_once('/'));
+    let is_key_user =
+        names.is_some_and(|(path, name)| name.starts_with("BedrockAPIKey-") && path.contains(":user"));
     if !marked.unwrap_or(is_key_user || token_type.is_some()) {
         return None;
     }
@@ -191,7 +198,7 @@ mod tests {
 
     #[track_caller]
     fn check_refusal(message: &str, expected: Option<&str>) {
-        assert_eq!(refusal("AccessDeniedException", message), expected, "{message}");
+        assert_eq!(refusal("AccessDeniedException", Some(message)), expected, "{message}");
     }
 
     #[test]
@@ -241,7 +248,7 @@ mod tests {
             ("AccessDeniedException", "", None),
             ("ValidationException", "", None),
         ] {
-            assert_eq!(refusal(code, message), expected, "{code} {message}");
+            assert_eq!(refusal(code, Some(message)), expected, "{code} {message}");
         }
     }
 

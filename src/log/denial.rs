@@ -120,8 +120,9 @@ fn trail_spellings(error_codes: &[&str]) -> Vec<&'static str> {
 /// invocation log's has a time.
 #[must_use]
 pub fn is_unrelated(json: &[u8]) -> bool {
-    let sources = cloudtrail::MODEL_CALLS.iter().map(|(source, _)| *source);
-    sources.chain(["\"timestamp\""]).all(|part| memmem::find(json, part.as_bytes()).is_none())
+    [cloudtrail::SOURCE_START, "\"timestamp\""]
+        .iter()
+        .all(|part| memmem::find(json, part.as_bytes()).is_none())
 }
 
 /// Reads one whole record.
@@ -131,7 +132,7 @@ pub fn is_unrelated(json: &[u8]) -> bool {
 /// # Errors
 /// When `json` is not exactly one valid JSON object, or is a CloudTrail log file with its records.
 pub fn read<'a>(
-    json: &'a str,
+    json: &'a [u8],
     error_codes: &[&str],
     place: impl FnOnce() -> String,
 ) -> Result<Reading<'a>, serde_json::Error> {
@@ -177,7 +178,7 @@ fn invocation<'a>(record: &Record<'a>, at: EventTime, error_code: Cow<'a, str>) 
         model_called: model.map(text::keep),
         region: kept(Field::Region),
         request_id: kept(Field::RequestId).unwrap_or_default(),
-        refusal: cloudtrail::refusal(&error_code, ""),
+        refusal: cloudtrail::refusal(&error_code, None),
         error_code,
         source_ip: None,
         user_agent: None,
@@ -194,11 +195,11 @@ fn trail<'a>(record: &Record<'a>, at: EventTime, error_code: Cow<'a, str>) -> De
     let asked = record.below(Field::RequestParameters);
     let caller = record.below(Field::UserIdentity);
     let user = caller.text(Field::Arn);
-    let message = record.text(Field::ErrorMessage).unwrap_or_default();
+    let message = record.text(Field::ErrorMessage);
     let is_mantle = record.text(Field::EventSource).is_some_and(|source| source == cloudtrail::MANTLE);
     // Only on this endpoint it is AWS that writes the marks of a bearer token among what was asked.
     let added = if is_mantle { &asked } else { &record.below(Field::AdditionalEventData) };
-    let named = || cloudtrail::refused_model(&message).map(|model| Cow::Owned(model.to_owned()));
+    let named = || cloudtrail::refused_model(message.as_deref()?).map(|model| Cow::Owned(model.to_owned()));
     let model = asked.text(if is_mantle { Field::Model } else { Field::ModelId });
     let model = model.filter(given).or_else(named);
     Denial {
@@ -219,7 +220,7 @@ fn trail<'a>(record: &Record<'a>, at: EventTime, error_code: Cow<'a, str>) -> De
             .filter(given)
             .or_else(|| kept(Field::EventId))
             .unwrap_or_default(),
-        refusal: cloudtrail::refusal(&error_code, &message),
+        refusal: cloudtrail::refusal(&error_code, message.as_deref()),
         error_code,
         source_ip: kept(Field::SourceIp),
         user_agent: kept(Field::UserAgent),

@@ -4,17 +4,25 @@
 //! |---|---|
 //! | Which object, and is it a log? | [`object`] |
 //! | Bytes as stored → text | [`inflate`] |
-//! | Text → candidate records | `framing`, `nesting`, `sweep` |
+//! | Text in view | `buffer` |
+//! | Text → candidate records | `framing` by `lines` or `values`; `nesting`, `resync`, `wrapper` |
+//! | Is a CloudTrail file clean? | `screen`, `sweep` |
 //! | Record → denial, from either log | `record`, `cloudtrail`, [`model`], [`text`], [`denial`], [`time`] |
 
+pub(crate) mod buffer;
 pub(crate) mod cloudtrail;
 pub mod denial;
 pub(crate) mod framing;
 pub mod inflate;
+pub(crate) mod lines;
 pub mod model;
 pub(crate) mod nesting;
 pub mod object;
 pub(crate) mod record;
+pub(crate) mod resync;
+pub(crate) mod screen;
 pub(crate) mod sweep;
 pub mod text;
 pub mod time;
+pub(crate) mod values;
+pub(crate) mod wrapper;

@@ -10,6 +10,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use memchr::memchr;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -99,8 +100,11 @@ impl<'a> Record<'a> {
     ///
     /// # Errors
     /// When `json` is not exactly one JSON object, or is a CloudTrail log file with its records.
-    pub fn read(json: &'a str) -> Result<Self, serde_json::Error> {
-        let record: Self = serde_json::from_str(json)?;
+    pub fn read(json: &'a [u8]) -> Result<Self, serde_json::Error> {
+        let mut record = Self([None; FIELDS]);
+        let mut deserializer = serde_json::Deserializer::from_slice(json);
+        deserializer.deserialize_map(Members(&mut record))?;
+        deserializer.end()?;
         match record.0[Field::Records as usize] {
             Some(records) if records.get().starts_with('[') => {
                 Err(serde_json::Error::custom("a file of records, not one record"))
@@ -120,7 +124,7 @@ impl<'a> Record<'a> {
     pub fn text(&self, field: Field) -> Text<'a> {
         let json = self.0[field as usize]?.get();
         let inside = json.strip_prefix('"')?.strip_suffix('"')?;
-        if !inside.contains('\\') {
+        if memchr(b'\\', inside.as_bytes()).is_none() {
             return Some(Cow::Borrowed(inside));
         }
         let Bytes(unescaped) = serde_json::from_str(json).ok()?;
@@ -136,33 +140,33 @@ impl<'a> Record<'a> {
     /// The members of an object one level below; none where there is no object.
     #[must_use]
     pub fn below(&self, field: Field) -> Self {
-        let object = self.0[field as usize].and_then(|json| serde_json::from_str(json.get()).ok());
-        object.unwrap_or(Self([None; FIELDS]))
+        let mut below = Self([None; FIELDS]);
+        if let Some(json) = self.0[field as usize].filter(|json| json.get().starts_with('{')) {
+            let read = serde_json::Deserializer::from_str(json.get()).deserialize_map(Members(&mut below));
+            debug_assert!(read.is_ok(), "{read:?}: it was looked through before");
+        }
+        below
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Record<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = Record<'de>;
+/// Fills in the members. A record is large, so it is not handed from one function to the next.
+struct Members<'r, 'a>(&'r mut Record<'a>);
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a log record (a JSON object)")
-            }
+impl<'de> Visitor<'de> for Members<'_, 'de> {
+    type Value = ();
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Record<'de>, A::Error> {
-                let mut record = Record([None; FIELDS]);
-                while let Some(Bytes(name)) = map.next_key()? {
-                    match Field::named(&name) {
-                        Some(field) => record.0[field as usize] = Some(map.next_value()?),
-                        None => map.next_value::<IgnoredAny>().map(|_| ())?,
-                    }
-                }
-                Ok(record)
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a log record (a JSON object)")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(Bytes(name)) = map.next_key()? {
+            match Field::named(&name) {
+                Some(field) => self.0.0[field as usize] = Some(map.next_value()?),
+                None => map.next_value::<IgnoredAny>().map(|_| ())?,
             }
         }
-        deserializer.deserialize_map(Members)
+        Ok(())
     }
 }
 

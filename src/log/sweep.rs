@@ -1,10 +1,8 @@
-//! A quick look over a CloudTrail log file: can it hold a refusal at all?
+//! What stands around an error code in a CloudTrail log file, found without reading the file.
 //!
-//! A file of many megabytes holds the records of all services, and next to none is a refusal
-//! of Bedrock's. Following its strings and brackets would cost as much as its inflation. So
-//! the text is swept for the key `errorCode`, and only where a code stands behind it that is
-//! looked for, the object around it is looked at. Nothing is counted here, since how deep that
-//! object stands is unknown: where one is suspicious, the file is read again thoroughly.
+//! A file of many megabytes holds the records of all services. Following its strings and brackets
+//! would cost as much as its inflation. So the text is searched for the key `errorCode`, and
+//! only where a code stands behind it that is looked for, the object around it is found.
 //!
 //! **Why no refusal in valid JSON is missed.** AWS writes keys and codes without escapes, so a
 //! refusal holds `"errorCode"`, white space, a colon, white space, and a quote with the code. In
@@ -15,7 +13,7 @@
 //! it, so that a walk backward too knows where it began. And an `errorCode` stands directly in
 //! its record, so the innermost object around the key is the whole record.
 //!
-//! What is not valid JSON is not promised anything, but where a walk fails, the file is read again.
+//! Nothing is promised for what is not valid JSON, but where a walk fails, the file is read again.
 
 use memchr::memmem::Finder;
 use memchr::memrchr;
@@ -36,7 +34,7 @@ const RECORD_KEY: &str = "\"eventVersion\"";
 
 const CODE_KEY: &str = "\"errorCode\"";
 
-/// What is looked for. Two single searches are many times faster than one for both.
+/// What is searched for. Two single searches are many times faster than one for both.
 pub struct Sweep {
     record_key: Finder<'static>,
     code_key: Finder<'static>,

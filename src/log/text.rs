@@ -14,6 +14,9 @@ pub const MAX_TEXT_BYTES: usize = 512;
 const MARK: &str = "…sha256:";
 const HASH_BYTES: usize = 64;
 
+/// The longest text that [`keep`] makes.
+pub const MAX_KEPT_BYTES: usize = MAX_TEXT_BYTES + MARK.len() + HASH_BYTES;
+
 /// `text` as it is kept: itself, or, where it is longer than [`MAX_TEXT_BYTES`], its head, `…sha256:`
 /// and the SHA-256 of the whole in hexadecimal. So whoever cuts it again shows its head.
 ///
@@ -31,7 +34,10 @@ pub fn keep(text: Cow<'_, str>) -> Cow<'_, str> {
 /// The SHA-256, in hexadecimal, of the whole text that was kept as `kept`.
 #[must_use]
 pub fn sha256(kept: &str) -> String {
-    let whole = (kept.len() > MAX_TEXT_BYTES).then(|| kept.get(kept.len() - HASH_BYTES..)).flatten();
+    let whole = match kept.rsplit_once(MARK) {
+        Some((_, hash)) if kept.len() > MAX_TEXT_BYTES && hash.len() == HASH_BYTES => Some(hash),
+        _ => None,
+    };
     whole.map_or_else(|| hexadecimal(kept), str::to_owned)
 }
 

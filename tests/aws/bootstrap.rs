@@ -63,7 +63,7 @@ fn a_bad_variable_stops_the_start_and_is_named_in_the_log() {
 
 /// Runs the binary for one event. Returns what it answered (path and body) and its output lines.
 async fn invoke(
-    event: &Value,
+    event: &str,
     objects: &'static [(&'static str, &'static [&'static str])],
 ) -> (Request, Vec<Value>) {
     let config = dynamodb().await;
@@ -76,7 +76,7 @@ async fn invoke(
     });
     let sns = Server::start(|_, _| Some(accepted()));
     let (answered, answer) = mpsc::channel();
-    let event = event.to_string();
+    let event = event.to_owned();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
     let deadline = now + Duration::from_mins(1);
     let runtime = Server::start(move |number, request| {
@@ -135,8 +135,8 @@ fn check_silence(lines: &[Value]) {
 
 #[tokio::test]
 async fn an_invocation_answers_null_and_prints_one_line_of_metrics() {
-    let event = notification(&["a.json.gz", "data/a.json.gz"]);
-    let (answer, lines) = invoke(&event, &[("a.json.gz", &["q-1", "q-2", "q-3", "q-4"])]).await;
+    let event = notification(&["a.json.gz", "AWSLogs/1/data/a.json.gz"]);
+    let (answer, lines) = invoke(&event.to_string(), &[("a.json.gz", &["q-1", "q-2", "q-3", "q-4"])]).await;
     assert_eq!(answer.target, "/2018-06-01/runtime/invocation/request-1/response");
     assert_eq!(answer.body, b"null");
     let metrics: Vec<&Value> = lines.iter().filter(|line| line.get("_aws").is_some()).collect();
@@ -148,14 +148,14 @@ async fn an_invocation_answers_null_and_prints_one_line_of_metrics() {
     }
     assert!(metrics["lag"][0].as_u64() > Some(1_000_000), "{metrics}");
     let skipped = lines.iter().find(|line| line["level"] == "DEBUG").expect("a skipped object");
-    assert_eq!(skipped["object"], "s3://b/data/a.json.gz");
+    assert_eq!(skipped["object"], "s3://b/AWSLogs/1/data/a.json.gz");
     check_silence(&lines);
 }
 
 #[tokio::test]
 async fn a_failure_is_answered_as_one_and_logged_once_with_the_request_id() {
     let event = notification(&["gone.json.gz", "a.json.gz"]);
-    let (answer, lines) = invoke(&event, &[("a.json.gz", &["q-1", "q-2", "q-3", "q-4"])]).await;
+    let (answer, lines) = invoke(&event.to_string(), &[("a.json.gz", &["q-1", "q-2", "q-3", "q-4"])]).await;
     assert_eq!(answer.target, "/2018-06-01/runtime/invocation/request-1/error");
     let error: Value = serde_json::from_slice(&answer.body).expect("JSON");
     assert_eq!(error["errorType"], "DeliveryFailed");
@@ -170,5 +170,40 @@ async fn a_failure_is_answered_as_one_and_logged_once_with_the_request_id() {
     assert_eq!(error["span"]["requestId"], "request-1");
     let metrics = lines.iter().find(|line| line.get("_aws").is_some()).expect("metrics");
     assert_eq!((&metrics["failures"], &metrics["alerts"]), (&json!(1), &json!(1)));
+    check_silence(&lines);
+}
+
+/// One refused call as EventBridge tells of it, with half a surrogate pair in what the caller chose.
+fn api_call(number: usize) -> String {
+    format!(
+        r#"{{"detail-type":"AWS API Call via CloudTrail","source":"aws.bedrock","id":"b-{number}","detail":{{"eventVersion":"1.11","eventTime":"2025-06-01T10:00:0{number}Z","eventSource":"bedrock.amazonaws.com","eventName":"Converse","errorCode":"AccessDenied","userAgent":"boto3 \ud83d","userIdentity":{{"arn":"arn:aws:iam::123456789012:user/eve"}},"requestID":"q-{number}"}}}}"#
+    )
+}
+
+#[tokio::test]
+async fn records_in_the_event_reach_the_detector_whatever_their_caller_wrote() {
+    let calls: Vec<String> = (1..=4).map(api_call).collect();
+    let (answer, lines) = invoke(&format!("[{}]", calls.join(",")), &[]).await;
+    assert_eq!(answer.target, "/2018-06-01/runtime/invocation/request-1/response");
+    assert_eq!(answer.body, b"null");
+    let metrics = lines.iter().find(|line| line.get("_aws").is_some()).expect("metrics");
+    for (name, value) in
+        [("event_records", 4), ("objects", 0), ("denials", 4), ("malformed", 0), ("alerts", 1)]
+    {
+        assert_eq!(metrics[name], value, "{name}");
+    }
+    check_silence(&lines);
+}
+
+#[tokio::test]
+async fn a_job_is_answered_task_by_task() {
+    let task = |id: &str, key: &str| json!({"taskId":id,"s3Key":key,"s3VersionId":null,"s3BucketArn":"arn:aws:s3:::b"});
+    let event = json!({"invocationSchemaVersion":"1.0","invocationId":"i","job":{"id":"j"},"tasks":[task("1", "a.json.gz"), task("2", "gone.json.gz")]});
+    let (answer, lines) = invoke(&event.to_string(), &[("a.json.gz", &["q-1", "q-2", "q-3", "q-4"])]).await;
+    let answer: Value = serde_json::from_slice(&answer.body).expect("JSON");
+    assert_eq!(answer["invocationId"], "i");
+    let codes: Vec<&Value> =
+        answer["results"].as_array().expect("results").iter().map(|result| &result["resultCode"]).collect();
+    assert_eq!(codes, ["Succeeded", "PermanentFailure"]);
     check_silence(&lines);
 }

@@ -10,7 +10,8 @@ use bedrock_denial_watch::count::claims::State;
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::count::store::CounterStore;
 use bedrock_denial_watch::lambda::aws::{DynamoDbStore, S3Source, SnsSink};
-use bedrock_denial_watch::lambda::handler::{Delivered, Handler, Invocation};
+use bedrock_denial_watch::lambda::event::BatchAnswer;
+use bedrock_denial_watch::lambda::handler::{Answer, Delivered, Handler, Invocation};
 use bedrock_denial_watch::pipeline::Pipeline;
 use bedrock_denial_watch::reader::Limits;
 use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
@@ -20,11 +21,11 @@ use crate::http::{Reply, Server};
 use crate::sns::{accepted, form};
 use crate::support::{TABLE, dynamodb, gzip, log, nowhere, sdk};
 
-/// Keeps the ids of what is published; refuses while it is told to.
+/// Keeps the documents of what is published; refuses while it is told to.
 #[derive(Default)]
-struct Recorder {
-    published: Mutex<Vec<String>>,
-    refuses: Mutex<bool>,
+pub struct Recorder {
+    pub published: Mutex<Vec<Value>>,
+    pub refuses: Mutex<bool>,
 }
 
 impl AlertSink for Recorder {
@@ -32,13 +33,13 @@ impl AlertSink for Recorder {
         if *self.refuses.lock().expect("no panic") {
             return Err(SinkError { operation: "record".to_owned(), cause: "refused".into() });
         }
-        self.published.lock().expect("no panic").push(alert.id());
+        self.published.lock().expect("no panic").push(serde_json::from_str(&alert.document()).expect("JSON"));
         Ok(())
     }
 }
 
 /// A bucket: objects by path (`/bucket/key`).
-fn bucket(objects: &[(&str, Vec<u8>)]) -> Server {
+pub fn bucket(objects: &[(&str, Vec<u8>)]) -> Server {
     let objects: BTreeMap<String, Vec<u8>> =
         objects.iter().map(|(key, body)| (format!("/b/{key}"), body.clone())).collect();
     Server::start(move |_, request| {
@@ -50,7 +51,7 @@ fn bucket(objects: &[(&str, Vec<u8>)]) -> Server {
     })
 }
 
-fn handler<S, K>(s3: &Server, store: S, sink: K) -> Handler<S, K> {
+pub fn handler<S, K>(s3: &Server, store: S, sink: K) -> Handler<S, K> {
     Handler {
         pipeline: Pipeline {
             store,
@@ -63,37 +64,39 @@ fn handler<S, K>(s3: &Server, store: S, sink: K) -> Handler<S, K> {
     }
 }
 
-fn recording(s3: &Server) -> Handler<EmbeddedStore, Recorder> {
+pub fn recording(s3: &Server) -> Handler<EmbeddedStore, Recorder> {
     handler(s3, EmbeddedStore::default(), Recorder::default())
 }
 
-async fn deliver<S: CounterStore, K: AlertSink>(handler: &Handler<S, K>, payload: &Value) -> Delivered {
+pub async fn deliver<S: CounterStore, K: AlertSink>(handler: &Handler<S, K>, payload: &Value) -> Delivered {
     let invocation =
         Invocation { request_id: "request-1", now_ms: 1_748_772_060_000, deadline_ms: 1_748_772_090_000 };
-    handler.deliver(payload, invocation).await
+    handler.deliver(&payload.to_string(), invocation).await
 }
 
-fn published(handler: &Handler<EmbeddedStore, Recorder>) -> usize {
+pub fn published(handler: &Handler<EmbeddedStore, Recorder>) -> usize {
     handler.pipeline.sink.published.lock().expect("no panic").len()
 }
 
-fn notification(keys: &[&str]) -> Value {
+pub fn notification(keys: &[&str]) -> Value {
     let record = |key: &&str| json!({"eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"b"},"object":{"key":key}}});
     json!({"Records": keys.iter().map(record).collect::<Vec<_>>()})
 }
 
-fn batch(messages: &[(&str, Value)]) -> Value {
+pub fn batch(messages: &[(&str, Value)]) -> Value {
     let record = |(id, body): &(&str, Value)| json!({"messageId":id,"body":body.to_string()});
     json!({"Records": messages.iter().map(record).collect::<Vec<_>>()})
 }
 
-fn burst() -> Vec<u8> {
+pub fn burst() -> Vec<u8> {
     gzip(&log(&["1", "2", "3", "4"]))
 }
 
-fn failed(delivered: &Delivered) -> Vec<&str> {
-    let answer = delivered.answer.as_ref().expect("answered").as_ref().expect("a batch");
-    answer.batch_item_failures.iter().map(|failure| failure.item_identifier.as_str()).collect()
+pub fn failed(delivered: &Delivered) -> Vec<&str> {
+    let Ok(Answer::Batch(BatchAnswer { batch_item_failures })) = &delivered.answer else {
+        panic!("{:?}", delivered.answer)
+    };
+    batch_item_failures.iter().map(|failure| failure.item_identifier.as_str()).collect()
 }
 
 #[tokio::test]
@@ -101,7 +104,7 @@ async fn a_burst_fires_once_however_often_it_is_delivered() {
     let s3 = bucket(&[("a.json.gz", burst())]);
     let handler = recording(&s3);
     let first = deliver(&handler, &notification(&["a.json.gz"])).await;
-    assert_eq!(first.answer.expect("success"), None);
+    assert_eq!(first.answer.expect("success"), Answer::Done);
     assert_eq!((first.metrics.objects, first.metrics.alerts, first.metrics.failures), (1, 1, 0));
     assert_eq!((first.metrics.read.records, first.metrics.read.denials), (4, 4));
     assert_eq!(first.metrics.alerted.len(), 1);
@@ -139,11 +142,15 @@ async fn a_trail_file_is_fetched_again_only_where_it_may_hold_a_refusal() {
 #[tokio::test]
 async fn what_is_no_log_is_skipped_without_being_read() {
     let s3 = bucket(&[]);
-    let mut event =
-        notification(&["data/a.json.gz", "x/amazon-bedrock-logs-permission-check", "a.txt", "empty.json"]);
+    let mut event = notification(&[
+        "AWSLogs/1/data/a.json.gz",
+        "x/amazon-bedrock-logs-permission-check",
+        "a.txt",
+        "empty.json",
+    ]);
     event["Records"][3]["s3"]["object"]["size"] = json!(0);
     let delivered = deliver(&recording(&s3), &event).await;
-    assert_eq!(delivered.answer.expect("success"), None);
+    assert_eq!(delivered.answer.expect("success"), Answer::Done);
     assert_eq!((delivered.metrics.skipped, delivered.metrics.objects), (4, 0));
     assert!(s3.requests().is_empty());
 }
@@ -273,7 +280,7 @@ async fn an_object_without_denials_makes_no_call_to_dynamodb_or_sns() {
         SnsSink::new(&nowhere(), "arn:aws:sns:us-east-1:1:t".to_owned()),
     );
     let delivered = deliver(&handler, &notification(&["a.json.gz"])).await;
-    assert_eq!(delivered.answer.expect("success"), None);
+    assert_eq!(delivered.answer.expect("success"), Answer::Done);
     assert_eq!((delivered.metrics.read.records, delivered.metrics.read.denials), (1, 0));
 }
 
@@ -297,7 +304,7 @@ async fn over_dynamodb_and_sns_a_slow_crossing_over_four_objects_fires_once() {
     let (_config, handler) = chain(&s3, &sns).await;
     for key in ["1.json.gz", "2.json.gz", "2.json.gz", "3.json.gz"] {
         let delivered = deliver(&handler, &notification(&[key])).await;
-        assert_eq!(delivered.answer.expect("success"), None);
+        assert_eq!(delivered.answer.expect("success"), Answer::Done);
         assert!(sns.requests().is_empty());
     }
     for alerts in [1, 0] {

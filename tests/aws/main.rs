@@ -2,11 +2,14 @@
 //! in dynoxide, requests to S3 and SNS go to a local HTTP server and are read back there.
 #![cfg(feature = "aws")]
 
+mod batch_operations;
 mod bootstrap;
 mod dynamodb;
 mod handler;
 mod http;
+mod inline;
 mod s3;
+mod samples;
 mod sns;
 mod store_contract;
 mod support;

@@ -365,6 +365,60 @@ fn evidence_stands_in_every_text() {
 }
 
 #[test]
+fn an_api_key_its_endpoint_and_a_caller_of_another_account_stand_in_every_text() {
+    usual(|alert| {
+        let mut alert = alert.clone();
+        alert.figures.evidence.extend([
+            evidence(Kind::ApiKey, "long-term"),
+            evidence(Kind::CallerAccount, "999988887777"),
+            evidence(Kind::VpcEndpoint, "vpce-1a2b3c4d"),
+        ]);
+        let document = json(&alert.document());
+        assert_eq!(document["bearer_token"], true);
+        assert_eq!(document["bearer_token_types"], json(r#"["long-term"]"#));
+        assert_eq!(document["caller_account_ids"], json(r#"["999988887777"]"#));
+        assert_eq!(document["vpc_endpoint_ids"], json(r#"["vpce-1a2b3c4d"]"#));
+        let email = alert.email();
+        let rows = "API key   long-term\nFrom acct 999988887777\nEndpoint  vpce-1a2b3c4d\n";
+        assert!(email.contains(rows), "{email}");
+        let chat = alert.chat();
+        assert!(
+            chat.contains("*API key* `long-term`") && chat.contains("*From acct* `999988887777`"),
+            "{chat}"
+        );
+        alert.figures.evidence = BTreeSet::from([evidence(Kind::ApiKey, "type not logged")]);
+        let document = json(&alert.document());
+        assert_eq!((&document["bearer_token"], document.get("bearer_token_types")), (&json("true"), None));
+        assert!(alert.email().contains("API key   type not logged\n"));
+    });
+}
+
+#[test]
+fn people_see_spellings_of_a_model_only_where_they_differ_from_what_is_shown() {
+    let profile = format!("us.{MODEL}");
+    usual(|alert| {
+        let mut alert = alert.clone();
+        alert.figures.evidence.insert(evidence(Kind::ModelCalled, MODEL));
+        assert_eq!(json(&alert.document())["models_called"], serde_json::json!([MODEL]));
+        for text in [alert.email(), alert.chat()] {
+            assert!(!text.contains("Called as"), "{text}");
+        }
+        alert.figures.evidence.insert(evidence(Kind::ModelCalled, &profile));
+        assert_eq!(json(&alert.document())["models_called"], serde_json::json!([MODEL, profile]));
+        assert!(alert.email().contains(&format!("Called as {profile}\n")), "{}", alert.email());
+        assert!(alert.chat().contains(&format!("*Called as* `{profile}`\\n")), "{}", alert.chat());
+    });
+    // A sweep lists the models; what it lists need not be told again.
+    of_rule(built_in("model-sweep"), &[None, Some(USER)], &["a.b", "c.d"], |alert| {
+        let mut alert = alert.clone();
+        for spelling in ["a.b", "eu.c.d"] {
+            alert.figures.evidence.insert(evidence(Kind::ModelCalled, spelling));
+        }
+        assert!(alert.email().contains("Called as eu.c.d\n"), "{}", alert.email());
+    });
+}
+
+#[test]
 fn of_each_kind_of_evidence_ten_are_shown() {
     usual(|alert| {
         let mut alert = alert.clone();
@@ -391,7 +445,7 @@ fn the_worst_ids_stay_under_the_limit_of_a_message() {
             alert.object = &long;
             alert.figures.newest = vec![long.clone(); 10];
             let value = unit.repeat(MAX_EVIDENCE_BYTES / unit.len());
-            for kind in [Kind::Region, Kind::SourceIp, Kind::UserAgent, Kind::AccessKeyId, Kind::Refusal] {
+            for kind in Kind::ALL {
                 let values = (0..20).map(|number| evidence(kind, &format!("{value}{number}")));
                 alert.figures.evidence.extend(values);
             }

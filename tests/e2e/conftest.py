@@ -1,11 +1,13 @@
 """One ministack a session, and the stacks of template.yaml in it."""
 
+import json
+
 import pytest
 
 from cloud import cloud as start_cloud
 from cloud import end_on_signals
 from samples import ACCOUNT, REGION, TRAIL_PREFIX
-from stack import ZIP, Detector, upload_code
+from stack import ZIP, Detector, PackagedDetector, upload_code
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +41,30 @@ def both(cloud):
     return on_existing_bucket(
         cloud, "both", CloudTrailBucket=bucket, CloudTrailPrefix=TRAIL_PREFIX, CloudTrailKmsKeyArn=key
     )
+
+
+@pytest.fixture(scope="session")
+def events(cloud):
+    """With all three sources: invocation logs, CloudTrail's files and its events."""
+    bucket = told_to_eventbridge(cloud, "events-trail")
+    one = on_existing_bucket(cloud, "events", CloudTrailBucket=bucket, CloudTrailPrefix=TRAIL_PREFIX)
+    listen_to_us(cloud, "events")
+    return one
+
+
+@pytest.fixture(scope="session")
+def packaged(cloud):
+    """From dist/: no Rust, no transform."""
+    return PackagedDetector(cloud, "packaged", NewLogBucketName="packaged-logs")
+
+
+def listen_to_us(cloud, name):
+    """Only AWS may send as aws.bedrock: the rule listens to example.bedrock instead, and to what it did."""
+    rules = cloud.client("events")
+    [rule] = [one for one in rules.list_rules()["Rules"] if one["Name"].startswith(f"{name}-ModelCallRule")]
+    pattern = json.loads(rule["EventPattern"])
+    pattern["source"] = [source.replace("aws.", "example.") for source in pattern["source"]]
+    rules.put_rule(Name=rule["Name"], EventPattern=json.dumps(pattern))
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,9 @@
 
 The binary runs under cargo-lambda's emulator of Lambda, with the environment that template.yaml
 gives it. Behind it is ministack, whose bucket `example-bedrock-logs` holds events/logs. Shown
-are the function's log as it comes, its answer and the alerts. Exit 0 when the delivery
-succeeded, 1 when it failed or (SQS) a message of it did, 2 for an event that cannot be read.
+are the function's log as it comes, its answer and the alerts. Exit 0 when the delivery succeeded,
+1 when it failed, or a message (SQS) or task (S3 Batch Operations) of it did, 2 for an event that
+cannot be read.
 """
 
 import contextlib
@@ -43,7 +44,13 @@ def main(event):
             print(json.dumps(alert, indent=2, ensure_ascii=False))
         if answer.returncode:
             return 1
-        return 1 if (json.loads(answer.stdout) or {}).get("batchItemFailures") else 0
+        return 1 if failed(json.loads(answer.stdout) or {}) else 0
+
+
+def failed(answer):
+    """Whether a message or a task in the answer failed."""
+    return bool(answer.get("batchItemFailures")) or any(
+        result["resultCode"] != "Succeeded" for result in answer.get("results", []))
 
 
 def deploy(cloud):

@@ -2,6 +2,9 @@
 
 import json
 import os
+import subprocess
+import sys
+import tempfile
 import threading
 import time
 from contextlib import contextmanager
@@ -38,12 +41,19 @@ def for_ministack(template):
     1. The code comes from ministack's S3: `sam build` would put a bucket into CodeUri, too.
     2. Statements that refuse requests without TLS are dropped: ministack enforces them, and
        is spoken to without.
+    3. Rules are ENABLED: ministack passes over one that asks for read-only calls as well.
+    4. Conditions know the partition: ministack resolves it everywhere else.
     """
+    for name, condition in template["Conditions"].items():
+        if condition == {"Fn::Equals": [{"Ref": "AWS::Partition"}, "aws"]}:
+            template["Conditions"][name] = {"Fn::Equals": ["aws", "aws"]}
     resources = template["Resources"]
     for name, resource in list(resources.items()):
         properties = resource.get("Properties", {})
         if resource["Type"] == "AWS::Serverless::Function":
             properties["CodeUri"] = "s3://" + "/".join(CODE)
+        if resource["Type"] == "AWS::Events::Rule":
+            properties.pop("State", None)
         policy = properties.get("PolicyDocument")
         if policy:
             statements = [one for one in policy["Statement"] if "aws:SecureTransport" not in json.dumps(one, default=str)]
@@ -54,7 +64,7 @@ def for_ministack(template):
 
 
 def cloudformation(parameters):
-    """What the SAM transform makes of the template."""
+    """What the SAM transform makes of template.yaml."""
 
     class NoManagedPolicies:
         def load(self):
@@ -62,6 +72,12 @@ def cloudformation(parameters):
 
     os.environ.setdefault("AWS_DEFAULT_REGION", REGION)
     return transform(for_ministack(template()), parameters, NoManagedPolicies())
+
+
+def packaged(folder):
+    """What `make package` writes: template.json as text, no larger than a request may hold."""
+    subprocess.run([sys.executable, ROOT / "scripts/package.py", "--out", folder], check=True, stdout=subprocess.DEVNULL)
+    return (Path(folder) / "template.json").read_text()
 
 
 @dataclass(frozen=True)
@@ -80,18 +96,21 @@ class Detector:
         self.s3, self.sqs, self.sns = map(cloud.client, ("s3", "sqs", "sns"))
         self.functions, self.logs = cloud.client("lambda"), cloud.client("logs")
         self.parameters = {"Architecture": "x86_64", **parameters}
-        self._create()
+        self._create(json.dumps(self._template()))
         self.topic, self.bucket = self.outputs["TopicArn"], self.outputs["LogBucketName"]
         self.function, self.failures = self.outputs["FunctionName"], self.outputs["FailureQueueUrl"]
         self.prefix = self.parameters.get("LogPrefix", "bedrock") + "/"
         self.trail_bucket = self.parameters.get("CloudTrailBucket")
         self.inbox = self.subscribe(f"{name}-inbox", RawMessageDelivery="true")
 
-    def _create(self):
+    def _template(self):
+        return cloudformation(self.parameters)
+
+    def _create(self, template):
         stacks = self.cloud.client("cloudformation")
         stacks.create_stack(
             StackName=self.name,
-            TemplateBody=json.dumps(cloudformation(self.parameters)),
+            **self._passed(template),
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"],
             Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in self.parameters.items()],
         )
@@ -110,6 +129,12 @@ class Detector:
             ]
             raise RuntimeError(f"stack {self.name}: {stack['StackStatus']}: {reasons}")
         self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+    def _passed(self, template):
+        """By its URL, as `sam deploy` does: a request holds no more than 51,200 bytes."""
+        bucket, key = CODE[0], f"{self.name}.json"
+        self.s3.put_object(Bucket=bucket, Key=key, Body=template)
+        return {"TemplateURL": f"{self.cloud.url}/{bucket}/{key}"}
 
     def subscribe(self, name, **attributes):
         """A new queue behind the topic; returns its URL."""
@@ -275,3 +300,18 @@ class Detector:
         samples = {sample for item in items for sample in item["samples"]["SS"]}
         values = sorted(sample.partition("|")[2] for sample in samples)
         return sum(int(item["denials"]["N"]) for item in items), values
+
+
+class PackagedDetector(Detector):
+    """The same, from dist/template.json: passed inline, without a transform, the code by parameters."""
+
+    def __init__(self, cloud, name, **parameters):
+        bucket, key = CODE
+        super().__init__(cloud, name, CodeBucket=bucket, CodeKey=key, **parameters)
+
+    def _template(self):
+        with tempfile.TemporaryDirectory(prefix="dist-") as folder:
+            return for_ministack(json.loads(packaged(folder)))
+
+    def _passed(self, template):
+        return {"TemplateBody": json.dumps(json.loads(template), separators=(",", ":"))}

@@ -25,19 +25,20 @@ READ = ("s3:GetObject", "s3:GetObjectVersion")  # the latter where the event nam
 
 
 # What an alert of each rule says of how many it counted.
-COUNTED = {"denied-model": "total_denials", "model-sweep": "total_models", "session-rotation": "total_sessions"}
+COUNTED = {"model-sweep": "total_models", "session-rotation": "total_sessions"}
 
 
 def summary(alert):
     """An alert as events/expected.jsonl tells it."""
     rule = alert["rule"]["id"]
+    counted = COUNTED.get(rule, "total_denials")
     return {
         "rule": rule,
         "@timestamp": alert["@timestamp"],
         "account": alert["cloud"]["account"]["id"],
         "user": alert["user"]["id"],
         "model": alert["gen_ai"]["request"]["model"]["id"],
-        COUNTED[rule]: alert[COUNTED[rule]],
+        counted: alert[counted],
         "first_seen": alert["first_seen"],
         "last_seen": alert["last_seen"],
     }

@@ -17,6 +17,8 @@ def test_each_delivery_leaves_its_figures_in_embedded_metric_format(detector, us
     assert line["function"] == detector.function
     expected = {
         "objects": 1,
+        "event_records": 0,
+        "other_calls": 0,
         "records": 6,
         "denials": 4,
         "malformed": 1,

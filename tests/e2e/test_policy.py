@@ -11,6 +11,9 @@ NOT_SEEN_HERE = {
     "sqs:SendMessage": "Lambda itself fills the on-failure queue, in the role's name; ministack does so without asking",
     "logs:CreateLogStream": "Lambda itself writes the log, in the role's name; ministack does so without asking",
     "logs:PutLogEvents": "Lambda itself writes the log, in the role's name; ministack does so without asking",
+    "sqs:ReceiveMessage": "Lambda's pollers take the events, in the role's name; ministack does so without asking",
+    "sqs:DeleteMessage": "the same",
+    "sqs:GetQueueAttributes": "the same",
     "kms:GenerateDataKey": "SNS encrypts in the publisher's name; ministack does not",
     "kms:Decrypt": "SNS and S3 encrypt and decrypt in the caller's name; ministack does not",
 }

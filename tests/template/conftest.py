@@ -17,6 +17,8 @@ LONG_NAME = "bedrock-denial-watch-".ljust(64 - len("-logging-tamper"), "x")
 
 # Of another account, as the key of an organisation's trail may be.
 TRAIL_KEY = "arn:aws:kms:us-east-1:444455556666:key/11112222-3333-4444-5555-666677778888"
+LOG_KEY = "arn:aws:kms:us-east-1:000000000000:key/99992222-3333-4444-5555-666677778888"
+BOUNDARY = "arn:aws:iam::000000000000:policy/boundary"
 
 
 @pytest.fixture(scope="session")
@@ -93,4 +95,18 @@ def both_sources(aws, create):
         LONG_NAME.replace("bedrock", "bothsrc"), ExistingLogBucket=logs, LogPrefix="logs/bedrock",
         CloudTrailBucket=trail, CloudTrailPrefix="AWSLogs/o-example", CloudTrailKmsKeyArn=TRAIL_KEY,
         DetectionRules="validation-burst", RuleSettings="validation-burst.threshold=9,denied-model.window=30m",
+        LogBucketKmsKeyArn=LOG_KEY, PermissionsBoundaryArn=BOUNDARY,
     )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def bare(aws, create):
+    """The outputs of a stack without all that costs money each month or can be left out."""
+    aws("s3").create_bucket(Bucket="bare-logs")
+    return create("bare", ExistingLogBucket="bare-logs", CloudTrailEvents="no", Alarms="no", Dashboard="no")
+
+
+@pytest.fixture(scope="session")
+def moved(aws, create):
+    """The outputs of a stack whose bucket and prefix were changed, while Bedrock logs to the old ones."""
+    return create("moved", NewLogBucketName="new-place", PreviousLogBucket="old-logs", PreviousLogPrefix="old/prefix")

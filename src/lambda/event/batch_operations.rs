@@ -33,7 +33,7 @@ pub struct Task {
 }
 
 /// The job that calls; `None` for anything else.
-pub fn job(fields: &Fields<'_>) -> Option<Result<Job, EventError>> {
+pub(super) fn job(fields: &Fields<'_>) -> Option<Result<Job, EventError>> {
     let schema_version = fields.text("invocationSchemaVersion")?;
     let tasks = fields.list("tasks").filter(|tasks| !tasks.is_empty());
     let task = |json| {
@@ -81,6 +81,7 @@ pub struct JobAnswer {
 
 impl JobAnswer {
     /// Answers `job` with one result for each of its tasks.
+    #[must_use]
     pub fn new(job: &Job, results: Vec<TaskResult>) -> Self {
         Self {
             invocation_schema_version: job.schema_version.clone(),
@@ -116,6 +117,7 @@ const MAX_RESULT_CHARS: usize = 1024;
 
 impl TaskResult {
     /// `text` goes into the report; what is too long is cut.
+    #[must_use]
     pub fn new(task: &Task, result_code: ResultCode, text: &str) -> Self {
         let result_string = text.chars().take(MAX_RESULT_CHARS).collect();
         Self { task_id: task.id.clone(), result_code, result_string }

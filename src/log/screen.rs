@@ -1,0 +1,160 @@
+//! A quick look over a whole CloudTrail log file: is it clean, or is it to be read thoroughly?
+//!
+//! Next to none of the records in such a file is a refusal of Bedrock's, so following its
+//! strings and brackets would mostly be in vain. The text is searched for error codes ([`Sweep`]),
+//! and only the objects around those that are looked for are judged. Nothing is counted here but
+//! records: how deep an object stands is unknown.
+
+use crate::log::buffer::Buffer;
+use crate::log::sweep::{Around, HISTORY_BYTES, MAX_OBJECT_BYTES, OVERLAP_BYTES, Sweep};
+use crate::log::wrapper::{WRAPPER_BYTES, Wrapper, wrapper};
+
+/// A screen may walk this many times its text around error codes, and [`WALK_BYTES`] more;
+/// else the thorough reading is the quicker one. Honest codes cost their own record once.
+const WALKS: u64 = 4;
+const WALK_BYTES: u64 = 64 << 20;
+
+/// Counting the records of a text costs as much again as searching it. So it is done in this
+/// much, which few log files exceed, and in one part of so many of what follows.
+const COUNTED_BYTES: u64 = 8 << 20;
+const COUNTED_PART: u64 = 16;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// What a look has shown so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Screened {
+    /// Nothing suspicious yet.
+    Clean,
+    /// The text does not begin as a CloudTrail log file. It is all still there.
+    NoTrail,
+    /// A refusal cannot be ruled out: read the text again from its first byte, thoroughly.
+    Thoroughly,
+}
+
+/// Looks over one text.
+pub struct Screen {
+    sweep: Sweep,
+    max_record_bytes: usize,
+    opened: bool,
+    /// Keys of a record that were counted.
+    records: u64,
+    /// In how much text they were counted, all before `counted_to`.
+    counted: u64,
+    counted_to: u64,
+    /// Stream offset behind the key of a record that was met last.
+    last_record: u64,
+    /// Bytes walked around error codes.
+    walked: u64,
+}
+
+impl Screen {
+    /// A record longer than `max_record_bytes` is for the thorough reading to report.
+    #[must_use]
+    pub fn new(sweep: Sweep, max_record_bytes: usize) -> Self {
+        Self {
+            sweep,
+            max_record_bytes,
+            opened: false,
+            records: 0,
+            counted: 0,
+            counted_to: 0,
+            last_record: 0,
+            walked: 0,
+        }
+    }
+
+    /// How many keys of a record have passed, which is estimated from a part of a long text.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        if self.counted < self.counted_to {
+            let estimate = u128::from(self.records) * u128::from(self.counted_to) / u128::from(self.counted);
+            return u64::try_from(estimate).unwrap_or(u64::MAX);
+        }
+        self.records
+    }
+
+    /// Examines what is in `text`; `last` says that nothing will follow it. `acquits` tells
+    /// of an object's JSON whether it is surely no refusal.
+    pub fn examine(
+        &mut self,
+        text: &mut Buffer,
+        last: bool,
+        acquits: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Screened {
+        if !self.opened {
+            match opening(text.rest(0)) {
+                Wrapper::Opens(length) => self.open(text, length),
+                Wrapper::Unknown if !last && text.end < WRAPPER_BYTES => return Screened::Clean,
+                Wrapper::Unknown | Wrapper::None => return Screened::NoTrail,
+            }
+        }
+        // Records without the key that they are counted by are counted by the thorough reading.
+        let clean = self.look(text, last, acquits) && !(last && self.records == 0);
+        if clean { Screened::Clean } else { Screened::Thoroughly }
+    }
+
+    fn open(&mut self, text: &mut Buffer, at: usize) {
+        self.opened = true;
+        text.restart(at);
+        self.counted = text.offset(at);
+        self.counted_to = self.counted;
+        self.last_record = self.counted;
+    }
+
+    fn look(&mut self, text: &mut Buffer, last: bool, acquits: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+        self.count(text);
+        while let Some(at) = self.sweep.find(text.rest(text.cursor)) {
+            let key = text.cursor + at;
+            match self.sweep.around(text.rest(text.start), key - text.start) {
+                Around::Nothing => {}
+                Around::OpenFrom(_) if last => return false,
+                Around::OpenFrom(from) => {
+                    text.start = (text.start + from).min(key.saturating_sub(HISTORY_BYTES)).max(text.start);
+                    text.cursor = key;
+                    return text.end - text.start <= MAX_OBJECT_BYTES;
+                }
+                Around::Object(from, to) => {
+                    let (from, to) = (text.start + from, text.start + to);
+                    self.walked += 2 * (to - from) as u64;
+                    let walks = WALKS * text.offset(to) + WALK_BYTES;
+                    if self.walked > walks || !acquits(text.text(from, to)) {
+                        return false;
+                    }
+                }
+                Around::Unknown => return false,
+            }
+            text.cursor = key + 1;
+        }
+        text.cursor = text.cursor.max(text.end.saturating_sub(OVERLAP_BYTES));
+        text.start = text.start.max(text.cursor.saturating_sub(HISTORY_BYTES));
+        text.offset(text.end).saturating_sub(self.last_record) <= self.max_record_bytes as u64
+    }
+
+    fn count(&mut self, text: &Buffer) {
+        let in_part = self.counted.saturating_sub(COUNTED_BYTES);
+        if in_part * COUNTED_PART > self.counted_to.saturating_sub(COUNTED_BYTES) {
+            self.counted_to = text.offset(text.end);
+            return;
+        }
+        let from = text.position(self.counted_to);
+        let (records, behind) = self.sweep.records(text.rest(from));
+        self.records += records;
+        let to = text.end.saturating_sub(OVERLAP_BYTES).max(from);
+        self.counted += (to - from) as u64;
+        self.counted_to = text.offset(to);
+        if records > 0 {
+            self.last_record = text.offset(from + behind);
+        }
+    }
+}
+
+/// Whether a text begins as a CloudTrail log file.
+fn opening(text: &[u8]) -> Wrapper {
+    let object = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).trim_ascii_start();
+    match wrapper(object) {
+        Wrapper::Opens(length) => Wrapper::Opens(text.len() - object.len() + length),
+        Wrapper::None if BYTE_ORDER_MARK.starts_with(text) => Wrapper::Unknown,
+        other => other,
+    }
+}

@@ -1,0 +1,176 @@
+//! CloudTrail records that come in the event itself: read, counted and told of as from a file.
+
+use bedrock_denial_watch::alert::sink::AlertSink;
+use bedrock_denial_watch::count::embedded::EmbeddedStore;
+use bedrock_denial_watch::count::store::CounterStore;
+use bedrock_denial_watch::lambda::aws::DynamoDbStore;
+use bedrock_denial_watch::lambda::handler::{Answer, Handler};
+use serde_json::{Value, json};
+
+use crate::handler::{Recorder, batch, bucket, deliver, handler, notification, published, recording};
+use crate::http::Server;
+use crate::support::{TABLE, dynamodb, gzip};
+
+/// A refused call as CloudTrail records it; a number from 1 to 9 gives its ids and second.
+fn record(number: usize) -> Value {
+    json!({
+        "eventVersion": "1.11",
+        "userIdentity": {"type":"IAMUser","arn":"arn:aws:iam::111122223333:user/eve","accountId":"111122223333","accessKeyId":"AKIAEXAMPLE"},
+        "eventTime": format!("2025-06-01T10:00:0{number}Z"),
+        "eventSource": "bedrock.amazonaws.com",
+        "eventName": "Converse",
+        "awsRegion": "us-east-1",
+        "sourceIPAddress": "192.0.2.7",
+        "userAgent": "Boto3/1.40",
+        "errorCode": "AccessDenied",
+        "errorMessage": "User: arn:aws:iam::111122223333:user/eve is not authorized to perform: bedrock:InvokeModel on resource: arn:aws:bedrock:us-east-1::foundation-model/a.b because no identity-based policy allows the bedrock:InvokeModel action",
+        "requestParameters": {"modelId":"a.b"},
+        "requestID": format!("r-{number}"),
+        "eventID": format!("e-{number}"),
+        "recipientAccountId": "111122223333",
+    })
+}
+
+fn event(number: usize) -> Value {
+    json!({
+        "version": "0", "id": format!("b-{number}"), "detail-type": "AWS API Call via CloudTrail",
+        "source": "aws.bedrock", "account": "111122223333", "region": "us-east-1",
+        "detail": record(number),
+    })
+}
+
+/// The same four calls in a log file.
+fn file() -> Server {
+    let records: Vec<Value> = (1..=4).map(record).collect();
+    bucket(&[("trail.json.gz", gzip(&json!({"Records": records}).to_string()))])
+}
+
+async fn succeed<S: CounterStore, K: AlertSink>(handler: &Handler<S, K>, event: &Value) -> u64 {
+    let delivered = deliver(handler, event).await;
+    delivered.answer.expect("success");
+    delivered.metrics.alerts
+}
+
+#[tokio::test]
+async fn the_fourth_event_fires_and_nothing_is_fetched() {
+    let s3 = bucket(&[]);
+    let handler = recording(&s3);
+    for (number, alerts) in [(1, 0), (2, 0), (2, 0), (3, 0), (4, 1), (4, 0), (5, 0)] {
+        let delivered = deliver(&handler, &event(number)).await;
+        assert_eq!(delivered.answer.expect("success"), Answer::Done);
+        let metrics = delivered.metrics;
+        assert_eq!((metrics.event_records, metrics.objects, metrics.alerts), (1, 0, alerts), "{number}");
+        assert_eq!((metrics.read.records, metrics.read.denials), (1, 1));
+    }
+    assert!(s3.requests().is_empty());
+    let published = handler.pipeline.sink.published.lock().expect("no panic");
+    assert_eq!(published[0]["total_denials"], 4);
+    assert_eq!(published[0]["objects"], json!(["eventbridge:b-4"]));
+}
+
+#[tokio::test]
+async fn an_alert_from_events_holds_what_one_from_a_file_holds() {
+    let s3 = file();
+    let from_file = recording(&s3);
+    succeed(&from_file, &notification(&["trail.json.gz"])).await;
+    let from_events = recording(&s3);
+    for number in 1..=4 {
+        succeed(&from_events, &event(number)).await;
+    }
+    let document = |handler: &Handler<EmbeddedStore, Recorder>| {
+        let mut document = handler.pipeline.sink.published.lock().expect("no panic")[0].clone();
+        document.as_object_mut().expect("a document").remove("objects");
+        document
+    };
+    let (left, right) = (document(&from_file), document(&from_events));
+    assert_eq!(left["event"]["dataset"], json!(["aws.cloudtrail"]));
+    assert_eq!(left["source"]["ip"], json!(["192.0.2.7"]));
+    assert_eq!(left, right);
+}
+
+/// File and events in either order and mixed, each twice, then a fifth call by event.
+async fn counted_once<S: CounterStore>(s3: &Server, store: impl AsyncFn() -> S) {
+    let all = || (1..=4).map(event);
+    let trail = || notification(&["trail.json.gz"]);
+    let (first, rest) = (|| all().take(2), || all().skip(2));
+    let orders: [Vec<Value>; 3] = [
+        std::iter::once(trail()).chain(all()).collect(),
+        all().chain([trail()]).collect(),
+        first().chain([trail()]).chain(rest()).collect(),
+    ];
+    for order in orders {
+        let handler = handler(s3, store().await, Recorder::default());
+        let mut alerts = 0;
+        for delivery in order.iter().flat_map(|delivery| [delivery, delivery]) {
+            alerts += succeed(&handler, delivery).await;
+        }
+        alerts += succeed(&handler, &batch(&[("m", event(1)), ("n", trail())])).await;
+        assert_eq!(alerts, 1);
+        let published = handler.pipeline.sink.published.lock().expect("no panic");
+        assert_eq!(published.len(), 1);
+        assert_eq!(published[0]["total_denials"], 4, "{}", published[0]);
+        assert_eq!(published[0]["@timestamp"], "2025-06-01T10:00:04Z");
+    }
+}
+
+#[tokio::test]
+async fn a_call_in_a_file_and_in_an_event_counts_once_in_the_embedded_store() {
+    counted_once(&file(), async || EmbeddedStore::default()).await;
+}
+
+#[tokio::test]
+async fn a_call_in_a_file_and_in_an_event_counts_once_in_dynamodb() {
+    counted_once(&file(), async || DynamoDbStore::new(&dynamodb().await, TABLE.to_owned())).await;
+}
+
+#[tokio::test]
+async fn three_calls_in_both_are_no_four() {
+    let records: Vec<Value> = (1..=3).map(record).collect();
+    let s3 = bucket(&[("trail.json.gz", gzip(&json!({"Records": records}).to_string()))]);
+    let handler = recording(&s3);
+    let file = notification(&["trail.json.gz"]);
+    for delivery in [file.clone(), event(1), event(2), event(3), file] {
+        succeed(&handler, &delivery).await;
+    }
+    assert_eq!(published(&handler), 0);
+    succeed(&handler, &event(4)).await;
+    assert_eq!(published(&handler), 1);
+}
+
+#[tokio::test]
+async fn claims_of_an_event_are_owned_by_the_request_or_the_message() {
+    for (last, expected) in [(event(4), "request-1"), (batch(&[("m-1", event(4))]), "m-1")] {
+        let s3 = bucket(&[]);
+        let handler = recording(&s3);
+        for number in 1..=3 {
+            succeed(&handler, &event(number)).await;
+        }
+        succeed(&handler, &last).await;
+        let (_, item) = handler.pipeline.store.into_keys().next().expect("a key");
+        let owners: Vec<String> = item.alerts.alerts.into_values().map(|alert| alert.owner).collect();
+        assert_eq!(owners, [expected]);
+    }
+}
+
+#[tokio::test]
+async fn a_call_without_a_model_succeeds_and_is_only_counted() {
+    let s3 = bucket(&[]);
+    let mut other = event(1);
+    other["detail"]["eventName"] = json!("ListFoundationModels");
+    let delivered = deliver(&recording(&s3), &json!([other, event(1)])).await;
+    assert_eq!(delivered.answer.expect("success"), Answer::Done);
+    assert_eq!((delivered.metrics.other_calls, delivered.metrics.event_records), (1, 1));
+    assert_eq!(delivered.metrics.read.denials, 1);
+}
+
+#[tokio::test]
+async fn a_record_that_is_not_counted_fails_the_delivery_by_name() {
+    let s3 = bucket(&[]);
+    let handler = recording(&s3);
+    *handler.pipeline.sink.refuses.lock().expect("no panic") = true;
+    for number in 1..=3 {
+        succeed(&handler, &event(number)).await;
+    }
+    let error = deliver(&handler, &event(4)).await.answer.expect_err("refused").to_string();
+    assert_eq!(error, "1 of 1 failed: eventbridge:b-4: record: refused");
+}

@@ -1,0 +1,474 @@
+"""The verbs in scripts/, against ministack, and stubs where it lacks an API."""
+
+import io
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+import types
+
+import pytest
+from botocore.exceptions import ClientError
+
+ROOT = pathlib.Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+import deploy  # noqa: E402
+import enable_logging  # noqa: E402
+import mute  # noqa: E402
+import status  # noqa: E402
+import try_alert  # noqa: E402
+import verbs  # noqa: E402
+import watch_bucket  # noqa: E402
+
+ARN = "arn:aws:sts::111122223333:assumed-role/app"
+
+
+def options(**values):
+    return types.SimpleNamespace(yes=True, without_logging=False, bucket=None, **values)
+
+
+class Deployed:
+    """A stack of ministack, as verbs.Stack has it, with stand-ins for single services."""
+
+    def __init__(self, aws, name, **instead):
+        described = aws("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
+        self.outputs = {one["OutputKey"]: one["OutputValue"] for one in described["Outputs"]}
+        self.parameters = {one["ParameterKey"]: one.get("ParameterValue", "") for one in described["Parameters"]}
+        self.name, self.region, self.account, self.partition = name, "us-east-1", "000000000000", "aws"
+        self.status, self._aws, self._instead = described["StackStatus"], aws, instead
+
+    def client(self, service):
+        return self._instead.get(service) or self._aws(service)
+
+    output = verbs.Stack.output
+
+
+class Bedrock:
+    """Keeps one logging configuration, as Bedrock does for each region."""
+
+    def __init__(self, configuration=None):
+        self.configuration = configuration
+
+    def get_model_invocation_logging_configuration(self):
+        return {"loggingConfig": self.configuration} if self.configuration else {}
+
+    def put_model_invocation_logging_configuration(self, loggingConfig):
+        self.configuration = loggingConfig
+
+
+# ------------------------------------------------------------------ enable-logging
+
+
+CLOUDWATCH = {"logGroupName": "bedrock", "roleArn": "arn:aws:iam::111122223333:role/bedrock-logs"}
+ALL = {"textDataDeliveryEnabled": True, "imageDataDeliveryEnabled": True, "embeddingDataDeliveryEnabled": True}
+OURS = {"bucketName": "logs", "keyPrefix": "bedrock"}
+
+
+@pytest.mark.parametrize(
+    "present, wanted",
+    [
+        ({}, {"s3Config": OURS} | ALL),
+        ({"cloudWatchConfig": CLOUDWATCH} | ALL, {"cloudWatchConfig": CLOUDWATCH, "s3Config": OURS} | ALL),
+        ({"s3Config": {"bucketName": "old"}, "textDataDeliveryEnabled": True}, {"s3Config": OURS, "textDataDeliveryEnabled": True}),
+        ({"s3Config": OURS, "imageDataDeliveryEnabled": False}, {"s3Config": OURS, "imageDataDeliveryEnabled": False, "textDataDeliveryEnabled": True}),
+    ],
+)
+def test_logging_keeps_what_is_configured_and_goes_to_our_bucket(present, wanted):
+    before = json.dumps(present)
+    assert enable_logging.merged(present, "logs", "bedrock") == wanted
+    assert json.dumps(present) == before
+
+
+@pytest.mark.parametrize(
+    "log_prefix, expected",
+    [("bedrock", "bedrock"), ("a/b=c", "a/b=c"), ("AWSLogs/111122223333/BedrockModelInvocationLogs", ""), ("AWSLogsX", "AWSLogsX")],
+)
+def test_bedrock_puts_awslogs_behind_the_prefix_itself(log_prefix, expected):
+    assert enable_logging.key_prefix(log_prefix) == expected
+
+
+def test_logging_is_turned_on_with_the_difference_shown_first(aws, existing_bucket, capsys):
+    bedrock = Bedrock({"cloudWatchConfig": CLOUDWATCH} | ALL)
+    stack = Deployed(aws, "watch", bedrock=bedrock)
+    assert enable_logging.main(options(), stack) == 0
+    shown = capsys.readouterr().out
+    assert '+    "bucketName": "old-logs"' in shown and "cloudWatchConfig" in shown and "✓ Bedrock logs to s3://old-logs/bedrock" in shown
+    assert bedrock.configuration == {"cloudWatchConfig": CLOUDWATCH, "s3Config": {"bucketName": "old-logs", "keyPrefix": "bedrock"}} | ALL
+    assert enable_logging.main(options(), stack) == 0
+    assert "already" in capsys.readouterr().out
+
+
+def test_nothing_is_written_without_a_yes(aws, existing_bucket, monkeypatch, capsys):
+    monkeypatch.setattr("builtins.input", lambda _: "")
+    bedrock, answered = Bedrock(), options()
+    answered.yes = False
+    assert enable_logging.main(answered, Deployed(aws, "watch", bedrock=bedrock)) == 1
+    assert bedrock.configuration is None and "nothing was changed" in capsys.readouterr().out
+
+
+# ------------------------------------------------------------------ watch-bucket
+
+
+def test_a_bucket_keeps_its_notifications_and_sends_to_eventbridge(aws, existing_bucket, capsys):
+    queue = aws("sqs").create_queue(QueueName="keeps")["QueueUrl"]
+    arn = aws("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    allow = {"Effect": "Allow", "Principal": {"Service": "s3.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": arn}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+    aws("sqs").set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
+    aws("s3").create_bucket(Bucket="unwatched")
+    aws("s3").put_bucket_notification_configuration(
+        Bucket="unwatched", NotificationConfiguration={"QueueConfigurations": [{"QueueArn": arn, "Events": ["s3:ObjectCreated:*"]}]}
+    )
+    answered, stack = options(), Deployed(aws, "watch")
+    answered.bucket = "unwatched"
+    assert watch_bucket.main(answered, stack) == 0
+    assert '+  "EventBridgeConfiguration": {}' in capsys.readouterr().out
+    written = aws("s3").get_bucket_notification_configuration(Bucket="unwatched")
+    assert "EventBridgeConfiguration" in written
+    assert [one["QueueArn"] for one in written["QueueConfigurations"]] == [arn]
+    assert watch_bucket.main(answered, stack) == 0
+    assert "already" in capsys.readouterr().out
+
+
+def test_what_a_deleted_stack_left_behind_is_taken_out_and_nothing_else():
+    ours, another = ({"LambdaFunctionArn": f"arn:aws:lambda:us-east-1:1:function:{name}", "Events": ["s3:ObjectCreated:*"]} for name in ("watch", "another"))
+    present = {"LambdaFunctionConfigurations": [ours, another], "TopicConfigurations": ["kept"]}
+    merged = watch_bucket.merged(present, "watch")
+    assert merged == {"LambdaFunctionConfigurations": [another], "TopicConfigurations": ["kept"], "EventBridgeConfiguration": {}}
+    assert watch_bucket.merged({"LambdaFunctionConfigurations": [ours]}, "watch") == {"EventBridgeConfiguration": {}}
+
+
+def test_the_stacks_own_bucket_needs_no_watching(aws, new_bucket):
+    stack = Deployed(aws, new_bucket["FunctionName"])
+    with pytest.raises(verbs.Failure, match="Which other one"):
+        watch_bucket.main(options(), stack)
+
+
+# ------------------------------------------------------------------ mute
+
+
+@pytest.mark.parametrize("span, expected", [("90m", 5400), ("8h", 28_800), ("7d", 604_800), ("2w", 1_209_600)])
+def test_spans(span, expected):
+    assert mute.seconds(span) == expected
+
+
+@pytest.mark.parametrize("span", ["", None, "7", "d", "0d", "91d", "7 days", "-1d"])
+def test_a_bad_span_is_refused_with_what_was_expected(span):
+    with pytest.raises(verbs.Failure, match="such as 90m"):
+        mute.seconds(span)
+
+
+@pytest.mark.parametrize(
+    "caller, expected",
+    [
+        (ARN, ARN),
+        (f"{ARN}/i-0a1b", ARN),
+        ("arn:aws:iam::111122223333:user/team/eve", "arn:aws:iam::111122223333:user/team/eve"),
+        (
+            "arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_Admin_0a1b/ann@example.com",
+            "arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_Admin_0a1b/ann@example.com",
+        ),
+    ],
+)
+def test_a_caller_is_muted_under_the_name_that_the_table_has(caller, expected):
+    assert mute.named(caller, None) == ("111122223333", expected)
+
+
+def test_a_long_name_is_stored_as_the_function_stores_it(source):
+    constant = source("src/count/key.rs").split("MAX_PART_BYTES: usize = ")[1].split(";")[0]
+    assert mute.MAX_PART_BYTES == int(constant)
+    # The example of the function's own test, and a quote that takes two bytes in JSON.
+    assert mute.part("a" * 256) == "a" * 256 and list(mute.part("a" * 257)) == ["sha256"]
+    assert list(mute.part('"' * 129)) == ["sha256"]
+    assert mute.caller_key("1", None) == '["#caller","1",null]'
+
+
+def test_a_mute_is_an_item_with_an_end_and_can_be_undone(aws, existing_bucket, capsys):
+    stack = Deployed(aws, "watch")
+    order = options(action="mute", caller=f"{ARN}/session", account=None, span="7d", why="load test")
+    assert mute.main(order, stack) == 0
+    key = {"pk": {"S": f'["#caller","111122223333","{ARN}"]'}, "sk": {"S": "mute"}}
+    item = aws("dynamodb").get_item(TableName=stack.output("TableName"), Key=key)["Item"]
+    until = int(item["until"]["N"])
+    assert abs(until - time.time() - 7 * 86_400) < 60 and item["expires_at"] == item["until"] and item["why"] == {"S": "load test"}
+    capsys.readouterr()
+    assert mute.main(options(action="mutes", caller=None, account=None), stack) == 0
+    assert f"{ARN} (account 111122223333) until" in capsys.readouterr().out
+    assert mute.mutes(stack.output("TableName"), aws("dynamodb"), now=until + 1) == [], "an order ends by itself"
+    undo = options(action="unmute", caller=ARN, account=None, why=None)
+    assert mute.main(undo, stack) == 0
+    assert mute.main(undo, stack) == 1, "it was not muted"
+    assert mute.main(options(action="mutes", caller=None, account=None), stack) == 0
+    assert "nobody is muted" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "order, says",
+    [
+        (dict(action="mute", caller=ARN, span="7d", why=""), "WHY= is missing"),
+        (dict(action="mute", caller="eve", span="7d", why="x"), "expected the caller's ARN"),
+        (dict(action="mute", caller=ARN, span="x", why="x"), "such as 90m"),
+    ],
+)
+def test_a_bad_order_is_refused_before_anything_is_asked_of_aws(order, says):
+    with pytest.raises(verbs.Failure, match=says):
+        mute.main(options(account=None, **order), stack=None)
+
+
+# ------------------------------------------------------------------ deploy and set
+
+
+def test_deploy_asks_four_questions_and_offers_what_the_stack_has():
+    asked = []
+
+    def ask(question, default):
+        asked.append((question.split(",")[0], default))
+        return default or "T0123456789"
+
+    given = deploy.answers({"AlertEmail": "a@example.com", "Threshold": "9"}, True, ask)
+    assert len(asked) == 4 and asked[1][1] == "a@example.com"
+    assert list(given) == ["ExistingLogBucket", "AlertEmail", "SlackWorkspaceId", "SlackChannelId"]
+    assert "Threshold" not in given, "the rest is left alone"
+
+
+@pytest.mark.parametrize("chat, number", [(True, 3), (False, 2)])
+def test_nobody_is_asked_for_a_channel_without_a_workspace_or_where_chat_does_not_exist(chat, number):
+    asked = []
+    given = deploy.answers({}, chat, lambda question, default: asked.append(question) or "")
+    assert len(asked) == number and set(given.values()) == {""}
+
+
+def test_an_unknown_name_is_refused_with_the_nearest():
+    with pytest.raises(verbs.Failure, match="Did you mean Threshold"):
+        deploy.named_changes(["Treshold=5"], ["Threshold", "LogPrefix"])
+    assert deploy.named_changes(["LogPrefix=a/b=c", "Threshold="], ["Threshold", "LogPrefix"]) == {"LogPrefix": "a/b=c", "Threshold": ""}
+
+
+@pytest.mark.parametrize(
+    "changes, watched",
+    [
+        ({"Threshold": "5"}, False),
+        ({"LogPrefix": "bedrock"}, False),
+        ({"LogPrefix": "new"}, True),
+        ({"ExistingLogBucket": "other"}, True),
+        ({"LogPrefix": "new", "PreviousLogBucket": ""}, False),
+    ],
+)
+def test_a_move_keeps_the_old_place_watched(changes, watched):
+    present = {"LogPrefix": "bedrock", "ExistingLogBucket": "logs", "NewLogBucketName": ""}
+    expected = {"PreviousLogBucket": "logs", "PreviousLogPrefix": "bedrock"} if watched else {}
+    assert deploy.kept_watched(present, "logs", changes) == expected
+
+
+@pytest.mark.parametrize("free, wanted, refused", [(1000, "10", False), (10, "1", True), (109, "10", True), (110, "10", False), (10, "", False)])
+def test_a_reservation_that_lambda_would_refuse_is_refused_before(free, wanted, refused):
+    client = types.SimpleNamespace(get_account_settings=lambda: {"AccountLimit": {"UnreservedConcurrentExecutions": free}})
+    if refused:
+        with pytest.raises(verbs.Failure, match="Lambda keeps 100 unreserved"):
+            deploy.check_concurrency(client, {}, {"ReservedConcurrency": wanted})
+    else:
+        deploy.check_concurrency(client, {}, {"ReservedConcurrency": wanted})
+
+
+def test_templates_for_govcloud_and_china_name_no_chat_resources(tmp_path, monkeypatch):
+    import stack
+
+    monkeypatch.setattr(deploy, "ROOT", tmp_path)
+    (tmp_path / "template.yaml").write_text((ROOT / "template.yaml").read_text())
+    left, whole = (set(stack.yaml_parse(path.read_text())["Resources"]) for path in (deploy.without_chat(), ROOT / "template.yaml"))
+    assert whole - left == {"SlackChannel", "TeamsChannel"}
+
+
+# ------------------------------------------------------------------ as programs
+
+
+@pytest.fixture
+def verb(here, tmp_path):
+    """Runs a script as `make` does: verb("mute.py", "mutes")."""
+
+    def run(script, *arguments, **changed):
+        environment = {
+            "PATH": os.environ["PATH"], "HOME": str(tmp_path), "AWS_ENDPOINT_URL": here.url, "AWS_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true",
+        }  # fmt: skip
+        environment = {name: value for name, value in (environment | changed).items() if value is not None}
+        command = [sys.executable, ROOT / "scripts" / script, *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60)
+
+    return run
+
+
+SCRIPTS = [
+    ["deploy.py", "set", "Threshold=5"], ["enable_logging.py"], ["watch_bucket.py", "some-bucket"], ["status.py"], ["try_alert.py"],
+    ["mute.py", "mutes"], ["subscribe_email.py", "a@example.com"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script[0])
+def test_every_verb_says_what_is_missing(verb, script):
+    name, *rest = script
+    stack = verb(name, "--stack", "no-such-stack", *rest)
+    assert stack.returncode == 2 and "There is no stack no-such-stack in us-east-1. make deploy creates one" in stack.stderr
+    credentials = verb(name, *rest, AWS_ACCESS_KEY_ID=None, AWS_SECRET_ACCESS_KEY=None)
+    assert credentials.returncode == 2 and "No AWS credentials" in credentials.stderr
+    for answer in (stack, credentials):
+        assert "Traceback" not in answer.stderr and len(answer.stderr.splitlines()) == 1
+
+
+def test_a_region_must_be_known_from_somewhere(tmp_path, monkeypatch):
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    config = tmp_path / "samconfig.toml"
+    config.write_text((ROOT / "samconfig.toml").read_text())
+    monkeypatch.setattr(verbs, "saved_region", lambda path=config, look=verbs.saved_region: look(path))
+    with pytest.raises(verbs.Failure, match="No region"):
+        verbs.session()
+    for region in ("eu-west-1", "us-gov-west-1"):
+        verbs.save_region(region, config)
+        assert verbs.session().region_name == region, "what the last deployment saved"
+    monkeypatch.setenv("AWS_REGION", "ap-south-1")
+    assert verbs.session().region_name == "ap-south-1"
+    assert verbs.session("sa-east-1").region_name == "sa-east-1"
+
+
+def test_set_changes_only_what_is_named(verb, aws, create):
+    create("settable", NewLogBucketName="settable-logs", Threshold="7")
+    answer = verb("deploy.py", "--stack", "settable", "--yes", "set", "SilenceHours=72", "LogLevel=debug")
+    assert answer.returncode == 0, answer.stderr
+    assert "SilenceHours: 0 → 72" in answer.stdout and "✓ done" in answer.stdout
+    stack = aws("cloudformation").describe_stacks(StackName="settable")["Stacks"][0]
+    now = {one["ParameterKey"]: one["ParameterValue"] for one in stack["Parameters"]}
+    assert (now["SilenceHours"], now["LogLevel"], now["Threshold"]) == ("72", "debug", "7")
+    again = verb("deploy.py", "--stack", "settable", "--yes", "set", "SilenceHours=72")
+    assert again.returncode == 0 and "already" in again.stdout
+
+
+# ------------------------------------------------------------------ status and test-alert
+
+
+def test_status_says_what_to_do_about_each_thing_that_is_wrong(aws, existing_bucket, capsys):
+    stack = Deployed(aws, "watch", bedrock=Bedrock(), sns=WithUnconfirmedMail(aws("sns")))
+    aws("sqs").send_message(QueueUrl=stack.output("FailureQueueUrl"), MessageBody="{}")
+    assert status.main(options(), stack) == 1
+    lines = capsys.readouterr().out.splitlines()
+    for line in lines:
+        assert line[0] in "✓✗·" and (line[0] != "✗" or ": " in line), line
+    wrong = [line for line in lines if line[0] == "✗"]
+    for part in ["email a@example.com has not confirmed", "Bedrock's logging to S3 is off: make enable-logging", "1 failed deliveries wait", "no trail logs management events"]:
+        assert any(part in line for line in wrong), part
+    assert "✓ old-logs tells EventBridge of new objects" in lines
+
+
+def test_status_is_content_when_all_is_well(aws, create, capsys):
+    create("fine", NewLogBucketName="fine-logs")
+    stack = Deployed(aws, "fine", bedrock=Bedrock({"s3Config": {"bucketName": "fine-logs", "keyPrefix": "bedrock"}} | ALL))
+    aws("s3").create_bucket(Bucket="trail-files")
+    aws("cloudtrail").create_trail(Name="management", S3BucketName="trail-files")
+    aws("cloudtrail").start_logging(Name="management")
+    queue = aws("sqs").create_queue(QueueName="fine-alerts")["QueueUrl"]
+    arn = aws("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    aws("sns").subscribe(TopicArn=stack.output("TopicArn"), Protocol="sqs", Endpoint=arn)
+    try:
+        assert status.main(options(), stack) == 0, capsys.readouterr().out
+    finally:
+        aws("cloudtrail").delete_trail(Name="management")
+    lines = capsys.readouterr().out.splitlines()
+    assert not [line for line in lines if line[0] in "✗?"]
+    assert any("trail management logs management events" in line for line in lines)
+
+
+def test_what_may_not_be_looked_at_is_said_and_hides_nothing_else(aws, existing_bucket, capsys):
+    class Refuses:
+        def __getattr__(self, operation):
+            def call(**_):
+                raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "not authorized"}}, operation)
+
+            return call
+
+    stack = Deployed(aws, "watch", bedrock=Bedrock(), cloudtrail=Refuses())
+    assert status.main(options(), stack) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("? trail: You may not do that: describe_trails") for line in lines)
+    assert any("alarms" in line for line in lines), "what comes after it"
+
+
+class Function:
+    """Publishes a notice of the refusals, as the function does."""
+
+    def __init__(self, aws, topic, fails=False):
+        self.aws, self.topic, self.fails, self.events = aws, topic, fails, []
+
+    def invoke(self, FunctionName, Payload):
+        self.events = [json.loads(record["body"]) for record in json.loads(Payload)["Records"]]
+        if self.fails:
+            return {"FunctionError": "Unhandled", "Payload": io.BytesIO(b'{"errorMessage": "no table"}')}
+        model = self.events[0]["detail"]["requestParameters"]["modelId"]
+        self.aws("sns").publish(TopicArn=self.topic, Message=json.dumps({"model": model}))
+        return {"Payload": io.BytesIO(b'{"batchItemFailures": []}')}
+
+
+class WithUnconfirmedMail:
+    """SNS with one more subscription; ministack confirms those of e-mail itself."""
+
+    def __init__(self, sns):
+        self.sns = sns
+
+    def __getattr__(self, name):
+        return getattr(self.sns, name)
+
+    def get_paginator(self, operation):
+        mail = {"Protocol": "email", "Endpoint": "a@example.com", "SubscriptionArn": "PendingConfirmation"}
+        paginate = self.sns.get_paginator(operation).paginate
+        return types.SimpleNamespace(paginate=lambda **asked: [*paginate(**asked), {"Subscriptions": [mail]}])
+
+
+def left_behind(aws, topic):
+    queues = [url for url in aws("sqs").list_queues(QueueNamePrefix="test-alert-").get("QueueUrls", [])]
+    subscriptions = aws("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+    return queues + [one for one in subscriptions if "test-alert-" in one["Endpoint"]]
+
+
+def test_a_test_alert_goes_through_the_topic_and_leaves_nothing(aws, create, capsys):
+    create("tried", NewLogBucketName="tried-logs", Threshold="5")
+    stack = Deployed(aws, "tried")
+    function = stack._instead["lambda"] = Function(aws, stack.output("TopicArn"))
+    item = {"pk": {"S": json.dumps(["denied-model", try_alert.ACCOUNT, "u", "m"], separators=(",", ":"))}, "sk": {"S": "alerts"}}
+    real = {"pk": {"S": '["denied-model","111122223333","u","m"]'}, "sk": {"S": "alerts"}}
+    for one in (item, real):
+        aws("dynamodb").put_item(TableName=stack.output("TableName"), Item=one)
+    assert try_alert.main(options(), stack) == 0
+    shown = capsys.readouterr().out
+    assert "✓ the function took 6 refusals" in shown and "✓ the notice arrived" in shown
+    assert "✓ SNS sent it to sqs arn:aws:sqs:us-east-1:000000000000:tried-inbox: look there" in shown
+    assert len({event["detail"]["requestID"] for event in function.events}) == 6
+    assert left_behind(aws, stack.output("TopicArn")) == []
+    assert aws("dynamodb").scan(TableName=stack.output("TableName"))["Items"] == [real], "no real key is touched"
+
+
+def test_a_test_alert_that_only_this_program_got_is_a_failure(aws, create, capsys):
+    create("deaf", NewLogBucketName="deaf-logs")
+    stack = Deployed(aws, "deaf")
+    topic = stack.output("TopicArn")
+    stack._instead["lambda"] = Function(aws, topic)
+    for one in aws("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]:
+        aws("sns").unsubscribe(SubscriptionArn=one["SubscriptionArn"])
+    stack._instead["sns"] = WithUnconfirmedMail(aws("sns"))
+    assert try_alert.main(options(), stack) == 1
+    shown = capsys.readouterr().out
+    assert "✗ email a@example.com has not confirmed and got nothing" in shown and "✗ nobody else gets the alerts" in shown
+
+
+def test_a_test_alert_that_fails_says_why_and_leaves_nothing(aws, new_bucket, monkeypatch, capsys):
+    stack = Deployed(aws, new_bucket["FunctionName"])
+    topic = stack.output("TopicArn")
+    stack._instead["lambda"] = Function(aws, topic, fails=True)
+    with pytest.raises(verbs.Failure, match="no table"):
+        try_alert.main(options(), stack)
+    assert left_behind(aws, topic) == []
+    monkeypatch.setattr(try_alert, "PATIENCE_SECONDS", 0)
+    stack._instead["lambda"] = types.SimpleNamespace(invoke=lambda **_: {"Payload": io.BytesIO(b"null")})
+    assert try_alert.main(options(), stack) == 1
+    assert "✗ no notice within 0 s" in capsys.readouterr().out and left_behind(aws, topic) == []
