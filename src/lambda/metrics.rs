@@ -33,10 +33,14 @@ pub struct Metrics {
     pub skipped: u64,
     /// Objects, or parts of the event, that failed.
     pub failures: u64,
-    /// Alerts that SNS accepted.
+    /// Alerts that were found and recorded.
     pub alerts: u64,
-    /// The times of the denials that fired them.
-    pub alerted: Vec<EventTime>,
+    /// Incidents that began.
+    pub incidents: u64,
+    /// Notices that SNS accepted.
+    pub notices: u64,
+    /// The times of the denials that fired the alerts of which a notice told.
+    pub told: Vec<EventTime>,
     /// What was read, summed up.
     pub read: Statistics,
 }
@@ -55,12 +59,12 @@ impl Metrics {
     }
 
     /// The line, without a line end. `now_ms` is the wall clock (epoch milliseconds): the metrics'
-    /// time stamp, and the end of each alert's lag.
+    /// time stamp, and the end of the lag of each alert that was told.
     #[must_use]
     pub fn line(&self, function: &str, request_id: &str, now_ms: u64) -> String {
         let read = &self.read;
         let now = i64::try_from(now_ms).unwrap_or(i64::MAX);
-        let lags = self.alerted.iter().take(MAX_VALUES);
+        let lags = self.told.iter().take(MAX_VALUES);
         let lags: Vec<i64> = lags.map(|at| now.saturating_sub(at.epoch_ms()).max(0)).collect();
         let mut figures = vec![
             ("objects", "Count", json!(self.objects)),
@@ -73,6 +77,8 @@ impl Metrics {
             ("skipped", "Count", json!(self.skipped)),
             ("exempted", "Count", json!(read.exempted)),
             ("alerts", "Count", json!(self.alerts)),
+            ("incidents", "Count", json!(self.incidents)),
+            ("notices", "Count", json!(self.notices)),
             ("failures", "Count", json!(self.failures)),
             ("bytes", "Bytes", json!(read.bytes)),
         ];
@@ -109,7 +115,7 @@ mod tests {
         let mut metrics = Metrics {
             objects: 2,
             alerts: 2,
-            alerted: vec![EventTime::from_epoch_ms(1000), EventTime::from_epoch_ms(9000)],
+            told: vec![EventTime::from_epoch_ms(1000), EventTime::from_epoch_ms(9000)],
             ..Metrics::default()
         };
         let read = Statistics { denials: 7, bytes: 100, ..Statistics::default() };
@@ -123,7 +129,7 @@ mod tests {
         assert_eq!(directive["Dimensions"], json!([["function"]]));
         assert_eq!(line["function"], "watch");
         let declared = directive["Metrics"].as_array().expect("a list");
-        assert_eq!(declared.len(), 13);
+        assert_eq!(declared.len(), 15);
         for metric in declared {
             let name = metric["Name"].as_str().expect("a name");
             assert!(line[name].is_number() || line[name].is_array(), "{name}");
@@ -140,6 +146,6 @@ mod tests {
         let line: Value = serde_json::from_str(&Metrics::default().line("f", "r", 1)).expect("JSON");
         assert_eq!(line["failures"], 0);
         assert!(line.get("lag").is_none());
-        assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().map(Vec::len), Some(12));
+        assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().map(Vec::len), Some(14));
     }
 }

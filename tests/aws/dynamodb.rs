@@ -7,10 +7,13 @@ use std::net::TcpStream;
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
+use bedrock_denial_watch::count::caller::Caller;
 use bedrock_denial_watch::count::claims::{AlertLog, AlertRecord, State};
 use bedrock_denial_watch::count::counter::Slot;
+use bedrock_denial_watch::count::flood::FloodLog;
+use bedrock_denial_watch::count::incident::IncidentLog;
 use bedrock_denial_watch::count::key::Key;
-use bedrock_denial_watch::count::store::{CounterStore, StoreError};
+use bedrock_denial_watch::count::store::{CounterStore, Mute, StoreError};
 use bedrock_denial_watch::lambda::aws::DynamoDbStore;
 use bedrock_denial_watch::log::denial::Source;
 use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
@@ -57,8 +60,13 @@ async fn items_have_the_documented_attributes() {
     let config = dynamodb().await;
     let store = store(&config);
     add(&store, &eve(), "ab12", &["q-1".to_owned()]).await;
-    let record =
-        AlertRecord { id: "i".to_owned(), state: State::Pending, owner: "o".to_owned(), leased_until: 7 };
+    let record = AlertRecord {
+        id: "i".to_owned(),
+        state: State::Pending,
+        owner: "o".to_owned(),
+        leased_until: 7,
+        number: None,
+    };
     let log = AlertLog { alerts: [(time(NOON), record)].into(), ..AlertLog::default() };
     assert!(store.replace_alerts(&eve(), &log, 9).await.expect("written"));
     store.archive_alerts(&eve(), &[time(NOON)], 9).await.expect("written");
@@ -97,6 +105,57 @@ async fn items_have_the_documented_attributes() {
             vec!["expires_at=N 9", pk, "published=Ns([\"1748779200000\"])", "sk=alerts#2025-06-01T00:00:00Z"],
         ]
     );
+}
+
+#[tokio::test]
+async fn incidents_and_floods_have_the_documented_attributes_and_a_mute_is_read() {
+    let config = dynamodb().await;
+    let store = store(&config);
+    let eve = Caller { account: Some("1".to_owned()), arn: Some("arn:aws:iam::1:user/eve".to_owned()) };
+    let log = IncidentLog { writer: "w".to_owned(), ..IncidentLog::default() };
+    assert!(store.replace_incidents(&eve, &log, 9).await.expect("written"));
+    let log = FloodLog { writer: "w".to_owned(), ..FloodLog::default() };
+    assert!(store.replace_floods(Some("1"), &log, 9).await.expect("written"));
+    let mut found = items(&config).await;
+    found.sort();
+    let pk = r##"pk=["#caller","1","arn:aws:iam::1:user/eve"]"##;
+    assert_eq!(
+        found,
+        [
+            vec![
+                "account=1",
+                "expires_at=N 9",
+                "floods=L of 0",
+                r##"pk=["#account","1"]"##,
+                "sk=floods",
+                "version=N 1",
+                "writer=w",
+            ],
+            vec![
+                "account=1",
+                "expires_at=N 9",
+                "incidents=L of 0",
+                pk,
+                "sk=incidents",
+                "user=arn:aws:iam::1:user/eve",
+                "version=N 1",
+                "writer=w",
+            ],
+        ]
+    );
+    // As an operator writes it.
+    let mute = Client::new(&config)
+        .put_item()
+        .table_name(TABLE)
+        .item("pk", AttributeValue::S(eve.key().text()))
+        .item("sk", AttributeValue::S("mute".to_owned()))
+        .item("until", AttributeValue::N("1750000000".to_owned()))
+        .item("why", AttributeValue::S("a test of ours".to_owned()));
+    mute.send().await.expect("written");
+    let state = store.caller(&eve).await.expect("read");
+    let expected = Mute { until: 1_750_000_000, why: "a test of ours".to_owned() };
+    assert_eq!((state.log.version, state.mute.as_ref()), (1, Some(&expected)));
+    assert!(state.is_muted(1_749_999_999) && !state.is_muted(1_750_000_000));
 }
 
 #[tokio::test]

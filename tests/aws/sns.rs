@@ -1,14 +1,19 @@
 //! The SNS sink over the wire: the form that `Publish` sends, and what it answers.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use bedrock_denial_watch::alert::notice::Notice;
 use bedrock_denial_watch::alert::sink::AlertSink;
-use bedrock_denial_watch::alert::{Alert, MAX_MESSAGE_BYTES};
+use bedrock_denial_watch::alert::{Alert, IncidentRef, MAX_MESSAGE_BYTES};
+use bedrock_denial_watch::count::caller::Caller;
+use bedrock_denial_watch::count::claims::Claimant;
+use bedrock_denial_watch::count::incident::{self, Found, IncidentLog};
 use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::count::window::Figures;
 use bedrock_denial_watch::lambda::aws::SnsSink;
-use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
-use serde_json::Value;
+use bedrock_denial_watch::rule::catalogue::{ALL, DENIED_MODEL};
+use serde_json::{Value, json};
 
 use crate::http::{Reply, Request, Server};
 use crate::support::{key, nowhere, sdk, time};
@@ -34,17 +39,59 @@ pub fn form(request: &Request) -> BTreeMap<String, String> {
     fields.map(|(name, value)| (decoded(name), decoded(value))).collect()
 }
 
-async fn publish(url: &str, key: &Key) -> Result<(), String> {
+const PROGRAMS: &str = "arn:aws:sns:us-east-1:123456789012:every-alert";
+
+/// Hands over the one alert of an incident, as a notice or by itself.
+async fn send(url: &str, key: &Key, every_alert: bool) -> Result<(), String> {
     let at = time("2025-06-01T10:00:03Z");
-    let alert = Alert {
+    let figures = Figures::at_least(&DENIED_MODEL, at);
+    let found = Found {
         rule: &DENIED_MODEL,
-        key,
+        key: key.clone(),
         at,
-        figures: Figures::at_least(&DENIED_MODEL, at),
-        object: "s3://logs/k.json.gz",
+        first_seen: at,
+        last_seen: at,
+        total: figures.total,
+        at_least: true,
+        alone: true,
+        number: None,
     };
-    let sink = SnsSink::new(&sdk(url), TOPIC.to_owned());
-    sink.publish(&alert).await.map_err(|error| error.to_string())
+    let mut log = IncidentLog::default();
+    let claimant = Claimant { owner: "o", now: 0, lease: Duration::ZERO };
+    incident::record(&mut log, &[found], false, &claimant);
+    let caller = Caller::of(&DENIED_MODEL, key);
+    let place = IncidentRef { id: "i", caller: caller.arn.as_deref(), number: 1, notice: Some("notice-1") };
+    let object = "s3://logs/k.json.gz";
+    let worst = Alert { rule: &DENIED_MODEL, key, at, figures, object, incident: place };
+    let sink = SnsSink::new(&sdk(url), TOPIC.to_owned(), every_alert.then(|| PROGRAMS.to_owned()));
+    assert_eq!(sink.wants_alerts(), every_alert);
+    let sent = if every_alert {
+        sink.alert(&worst).await
+    } else {
+        let incident = &log.incidents[&at];
+        let notice = Notice { id: "notice-1", caller: &caller, incident, worst, rules: &ALL, crowd: None };
+        sink.notice(&notice).await
+    };
+    sent.map_err(|error| error.to_string())
+}
+
+async fn publish(url: &str, key: &Key) -> Result<(), String> {
+    send(url, key, false).await
+}
+
+#[tokio::test]
+async fn each_alert_goes_to_the_topic_for_programs_where_there_is_one() {
+    let server = Server::start(|_, _| Some(accepted()));
+    send(&server.url, &key(&[None, None, None]), true).await.expect("published");
+    let fields = form(&server.requests()[0]);
+    assert_eq!(fields["TopicArn"], PROGRAMS);
+    let message: Value = serde_json::from_str(&fields["Message"]).expect("JSON");
+    let document: Value = serde_json::from_str(message["default"].as_str().expect("text")).expect("JSON");
+    assert_eq!(
+        (&document["incident"]["number"], &document["incident"]["notice"]),
+        (&json!(1), &json!("notice-1"))
+    );
+    assert!(document["incident"].get("alerts").is_none());
 }
 
 #[tokio::test]

@@ -34,6 +34,8 @@ macro_rules! contract {
     };
 }
 
+pub(crate) use contract;
+
 contract!(
     an_empty_store_holds_nothing,
     adding_the_same_again_changes_nothing,
@@ -133,6 +135,7 @@ fn alert_log(version: u64, owner: &str) -> AlertLog {
         state: State::Pending,
         owner: owner.to_owned(),
         leased_until: 1_748_772_000,
+        number: None,
     };
     AlertLog { version, alerts: BTreeMap::from([(time(NOON), record)]), ..AlertLog::default() }
 }
@@ -312,6 +315,7 @@ async fn a_full_alert_log_comes_back_to_the_millisecond(store: &impl CounterStor
             // Far longer than a request or message id.
             owner: "o".repeat(256),
             leased_until: u64::from(number),
+            number: number.is_multiple_of(3).then_some(u64::MAX),
         };
         (at, record)
     };

@@ -108,13 +108,12 @@ fn slot_and_shard(sort_key: &str) -> Option<(Slot, u8)> {
 /// The readable values beside a counter, by attribute name; a missing one is left out.
 pub fn readable(rule: &Rule, key: &Key) -> Vec<(&'static str, AttributeValue)> {
     let fields = rule.group_by.iter().zip(&key.values);
-    fields
-        .filter_map(|(field, value)| {
-            let value = value.as_deref()?;
-            let end = value.floor_char_boundary(MAX_READABLE_BYTES);
-            Some((name(*field), text(&value[..end])))
-        })
-        .collect()
+    fields.filter_map(|(field, value)| Some((name(*field), readable_text(value.as_deref()?)))).collect()
+}
+
+/// A value as it stands readable beside what is stored.
+pub fn readable_text(value: &str) -> AttributeValue {
+    text(&value[..value.floor_char_boundary(MAX_READABLE_BYTES)])
 }
 
 const fn name(field: Field) -> &'static str {
@@ -182,13 +181,17 @@ pub fn from_log(log: &AlertLog) -> AttributeValue {
             State::Pending => "pending",
             State::Published => "published",
         };
-        AttributeValue::M(HashMap::from([
+        let mut map = HashMap::from([
             ("id".to_owned(), text(&alert.id)),
             ("at".to_owned(), text(at.to_string())),
             ("state".to_owned(), text(state)),
             ("owner".to_owned(), text(&alert.owner)),
             ("leased_until".to_owned(), number(alert.leased_until)),
-        ]))
+        ]);
+        if let Some(which) = alert.number {
+            map.insert("number".to_owned(), number(which));
+        }
+        AttributeValue::M(map)
     });
     AttributeValue::L(alerts.collect())
 }
@@ -215,6 +218,7 @@ pub fn to_log(item: &Item) -> Result<AlertLog, String> {
             state,
             owner: string(alert, "owner")?.to_owned(),
             leased_until: integer(alert, "leased_until")?,
+            number: if alert.contains_key("number") { Some(integer(alert, "number")?) } else { None },
         };
         alerts.insert(at, record);
     }
@@ -228,7 +232,11 @@ pub fn to_log(item: &Item) -> Result<AlertLog, String> {
     Ok(AlertLog { version: integer(item, "version")?, alerts, archived_to, archived: BTreeSet::new() })
 }
 
-fn string<'i>(item: &'i Item, name: &str) -> Result<&'i str, String> {
+/// A string attribute.
+///
+/// # Errors
+/// When there is none of this name.
+pub fn string<'i>(item: &'i Item, name: &str) -> Result<&'i str, String> {
     let value = item.get(name).and_then(|value| value.as_s().ok());
     value.map(String::as_str).ok_or_else(|| format!("{name}: expected a string"))
 }
@@ -238,7 +246,11 @@ fn strings<'i>(item: &'i Item, name: &str) -> Result<&'i [String], String> {
     value.map(Vec::as_slice).ok_or_else(|| format!("{name}: expected a set of strings"))
 }
 
-fn integer(item: &Item, name: &str) -> Result<u64, String> {
+/// A whole number.
+///
+/// # Errors
+/// When there is none of this name.
+pub fn integer(item: &Item, name: &str) -> Result<u64, String> {
     let value = item.get(name).and_then(|value| value.as_n().ok());
     value.and_then(|number| number.parse().ok()).ok_or_else(|| format!("{name}: expected a whole number"))
 }

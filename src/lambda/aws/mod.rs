@@ -12,6 +12,7 @@
 
 mod cause;
 mod dynamodb;
+mod incident_item;
 mod item;
 mod s3;
 mod sns;

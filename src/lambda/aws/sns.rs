@@ -1,14 +1,17 @@
-//! Alerts to an SNS topic.
+//! Notices to one SNS topic, for people, and alerts to another, for programs.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_sns::Client;
 use aws_sdk_sns::types::MessageAttributeValue;
 use serde_json::json;
+use tokio::time::{Instant, sleep_until};
 
 use super::cause::cause;
 use super::{retries, timeouts};
+use crate::alert::notice::Notice;
 use crate::alert::sink::{AlertSink, SinkError};
 use crate::alert::{Alert, MAX_MESSAGE_BYTES, Message};
 
@@ -22,31 +25,62 @@ const ATTEMPTS: u32 = 5;
 /// Source: `Subject` of `Publish` in the Amazon SNS API reference.
 const MAX_SUBJECT_CHARS: usize = 99;
 
-/// The topic that alerts go to.
+/// SNS suspends an e-mail subscription that gets more than ten messages a second. With this between
+/// them, eleven messages take longer than a second.
+///
+/// Source: "Amazon SNS endpoints and quotas" in the AWS general reference.
+const PACE: Duration = Duration::from_millis(110);
+
+/// Where notices go, and alerts where somebody wants each.
 pub struct SnsSink {
     client: Client,
     topic_arn: String,
+    every_alert_topic_arn: Option<String>,
+    pace: Pace,
+}
+
+/// Keeps notices apart.
+#[derive(Default)]
+struct Pace {
+    /// None leaves before this.
+    next: Cell<Option<Instant>>,
+}
+
+impl Pace {
+    /// When a notice that is ready at `now` may leave.
+    fn turn(&self, now: Instant) -> Instant {
+        let turn = self.next.get().map_or(now, |next| next.max(now));
+        self.next.set(Some(turn + PACE));
+        turn
+    }
 }
 
 impl SnsSink {
     /// Region, credentials and endpoint are those of `config`.
     #[must_use]
-    pub fn new(config: &SdkConfig, topic_arn: String) -> Self {
+    pub fn new(config: &SdkConfig, topic_arn: String, every_alert_topic_arn: Option<String>) -> Self {
         let config = aws_sdk_sns::config::Builder::from(config)
             .timeout_config(timeouts(ATTEMPT, OPERATION))
             .retry_config(retries(ATTEMPTS))
             .build();
-        Self { client: Client::from_conf(config), topic_arn }
+        Self { client: Client::from_conf(config), topic_arn, every_alert_topic_arn, pace: Pace::default() }
     }
-}
 
-impl AlertSink for SnsSink {
-    async fn publish(&self, alert: &Alert<'_>) -> Result<(), SinkError> {
-        let message = fitted(alert.message(), || alert.document(), MAX_MESSAGE_BYTES);
+    async fn publish(
+        &self,
+        topic_arn: &str,
+        message: Message,
+        document: impl FnOnce() -> String,
+    ) -> Result<(), SinkError> {
+        let error = |cause: String| SinkError {
+            operation: format!("SNS Publish to {topic_arn}"),
+            cause: cause.into(),
+        };
+        let message = fitted(message, document, MAX_MESSAGE_BYTES);
         let mut request = self
             .client
             .publish()
-            .topic_arn(&self.topic_arn)
+            .topic_arn(topic_arn)
             .message_structure("json")
             .message(message.body)
             .subject(message.subject);
@@ -55,17 +89,27 @@ impl AlertSink for SnsSink {
                 .data_type("String")
                 .string_value(value)
                 .build()
-                .map_err(|error| self.error(error.to_string()))?;
+                .map_err(|cause| error(cause.to_string()))?;
             request = request.message_attributes(name, attribute);
         }
-        request.send().await.map_err(|error| self.error(cause(&error)))?;
+        request.send().await.map_err(|failure| error(cause(&failure)))?;
         Ok(())
     }
 }
 
-impl SnsSink {
-    fn error(&self, cause: String) -> SinkError {
-        SinkError { operation: format!("SNS Publish to {}", self.topic_arn), cause: cause.into() }
+impl AlertSink for SnsSink {
+    async fn notice(&self, notice: &Notice<'_>) -> Result<(), SinkError> {
+        sleep_until(self.pace.turn(Instant::now())).await;
+        self.publish(&self.topic_arn, notice.message(), || notice.document()).await
+    }
+
+    fn wants_alerts(&self) -> bool {
+        self.every_alert_topic_arn.is_some()
+    }
+
+    async fn alert(&self, alert: &Alert<'_>) -> Result<(), SinkError> {
+        let Some(topic_arn) = &self.every_alert_topic_arn else { return Ok(()) };
+        self.publish(topic_arn, alert.message(), || alert.document()).await
     }
 }
 
@@ -121,6 +165,20 @@ mod tests {
         let document = "0123456789é".repeat(10);
         check(101, &document, 100, r#"{"default":"0123456789é0123456789é012345"}"#);
         check(101, &"\u{1}".repeat(40), 100, r#"{"default":"\u0001\u0001\u0001\u0001\u0001"}"#);
+    }
+
+    #[test]
+    fn no_second_has_more_than_ten_notices() {
+        let (pace, start) = (Pace::default(), Instant::now());
+        // Ready all at once, then one by one.
+        let ready = (0..30).map(|_| 0).chain((0..30).map(|number| 5_000 + 40 * number)).chain([60_000]);
+        let turns: Vec<Instant> = ready.map(|ms| pace.turn(start + Duration::from_millis(ms))).collect();
+        assert!(turns.windows(11).all(|turns| turns[10] - turns[0] > Duration::from_secs(1)));
+        assert_eq!(
+            (turns[0], turns[60]),
+            (start, start + Duration::from_secs(60)),
+            "nobody waits for nothing"
+        );
     }
 
     #[test]
