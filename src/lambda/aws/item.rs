@@ -286,8 +286,11 @@ mod tests {
             assert_eq!(slot_and_shard(odd), None, "{odd}");
         }
         // The last slot there is, and the end of every range behind it, are one.
-        let last = year("9999-12-30T22:00:00.999Z").slot(crate::rule::definition::MAX_SLOT);
-        assert_eq!(first_sort_key(last), first_sort_key(end(i64::MAX)));
+        let last = |length| first_sort_key(year("9999-12-30T22:00:00.999Z").slot(length));
+        assert_eq!(last(Duration::from_secs(600)), first_sort_key(end(i64::MAX)));
+        for length in [Duration::from_secs(60), crate::rule::definition::MAX_SLOT] {
+            assert!(last(length) <= first_sort_key(end(i64::MAX)));
+        }
     }
 
     #[test]
