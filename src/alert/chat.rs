@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::Alert;
 use super::display::{capitalised, code, minutes, plain, utc};
+use crate::rule::definition::Rule;
 use crate::rule::field::Field;
 
 #[derive(Serialize)]
@@ -14,7 +15,7 @@ use crate::rule::field::Field;
 struct Notification<'a> {
     version: &'a str,
     source: &'a str,
-    id: String,
+    id: &'a str,
     content: Content<'a>,
     metadata: Metadata,
 }
@@ -26,7 +27,7 @@ struct Content<'a> {
     title: String,
     description: String,
     next_steps: &'a [&'a str],
-    keywords: [String; 3],
+    keywords: [&'a str; 3],
 }
 
 #[derive(Serialize)]
@@ -36,6 +37,35 @@ struct Metadata {
     summary: String,
 }
 
+/// What a notification says.
+pub(super) struct Chat<'a> {
+    pub id: &'a str,
+    pub title: String,
+    pub description: String,
+    pub next_steps: &'a [&'a str],
+    pub thread: String,
+}
+
+impl Chat<'_> {
+    /// The notification on one line, with the keywords of `rule`.
+    pub(super) fn text(self, rule: &Rule) -> String {
+        let notification = Notification {
+            version: "1.0",
+            source: "custom",
+            id: self.id,
+            content: Content {
+                text_type: "client-markdown",
+                title: format!(":rotating_light: {}", self.title),
+                description: self.description,
+                next_steps: self.next_steps,
+                keywords: ["Bedrock", rule.id, rule.severity.name()],
+            },
+            metadata: Metadata { thread_id: self.thread, summary: self.title },
+        };
+        serde_json::to_string(&notification).expect("text and lists always serialise")
+    }
+}
+
 impl Alert<'_> {
     /// The notification on one line.
     ///
@@ -43,25 +73,14 @@ impl Alert<'_> {
     /// Never: texts, numbers and lists always serialise.
     #[must_use]
     pub fn chat(&self) -> String {
-        let title = self.phrase(self.rule.wording.title, code);
-        let notification = Notification {
-            version: "1.0",
-            source: "custom",
-            id: self.id(),
-            content: Content {
-                text_type: "client-markdown",
-                title: format!(":rotating_light: {title}"),
-                description: self.description(),
-                next_steps: self.rule.triage,
-                keywords: [
-                    "Bedrock".to_owned(),
-                    self.rule.id.to_owned(),
-                    self.rule.severity.name().to_owned(),
-                ],
-            },
-            metadata: Metadata { thread_id: self.thread(), summary: title },
+        let chat = Chat {
+            id: &self.id(),
+            title: self.phrase(self.rule.wording.title, code),
+            description: self.description(),
+            next_steps: self.rule.triage,
+            thread: self.thread(),
         };
-        serde_json::to_string(&notification).expect("text and lists always serialise")
+        chat.text(self.rule)
     }
 
     fn description(&self) -> String {

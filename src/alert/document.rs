@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::Alert;
 use super::display::{DOCUMENT_BYTES, TEXT_BYTES, minutes, plain, shown};
+use super::notice::Rest;
 use crate::count::evidence::Kind;
 use crate::count::window::Figures;
 use crate::log::cloudtrail::KEY_TYPE_UNKNOWN;
@@ -24,6 +25,10 @@ impl Alert<'_> {
     /// Never: texts, numbers and lists always serialise.
     #[must_use]
     pub fn document(&self) -> String {
+        self.document_with(None)
+    }
+
+    pub(super) fn document_with(&self, rest: Option<Rest<'_>>) -> String {
         let id = |value: Option<&str>| Id { id: value.map(|text| plain(text, MAX_KEPT_BYTES)) };
         let (rule, figures) = (self.rule, &self.figures);
         let counts = |field: Field| rule.distinct == field;
@@ -86,6 +91,13 @@ impl Alert<'_> {
             sessions: listed(Field::Session),
             objects: [plain(self.object, DOCUMENT_BYTES)],
             triage: rule.triage,
+            incident: IncidentFields {
+                id: self.incident.id,
+                caller: self.incident.caller.map(|arn| plain(arn, MAX_KEPT_BYTES)),
+                number: self.incident.number,
+                notice: self.incident.notice,
+                rest,
+            },
             id: self.id(),
         };
         serde_json::to_string(&document).expect("text, numbers and lists always serialise")
@@ -178,6 +190,7 @@ struct Document<'a> {
     sessions: Option<Vec<Option<String>>>,
     objects: [String; 1],
     triage: &'a [&'a str],
+    incident: IncidentFields<'a>,
     id: String,
 }
 
@@ -202,6 +215,16 @@ impl Serialize for Totals {
         }
         map.end()
     }
+}
+
+#[derive(Serialize)]
+struct IncidentFields<'a> {
+    id: &'a str,
+    caller: Option<String>,
+    number: u64,
+    notice: Option<&'a str>,
+    #[serde(flatten)]
+    rest: Option<Rest<'a>>,
 }
 
 #[derive(Serialize)]

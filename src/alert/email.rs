@@ -6,9 +6,9 @@ use crate::count::evidence::Kind;
 use crate::rule::field::Field;
 
 /// SNS refuses a subject of 100 characters or more, or with anything but printable ASCII.
-const SUBJECT_CHARACTERS: usize = 99;
+pub(super) const SUBJECT_CHARACTERS: usize = 99;
 /// One SMS holds 160 characters.
-const SMS_CHARACTERS: usize = 160;
+pub(super) const SMS_CHARACTERS: usize = 160;
 
 impl Alert<'_> {
     /// Under 100 printable ASCII characters.

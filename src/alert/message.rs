@@ -20,6 +20,14 @@ pub struct Message {
     pub attributes: [(&'static str, String); 4],
 }
 
+/// What people read.
+pub(super) struct Texts {
+    pub subject: String,
+    pub email: String,
+    pub chat: String,
+    pub sms: String,
+}
+
 #[derive(Serialize)]
 struct Body {
     default: String,
@@ -37,17 +45,18 @@ impl Alert<'_> {
     /// Never: texts, numbers and lists always serialise.
     #[must_use]
     pub fn message(&self) -> Message {
-        let email = self.email();
-        let body = Body {
-            default: self.document(),
-            email: email.clone(),
-            email_json: email,
-            https: self.chat(),
-            sms: self.sms(),
-        };
+        let texts =
+            Texts { subject: self.subject(), email: self.email(), chat: self.chat(), sms: self.sms() };
+        self.message_of(self.document(), texts)
+    }
+
+    /// A message with this alert's attributes.
+    pub(super) fn message_of(&self, document: String, texts: Texts) -> Message {
+        let Texts { subject, email, chat, sms } = texts;
+        let body = Body { default: document, email: email.clone(), email_json: email, https: chat, sms };
         Message {
             body: serde_json::to_string(&body).expect("text always serialises"),
-            subject: self.subject(),
+            subject,
             attributes: [
                 ("rule", self.rule.id.to_owned()),
                 ("severity", self.rule.severity.name().to_owned()),

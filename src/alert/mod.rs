@@ -5,13 +5,14 @@ pub mod display;
 mod document;
 mod email;
 mod message;
+pub mod notice;
 pub mod shorten;
 pub mod sink;
 pub mod terminal;
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
+use crate::count::caller::digest;
 use crate::count::evidence::{Kind, MAX_EVIDENCE};
 use crate::count::key::Key;
 use crate::count::window::Figures;
@@ -35,6 +36,21 @@ pub struct Alert<'a> {
     pub figures: Figures,
     /// The object whose delivery fired it.
     pub object: &'a str,
+    /// The incident that it belongs to.
+    pub incident: IncidentRef<'a>,
+}
+
+/// Where an alert belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IncidentRef<'a> {
+    /// The incident's id.
+    pub id: &'a str,
+    /// The ARN of the caller, a role without its session.
+    pub caller: Option<&'a str>,
+    /// Which alert of the incident it is, counted from 1.
+    pub number: u64,
+    /// The id of the notice that told of it; `None` while none has.
+    pub notice: Option<&'a str>,
 }
 
 impl Alert<'_> {
@@ -63,8 +79,8 @@ impl Alert<'_> {
 
     /// One chat thread a caller, whatever the rule.
     fn thread(&self) -> String {
-        let caller = Value::from(vec![self.account(), self.caller()]);
-        format!("bedrock-{}", hash(&[&caller.to_string()]))
+        let caller = Value::from(vec![self.account(), self.incident.caller]);
+        format!("bedrock-{}", digest(&[&caller.to_string()]))
     }
 
     /// One of the rule's phrases with its places filled; ids are shown by `short`.
@@ -149,11 +165,5 @@ impl Alert<'_> {
 /// The id of an alert of `key` at `at`.
 #[must_use]
 pub fn id(key: &Key, at: EventTime) -> String {
-    hash(&[&key.text(), &at.epoch_ms().to_string()])
-}
-
-/// 128 bits in hexadecimal.
-fn hash(parts: &[&str]) -> String {
-    let digest = Sha256::digest(parts.join("\n").as_bytes());
-    digest[..16].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    digest(&[&key.text(), &at.epoch_ms().to_string()])
 }

@@ -1,11 +1,12 @@
-//! The port that alerts leave by. Implementors: standard output for `replay`, `sns` in the
-//! cloud, and a recording one in the tests.
+//! The port that notices and alerts leave by. Implementors: standard output for `replay`, `sns` in
+//! the cloud, and a recording one in the tests.
 
 use std::error::Error;
 
 use crate::alert::Alert;
+use crate::alert::notice::Notice;
 
-/// The alert was not, or not surely, taken; it stays pending and is published again.
+/// The message was not, or not surely, taken; it stays pending and is sent again.
 #[derive(Debug, thiserror::Error)]
 #[error("{operation}: {cause}")]
 pub struct SinkError {
@@ -15,11 +16,20 @@ pub struct SinkError {
     pub cause: Box<dyn Error + Send + Sync>,
 }
 
-/// Takes alerts.
+/// Takes notices, which are for people, and alerts, which are for programs.
 pub trait AlertSink {
-    /// Hands one alert to those who are to read it.
+    /// Hands a notice to those who are to read it.
     ///
     /// # Errors
     /// When it was not surely taken.
-    fn publish(&self, alert: &Alert) -> impl Future<Output = Result<(), SinkError>>;
+    fn notice(&self, notice: &Notice<'_>) -> impl Future<Output = Result<(), SinkError>>;
+
+    /// Somebody wants each alert by itself. Where nobody does, none is made.
+    fn wants_alerts(&self) -> bool;
+
+    /// Hands one alert to those who want each.
+    ///
+    /// # Errors
+    /// When it was not surely taken.
+    fn alert(&self, alert: &Alert<'_>) -> impl Future<Output = Result<(), SinkError>>;
 }

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::count::incident::SPAN;
 use crate::count::step;
 use crate::log::time::EventTime;
 
@@ -29,6 +30,9 @@ pub struct AlertRecord {
     pub owner: String,
     /// Until when the others leave it to its owner, in epoch seconds.
     pub leased_until: u64,
+    /// Its number in the incident, where a delivery recorded it there and could not tell it: the
+    /// next one must not count it again.
+    pub number: Option<u64>,
 }
 
 /// The alerts of one key, by the time of the hot denial.
@@ -57,7 +61,7 @@ pub struct Claimant<'a> {
 }
 
 impl Claimant<'_> {
-    fn leased_until(&self) -> u64 {
+    pub(super) fn leased_until(&self) -> u64 {
         self.now.saturating_add(self.lease.as_secs())
     }
 }
@@ -119,7 +123,10 @@ pub fn claim(
             }
             room -= 1;
             let owner = claimant.owner.to_owned();
-            log.alerts.insert(*at, AlertRecord { id: id(*at), state: State::Pending, owner, leased_until });
+            log.alerts.insert(
+                *at,
+                AlertRecord { id: id(*at), state: State::Pending, owner, leased_until, number: None },
+            );
             claims.mine.push(*at);
             claims.changed = true;
         }
@@ -147,25 +154,48 @@ pub fn archive(log: &mut AlertLog) -> Vec<EventTime> {
     older.to_vec()
 }
 
-/// Marks what was published, and gives up the claimant's lease on the rest of `mine`, so that
-/// whoever comes next need not wait for it; tells whether that changed anything.
-pub fn settle(log: &mut AlertLog, mine: &[EventTime], published: &[EventTime], owner: &str) -> bool {
-    let published: BTreeSet<&EventTime> = published.iter().collect();
+/// What became of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It was recorded, and told where that was due.
+    Published,
+    /// It could not be told; with its number in the incident, where it was recorded.
+    Failed(Option<u64>),
+}
+
+/// Marks what was published, and gives up the lease of `owner` on the rest, so that whoever comes
+/// next need not wait for it; tells whether that changed anything.
+pub fn settle(log: &mut AlertLog, fates: &[(EventTime, Fate)], owner: &str) -> bool {
     let mut changed = false;
-    for at in mine {
+    for (at, fate) in fates {
         step(1);
         let Some(alert) = log.alerts.get_mut(at).filter(|alert| alert.state == State::Pending) else {
             continue;
         };
-        if published.contains(at) {
-            alert.state = State::Published;
-            changed = true;
-        } else if alert.owner == owner && alert.leased_until > 0 {
-            alert.leased_until = 0;
-            changed = true;
+        match fate {
+            Fate::Published => {
+                alert.state = State::Published;
+                changed = true;
+            }
+            Fate::Failed(number) if alert.owner == owner => {
+                let before = (alert.leased_until, alert.number);
+                alert.leased_until = 0;
+                alert.number = number.or(alert.number);
+                changed |= before != (alert.leased_until, alert.number);
+            }
+            Fate::Failed(_) => {}
         }
     }
     changed
+}
+
+/// No alert of the key but `at` can belong to its incident: of those near it, it is the first of
+/// the claimed ones, which are `mine`, and there is no other.
+#[must_use]
+pub fn is_alone(log: &AlertLog, mine: &[EventTime], at: EventTime) -> bool {
+    let near = log.alerts.range(at.minus(2 * SPAN)..=at.plus(2 * SPAN));
+    near.map(|(other, _)| *other).all(|other| other == at || (other > at && mine.contains(&other)))
+        && log.archived.range(at.minus(2 * SPAN)..=at.plus(2 * SPAN)).next().is_none()
 }
 
 fn covered(log: &AlertLog, at: EventTime, cooldown: Duration) -> bool {
@@ -195,7 +225,8 @@ mod tests {
                 "m" => (State::Pending, "me", 99),
                 _ => (State::Published, "other", 99),
             };
-            let alert = AlertRecord { id: at.to_owned(), state, owner: owner.to_owned(), leased_until };
+            let alert =
+                AlertRecord { id: at.to_owned(), state, owner: owner.to_owned(), leased_until, number: None };
             parsed.alerts.insert(second(at.parse().expect("a number")), alert);
         }
         let before = parsed.clone();
@@ -243,13 +274,37 @@ mod tests {
         let claimant = Claimant { owner: "me", now: 100, lease: Duration::from_secs(60) };
         let hot = [second(0), second(11)];
         let claims = claim(&mut log, &hot, Duration::from_secs(10), &claimant, |_| String::new());
-        assert!(settle(&mut log, &claims.mine, &hot[..1], "me"));
-        assert!(!settle(&mut log, &claims.mine, &hot[..1], "me"));
+        let fates = [(hot[0], Fate::Published), (hot[1], Fate::Failed(Some(7)))];
+        assert_eq!(claims.mine, hot);
+        assert!(settle(&mut log, &fates, "me"));
+        assert!(!settle(&mut log, &fates, "me"));
         let next = Claimant { owner: "you", ..claimant };
         let claims = claim(&mut log, &hot, Duration::from_secs(10), &next, |_| String::new());
         assert_eq!(claims.mine, hot[1..]);
+        assert_eq!(log.alerts[&hot[1]].number, Some(7), "recorded, not told");
         // What another has taken over meanwhile is not given up.
-        assert!(!settle(&mut log, &hot, &[], "me"));
+        assert!(!settle(&mut log, &[(hot[1], Fate::Failed(None))], "me"));
+    }
+
+    #[test]
+    fn of_the_alerts_of_one_key_the_first_near_each_other_is_alone() {
+        let at = |number: i64| second(number * 3600);
+        let mut log = AlertLog::default();
+        let record = AlertRecord {
+            id: String::new(),
+            state: State::Published,
+            owner: String::new(),
+            leased_until: 0,
+            number: None,
+        };
+        log.alerts.extend([0, 3, 4, 10].map(|hour| (at(hour), record.clone())));
+        let alone = |mine: &[i64], hour: i64| {
+            let mine: Vec<EventTime> = mine.iter().map(|hour| at(*hour)).collect();
+            is_alone(&log, &mine, at(hour))
+        };
+        assert!(alone(&[0, 3, 4, 10], 0) && alone(&[0, 3, 4, 10], 3) && alone(&[10], 10));
+        assert!(!alone(&[0, 3, 4, 10], 4), "3 was claimed with it");
+        assert!(!alone(&[3], 3), "4 was claimed before");
     }
 
     #[test]
@@ -274,7 +329,7 @@ mod tests {
             let at = second(number * 11);
             claim(&mut log, &[at], Duration::from_secs(10), &claimant, |_| String::new());
             if number > 2 {
-                settle(&mut log, &[at], &[at], "me");
+                settle(&mut log, &[(at, Fate::Published)], "me");
             }
             archived.extend(archive(&mut log));
             assert!(log.alerts.len() <= MAX_PUBLISHED + 3);
@@ -299,7 +354,8 @@ mod tests {
             let claimant = Claimant { owner: &owner, now, lease: Duration::from_secs(60) };
             let claims = claim(&mut log, &hot, Duration::from_secs(10), &claimant, |_| String::new());
             assert_eq!(claims.done, claims.mine.len());
-            settle(&mut log, &claims.mine, &[], &owner);
+            let fates: Vec<_> = claims.mine.iter().map(|at| (*at, Fate::Failed(None))).collect();
+            settle(&mut log, &fates, &owner);
         }
         assert_eq!(log.alerts.len(), MAX_PENDING);
         // Under others' live leases there is nothing to do but to come again.

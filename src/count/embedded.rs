@@ -6,10 +6,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use indexmap::IndexMap;
 
+use crate::count::caller::Caller;
 use crate::count::claims::AlertLog;
 use crate::count::counter::{Contribution, Counter, Slot};
+use crate::count::flood::FloodLog;
+use crate::count::incident::IncidentLog;
 use crate::count::key::Key;
-use crate::count::store::{CounterStore, StoreError};
+use crate::count::store::{CallerState, CounterStore, Mute, StoreError};
 use crate::log::time::EventTime;
 use crate::rule::definition::Rule;
 
@@ -17,6 +20,8 @@ use crate::rule::definition::Rule;
 #[derive(Default)]
 pub struct EmbeddedStore {
     keys: Mutex<IndexMap<Key, Item>>,
+    callers: Mutex<IndexMap<Caller, CallerState>>,
+    accounts: Mutex<IndexMap<Option<String>, FloodLog>>,
 }
 
 /// All that is stored of one key.
@@ -44,9 +49,25 @@ impl EmbeddedStore {
         self.keys.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter()
     }
 
-    fn keys(&self) -> MutexGuard<'_, IndexMap<Key, Item>> {
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    /// All callers with what is stored of them, in the order of their first alert.
+    #[must_use]
+    pub fn callers(&self) -> Vec<(Caller, CallerState)> {
+        let callers = lock(&self.callers);
+        callers.iter().map(|(caller, state)| (caller.clone(), state.clone())).collect()
     }
+
+    /// Mutes a caller.
+    pub fn mute(&self, caller: &Caller, mute: Mute) {
+        lock(&self.callers).entry(caller.clone()).or_default().mute = Some(mute);
+    }
+
+    fn keys(&self) -> MutexGuard<'_, IndexMap<Key, Item>> {
+        lock(&self.keys)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl CounterStore for EmbeddedStore {
@@ -99,6 +120,47 @@ impl CounterStore for EmbeddedStore {
         let same = stored.version == log.version;
         if same {
             *stored = AlertLog { version: log.version + 1, archived: BTreeSet::new(), ..log.clone() };
+        }
+        Ok(same)
+    }
+
+    async fn caller(&self, caller: &Caller) -> Result<CallerState, StoreError> {
+        Ok(lock(&self.callers).get(caller).cloned().unwrap_or_default())
+    }
+
+    async fn replace_incidents(
+        &self,
+        caller: &Caller,
+        log: &IncidentLog,
+        _: u64,
+    ) -> Result<bool, StoreError> {
+        let mut callers = lock(&self.callers);
+        let stored = &mut callers.entry(caller.clone()).or_default().log;
+        let same = stored.version == log.version;
+        if same {
+            stored.clone_from(log);
+            stored.version += 1;
+        }
+        Ok(same)
+    }
+
+    async fn floods(&self, account: Option<&str>) -> Result<FloodLog, StoreError> {
+        let account = account.map(str::to_owned);
+        Ok(lock(&self.accounts).get(&account).cloned().unwrap_or_default())
+    }
+
+    async fn replace_floods(
+        &self,
+        account: Option<&str>,
+        log: &FloodLog,
+        _: u64,
+    ) -> Result<bool, StoreError> {
+        let mut accounts = lock(&self.accounts);
+        let stored = accounts.entry(account.map(str::to_owned)).or_default();
+        let same = stored.version == log.version;
+        if same {
+            stored.clone_from(log);
+            stored.version += 1;
         }
         Ok(same)
     }

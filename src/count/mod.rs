@@ -8,13 +8,22 @@
 //! | Where counters and alerts are kept: the port, and the store in memory | [`store`], [`embedded`] |
 //! | Which denials are hot, and the figures of their alerts | [`window`], `sliding`, `bound` |
 //! | Which alerts are due, and who publishes them | [`claims`] |
+//! | Who is behind a key | [`caller`] |
+//! | Which alerts of a caller belong together, and when a notice is due | [`incident`] |
+//! | When too many callers come at once | [`flood`] |
+//! | Who sends a notice; what is forgotten | [`pending`], [`recent`] |
 
 mod bound;
+pub mod caller;
 pub mod claims;
 pub mod counter;
 pub mod embedded;
 pub mod evidence;
+pub mod flood;
+pub mod incident;
 pub mod key;
+pub mod pending;
+pub mod recent;
 mod samples;
 mod sliding;
 pub mod store;

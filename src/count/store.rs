@@ -5,8 +5,11 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::ops::RangeInclusive;
 
+use crate::count::caller::Caller;
 use crate::count::claims::AlertLog;
 use crate::count::counter::{Contribution, Counter, Slot};
+use crate::count::flood::FloodLog;
+use crate::count::incident::IncidentLog;
 use crate::count::key::Key;
 use crate::log::time::EventTime;
 use crate::rule::definition::Rule;
@@ -24,7 +27,33 @@ pub struct StoreError {
     pub refused: bool,
 }
 
-/// Counters and alerts. Every promise below holds under any number of concurrent deliveries.
+/// What is stored of one caller.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CallerState {
+    /// The caller's incidents.
+    pub log: IncidentLog,
+    /// Set while people are not to hear of the caller.
+    pub mute: Option<Mute>,
+}
+
+/// An operator's order not to tell people of a caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mute {
+    /// When it ends, in epoch seconds.
+    pub until: u64,
+    /// What the operator said.
+    pub why: String,
+}
+
+impl CallerState {
+    /// Whether people are not to hear of the caller at `now`, in epoch seconds.
+    #[must_use]
+    pub fn is_muted(&self, now: u64) -> bool {
+        self.mute.as_ref().is_some_and(|mute| now < mute.until)
+    }
+}
+
+/// Counters, alerts and incidents. Every promise below holds under any number of concurrent deliveries.
 pub trait CounterStore {
     /// Adds `contribution` to a slot of `key`, atomically and once: adding the same again
     /// changes nothing and succeeds. The item may be deleted after `expires_at` (epoch seconds).
@@ -89,6 +118,40 @@ pub trait CounterStore {
         &self,
         key: &Key,
         log: &AlertLog,
+        expires_at: u64,
+    ) -> impl Future<Output = Result<bool, StoreError>>;
+
+    /// What is kept of `caller`, as of the latest finished write; nothing at version 0 where there is none.
+    ///
+    /// # Errors
+    /// As for [`Self::counters`].
+    fn caller(&self, caller: &Caller) -> impl Future<Output = Result<CallerState, StoreError>>;
+
+    /// Writes the caller's incidents as [`Self::replace_alerts`] writes a key's alerts.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    fn replace_incidents(
+        &self,
+        caller: &Caller,
+        log: &IncidentLog,
+        expires_at: u64,
+    ) -> impl Future<Output = Result<bool, StoreError>>;
+
+    /// The floods of `account`, as of the latest finished write; none at version 0 where there are none.
+    ///
+    /// # Errors
+    /// As for [`Self::counters`].
+    fn floods(&self, account: Option<&str>) -> impl Future<Output = Result<FloodLog, StoreError>>;
+
+    /// Writes the account's floods as [`Self::replace_alerts`] writes a key's alerts.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    fn replace_floods(
+        &self,
+        account: Option<&str>,
+        log: &FloodLog,
         expires_at: u64,
     ) -> impl Future<Output = Result<bool, StoreError>>;
 }

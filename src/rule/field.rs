@@ -63,6 +63,19 @@ impl Field {
     }
 }
 
+/// IAM Identity Center names the roles of people so, and one session a person.
+pub const PERSONAL_ROLES: &str = "AWSReservedSSO_";
+
+/// The ARN of an assumed role without its session, which whoever assumes it may choose freely; a
+/// person's role, and every other user, as it is.
+#[must_use]
+pub fn without_session(user: &str) -> &str {
+    match AssumedRole::parse(user) {
+        Some(role) if !role.name.starts_with(PERSONAL_ROLES) => role.arn,
+        _ => user,
+    }
+}
+
 /// Stands for a missing value among those that a rule counts; no id can hold it.
 pub const MISSING: &str = "\u{0}";
 

@@ -7,7 +7,8 @@
 
 use std::collections::BTreeSet;
 
-use bedrock_denial_watch::alert::{Alert, MAX_MESSAGE_BYTES, id};
+use bedrock_denial_watch::alert::{Alert, IncidentRef, MAX_MESSAGE_BYTES, id};
+use bedrock_denial_watch::count::caller::Caller;
 use bedrock_denial_watch::count::evidence::{Evidence, Kind, MAX_EVIDENCE_BYTES};
 use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::count::window::Figures;
@@ -47,6 +48,12 @@ fn with<T>(values: [Option<&str>; 3], tell: impl FnOnce(&Alert<'_>) -> T) -> T {
             evidence: BTreeSet::from([evidence(Kind::Region, "us-east-1")]),
         },
         object: "s3://logs/a.json.gz",
+        incident: IncidentRef {
+            id: "incident-1",
+            caller: Caller::of(&DENIED_MODEL, &key).arn.as_deref(),
+            number: 1,
+            notice: Some("notice-1"),
+        },
     })
 }
 
@@ -59,7 +66,9 @@ fn of_rule<T>(
 ) -> T {
     let key = Key { rule: rule.id, values: values.iter().map(|value| value.map(str::to_owned)).collect() };
     usual(|alert| {
-        let mut alert = Alert { rule, key: &key, ..alert.clone() };
+        let caller = Caller::of(rule, &key);
+        let incident = IncidentRef { caller: caller.arn.as_deref(), ..alert.incident };
+        let mut alert = Alert { rule, key: &key, incident, ..alert.clone() };
         alert.figures.total = newest.len() as u64;
         alert.figures.newest = newest.iter().map(|value| (*value).to_owned()).collect();
         tell(&alert)
@@ -95,6 +104,7 @@ fn the_document_has_every_field_of_the_contract() {
         "request_ids",
         "objects",
         "triage",
+        "incident",
         "id",
     ]);
     assert_eq!(fields, expected);
@@ -121,6 +131,9 @@ fn the_document_has_every_field_of_the_contract() {
     assert_eq!(document["window_minutes"], 60);
     assert_eq!(document["request_ids"], json(r#"["r1","r2","r3","r4"]"#));
     assert_eq!(document["objects"], json(r#"["s3://logs/a.json.gz"]"#));
+    let role = "arn:aws:sts::111122223333:assumed-role/SupportChatbot";
+    let incident = format!(r#"{{"id":"incident-1","caller":"{role}","number":1,"notice":"notice-1"}}"#);
+    assert_eq!(document["incident"], json(&incident));
 }
 
 #[test]

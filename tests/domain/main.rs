@@ -2,6 +2,7 @@
 
 mod alert;
 mod log;
+mod notice;
 mod pipeline;
 mod replay;
 mod rule;

@@ -7,12 +7,16 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use bedrock_denial_watch::alert::Alert;
+use bedrock_denial_watch::alert::notice::Notice;
 use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
+use bedrock_denial_watch::count::caller::Caller;
 use bedrock_denial_watch::count::claims::{AlertLog, Claimant};
 use bedrock_denial_watch::count::counter::{Contribution, Counter, Slot};
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
+use bedrock_denial_watch::count::flood::FloodLog;
+use bedrock_denial_watch::count::incident::IncidentLog;
 use bedrock_denial_watch::count::key::Key;
-use bedrock_denial_watch::count::store::{CounterStore, StoreError};
+use bedrock_denial_watch::count::store::{CallerState, CounterStore, StoreError};
 use bedrock_denial_watch::log::denial::Source;
 use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::pipeline::{Delivery, Outcome, Pipeline};
@@ -256,14 +260,53 @@ pub fn assert_invariants(batches: &[Batch], rule: &Rule, told: &[Told]) -> BTree
 
 // Doubles ----------------------------------------------------------------------------------
 
+/// A notice as the sink got it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Notified {
+    pub id: String,
+    pub incident: String,
+    pub account: Option<String>,
+    pub caller: Option<String>,
+    /// Alerts that it tells of, or callers.
+    pub alerts: u64,
+    pub callers: Option<u64>,
+    pub severity: u64,
+    /// The time of its worst alert.
+    pub at: i64,
+}
+
 /// Keeps what it is told.
 #[derive(Default)]
 pub struct Recording {
     pub told: RefCell<Vec<Told>>,
+    pub notices: RefCell<Vec<Notified>>,
 }
 
 impl AlertSink for &Recording {
-    async fn publish(&self, alert: &Alert<'_>) -> Result<(), SinkError> {
+    async fn notice(&self, notice: &Notice<'_>) -> Result<(), SinkError> {
+        let document: serde_json::Value = serde_json::from_str(&notice.document()).expect("JSON");
+        let incident = &document["incident"];
+        let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+        assert_eq!(incident["notice"], notice.id);
+        let at = EventTime::parse(document["@timestamp"].as_str().expect("a time")).expect("a time");
+        self.notices.borrow_mut().push(Notified {
+            id: notice.id.to_owned(),
+            incident: text(&incident["id"]).expect("an id"),
+            account: text(&document["cloud"]["account"]["id"]),
+            caller: text(&incident["caller"]),
+            alerts: incident["alerts"].as_u64().expect("a number"),
+            callers: incident["callers"].as_u64(),
+            severity: document["event"]["severity"].as_u64().expect("a number"),
+            at: at.epoch_ms() / 1000 - TEN,
+        });
+        Ok(())
+    }
+
+    fn wants_alerts(&self) -> bool {
+        true
+    }
+
+    async fn alert(&self, alert: &Alert<'_>) -> Result<(), SinkError> {
         let document: serde_json::Value = serde_json::from_str(&alert.document()).expect("JSON");
         let time = |field: &str| {
             let text = document[field].as_str().expect("a time");
@@ -299,7 +342,15 @@ pub struct Documents {
 }
 
 impl AlertSink for &Documents {
-    async fn publish(&self, alert: &Alert<'_>) -> Result<(), SinkError> {
+    async fn notice(&self, _: &Notice<'_>) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn wants_alerts(&self) -> bool {
+        true
+    }
+
+    async fn alert(&self, alert: &Alert<'_>) -> Result<(), SinkError> {
         self.told.borrow_mut().push(alert.document());
         Ok(())
     }
@@ -342,6 +393,10 @@ impl Weather {
         }
     }
 }
+
+/// Which call is the first notice of a delivery whose one key has one slot. Before it: add, counters,
+/// alerts, claim; incidents, record; floods, admit; incidents, counters.
+pub const FIRST_NOTICE: usize = 10;
 
 /// Another store or sink in bad weather.
 pub struct Faulty<'a, T> {
@@ -417,15 +472,55 @@ impl CounterStore for Faulty<'_, &EmbeddedStore> {
     async fn replace_alerts(&self, key: &Key, log: &AlertLog, expires_at: u64) -> Result<bool, StoreError> {
         self.call(self.inner.replace_alerts(key, log, expires_at)).await
     }
+
+    async fn caller(&self, caller: &Caller) -> Result<CallerState, StoreError> {
+        self.call(self.inner.caller(caller)).await
+    }
+
+    async fn replace_incidents(
+        &self,
+        caller: &Caller,
+        log: &IncidentLog,
+        expires_at: u64,
+    ) -> Result<bool, StoreError> {
+        self.call(self.inner.replace_incidents(caller, log, expires_at)).await
+    }
+
+    async fn floods(&self, account: Option<&str>) -> Result<FloodLog, StoreError> {
+        self.call(self.inner.floods(account)).await
+    }
+
+    async fn replace_floods(
+        &self,
+        account: Option<&str>,
+        log: &FloodLog,
+        expires_at: u64,
+    ) -> Result<bool, StoreError> {
+        self.call(self.inner.replace_floods(account, log, expires_at)).await
+    }
+}
+
+impl Faulty<'_, &Recording> {
+    async fn send(&self, effect: impl Future<Output = Result<(), SinkError>>) -> Result<(), SinkError> {
+        let error = || SinkError { operation: "injected".to_owned(), cause: "fault".into() };
+        match self.weather.next().await {
+            Fate::Works => effect.await,
+            Fate::FailsBefore => Err(error()),
+            Fate::FailsAfter => effect.await.and(Err(error())),
+        }
+    }
 }
 
 impl AlertSink for Faulty<'_, &Recording> {
-    async fn publish(&self, alert: &Alert<'_>) -> Result<(), SinkError> {
-        let error = || SinkError { operation: "injected".to_owned(), cause: "fault".into() };
-        match self.weather.next().await {
-            Fate::Works => (&self.inner).publish(alert).await,
-            Fate::FailsBefore => Err(error()),
-            Fate::FailsAfter => (&self.inner).publish(alert).await.and(Err(error())),
-        }
+    async fn notice(&self, notice: &Notice<'_>) -> Result<(), SinkError> {
+        self.send((&self.inner).notice(notice)).await
+    }
+
+    fn wants_alerts(&self) -> bool {
+        true
+    }
+
+    async fn alert(&self, alert: &Alert<'_>) -> Result<(), SinkError> {
+        self.send((&self.inner).alert(alert)).await
     }
 }

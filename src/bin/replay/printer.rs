@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::io::{self, Write};
 
 use bedrock_denial_watch::alert::Alert;
+use bedrock_denial_watch::alert::notice::Notice;
 use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
 use bedrock_denial_watch::alert::terminal::Layout;
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
@@ -30,7 +31,15 @@ struct State {
 }
 
 impl AlertSink for Printer {
-    async fn publish(&self, alert: &Alert<'_>) -> Result<(), SinkError> {
+    async fn notice(&self, _: &Notice<'_>) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn wants_alerts(&self) -> bool {
+        true
+    }
+
+    async fn alert(&self, alert: &Alert<'_>) -> Result<(), SinkError> {
         let mut state = self.state.borrow_mut();
         state.alerts += 1;
         match (self.format, self.terminal) {

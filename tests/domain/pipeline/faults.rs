@@ -105,8 +105,8 @@ fn an_alert_under_a_live_lease_is_left_to_its_owner_and_taken_over_later() {
     let weather = Weather::default();
     let pipeline = in_weather(rule, &store, &sink, &weather);
     block_on(async {
-        // add, counters, alerts and claim work; publishing kills the first delivery.
-        weather.fails.set(Some(4));
+        // All works until the notice, which kills the first delivery.
+        weather.fails.set(Some(FIRST_NOTICE));
         weather.fatal.set(true);
         assert_eq!(deliver(&pipeline, &burst, "dead", 1_000).await.failures.len(), 1);
         weather.fails.set(None);
@@ -131,7 +131,7 @@ fn an_abandoned_alert_of_long_ago_is_published_with_its_own_figures() {
     let weather = Weather::default();
     let pipeline = in_weather(rule, &store, &sink, &weather);
     block_on(async {
-        weather.fails.set(Some(4));
+        weather.fails.set(Some(FIRST_NOTICE));
         weather.fatal.set(true);
         assert_eq!(deliver(&pipeline, &burst(0), "dead", 1_000).await.failures.len(), 1);
         weather.fails.set(None);
@@ -182,8 +182,8 @@ fn abandoned_alerts_hold_up_no_new_one() {
     let weather = Weather::default();
     let pipeline = in_weather(rule, &store, &sink, &weather);
     block_on(async {
-        // The calls before the first publishing: an add for each slot, counters, alerts, claim.
-        weather.fails.set(Some(100 + 3));
+        // Of its hundred slots each is added by a call of its own.
+        weather.fails.set(Some(99 + FIRST_NOTICE));
         weather.fatal.set(true);
         assert_eq!(deliver(&pipeline, &late, "dead", 1_000).await.failures.len(), 1);
         assert_eq!(sink.told.borrow().len(), 0);
@@ -203,7 +203,7 @@ fn a_retry_renews_its_lease_so_that_nobody_publishes_beside_it() {
     let pipeline = in_weather(rule(3, 3600, 3600), &store, &sink, &weather);
     let retry = 1_000 + LEASE.as_secs();
     block_on(async {
-        weather.fails.set(Some(4));
+        weather.fails.set(Some(FIRST_NOTICE));
         weather.fatal.set(true);
         assert_eq!(deliver(&pipeline, &burst, "a", 1_000).await.failures.len(), 1);
         // The retry dies before it publishes; by then it holds the alert for another lease.

@@ -1,0 +1,80 @@
+//! Who is behind a key, whatever name they gave themselves.
+
+use sha2::{Digest, Sha256};
+
+use crate::count::key::Key;
+use crate::rule::definition::Rule;
+use crate::rule::field::{Field, without_session};
+
+/// An account, and an identity that its owner cannot change at will: people are told once a caller.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Caller {
+    /// The account as logged; `None` is a value of its own.
+    pub account: Option<String>,
+    /// The ARN of a role without its session, or of the user; `None` where the records name none
+    /// or the rule groups by neither.
+    pub arn: Option<String>,
+}
+
+impl Caller {
+    /// The caller behind `key`, which is one of `rule`.
+    #[must_use]
+    pub fn of(rule: &Rule, key: &Key) -> Self {
+        let user = key.get(rule, Field::User).map(without_session);
+        let arn = user.or_else(|| key.get(rule, Field::Role));
+        Self { account: key.get(rule, Field::Account).map(str::to_owned), arn: arn.map(str::to_owned) }
+    }
+
+    /// Where the store keeps what belongs to the caller. No rule has such an id.
+    #[must_use]
+    pub fn key(&self) -> Key {
+        Key { rule: "#caller", values: vec![self.account.clone(), self.arn.clone()] }
+    }
+}
+
+/// Where the store keeps what belongs to an account. No rule has such an id.
+#[must_use]
+pub fn account_key(account: Option<&str>) -> Key {
+    Key { rule: "#account", values: vec![account.map(str::to_owned)] }
+}
+
+/// 128 bits in hexadecimal.
+pub(crate) fn digest(parts: &[&str]) -> String {
+    let digest = Sha256::digest(parts.join("\n").as_bytes());
+    digest[..16].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rule::catalogue::{DENIED_MODEL, built_in};
+
+    #[track_caller]
+    fn check(rule: &Rule, values: &[Option<&str>], account: Option<&str>, arn: Option<&str>) {
+        let key =
+            Key { rule: rule.id, values: values.iter().map(|value| value.map(str::to_owned)).collect() };
+        let caller = Caller::of(rule, &key);
+        assert_eq!((caller.account.as_deref(), caller.arn.as_deref()), (account, arn), "{key:?}");
+    }
+
+    #[test]
+    fn a_role_is_one_caller_whatever_its_sessions_are_called_and_a_person_is_one_each() {
+        let (account, role) = (Some("1"), "arn:aws:sts::1:assumed-role/App");
+        let session = format!("{role}/i-0a1b");
+        check(&DENIED_MODEL, &[account, Some(&session), Some("m")], account, Some(role));
+        check(built_in("model-sweep"), &[account, Some(&session)], account, Some(role));
+        check(built_in("session-rotation"), &[account, Some(role), Some("m")], account, Some(role));
+        let person = "arn:aws:sts::1:assumed-role/AWSReservedSSO_Admin_0a1b/ann@example.com";
+        check(built_in("model-sweep"), &[account, Some(person)], account, Some(person));
+        let user = "arn:aws:iam::1:user/eve";
+        check(built_in("model-sweep"), &[account, Some(user)], account, Some(user));
+    }
+
+    #[test]
+    fn a_missing_value_is_a_value_of_its_own() {
+        check(built_in("model-sweep"), &[None, None], None, None);
+        check(built_in("model-sweep"), &[None, Some("")], None, Some(""));
+        let by_account = Rule { group_by: &[Field::Account], ..built_in("model-sweep").clone() };
+        check(&by_account, &[Some("1")], Some("1"), None);
+    }
+}

@@ -1,0 +1,377 @@
+//! Which alerts of a caller belong together, and when people are told of them.
+//!
+//! Pure functions over the incidents of one caller; the wall clock (`now`) serves leases and
+//! forgetting, never the rule. Numbers are too high only after a crash between recording and
+//! marking, when a retry records the same alerts once more.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::count::caller::{Caller, digest};
+use crate::count::claims::Claimant;
+use crate::count::key::Key;
+use crate::count::pending::{self, Pending};
+use crate::count::recent::{self, Entry};
+use crate::log::time::EventTime;
+use crate::rule::definition::{Rule, Severity};
+use crate::rule::field::Field;
+
+/// How far an incident reaches from its beginning, to either side.
+pub const SPAN: Duration = Duration::from_secs(3600);
+/// The alerts that an incident remembers one by one: the one that a notice shows in full, and ten.
+pub const MAX_TOP: usize = 11;
+/// A further notice is due when this many times the alerts are recorded that the last one told of.
+const GROWTH: u64 = 4;
+
+/// The incidents of one caller, by their beginning.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IncidentLog {
+    /// Grows by one with every write; 0 before the first.
+    pub version: u64,
+    /// The delivery that wrote this version.
+    pub writer: String,
+    /// At most one begins at an instant.
+    pub incidents: BTreeMap<EventTime, Incident>,
+}
+
+/// The alerts of one caller within [`SPAN`] of the first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incident {
+    /// Alerts recorded.
+    pub alerts: u64,
+    /// Alerts that the last notice told of.
+    pub told: u64,
+    /// The highest severity that was told.
+    pub told_severity: Option<Severity>,
+    /// Notices sent.
+    pub notices: u64,
+    /// How it is told.
+    pub admission: Admission,
+    /// The oldest denial known of its alerts.
+    pub first_seen: EventTime,
+    /// The newest denial known of its alerts.
+    pub last_seen: EventTime,
+    /// Figures by rule id.
+    pub rules: BTreeMap<String, RuleFigures>,
+    /// The worst alerts, worst first, at most [`MAX_TOP`].
+    pub top: Vec<Finding>,
+    /// The next notice, where it is under way.
+    pub pending: Option<Pending>,
+    /// When it last changed, in epoch seconds.
+    pub changed_at: u64,
+}
+
+/// How an incident is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// Not yet decided.
+    New,
+    /// By notices of its own.
+    Single,
+    /// By those of its account's flood.
+    Flooded,
+}
+
+/// What an incident holds of one rule; never above the truth.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RuleFigures {
+    /// Alerts recorded.
+    pub alerts: u64,
+    /// Sum of their totals, of each key once.
+    pub total: u64,
+    /// The largest total.
+    pub most: u64,
+    /// Different models that are known to be among them.
+    pub models: u64,
+}
+
+/// An alert as an incident remembers it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The rule's id.
+    pub rule: String,
+    /// The values that the rule groups by.
+    pub values: Vec<Option<String>>,
+    /// The time of the hot denial.
+    pub at: EventTime,
+    /// The rule's severity.
+    pub severity: Severity,
+    /// What was known of it when it was recorded.
+    pub total: u64,
+    /// `total` is a lower bound.
+    pub at_least: bool,
+    /// Which alert of the incident it is, counted from 1.
+    pub number: u64,
+}
+
+/// An alert that a delivery has found.
+#[derive(Clone, Debug)]
+pub struct Found<'r> {
+    /// The rule that fired.
+    pub rule: &'r Rule,
+    /// For whom and what it fired.
+    pub key: Key,
+    /// The time of the hot denial.
+    pub at: EventTime,
+    /// The oldest denial known of it.
+    pub first_seen: EventTime,
+    /// The newest denial known of it.
+    pub last_seen: EventTime,
+    /// Distinct values known of it.
+    pub total: u64,
+    /// `total` is a lower bound.
+    pub at_least: bool,
+    /// No other alert of the key can belong to the same incident.
+    pub alone: bool,
+    /// Its number in the incident, where a delivery recorded it that could not tell it then.
+    pub number: Option<u64>,
+}
+
+/// Where an alert was recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The incident's beginning.
+    pub begin: EventTime,
+    /// Which alert of the incident it is, counted from 1.
+    pub number: u64,
+}
+
+/// What became of a delivery's alerts.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Recorded {
+    /// One for each alert, in the order in which they were given.
+    pub places: Vec<Place>,
+    /// The incidents whose next notice the claimant is to send.
+    pub held: Vec<EventTime>,
+    /// How many incidents began.
+    pub begun: u64,
+}
+
+/// What became of a notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// The sink took it.
+    Notice(Told),
+    /// It is left to the account's flood.
+    ToFlood(Severity),
+    /// It was not, or not surely, sent.
+    Not,
+}
+
+/// What a notice told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Which notice it was, counted from 1.
+    pub number: u64,
+    /// How many alerts, or callers, it told of.
+    pub count: u64,
+    /// The highest severity among them.
+    pub severity: Severity,
+}
+
+/// The id of the incident of `caller` that begins at `begin`.
+#[must_use]
+pub fn id(caller: &Caller, begin: EventTime) -> String {
+    digest(&[&caller.key().text(), &begin.epoch_ms().to_string()])
+}
+
+/// The id of notice `number` about the incident or flood `id`.
+#[must_use]
+pub fn notice_id(id: &str, number: u64) -> String {
+    digest(&[id, &number.to_string()])
+}
+
+/// Records what a delivery found of one caller, and claims the notices that are due or abandoned;
+/// none of a caller who is `muted`.
+pub fn record(log: &mut IncidentLog, found: &[Found<'_>], muted: bool, claimant: &Claimant<'_>) -> Recorded {
+    claimant.owner.clone_into(&mut log.writer);
+    let mut recorded = Recorded {
+        places: vec![Place { begin: EventTime::from_epoch_ms(0), number: 0 }; found.len()],
+        ..Recorded::default()
+    };
+    let mut order: Vec<usize> = (0..found.len()).collect();
+    order.sort_by(|one, other| {
+        (found[*one].at, &found[*one].key).cmp(&(found[*other].at, &found[*other].key))
+    });
+    let mut models: BTreeMap<(EventTime, &str), BTreeSet<Option<&str>>> = BTreeMap::new();
+    for index in order {
+        let alert = &found[index];
+        let begin = recent::nearest(&log.incidents, alert.at, SPAN).unwrap_or(alert.at);
+        let incident = log.incidents.entry(begin).or_insert_with(|| {
+            recorded.begun += 1;
+            Incident::new(alert)
+        });
+        let known = alert.number.filter(|_| incident.alerts > 0).or_else(|| incident.number_of(alert));
+        let number = known.unwrap_or_else(|| {
+            if alert.rule.group_by.contains(&Field::Model) {
+                let model = alert.key.get(alert.rule, Field::Model);
+                models.entry((begin, alert.rule.id)).or_default().insert(model);
+            }
+            incident.add(alert)
+        });
+        incident.changed_at = claimant.now;
+        recorded.places[index] = Place { begin, number };
+    }
+    for ((begin, rule), models) in models {
+        if let Some(figures) = log.incidents.get_mut(&begin).and_then(|incident| incident.rules.get_mut(rule))
+        {
+            figures.models = figures.models.max(models.len() as u64);
+        }
+    }
+    if !muted {
+        let touched: BTreeSet<EventTime> = recorded.places.iter().map(|place| place.begin).collect();
+        let held = log.incidents.iter_mut().filter_map(|(begin, incident)| {
+            // What was recorded while the caller was muted stays untold unless it goes on.
+            let mine = (touched.contains(begin) || incident.pending.is_some()) && incident.claim(claimant);
+            mine.then_some(*begin)
+        });
+        recorded.held = held.collect();
+    }
+    recent::forget(&mut log.incidents, claimant.now);
+    recorded
+}
+
+/// Notes what became of the notice that the claimant held, and looks again: tells whether it now
+/// holds the next one.
+pub fn mark(log: &mut IncidentLog, begin: EventTime, sent: Sent, claimant: &Claimant<'_>) -> bool {
+    claimant.owner.clone_into(&mut log.writer);
+    let Some(incident) = log.incidents.get_mut(&begin) else { return false };
+    incident.changed_at = claimant.now;
+    match sent {
+        Sent::Not => {
+            pending::release(&mut incident.pending, claimant.owner);
+            return false;
+        }
+        Sent::Notice(told) => {
+            incident.admission = Admission::Single;
+            incident.notices = incident.notices.max(told.number);
+            incident.told = incident.told.max(told.count);
+            incident.told_severity = incident.told_severity.max(Some(told.severity));
+            pending::sent(&mut incident.pending, told.number);
+        }
+        Sent::ToFlood(severity) => {
+            incident.admission = Admission::Flooded;
+            incident.told_severity = incident.told_severity.max(Some(severity));
+            incident.pending = None;
+        }
+    }
+    incident.claim(claimant)
+}
+
+impl Incident {
+    fn new(first: &Found<'_>) -> Self {
+        Self {
+            alerts: 0,
+            told: 0,
+            told_severity: None,
+            notices: 0,
+            admission: Admission::New,
+            first_seen: first.first_seen,
+            last_seen: first.last_seen,
+            rules: BTreeMap::new(),
+            top: Vec::new(),
+            pending: None,
+            changed_at: 0,
+        }
+    }
+
+    /// The highest severity of the alerts that it remembers.
+    #[must_use]
+    pub fn severity(&self) -> Option<Severity> {
+        self.top.first().map(|worst| worst.severity)
+    }
+
+    /// The number of an alert that it remembers.
+    fn number_of(&self, alert: &Found<'_>) -> Option<u64> {
+        let same = |one: &&Finding| {
+            one.at == alert.at && one.rule == alert.rule.id && one.values == alert.key.values
+        };
+        self.top.iter().find(same).map(|one| one.number)
+    }
+
+    /// Adds an alert, and tells its number.
+    fn add(&mut self, alert: &Found<'_>) -> u64 {
+        self.alerts += 1;
+        self.first_seen = self.first_seen.min(alert.first_seen);
+        self.last_seen = self.last_seen.max(alert.last_seen);
+        if !self.rules.contains_key(alert.rule.id) {
+            self.rules.insert(alert.rule.id.to_owned(), RuleFigures::default());
+        }
+        if let Some(figures) = self.rules.get_mut(alert.rule.id) {
+            figures.alerts += 1;
+            figures.total += if alert.alone { alert.total } else { 0 };
+            figures.most = figures.most.max(alert.total);
+            figures.models += u64::from(alert.alone && alert.differs_by_model());
+        }
+        let rank = |severity, total, at| (Reverse(severity), Reverse(total), at);
+        let own = rank(alert.rule.severity, alert.total, alert.at);
+        let place = self.top.partition_point(|one| rank(one.severity, one.total, one.at) <= own);
+        if place < MAX_TOP {
+            self.top.truncate(MAX_TOP - 1);
+            self.top.insert(place, alert.finding(self.alerts));
+        }
+        self.alerts
+    }
+
+    /// A notice is due that nobody has claimed.
+    fn is_due(&self) -> bool {
+        let rises = self.severity() > self.told_severity;
+        match self.admission {
+            Admission::Flooded => rises,
+            Admission::New | Admission::Single => {
+                self.notices == 0 || self.alerts >= self.told.saturating_mul(GROWTH) || rises
+            }
+        }
+    }
+
+    fn claim(&mut self, claimant: &Claimant<'_>) -> bool {
+        let due = self.is_due();
+        pending::claim(&mut self.pending, self.notices, due, claimant)
+    }
+}
+
+impl Entry for Incident {
+    fn changed_at(&self) -> u64 {
+        self.changed_at
+    }
+
+    fn is_pending(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    fn strip(&mut self) {
+        self.top.clear();
+        self.rules.clear();
+    }
+}
+
+impl Found<'_> {
+    fn finding(&self, number: u64) -> Finding {
+        Finding {
+            rule: self.rule.id.to_owned(),
+            values: self.key.values.clone(),
+            at: self.at,
+            severity: self.rule.severity,
+            total: self.total,
+            at_least: self.at_least,
+            number,
+        }
+    }
+
+    /// Two keys of this rule and caller are two models.
+    fn differs_by_model(&self) -> bool {
+        let user = self.key.get(self.rule, Field::User);
+        let fixed = user.is_none() || user == Caller::of(self.rule, &self.key).arn.as_deref();
+        fixed
+            && self
+                .rule
+                .group_by
+                .iter()
+                .all(|field| matches!(field, Field::Account | Field::User | Field::Role | Field::Model))
+            && self.rule.group_by.contains(&Field::Model)
+    }
+}
+
+#[cfg(test)]
+mod tests;

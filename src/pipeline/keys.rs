@@ -1,0 +1,277 @@
+//! Each key of a delivery: add to its counters, read the window, decide what is hot, claim the
+//! alerts; and at the end mark them published.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use futures_util::stream::{self, StreamExt};
+use indexmap::IndexMap;
+
+use super::{Delivery, Failure, MAX_ATTEMPTS, Pipeline, RETENTION};
+use crate::alert;
+use crate::alert::sink::AlertSink;
+use crate::count::caller::Caller;
+use crate::count::claims::{self, AlertLog, Claims, Fate, MAX_CLAIMS};
+use crate::count::counter::Counter;
+use crate::count::incident::Found;
+use crate::count::key::Key;
+use crate::count::store::{CounterStore, StoreError};
+use crate::count::tally::Summary;
+use crate::count::window::{Figures, Window};
+use crate::log::time::EventTime;
+use crate::rule::definition::{MAX_SLOT, Rule};
+
+/// Slots of one key that are added at once.
+const ADDS_AT_ONCE: usize = 8;
+/// A key with at least this many slots is read piece by piece.
+const MIN_SLOTS_A_READ: usize = 64;
+
+/// A key, and the stretches of time in which its denials may be hot.
+pub(super) struct Rest<'r> {
+    rule: &'r Rule,
+    key: Key,
+    stretches: VecDeque<(EventTime, EventTime)>,
+}
+
+impl Rest<'_> {
+    pub(super) fn caller(&self) -> Caller {
+        Caller::of(self.rule, &self.key)
+    }
+}
+
+/// What was found of one key, and what remains to be looked at.
+#[derive(Default)]
+pub(super) struct Counted<'r> {
+    found: Vec<Found<'r>>,
+    rest: Option<Rest<'r>>,
+}
+
+/// Puts what was found under its caller; returns what remains.
+pub(super) fn sort<'r>(
+    counted: Counted<'r>,
+    found: &mut IndexMap<Caller, Vec<Found<'r>>>,
+) -> Option<Rest<'r>> {
+    if let Some(first) = counted.found.first() {
+        let caller = Caller::of(first.rule, &first.key);
+        found.entry(caller).or_default().extend(counted.found);
+    }
+    counted.rest
+}
+
+impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
+    /// Adds what the object holds of one key, and finds what is due.
+    pub(super) async fn count(
+        &self,
+        summary: Summary,
+        delivery: Delivery<'_>,
+    ) -> (Counted<'_>, Result<(), Failure>) {
+        let Some(rule) = self.rules.iter().find(|rule| rule.id == summary.key.rule) else {
+            return (Counted::default(), Ok(()));
+        };
+        if let Err(failure) = self.add(rule, &summary, delivery).await {
+            return (Counted::default(), Err(failure));
+        }
+        let stretches = stretches(rule, &summary);
+        self.find(Rest { rule, key: summary.key, stretches }, delivery).await
+    }
+
+    async fn add(&self, rule: &Rule, summary: &Summary, delivery: Delivery<'_>) -> Result<(), Failure> {
+        let expires_at = expires_at(rule, delivery.claimant.now);
+        let adds = summary.contributions().map(async |(slot, contribution)| {
+            self.store.add(rule, &summary.key, slot, &contribution, expires_at).await
+        });
+        let mut adds = stream::iter(adds).buffer_unordered(ADDS_AT_ONCE);
+        while let Some(added) = adds.next().await {
+            added?;
+        }
+        Ok(())
+    }
+
+    /// Claims what is due of one key, as far as a few writes go.
+    pub(super) async fn find<'r>(
+        &self,
+        mut rest: Rest<'r>,
+        delivery: Delivery<'_>,
+    ) -> (Counted<'r>, Result<(), Failure>) {
+        let mut found = Vec::new();
+        while let Some((first, last)) = rest.stretches.pop_front() {
+            match self.claim(rest.rule, &rest.key, (first, last), delivery, &mut found).await {
+                Err(failure) => return (Counted { found, rest: None }, Err(failure)),
+                Ok(None) => {}
+                // What is claimed is told before more is.
+                Ok(Some(next)) => {
+                    rest.stretches.push_front((next, last));
+                    break;
+                }
+            }
+            if found.len() >= MAX_CLAIMS {
+                break;
+            }
+        }
+        let more = !rest.stretches.is_empty();
+        (Counted { found, rest: more.then_some(rest) }, Ok(()))
+    }
+
+    /// Claims what is due from `first` to `last`; tells where to go on, if anywhere.
+    async fn claim<'r>(
+        &self,
+        rule: &'r Rule,
+        key: &Key,
+        (first, last): (EventTime, EventTime),
+        delivery: Delivery<'_>,
+        found: &mut Vec<Found<'r>>,
+    ) -> Result<Option<EventTime>, Failure> {
+        let counters = self.counters_around(rule, key, first, last).await?;
+        let mut window = Window::new(rule, &counters);
+        let hot = window.hot(first, last);
+        if hot.is_empty() {
+            return Ok(None);
+        }
+        let (log, claims) = self.claimed(rule, key, &hot, delivery).await?;
+        if claims.done == 0 && claims.mine.is_empty() {
+            return Err(Failure::Crowded);
+        }
+        // What was claimed for an earlier stretch is pending still.
+        let known: BTreeSet<EventTime> = found.iter().map(|one| one.at).collect();
+        let new = claims.mine.iter().filter(|at| !known.contains(at));
+        let (inside, outside): (Vec<EventTime>, _) = new.partition(|at| (first..=last).contains(at));
+        let mut figures: Vec<(EventTime, Figures)> = inside
+            .into_iter()
+            .map(|at| (at, window.figures(at).unwrap_or_else(|| Figures::at_least(rule, at))))
+            .collect();
+        // They only rank it; what is told is read again.
+        let unread = |_| outside.iter().map(|at| (*at, Figures::at_least(rule, *at))).collect();
+        figures.extend(self.figures(rule, key, &outside).await.unwrap_or_else(unread));
+        found.extend(figures.into_iter().map(|(at, figures)| Found {
+            rule,
+            key: key.clone(),
+            at,
+            first_seen: figures.first_seen,
+            last_seen: figures.last_seen,
+            total: figures.total,
+            at_least: figures.at_least,
+            alone: claims::is_alone(&log, &claims.mine, at),
+            number: log.alerts.get(&at).and_then(|alert| alert.number),
+        }));
+        Ok(hot.get(claims.done).copied())
+    }
+
+    /// The figures of alerts as the counters tell them now, in order of time.
+    pub(super) async fn figures(
+        &self,
+        rule: &Rule,
+        key: &Key,
+        alerts: &[EventTime],
+    ) -> Result<Vec<(EventTime, Figures)>, StoreError> {
+        let mut alerts = alerts.to_vec();
+        alerts.sort_unstable();
+        let mut figures = Vec::with_capacity(alerts.len());
+        // What stands near each other is read at once.
+        let around = rule.window + MAX_SLOT + rule.cooldown;
+        for near in alerts.chunk_by(|one, next| *next <= one.plus(around)) {
+            let ([first, .., last] | [first @ last]) = near else { continue };
+            let counters = self.counters_around(rule, key, *first, *last).await?;
+            let mut window = Window::new(rule, &counters);
+            figures.extend(
+                near.iter()
+                    .map(|at| (*at, window.figures(*at).unwrap_or_else(|| Figures::at_least(rule, *at)))),
+            );
+        }
+        Ok(figures)
+    }
+
+    /// All counters that decide whether denials from `first` to `last` are hot, and the figures
+    /// of alerts there.
+    async fn counters_around(
+        &self,
+        rule: &Rule,
+        key: &Key,
+        first: EventTime,
+        last: EventTime,
+    ) -> Result<Vec<Counter>, StoreError> {
+        // Other settings may have had longer slots, and one of those may begin long before the window
+        // and still hold its first denials.
+        let from = first.minus(rule.window).minus(MAX_SLOT);
+        self.store.counters(key, from..=last.plus(rule.cooldown)).await
+    }
+
+    async fn claimed(
+        &self,
+        rule: &Rule,
+        key: &Key,
+        hot: &[EventTime],
+        delivery: Delivery<'_>,
+    ) -> Result<(AlertLog, Claims), Failure> {
+        let expires_at = expires_at(rule, delivery.claimant.now);
+        for _ in 0..MAX_ATTEMPTS {
+            let mut log = self.store.alerts(key).await?;
+            // What is archived meanwhile is still in this log.
+            if let ([first, .., last] | [first @ last], Some(archived_to)) = (hot, log.archived_to)
+                && first.minus(rule.cooldown) <= archived_to
+            {
+                let around = first.minus(rule.cooldown)..=last.plus(rule.cooldown);
+                log.archived = self.store.archived_alerts(key, around).await?;
+            }
+            let id = |at| alert::id(key, at);
+            let claims = claims::claim(&mut log, hot, rule.cooldown, &delivery.claimant, id);
+            if !claims.changed {
+                return Ok((log, claims));
+            }
+            let older = claims::archive(&mut log);
+            if !older.is_empty() {
+                self.store.archive_alerts(key, &older, expires_at).await?;
+            }
+            if self.store.replace_alerts(key, &log, expires_at).await? {
+                return Ok((log, claims));
+            }
+        }
+        Err(Failure::Contended("alerts of one key"))
+    }
+
+    /// Notes what became of one key's claims.
+    pub(super) async fn settle(
+        &self,
+        rule: &Rule,
+        key: &Key,
+        fates: &[(EventTime, Fate)],
+        delivery: Delivery<'_>,
+    ) -> Result<(), Failure> {
+        let expires_at = expires_at(rule, delivery.claimant.now);
+        for _ in 0..MAX_ATTEMPTS {
+            let mut log = self.store.alerts(key).await?;
+            if !claims::settle(&mut log, fates, delivery.claimant.owner)
+                || self.store.replace_alerts(key, &log, expires_at).await?
+            {
+                return Ok(());
+            }
+        }
+        Err(Failure::Contended("alerts of one key"))
+    }
+}
+
+/// The stretches of time in which what an object adds may have made denials hot, each from its first
+/// to its last. Most keys have one; a key with years of denials is worked on piece by piece, each
+/// long enough that the windows around it cost no more than the piece.
+fn stretches(rule: &Rule, summary: &Summary) -> VecDeque<(EventTime, EventTime)> {
+    let around = rule.window + MAX_SLOT + rule.cooldown;
+    let mut stretches: Vec<(EventTime, EventTime)> = Vec::new();
+    let mut slots = 0;
+    for (first, last) in summary.spans() {
+        match stretches.last_mut() {
+            Some(stretch) if slots < MIN_SLOTS_A_READ || first <= stretch.0.plus(around) => {
+                stretch.0 = stretch.0.min(first);
+                stretch.1 = stretch.1.max(last);
+                slots += 1;
+            }
+            _ => {
+                stretches.push((first, last));
+                slots = 1;
+            }
+        }
+    }
+    // A denial can make hot what happened up to a window later.
+    stretches.into_iter().map(|(first, last)| (first, last.plus(rule.window))).collect()
+}
+
+fn expires_at(rule: &Rule, now: u64) -> u64 {
+    now.saturating_add(rule.window.as_secs()).saturating_add(RETENTION.as_secs())
+}

@@ -1,0 +1,321 @@
+//! Who is told of an incident: people, by a notice of its own or by one about its account's flood.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::callers::{Batch, Held, expires_at};
+use super::{Delivery, Failure, MAX_ATTEMPTS, Outcome, Pipeline, work};
+use crate::alert::notice::{Crowd, Notice};
+use crate::alert::sink::AlertSink;
+use crate::alert::{Alert, IncidentRef};
+use crate::count::flood::{self, Admitted, FloodLog, Newcomer};
+use crate::count::incident::{self, Admission, Incident, Sent, notice_id};
+use crate::count::key::Key;
+use crate::count::pending::Pending;
+use crate::count::store::CounterStore;
+use crate::count::window::Figures;
+use crate::log::time::EventTime;
+use crate::rule::definition::{Rule, Severity};
+
+/// Tells what one delivery holds.
+pub(super) struct Telling<'a, S, K> {
+    pipeline: &'a Pipeline<S, K>,
+    batches: &'a [Batch<'a>],
+    delivery: Delivery<'a>,
+    outcome: &'a mut Outcome,
+    told: Told,
+}
+
+/// What became of the incidents that a delivery held, by batch and beginning.
+#[derive(Default)]
+pub(super) struct Told {
+    /// The notice that told of it.
+    pub notices: HashMap<(usize, EventTime), String>,
+    /// Those of which nobody was told who should have been.
+    pub failed: HashSet<(usize, EventTime)>,
+}
+
+/// An alert that stands for its incident.
+struct Worst<'r> {
+    rule: &'r Rule,
+    key: Key,
+    at: EventTime,
+    number: u64,
+}
+
+/// The incidents of one delivery that a flood keeps from being told by themselves.
+struct Members<'a> {
+    account: Option<&'a str>,
+    flood: EventTime,
+    /// This delivery is to send the flood's next notice.
+    holds_notice: bool,
+    incidents: Vec<Held>,
+}
+
+impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
+    pub(super) fn new(
+        pipeline: &'a Pipeline<S, K>,
+        batches: &'a [Batch<'a>],
+        delivery: Delivery<'a>,
+        outcome: &'a mut Outcome,
+    ) -> Self {
+        Self { pipeline, batches, delivery, outcome, told: Told::default() }
+    }
+
+    /// Tells the notices that the delivery holds, one after the other.
+    pub(super) async fn all(mut self, held: Vec<Held>) -> Told {
+        let mut held = held;
+        while !held.is_empty() {
+            let (mut single, asking) =
+                held.into_iter().partition(|one: &Held| one.admission == Admission::Single);
+            let flooded = self.admit(asking, &mut single).await;
+            for one in single {
+                if let Err(failure) = self.incident(one).await {
+                    self.fail(&[one], failure).await;
+                }
+            }
+            held = Vec::new();
+            for members in flooded {
+                match self.flood(&members).await {
+                    Ok(()) => held.extend(self.leave_to_flood(members.incidents).await),
+                    Err(failure) => self.fail(&members.incidents, failure).await,
+                }
+            }
+        }
+        self.told
+    }
+
+    /// Asks the accounts how each of `asking` is told: adds to `single`, and returns the others.
+    async fn admit(&mut self, asking: Vec<Held>, single: &mut Vec<Held>) -> Vec<Members<'a>> {
+        let mut accounts: BTreeMap<Option<&str>, Vec<Held>> = BTreeMap::new();
+        for one in asking {
+            accounts.entry(self.batches[one.batch].caller.account.as_deref()).or_default().push(one);
+        }
+        let mut flooded = Vec::new();
+        for (account, mut asking) in accounts {
+            asking.sort_by_key(|one| (one.begin, one.batch));
+            let newcomers: Vec<Newcomer> = asking.iter().map(|one| self.newcomer(one)).collect();
+            let claimant = self.delivery.claimant;
+            let admit = |log: &mut FloodLog| flood::admit(log, &newcomers, &claimant);
+            match self.change_floods(account, admit).await {
+                Err(failure) => self.fail(&asking, failure).await,
+                Ok((admitted, held)) => {
+                    let mut floods: BTreeMap<EventTime, Vec<Held>> = BTreeMap::new();
+                    for (one, Admitted { flood, admission }) in asking.into_iter().zip(admitted) {
+                        if admission == Admission::Flooded {
+                            floods.entry(flood).or_default().push(one);
+                        } else {
+                            single.push(one);
+                        }
+                    }
+                    flooded.extend(floods.into_iter().map(|(flood, incidents)| Members {
+                        account,
+                        flood,
+                        holds_notice: held.contains(&flood),
+                        incidents,
+                    }));
+                }
+            }
+        }
+        flooded
+    }
+
+    fn newcomer(&self, held: &Held) -> Newcomer {
+        let caller = &self.batches[held.batch].caller;
+        Newcomer {
+            begin: held.begin,
+            id: incident::id(caller, held.begin),
+            arn: caller.arn.clone(),
+            severity: held.severity,
+            counted: held.admission == Admission::Flooded,
+        }
+    }
+
+    /// Tells of one incident until nothing more is due.
+    async fn incident(&mut self, held: Held) -> Result<(), Failure> {
+        let claimant = self.delivery.claimant;
+        let caller = &self.batches[held.batch].caller;
+        loop {
+            let state = self.pipeline.store.caller(caller).await?;
+            let Some(incident) = state.log.incidents.get(&held.begin) else { return Ok(()) };
+            let Some(number) = self.number(incident.pending.as_ref()) else { return Ok(()) };
+            let id = notice_id(&incident::id(caller, held.begin), number);
+            let Some(severity) = self.send(held, incident, &id, None).await? else {
+                self.release(held).await;
+                return Ok(());
+            };
+            let told = incident::Told { number, count: incident.alerts, severity };
+            let mark = |log: &mut _| incident::mark(log, held.begin, Sent::Notice(told), &claimant);
+            let (_, again) =
+                self.pipeline.change(caller, self.delivery, |state| mark(&mut state.log)).await?;
+            if !again {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Tells of a flood until nothing more is due, by the worst of its incidents here.
+    async fn flood(&mut self, members: &Members<'a>) -> Result<(), Failure> {
+        let claimant = self.delivery.claimant;
+        let worst = members.incidents.iter().max_by_key(|one| (one.severity, one.alerts)).copied();
+        let Some(worst) = worst.filter(|_| members.holds_notice) else { return Ok(()) };
+        let caller = &self.batches[worst.batch].caller;
+        loop {
+            let floods = self.pipeline.store.floods(members.account).await?;
+            let Some(flood) = floods.floods.get(&members.flood) else { return Ok(()) };
+            let Some(number) = self.number(flood.pending.as_ref()) else { return Ok(()) };
+            let state = self.pipeline.store.caller(caller).await?;
+            let Some(incident) = state.log.incidents.get(&worst.begin) else { return Ok(()) };
+            let id = notice_id(&flood::id(members.account, members.flood), number);
+            let crowd = Crowd { callers: flood.callers, latest: &flood.latest };
+            let sent = self.send(worst, incident, &id, Some(crowd)).await;
+            let outcome = match &sent {
+                Ok(Some(severity)) => Sent::Notice(incident::Told {
+                    number,
+                    count: flood.callers,
+                    severity: flood.severity.unwrap_or(*severity),
+                }),
+                _ => Sent::Not,
+            };
+            let mark = |log: &mut FloodLog| flood::mark(log, members.flood, outcome, &claimant);
+            let again = self.change_floods(members.account, mark).await;
+            // What could not be told matters more than that it could not be noted.
+            sent?;
+            let told = members.incidents.iter().map(|one| ((one.batch, one.begin), id.clone()));
+            self.told.notices.extend(told);
+            if !again? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Which notice this delivery is to send, if it still is.
+    fn number(&self, pending: Option<&Pending>) -> Option<u64> {
+        pending.filter(|held| held.owner == self.delivery.claimant.owner).map(|held| held.number)
+    }
+
+    /// Sends one notice; tells the severity of its worst alert. `None` where every rule that found
+    /// something is off by now: then nobody is told.
+    async fn send(
+        &mut self,
+        held: Held,
+        incident: &Incident,
+        id: &str,
+        crowd: Option<Crowd<'_>>,
+    ) -> Result<Option<Severity>, Failure> {
+        let caller = &self.batches[held.batch].caller;
+        let Some(Worst { rule, key, at, number }) = self.worst(held, incident) else { return Ok(None) };
+        let figures = self.pipeline.figures(rule, &key, &[at]).await?;
+        let figures = figures.into_iter().next().map_or_else(|| Figures::at_least(rule, at), |(_, one)| one);
+        let incident_id = incident::id(caller, held.begin);
+        let place = IncidentRef { id: &incident_id, caller: caller.arn.as_deref(), number, notice: Some(id) };
+        let worst = Alert { rule, key: &key, at, figures, object: self.delivery.object, incident: place };
+        let notice = Notice { id, caller, incident, worst, rules: &self.pipeline.rules, crowd };
+        self.pipeline.sink.notice(&notice).await?;
+        self.outcome.notices += 1;
+        self.told.notices.insert((held.batch, held.begin), id.to_owned());
+        Ok(Some(rule.severity))
+    }
+
+    /// The worst alert that the incident remembers whose rule is on; else one that was just found.
+    fn worst(&self, held: Held, incident: &Incident) -> Option<Worst<'a>> {
+        let rules = &self.pipeline.rules;
+        let remembered = incident.top.iter().find_map(|one| {
+            let rule = rules.iter().find(|rule| rule.id == one.rule)?;
+            let key = Key { rule: rule.id, values: one.values.clone() };
+            Some(Worst { rule, key, at: one.at, number: one.number })
+        });
+        remembered.or_else(|| {
+            let mut own = self.batches[held.batch].of(held.begin);
+            own.next().map(|(found, place)| Worst {
+                rule: found.rule,
+                key: found.key.clone(),
+                at: found.at,
+                number: place.number,
+            })
+        })
+    }
+
+    /// Notes that the flood tells of these; returns those whose severity has risen meanwhile.
+    async fn leave_to_flood(&mut self, incidents: Vec<Held>) -> Vec<Held> {
+        let claimant = self.delivery.claimant;
+        let mut again = Vec::new();
+        let mut failed = Vec::new();
+        let (pipeline, batches, delivery) = (self.pipeline, self.batches, self.delivery);
+        let leaving = incidents.into_iter().map(async |held| {
+            let sent = Sent::ToFlood(held.severity);
+            let caller = &batches[held.batch].caller;
+            let change = pipeline.change(caller, delivery, |state| {
+                let again = incident::mark(&mut state.log, held.begin, sent, &claimant);
+                state
+                    .log
+                    .incidents
+                    .get(&held.begin)
+                    .filter(|_| again)
+                    .map(|one| Held::new((held.batch, held.begin), one))
+            });
+            match change.await {
+                Ok((_, risen)) => ((held, Ok(risen)), Ok(())),
+                Err(failure) => ((held, Err(())), Err(failure)),
+            }
+        });
+        work::all(leaving, self.outcome, |(held, left), failure| {
+            match left {
+                Ok(risen) => again.extend(risen),
+                Err(()) => failed.push(held),
+            }
+            failure
+        })
+        .await;
+        self.told.failed.extend(failed.iter().map(|one| (one.batch, one.begin)));
+        again
+    }
+
+    /// Notes that these could not be told, and frees their notices for whoever comes next.
+    async fn fail(&mut self, incidents: &[Held], failure: Failure) {
+        // Of one caller, or of all at once, the first failure says it.
+        let known = |one: &Held| self.told.failed.iter().any(|(batch, _)| *batch == one.batch);
+        if !incidents.iter().any(known) {
+            self.outcome.fail(failure);
+        }
+        for held in incidents {
+            self.told.failed.insert((held.batch, held.begin));
+            self.release(*held).await;
+        }
+    }
+
+    /// Frees a notice; where that fails too, its lease runs out.
+    async fn release(&self, held: Held) {
+        let claimant = self.delivery.claimant;
+        let caller = &self.batches[held.batch].caller;
+        let release = self.pipeline.change(caller, self.delivery, |state| {
+            incident::mark(&mut state.log, held.begin, Sent::Not, &claimant)
+        });
+        let _ = release.await;
+    }
+
+    /// Changes the floods of one account, as often as others come before.
+    async fn change_floods<T>(
+        &self,
+        account: Option<&str>,
+        mut change: impl FnMut(&mut FloodLog) -> T,
+    ) -> Result<T, Failure> {
+        let store = &self.pipeline.store;
+        let mut tried: Option<(u64, T)> = None;
+        for _ in 0..MAX_ATTEMPTS {
+            let mut log = store.floods(account).await?;
+            if let Some((version, answer)) = tried.take()
+                && log.version == version + 1
+                && log.writer == self.delivery.claimant.owner
+            {
+                // The write succeeded and its answer was lost: once more would count twice.
+                return Ok(answer);
+            }
+            let answer = change(&mut log);
+            if store.replace_floods(account, &log, expires_at(self.delivery)).await? {
+                return Ok(answer);
+            }
+            tried = Some((log.version, answer));
+        }
+        Err(Failure::Contended("floods of one account"))
+    }
+}

@@ -1,0 +1,39 @@
+//! Much to do at once, but not too much.
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+
+use super::{Failure, MAX_UNANSWERED, Outcome};
+
+/// Keys or callers of one object that are worked on at once.
+pub(super) const AT_ONCE: usize = 32;
+
+/// Does all of `work`, some of it at once, as long as the store answers. Hands each result to `take`,
+/// which returns the failure if that is to be told.
+pub(super) async fn all<F, T>(
+    work: impl Iterator<Item = F>,
+    outcome: &mut Outcome,
+    mut take: impl FnMut(T, Option<Failure>) -> Option<Failure>,
+) where
+    F: Future<Output = (T, Result<(), Failure>)>,
+{
+    let mut work = work;
+    let mut running = FuturesUnordered::new();
+    let mut unanswered = 0;
+    loop {
+        if unanswered < MAX_UNANSWERED {
+            running.extend(work.by_ref().take(AT_ONCE - running.len()));
+        }
+        // What runs is never dropped: an alert could be left published and not marked.
+        let Some((done, result)) = running.next().await else { break };
+        unanswered = match &result {
+            Err(failure) if failure.is_unanswered() => unanswered + 1,
+            _ => 0,
+        };
+        if let Some(failure) = take(done, result.err()) {
+            outcome.fail(failure);
+        }
+    }
+    if unanswered >= MAX_UNANSWERED {
+        outcome.failures.push(Failure::Unanswered);
+    }
+}

@@ -1,0 +1,301 @@
+//! What a notice says, to each kind of reader, within every limit.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bedrock_denial_watch::alert::notice::{Crowd, Notice};
+use bedrock_denial_watch::alert::{Alert, IncidentRef, MAX_MESSAGE_BYTES};
+use bedrock_denial_watch::count::caller::Caller;
+use bedrock_denial_watch::count::claims::Claimant;
+use bedrock_denial_watch::count::evidence::{Evidence, Kind};
+use bedrock_denial_watch::count::incident::{self, Found, IncidentLog, notice_id};
+use bedrock_denial_watch::count::key::Key;
+use bedrock_denial_watch::count::window::Figures;
+use bedrock_denial_watch::log::denial::Source;
+use bedrock_denial_watch::log::time::EventTime;
+use bedrock_denial_watch::rule::catalogue::{ALL, DENIED_MODEL, built_in};
+use bedrock_denial_watch::rule::definition::Rule;
+use serde_json::Value;
+
+const ACCOUNT: &str = "111122223333";
+const EVE: &str = "arn:aws:iam::111122223333:user/eve";
+
+fn time(text: &str) -> EventTime {
+    EventTime::parse(text).expect("a time")
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).expect("JSON")
+}
+
+/// An alert, so many seconds after 09:14 on 2 June.
+fn found<'r>(rule: &'r Rule, values: &[Option<&str>], seconds: u64, total: u64) -> Found<'r> {
+    let start = time("2025-06-02T09:14:00Z");
+    let at = start.plus(Duration::from_secs(seconds));
+    let key = Key { rule: rule.id, values: values.iter().map(|value| value.map(str::to_owned)).collect() };
+    Found {
+        rule,
+        key,
+        at,
+        first_seen: start,
+        last_seen: at,
+        total,
+        at_least: false,
+        alone: true,
+        number: None,
+    }
+}
+
+/// What is told of `found` when all was found at once.
+fn with<T>(found: &[Found<'_>], callers: Option<u64>, tell: impl FnOnce(&Notice<'_>) -> T) -> T {
+    let claimant = Claimant { owner: "a", now: 0, lease: Duration::ZERO };
+    let mut log = IncidentLog::default();
+    let recorded = incident::record(&mut log, found, false, &claimant);
+    let (begin, recorded_incident) = log.incidents.first_key_value().expect("an incident");
+    let worst = &recorded_incident.top[0];
+    let is_worst = |alert: &&Found<'_>| {
+        alert.rule.id == worst.rule && alert.at == worst.at && alert.key.values == worst.values
+    };
+    let alert = found.iter().find(is_worst).expect("the worst");
+    let caller = Caller::of(alert.rule, &alert.key);
+    let id = incident::id(&caller, *begin);
+    let notice = notice_id(&id, 1);
+    let latest: Vec<Option<String>> =
+        (0..4).map(|number| Some(format!("arn:aws:sts::111122223333:federated-user/x{number}"))).collect();
+    let newest = (0..alert.total.min(10)).map(|number| format!("v{number}")).collect();
+    assert_eq!(recorded.places.len(), found.len());
+    tell(&Notice {
+        id: &notice,
+        caller: &caller,
+        incident: recorded_incident,
+        worst: Alert {
+            rule: alert.rule,
+            key: &alert.key,
+            at: alert.at,
+            figures: Figures {
+                first_seen: alert.first_seen,
+                last_seen: alert.last_seen,
+                total: alert.total,
+                at_least: alert.at_least,
+                newest,
+                sources: BTreeSet::from([Source::InvocationLog, Source::CloudTrail]),
+                evidence: BTreeSet::from([
+                    Evidence { kind: Kind::Region, value: "us-east-1".to_owned() },
+                    Evidence { kind: Kind::SourceIp, value: "203.0.113.7".to_owned() },
+                    Evidence { kind: Kind::AccessKeyId, value: "AKIAIOSFODNN7EXAMPLE".to_owned() },
+                ]),
+            },
+            object: "s3://bedrock-logs/AWSLogs/111122223333/BedrockModelInvocationLogs/us-east-1/2025/06/02/09/20250602T091448123Z_0a1b2c3d4e5f6789.json.gz",
+            incident: IncidentRef {
+                id: &id,
+                caller: caller.arn.as_deref(),
+                number: worst.number,
+                notice: Some(&notice),
+            },
+        },
+        rules: &ALL,
+        crowd: callers.map(|callers| Crowd { callers, latest: &latest }),
+    })
+}
+
+/// A probe of so many models, each refused `times`, and the sweep that they make.
+fn probe(models: usize, times: u64) -> Vec<Found<'static>> {
+    let name = |number: usize| format!("anthropic.claude-{number}-opus-20240229-v1:0");
+    let mut all: Vec<Found<'_>> = (0..models)
+        .map(|number| {
+            let model = name(number);
+            let values = [Some(ACCOUNT), Some(EVE), Some(model.as_str())];
+            found(&DENIED_MODEL, &values, number as u64, times + u64::from(number == 3))
+        })
+        .collect();
+    all.push(found(built_in("model-sweep"), &[Some(ACCOUNT), Some(EVE)], 3, models as u64));
+    all
+}
+
+/// So many sessions of one role, each refused one model four times.
+fn sessions(count: u64) -> Vec<Found<'static>> {
+    let role = "arn:aws:sts::111122223333:assumed-role/SupportChatbot";
+    let session = |number: u64| {
+        let user = format!("{role}/s-{number}");
+        found(&DENIED_MODEL, &[Some(ACCOUNT), Some(&user), Some("anthropic.claude-v2")], number, 4)
+    };
+    let rotation = [Some(ACCOUNT), Some(role), Some("anthropic.claude-v2")];
+    (0..count).map(session).chain([found(built_in("session-rotation"), &rotation, 5, count)]).collect()
+}
+
+#[track_caller]
+fn check_subject(found: &[Found<'_>], callers: Option<u64>, expected: &str) {
+    with(found, callers, |notice| {
+        let subject = notice.message().subject;
+        assert_eq!(subject, expected);
+        assert!(subject.len() < 100, "{} characters", subject.len());
+        let sms = notice.sms();
+        assert!(sms.len() <= 160 && sms.contains(" since 2025-06-02 09:14:00 UTC"), "{sms}");
+    });
+}
+
+#[test]
+fn the_subject_tells_the_scale() {
+    check_subject(&probe(23, 6), None, "[high] Bedrock: eve denied 23 models, 139 times");
+    check_subject(&probe(1000, 4), None, "[high] Bedrock: eve denied 1000 models, 4001 times");
+    check_subject(
+        &sessions(40),
+        None,
+        "[high] Bedrock: SupportChatbot denied 160 times for anthropic.claude-v2",
+    );
+    check_subject(
+        &probe(20, 5),
+        Some(64),
+        "[high] Bedrock: 64 callers within an hour in account 111122223333",
+    );
+    let eve = [Some(ACCOUNT), Some(EVE)];
+    let invalid =
+        [found(built_in("validation-burst"), &eve, 1, 9), found(built_in("validation-burst"), &eve, 3000, 9)];
+    check_subject(&invalid, None, "[high] Bedrock: eve raised 2 alerts of validation-burst");
+    // Models below the threshold of `denied-model` were refused as well, nobody knows how often.
+    let swept = [&probe(5, 4)[..4], &[found(built_in("model-sweep"), &eve, 9, 40)]].concat();
+    check_subject(&swept, None, "[high] Bedrock: eve denied at least 40 models");
+    let mut bound = probe(5, 40);
+    bound[0].at_least = true;
+    check_subject(&bound, None, "[high] Bedrock: eve denied at least 5 models, 201 times");
+}
+
+#[test]
+fn one_alert_reads_as_it_always_did() {
+    with(&probe(23, 6)[..1], None, |notice| {
+        let (message, alone) = (notice.message(), notice.worst.message());
+        assert_eq!((&message.subject, &message.attributes), (&alone.subject, &alone.attributes));
+        let (message, alone) = (json(&message.body), json(&alone.body));
+        for channel in ["email", "email-json", "https", "sms"] {
+            assert_eq!(message[channel], alone[channel], "{channel}");
+        }
+        let document = json(message["default"].as_str().expect("text"));
+        assert_eq!(
+            (&document["incident"]["alerts"], &document["incident"]["more"]),
+            (&json("1"), &json("0"))
+        );
+        assert_eq!(document["incident"]["others"], json("[]"));
+    });
+}
+
+#[test]
+fn the_document_is_that_of_the_worst_alert_with_the_rest_under_incident() {
+    with(&probe(23, 6), None, |notice| {
+        let mut document = json(&notice.document());
+        let alone = json(&notice.worst.document());
+        let incident = document["incident"].take();
+        assert_eq!(document["rule"]["id"], "model-sweep");
+        assert_eq!((&document["id"], &document["triage"]), (&alone["id"], &alone["triage"]));
+        for field in ["id", "caller", "number", "notice"] {
+            assert_eq!(incident[field], alone["incident"][field], "{field}");
+        }
+        assert_eq!((&incident["alerts"], &incident["more"]), (&json("24"), &json("13")));
+        assert_eq!(incident["rules"], json(r#"["denied-model","model-sweep"]"#));
+        let others = incident["others"].as_array().expect("a list");
+        assert_eq!(others.len(), 10);
+        let opus = r#"{"rule":"denied-model","model":"anthropic.claude-3-opus-20240229-v1:0","total":7}"#;
+        assert_eq!(others[0], json(opus));
+        assert!(incident.get("callers").is_none());
+    });
+    with(&sessions(5), Some(16), |notice| {
+        let incident = json(&notice.document())["incident"].take();
+        assert_eq!(incident["callers"], json("16"));
+        let other = r#"{"rule":"denied-model","model":"anthropic.claude-v2","session":"s-1","total":4}"#;
+        assert_eq!(incident["others"][0], json(other));
+    });
+}
+
+#[test]
+fn the_email_reads_well() {
+    let expected = "\
+eve was denied 23 models, 139 times.
+
+Caller    arn:aws:iam::111122223333:user/eve
+Account   111122223333
+Region    us-east-1
+Alerts    24
+First     2025-06-02 09:14:00 UTC
+Last      2025-06-02 09:14:22 UTC
+Severity  high, risk score 73
+Seen in   Bedrock invocation log, CloudTrail
+Source IP 203.0.113.7
+Key id    AKIAIOSFODNN7EXAMPLE
+
+Alerts, worst first
+  23 models   model-sweep
+   7 denials  denied-model  anthropic.claude-3-opus-20240229-v1:0
+   6 denials  denied-model  anthropic.claude-0-opus-20240229-v1:0
+";
+    with(&probe(23, 6), None, |notice| {
+        let email = notice.email();
+        assert!(email.starts_with(expected), "{email}");
+        assert!(email.contains("\n  and 13 more\n\nModels of the worst alert, newest last\n"), "{email}");
+        assert_eq!(email.matches("What to do first\n  1. ").count(), 1, "{email}");
+        let prose = |line: &&str| !line.contains("s3://") && line.len() > 72;
+        assert_eq!(email.lines().find(prose), None);
+    });
+}
+
+#[test]
+fn a_crowd_is_told_as_one_and_the_one_credential_behind_it_is_looked_for_first() {
+    with(&probe(20, 5), Some(64), |notice| {
+        let email = notice.email();
+        assert!(email.starts_with("64 callers of one account raised alerts within an hour."), "{email}");
+        assert!(email.contains("Latest    arn:aws:sts::111122223333:federated-user/x0\n"), "{email}");
+        assert!(email.contains("What to do first\n  1. Look for the one credential"), "{email}");
+        assert!(email.contains("comes at 256"), "{email}");
+        let chat = json(&notice.chat());
+        assert_eq!(
+            chat["content"]["title"],
+            ":rotating_light: 64 Bedrock callers of one account within an hour"
+        );
+        let steps = chat["content"]["nextSteps"].as_array().expect("a list");
+        assert!(steps[0].as_str().is_some_and(|step| step.starts_with("Look for the one credential")));
+        // Not the thread of one of them.
+        assert_ne!(chat["metadata"]["threadId"], json(&notice.worst.chat())["metadata"]["threadId"]);
+    });
+}
+
+#[test]
+fn chat_lists_the_worst_in_the_callers_thread() {
+    with(&sessions(40), None, |notice| {
+        let chat = json(&notice.chat());
+        assert_eq!(
+            chat["content"]["title"],
+            ":rotating_light: `SupportChatbot` denied 160 times for `anthropic.claude-v2`"
+        );
+        let description = chat["content"]["description"].as_str().expect("text");
+        let line = "\n• 4 denials, denied-model, `anthropic.claude-v2`, session `s-1`\n";
+        assert!(description.contains(line) && description.contains("\nand 30 more\n"), "{description}");
+        assert_eq!(chat["metadata"]["threadId"], json(&notice.worst.chat())["metadata"]["threadId"]);
+        assert_eq!(chat["id"], notice.id);
+    });
+}
+
+#[test]
+fn nothing_in_an_id_acts_and_the_longest_ids_fit() {
+    let evil = "<!channel> <@U1> <https://evil.example|click> `*b* @here \n\u{202e}\"\\";
+    for id in [evil.to_owned(), "\"\\".repeat(10_000), "ü\n".repeat(10_000), "&".repeat(20_000)] {
+        let user = format!("arn:aws:sts::1:assumed-role/{id}/{id}");
+        let alerts: Vec<Found<'_>> = (0..20)
+            .map(|number| {
+                let model = format!("{number}{id}");
+                found(&DENIED_MODEL, &[Some(&id), Some(&user), Some(&model)], number, 9)
+            })
+            .collect();
+        for callers in [None, Some(16)] {
+            with(&alerts, callers, |notice| {
+                let message = notice.message();
+                assert!(message.body.len() < MAX_MESSAGE_BYTES, "{} bytes", message.body.len());
+                assert!(message.subject.len() < 100 && message.subject.is_ascii(), "{}", message.subject);
+                let chat = json(&notice.chat());
+                for part in ["title", "description"] {
+                    let text = chat["content"][part].as_str().expect("text");
+                    for trap in ["<", "://", "@here", "\u{202e}"] {
+                        assert!(!text.contains(trap), "{trap:?} in {text}");
+                    }
+                }
+            });
+        }
+    }
+}
