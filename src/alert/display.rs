@@ -103,10 +103,12 @@ pub fn capitalised(word: &str) -> String {
     first.to_uppercase() + rest
 }
 
-/// `60 minutes`, or `1 minute`.
+/// `60 minutes`, `1 minute`, or `24 hours`.
 #[must_use]
 pub fn minutes(number: u64) -> String {
-    format!("{number} minute{}", if number == 1 { "" } else { "s" })
+    let (number, unit) =
+        if number > 60 && number.is_multiple_of(60) { (number / 60, "hour") } else { (number, "minute") };
+    format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
 }
 
 /// A list, one item a line.
@@ -148,6 +150,12 @@ mod tests {
         );
         assert_eq!(code(None), "`unknown`");
         assert_eq!(code(Some("\n")), "`\"\"`");
+    }
+
+    #[test]
+    fn a_long_span_is_told_in_hours() {
+        let shown = [1, 5, 60, 90, 120, 1440].map(minutes);
+        assert_eq!(shown, ["1 minute", "5 minutes", "60 minutes", "90 minutes", "2 hours", "24 hours"]);
     }
 
     #[test]

@@ -5,7 +5,9 @@ pub mod display;
 mod document;
 mod email;
 mod message;
+pub mod shorten;
 pub mod sink;
+pub mod terminal;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};

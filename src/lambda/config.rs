@@ -40,6 +40,9 @@ pub enum ConfigError {
         /// What was expected, in a sentence that says so.
         expected: String,
     },
+    /// The settings of a rule are good one by one, but not together.
+    #[error("{0}")]
+    TooCostly(String),
 }
 
 const TABLE: &str = "the name or ARN of the DynamoDB table";
@@ -68,6 +71,7 @@ impl Config {
             denied_model("COOLDOWN_MINUTES", Setting::Cooldown, &span(text)?)
         })?;
         parsed("RULE_SETTINGS", get("RULE_SETTINGS"), |text| settings.apply("RULE_SETTINGS", text))?;
+        settings.check().map_err(ConfigError::TooCostly)?;
         settings.exempt_users = parsed("EXEMPT_USERS", get("EXEMPT_USERS"), user_globs)?.unwrap_or_default();
         Ok(Self {
             table_name,
@@ -212,5 +216,15 @@ mod tests {
         check_refused("COOLDOWN_MINUTES", "1h", "expected");
         check_refused("EXEMPT_USERS", "a,[", "expected a glob");
         check_refused("LOG_LEVEL", "loud", "expected error, warn");
+    }
+
+    #[test]
+    fn settings_that_are_too_costly_together_are_refused_with_the_reason() {
+        let costly = [("THRESHOLD", "1000"), ("WINDOW_MINUTES", "1440"), ("COOLDOWN_MINUTES", "1")];
+        let error = read(&costly).expect_err("refused").to_string();
+        assert!(error.starts_with("denied-model: a threshold of 1000"), "{error}");
+        assert!(error.contains("expected a longer cooldown"), "{error}");
+        let off = [&costly[..], &[("RULES", "model-sweep")]].concat();
+        assert!(read(&off).is_ok(), "a rule that is off costs nothing");
     }
 }

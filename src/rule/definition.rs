@@ -147,7 +147,34 @@ const SLOTS_PER_WINDOW: u32 = 6;
 /// in other slots. Twice this many models or sessions an object are counted and listed exactly.
 const RECURRING_SAMPLES: usize = 16;
 
+/// The most samples that one object in each slot may leave in a window: some 2.5 MB, which every
+/// delivery of an attack reads. All settings but a high threshold with a short cooldown stay below.
+const MAX_WINDOW_SAMPLES: u128 = 50_000;
+
 impl Rule {
+    /// Checks that what a delivery reads of one window is bounded: it grows with the threshold and with
+    /// the number of slots, which a short cooldown multiplies.
+    ///
+    /// # Errors
+    /// Which settings together are too much, and what to change.
+    pub fn check_cost(&self) -> Result<(), String> {
+        let slots = self.window.as_secs().div_ceil(self.slot().as_secs().max(1));
+        let samples = u128::from(slots) * 2 * self.samples() as u128;
+        if samples <= MAX_WINDOW_SAMPLES {
+            return Ok(());
+        }
+        let minutes = |span: Duration| span.as_secs() / 60;
+        Err(format!(
+            "{}: a threshold of {} over a window of {} minutes with a cooldown of {} would make each delivery \
+             read up to {samples} samples of every object, at most {MAX_WINDOW_SAMPLES} are allowed: \
+             expected a longer cooldown, a shorter window or a lower threshold",
+            self.id,
+            self.threshold,
+            minutes(self.window),
+            minutes(self.cooldown),
+        ))
+    }
+
     /// Length of a counter's slot: a sixth of the window, at least ten minutes, and never longer than
     /// the window or the cooldown, so that a window cuts a slot from one side only and one slot never
     /// holds two alerts.
@@ -195,6 +222,7 @@ impl Rule {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rule::bounds::MAX_THRESHOLD;
     use crate::rule::catalogue::DENIED_MODEL;
 
     /// All in minutes.
@@ -216,5 +244,26 @@ mod tests {
         check_slot(60, 1, 1);
         check_slot(1, 1, 1);
         assert_eq!(MAX_SLOT, Duration::from_secs(240 * 60));
+    }
+
+    #[track_caller]
+    fn check_cost(threshold: usize, window: u64, cooldown: u64, refused: bool) {
+        let minutes = |number: u64| Duration::from_secs(number * 60);
+        let rule =
+            Rule { threshold, window: minutes(window), cooldown: minutes(cooldown), ..DENIED_MODEL.clone() };
+        assert_eq!(rule.check_cost().is_err(), refused, "{:?}", rule.check_cost());
+    }
+
+    #[test]
+    fn a_high_threshold_with_a_short_cooldown_is_refused() {
+        check_cost(3, 60, 60, false);
+        check_cost(3, MAX_MINUTES, 1, false);
+        check_cost(MAX_THRESHOLD, 60, 60, false);
+        check_cost(MAX_THRESHOLD, MAX_MINUTES, MAX_MINUTES, false);
+        check_cost(MAX_THRESHOLD, MAX_MINUTES, 60, false);
+        check_cost(12, MAX_MINUTES, 1, false);
+        check_cost(MAX_THRESHOLD, MAX_MINUTES, 1, true);
+        check_cost(MAX_THRESHOLD, 60, 1, true);
+        check_cost(100, MAX_MINUTES, 1, true);
     }
 }

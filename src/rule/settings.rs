@@ -68,6 +68,14 @@ impl Settings {
         self.rules.iter().filter(|rule| rule.on).cloned().collect()
     }
 
+    /// Checks what no single setting shows: that the rules that are on cost no more than they may.
+    ///
+    /// # Errors
+    /// As [`Rule::check_cost`].
+    pub fn check(&self) -> Result<(), String> {
+        self.rules.iter().filter(|rule| rule.on).try_for_each(Rule::check_cost)
+    }
+
     /// Who set it; `None` where it stands so in the rule's file.
     #[must_use]
     pub fn origin(&self, rule: &Rule, setting: Setting) -> Option<&str> {

@@ -3,10 +3,11 @@
 use std::cell::Cell;
 use std::io::{self, Write};
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::Duration;
 
-use bedrock_denial_watch::alert::Alert;
 use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
+use bedrock_denial_watch::alert::{Alert, display};
 use bedrock_denial_watch::count::claims::Claimant;
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::pipeline::{Delivery, Pipeline};
@@ -16,9 +17,22 @@ use bedrock_denial_watch::rule::definition::Rule;
 use bedrock_denial_watch::rule::file::{self, Example};
 use tokio::runtime::Runtime;
 
+/// Runs all examples: 0 when all are as expected, 1 when one is not, 2 when a file is no rule.
+pub fn exit_code(folder: Option<&Path>) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string());
+    match runtime.and_then(|runtime| run(folder, &runtime).map_err(|error| error.to_string())) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("error: {}", display::plain(&error, display::DOCUMENT_BYTES));
+            ExitCode::from(2)
+        }
+    }
+}
+
 /// Runs the examples of `folder`, or of the rules that are compiled in, and prints one line a
 /// file and one for each example that is not as expected; tells whether all are.
-pub fn run(folder: Option<&Path>, runtime: &Runtime) -> Result<bool, LoadError> {
+fn run(folder: Option<&Path>, runtime: &Runtime) -> Result<bool, LoadError> {
     let files = match folder {
         Some(folder) => catalogue::files_in(folder)?,
         None => {

@@ -167,9 +167,10 @@ pub fn merge_counter(counters: &mut Vec<Counter>, item: &Item) -> Result<(), Str
         shard.samples.insert(sample.parse()?);
     }
     if item.contains_key("evidence") {
-        for evidence in strings(item, "evidence")? {
-            shard.evidence.insert(evidence.parse()?);
-        }
+        // A kind that only a later version knows must not fail a delivery to this one, or nobody
+        // could go back to it.
+        let known = strings(item, "evidence")?.iter().filter_map(|evidence| evidence.parse().ok());
+        shard.evidence.extend(known);
     }
     Ok(())
 }
@@ -287,5 +288,22 @@ mod tests {
         // The last slot there is, and the end of every range behind it, are one.
         let last = year("9999-12-30T22:00:00.999Z").slot(crate::rule::definition::MAX_SLOT);
         assert_eq!(first_sort_key(last), first_sort_key(end(i64::MAX)));
+    }
+
+    #[test]
+    fn evidence_of_a_later_version_is_passed_over() {
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        let set = |values: &[&str]| AttributeValue::Ss(values.iter().map(ToString::to_string).collect());
+        let item = Item::from([
+            ("sk".to_owned(), text("count#2025-06-01T10:00:00Z#0")),
+            ("denials".to_owned(), AttributeValue::N("1".to_owned())),
+            ("contributions".to_owned(), set(&["a:1:1"])),
+            ("samples".to_owned(), set(&["1748772000000|r1"])),
+            ("evidence".to_owned(), set(&["colour|red", "region|us-east-1"])),
+        ]);
+        let mut counters = Vec::new();
+        merge_counter(&mut counters, &item).expect("a counter");
+        let evidence: Vec<String> = counters[0].evidence().map(ToString::to_string).collect();
+        assert_eq!(evidence, ["region|us-east-1"]);
     }
 }

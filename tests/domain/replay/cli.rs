@@ -29,6 +29,12 @@ fn check(arguments: &[&str], status: i32, told: &str) {
     assert!(stderr.contains(told), "{stderr}");
 }
 
+/// Runs with `arguments` and checks all of standard error.
+#[track_caller]
+fn check_summary(arguments: &[&str], told: &str) {
+    assert_eq!(text(&replay(arguments).stderr), told);
+}
+
 fn burst(count: usize) -> String {
     (0..count).fold(String::new(), |log, number| {
         log + &format!(
@@ -73,8 +79,14 @@ fn the_samples_fire_what_an_independent_count_expects() {
     let expected: Vec<serde_json::Value> = EXPECTED.lines().map(parse).collect();
     assert_eq!(expected.len(), 8);
     assert_eq!(got, expected);
-    let summary = "objects: 39 read, 4 skipped, 0 failed; records: 392; denials: 116; exempted: 0; malformed: 1; oversized: 0; alerts: 8";
-    assert!(text(&output.stderr).contains(summary), "{}", text(&output.stderr));
+    let summary = "Read 39 files: 392 records, 116 denials, 8 alerts.\n\
+                   1 record could not be parsed and did not count; see the warnings above.\n\
+                   4 files skipped:\n  \
+                   Bedrock's permission check (1)\n  \
+                   a request or response body under data/ (1)\n  \
+                   a signature over log files under CloudTrail-Digest/ (1)\n  \
+                   zero bytes (1)\n";
+    assert!(text(&output.stderr).ends_with(summary), "{}", text(&output.stderr));
 }
 
 #[test]
@@ -97,17 +109,47 @@ fn a_sweep_that_only_cloudtrail_tells_carries_its_evidence() {
 }
 
 #[test]
-fn text_names_who_and_what_and_all_denied_keys() {
+fn in_a_pipe_each_alert_is_a_line_that_grep_finds_with_ids_in_whole() {
     let output = replay(&[LOGS]);
     let stdout = text(&output.stdout);
-    for part in [
-        "Alerts",
-        "2025-06-02 09:14:48",
-        "assumed-role/SupportChatbot/i-0a1b2c3d4e5f67890",
-        "All denied users and models",
-    ] {
-        assert!(stdout.contains(part), "{stdout}");
-    }
+    let lines: Vec<&str> = stdout.lines().collect();
+    let (denied, alerts): (Vec<&str>, Vec<&str>) = lines.iter().partition(|line| line.starts_with("denied "));
+    assert_eq!((denied.len(), alerts.len()), (10, 8), "{stdout}");
+    // The most denied first.
+    assert!(denied[0].starts_with("denied denials=39 at_least=true user=arn:aws:iam::444455556666:user/ci/"));
+    let user = "arn:aws:sts::111122223333:assumed-role/SupportChatbot/i-0a1b2c3d4e5f67890";
+    let expected = format!(
+        "alert time=2025-06-02T09:14:48Z severity=high rule=denied-model user={user} \
+         model=anthropic.claude-3-opus-20240229-v1:0 account=111122223333 denials=4 \
+         first_seen=2025-06-02T09:14:07Z last_seen=2025-06-02T09:14:48Z \
+         file={LOGS}/AWSLogs/111122223333/BedrockModelInvocationLogs/us-east-1/2025/06/02/09/\
+         20250602T091503066Z_591e09182f98e28c.json.gz"
+    );
+    assert_eq!(alerts[0], expected);
+    assert_eq!(lines[10], alerts[0], "alerts come last");
+    assert!(!stdout.contains('\u{1b}') && !stdout.contains('…'), "{stdout}");
+}
+
+#[test]
+fn without_an_alert_it_says_what_it_looked_at() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let quiet = write(folder.path(), "quiet.json", burst(3));
+    let none = |scope: &str| {
+        format!(
+            "No alerts from denied-model, model-sweep, role-denials, session-rotation, slow-denials.\nLooked at {scope}\n"
+        )
+    };
+    let stdout = |arguments: &[&str]| text(&replay(arguments).stdout).to_owned();
+    let expected = none("3 records in 1 file, 3 denials among them.");
+    assert!(stdout(&[&quiet]).ends_with(&expected), "{}", stdout(&[&quiet]));
+    let expected = none("no records in 1 file, no denials among them. Not everything could be read.");
+    assert_eq!(stdout(&["nowhere.json"]), expected);
+    let expected =
+        "No alerts from validation-burst.\nLooked at no records in no files, no denials among them.\n";
+    assert_eq!(
+        stdout(&["--rules", "validation-burst", folder.path().join("none").to_str().expect("text")]),
+        expected.replace("no files", "1 file").replace("them.", "them. Not everything could be read.")
+    );
 }
 
 #[test]
@@ -116,14 +158,18 @@ fn the_exit_status_tells_what_happened() {
     let quiet = write(folder.path(), "quiet.json", burst(3));
     let loud = write(folder.path(), "loud.json", burst(4));
     let corrupt = write(folder.path(), "corrupt.json.gz", b"\x1f\x8b\x08\x00broken");
-    check(&[&quiet], 0, "alerts: 0");
-    check(&[&loud], 0, "alerts: 1");
-    check(&["--fail-on-alert", &quiet], 0, "alerts: 0");
-    check(&["--fail-on-alert", &loud], 1, "alerts: 1");
-    check(&["--fail-on-alert", &loud, &corrupt], 2, "alerts: 1");
+    check(&[&quiet], 0, ", no alerts.");
+    check(&[&loud], 0, ", 1 alert.");
+    check(&["--fail-on-alert", &quiet], 0, ", no alerts.");
+    check(&["--fail-on-alert", &loud], 1, ", 1 alert.");
+    check(&["--fail-on-alert", &loud, &corrupt], 2, ", 1 alert.");
     check(&[&corrupt], 2, "corrupt.json.gz: truncated gzip");
     check(&[&loud, "nowhere.json"], 2, "error: nowhere.json: No such file or directory");
-    check(&["nowhere.json"], 2, "objects: 0 read, 0 skipped, 1 failed");
+    check(
+        &["nowhere.json"],
+        2,
+        "Read no files: no records, no denials, no alerts.\n1 input could not be read,",
+    );
 }
 
 #[test]
@@ -132,6 +178,11 @@ fn bad_usage_says_what_was_expected() {
     check(&["--threshold", "many", LOGS], 2, "expected a whole number from 0 to 1000");
     check(&["--window", "90s", LOGS], 2, "expected whole minutes from 1m to 24h");
     check(&["--cooldown", "0m", LOGS], 2, "expected whole minutes from 1m to 24h");
+    check(
+        &["--threshold", "1000", "--window", "24h", "--cooldown", "1m", LOGS],
+        2,
+        "expected a longer cooldown, a shorter window or a lower threshold",
+    );
     check(&["--exempt-user", "[", LOGS], 2, "expected a glob on the user's ARN");
     check(&["--format", "yaml", LOGS], 2, "[possible values: text, json]");
 }
@@ -147,10 +198,10 @@ fn help_shows_examples() {
 fn options_change_the_rule() {
     let folder = tempfile::tempdir().expect("a folder");
     let loud = write(folder.path(), "loud.json", burst(4));
-    check(&["--threshold", "4", &loud], 0, "alerts: 0");
-    check(&["--threshold", "0", &loud], 0, "alerts: 1");
-    check(&["--exempt-user", "*", &loud], 0, "exempted: 0");
-    check(&["--exempt-user", "*:role/*", "--exempt-user", "*", LOGS], 0, "alerts: 0");
+    check(&["--threshold", "4", &loud], 0, ", no alerts.");
+    check(&["--threshold", "0", &loud], 0, ", 1 alert.");
+    check_summary(&["--exempt-user", "*", &loud], "Read 1 file: 4 records, 4 denials, 1 alert.\n");
+    check(&["--exempt-user", "*:role/*", "--exempt-user", "*", LOGS], 0, ", no alerts.");
 }
 
 /// Runs with `log` on a pipe as standard input; the path names it.
@@ -187,9 +238,9 @@ fn trail(count: usize) -> String {
 fn a_trail_file_is_read_from_a_file_and_from_what_can_be_read_but_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = write(folder.path(), "a.json", trail(4));
-    check(&[&path], 0, "records: 4; denials: 4; exempted: 0; malformed: 0; oversized: 0; alerts: 1");
+    check_summary(&[&path], "Read 1 file: 4 records, 4 denials, 1 alert.\n");
     let output = replay_pipe("-", &trail(4));
-    assert!(text(&output.stderr).contains("denials: 4"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("4 denials,"), "{}", text(&output.stderr));
     let piped = folder.path().join("b.json");
     let made = Command::new("mkfifo").arg(&piped).status().expect("mkfifo runs");
     assert!(made.success());
@@ -198,7 +249,7 @@ fn a_trail_file_is_read_from_a_file_and_from_what_can_be_read_but_once() {
         let piped = piped.clone();
         move || fs::write(piped, log).expect("it reads")
     });
-    check(&[piped.to_str().expect("text")], 0, "denials: 4");
+    check(&[piped.to_str().expect("text")], 0, "4 denials,");
     writer.join().expect("written");
 }
 
@@ -230,7 +281,11 @@ fn a_body_beside_the_logs_is_skipped_wherever_in_the_tree_the_replay_starts() {
     let path = write(folder.path(), "AWSLogs/1/hour/data/a_input.json", denied);
     let hour = folder.path().join("AWSLogs/1/hour");
     for start in [folder.path(), &hour, &hour.join("data"), Path::new(&path)] {
-        check(&[start.to_str().expect("text")], 0, "1 skipped: a request or response body under data/");
+        check(
+            &[start.to_str().expect("text")],
+            0,
+            "1 file skipped:\n  a request or response body under data/ (1)",
+        );
     }
 }
 
@@ -263,7 +318,7 @@ fn one_file_by_two_names_is_one_object() {
     let log = "{\"timestamp\":\"2025-06-01T10:00:00Z\",\"errorCode\":\"AccessDeniedException\"}\n".repeat(2);
     let path = write(folder.path(), "a.json", log);
     let other = write(folder.path(), "b/../a.json", fs::read(&path).expect("readable"));
-    check(&[&path, &other, folder.path().to_str().expect("text")], 0, "denials: 2;");
+    check(&[&path, &other, folder.path().to_str().expect("text")], 0, " 2 denials,");
 }
 
 #[test]

@@ -1,0 +1,152 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use bedrock_denial_watch::alert::display;
+use bedrock_denial_watch::rule::bounds;
+use bedrock_denial_watch::rule::catalogue::{self, ALL, DENIED_MODEL};
+use bedrock_denial_watch::rule::settings::{Setting, Settings};
+use clap::error::{ContextValue, ErrorKind};
+use clap::{CommandFactory, Parser};
+use glob::Pattern;
+
+/// Finds callers who keep trying Amazon Bedrock models they are denied, in invocation logs and
+/// CloudTrail files on this machine.
+///
+/// Runs the same pipeline as the Lambda, with its counters in memory. Needs no AWS account and no network.
+/// Alerts go to standard output; progress, warnings and a summary go to standard error.
+#[derive(Parser)]
+#[command(
+    name = "replay",
+    version,
+    // Else clap shows the name that the program was called by, whatever is in it.
+    bin_name = "replay",
+    after_help = "Examples:
+  replay events/logs                                    a folder of logs, as S3 stores them
+  replay --format json logs | jq .user.id               one JSON document per alert
+  replay --threshold 10 --window 30m logs               fire later, look at half an hour
+  replay --rules model-sweep,validation-burst logs      other rules
+  replay --exempt-user '*:assumed-role/load-test/*' logs    count these callers, never alert
+  aws s3 cp s3://bucket/key - | replay -                one object from S3
+
+Exit status: 0 if everything was read; 1 with --fail-on-alert if a rule fired;
+2 for bad usage or an input that could not be read, once all others are done."
+)]
+pub struct Options {
+    /// Apply only these rules, separated by commas, or all [default: the rules that RULES.md calls on by default]
+    #[arg(long, value_name = "ID,…")]
+    pub rules: Option<String>,
+    /// Change one setting of a rule, such as model-sweep.threshold=5, denied-model.window=30m, validation-burst.on=true or session-rotation.exempt=*:assumed-role/agent-*; repeat for more
+    #[arg(long, value_name = "RULE.SETTING=VALUE")]
+    pub set: Vec<String>,
+    /// Add the rule files of this folder; one replaces the built-in rule of the same id
+    #[arg(long, value_name = "DIR")]
+    pub rules_dir: Option<PathBuf>,
+    /// Run the examples in the rule files, built in or from --rules-dir; exit with status 1 if one is not as expected
+    #[arg(long)]
+    pub test_rules: bool,
+    /// The same as --set denied-model.threshold=N [default: 3]
+    #[arg(long, value_name = "N")]
+    pub threshold: Option<String>,
+    /// The same as --set denied-model.window=SPAN [default: 60m]
+    #[arg(long, value_name = "SPAN")]
+    pub window: Option<String>,
+    /// The same as --set denied-model.cooldown=SPAN [default: the window]
+    #[arg(long, value_name = "SPAN")]
+    pub cooldown: Option<String>,
+    /// Never alert on users whose ARN matches; repeat for more
+    #[arg(long, value_name = "GLOB", value_parser = bounds::user_glob)]
+    pub exempt_user: Vec<Pattern>,
+    /// How to print alerts
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Exit with status 1 if a rule fired
+    #[arg(long)]
+    pub fail_on_alert: bool,
+    /// A log file (.json.gz, .json, .jsonl, .gz), a folder of them, or - for standard input
+    #[arg(value_name = "PATH", required_unless_present = "test_rules")]
+    pub paths: Vec<PathBuf>,
+}
+
+/// How alerts are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// Who was denied most, then the alerts: blocks on a terminal, one line each in a file or pipe
+    Text,
+    /// One JSON document a line, and nothing else
+    Json,
+}
+
+impl Options {
+    /// Parses the command line; prints help or what is wrong with it, and exits, where that is due.
+    pub fn of_command_line() -> Self {
+        Self::try_parse().unwrap_or_else(|error| harmless(error).exit())
+    }
+
+    /// The rules with what was set; prints what is wrong with that, and exits.
+    pub fn settings(&self) -> Settings {
+        self.read_settings().unwrap_or_else(|why| {
+            let why = display::plain(&why, display::DOCUMENT_BYTES);
+            Self::command().error(ErrorKind::ValueValidation, why).exit()
+        })
+    }
+
+    fn read_settings(&self) -> Result<Settings, String> {
+        let rules = match &self.rules_dir {
+            None => ALL.clone(),
+            Some(folder) => {
+                catalogue::with_rules_in(folder).map_err(|error| format!("--rules-dir: {error}"))?
+            }
+        };
+        let mut settings = Settings::new(rules);
+        let named = |option: &'static str, value: &str| {
+            let value = value.to_owned();
+            move |expected: String| format!("invalid value '{value}' for '{option}': {expected}")
+        };
+        if let Some(text) = &self.rules {
+            settings.choose("--rules", text).map_err(named("--rules <ID,…>", text))?;
+        }
+        for (option, setting, value) in [
+            ("--threshold", Setting::Threshold, &self.threshold),
+            ("--window", Setting::Window, &self.window),
+            ("--cooldown", Setting::Cooldown, &self.cooldown),
+        ] {
+            if let Some(value) = value {
+                settings.set(option, DENIED_MODEL.id, setting, value).map_err(named(option, value))?;
+            }
+        }
+        for text in &self.set {
+            settings.apply("--set", text).map_err(named("--set <RULE.SETTING=VALUE>", text))?;
+        }
+        settings.exempt_users.clone_from(&self.exempt_user);
+        settings.check()?;
+        Ok(settings)
+    }
+}
+
+/// `error` without what would act on a terminal: it repeats arguments, which may be names of files
+/// that a shell's `*` found.
+fn harmless(mut error: clap::Error) -> clap::Error {
+    let plain = |text: &str| display::plain(text, display::DOCUMENT_BYTES);
+    let cleaned: Vec<_> = error
+        .context()
+        .filter_map(|(kind, value)| {
+            let value = match value {
+                ContextValue::String(text) => ContextValue::String(plain(text)),
+                ContextValue::Strings(texts) => {
+                    ContextValue::Strings(texts.iter().map(|text| plain(text)).collect())
+                }
+                ContextValue::StyledStr(text) => ContextValue::StyledStr(plain(&text.to_string()).into()),
+                ContextValue::StyledStrs(texts) => ContextValue::StyledStrs(
+                    texts.iter().map(|text| plain(&text.to_string()).into()).collect(),
+                ),
+                _ => return None,
+            };
+            Some((kind, value))
+        })
+        .collect();
+    for (kind, value) in cleaned {
+        error.insert(kind, value);
+    }
+    error
+}

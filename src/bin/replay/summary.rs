@@ -1,0 +1,85 @@
+//! What a run came to, in words.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use bedrock_denial_watch::log::object::Skip;
+use bedrock_denial_watch::reader::Statistics;
+use indicatif::HumanCount;
+
+/// The figures of a whole run.
+#[derive(Default)]
+pub struct Summary {
+    /// Files read to their end.
+    pub read: u64,
+    /// Inputs that could not be read, or not to their end.
+    pub failed: u64,
+    /// Alerts raised.
+    pub alerts: u64,
+    skipped: BTreeMap<String, u64>,
+    sum: Statistics,
+}
+
+impl Summary {
+    pub fn skip(&mut self, skip: Skip) {
+        *self.skipped.entry(skip.to_string()).or_default() += 1;
+    }
+
+    pub fn add(&mut self, one: &Statistics) {
+        self.sum.records += one.records;
+        self.sum.denials += one.denials;
+        self.sum.not_found += one.not_found;
+        self.sum.exempted += one.exempted;
+        self.sum.malformed += one.malformed;
+        self.sum.oversized += one.oversized;
+    }
+
+    /// What was looked at: `392 records in 39 files, 116 denials among them`.
+    pub fn scope(&self) -> String {
+        let Statistics { records, denials, .. } = self.sum;
+        let files = self.read + self.failed;
+        format!(
+            "{} in {}, {} among them",
+            count(records, "record"),
+            count(files, "file"),
+            count(denials, "denial")
+        )
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Statistics { records, denials, not_found, exempted, malformed, oversized, .. } = self.sum;
+        write!(
+            f,
+            "Read {}: {}, {}, {}.",
+            count(self.read, "file"),
+            count(records, "record"),
+            count(denials, "denial"),
+            count(self.alerts, "alert"),
+        )?;
+        let mut note = |number: u64, one: &str, rest: &str| match number {
+            0 => Ok(()),
+            number => write!(f, "\n{} {rest}", count(number, one)),
+        };
+        note(not_found, "call", "asked for a legacy model, or one the account has no access to.")?;
+        note(exempted, "denial", "of exempt users raised no alert.")?;
+        note(malformed, "record", "could not be parsed and did not count; see the warnings above.")?;
+        note(oversized, "record", "over the size limit did not count; see the warnings above.")?;
+        note(self.failed, "input", "could not be read, or not to the end; see the errors above.")?;
+        note(self.skipped.values().sum(), "file", "skipped:")?;
+        for (reason, number) in &self.skipped {
+            write!(f, "\n  {reason} ({})", HumanCount(*number))?;
+        }
+        Ok(())
+    }
+}
+
+/// `1 file`, `39 files`, `no files`.
+pub fn count(number: u64, one: &str) -> String {
+    match number {
+        0 => format!("no {one}s"),
+        1 => format!("1 {one}"),
+        number => format!("{} {one}s", HumanCount(number)),
+    }
+}

@@ -1,0 +1,113 @@
+//! The built `replay` on a terminal of its own: a pseudo-terminal of a known width.
+
+use std::io::Read;
+use std::path::Path;
+use std::process::Stdio;
+
+use pty_process::Size;
+use pty_process::blocking::{Command, open};
+use unicode_width::UnicodeWidthStr;
+
+const LOGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/events/logs");
+
+/// What stands on a terminal of so many columns, line by line; warnings and summary only if
+/// standard error goes there too.
+fn screen(columns: u16, environment: &[(&str, &str)], stderr: bool, arguments: &[&str]) -> Vec<String> {
+    let (mut terminal, child_end) = open().expect("a pseudo-terminal");
+    terminal.resize(Size::new(24, columns)).expect("resized");
+    let mut command =
+        Command::new(env!("CARGO_BIN_EXE_replay")).args(arguments).env("TERM", "xterm-256color");
+    for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
+        command = command.env_remove(name);
+    }
+    command = command.envs(environment.iter().copied());
+    if !stderr {
+        command = command.stderr(Stdio::null());
+    }
+    let mut child = command.spawn(child_end).expect("replay runs");
+    let mut shown = Vec::new();
+    // Linux ends a pseudo-terminal that nobody writes to any more with an error.
+    let _ = terminal.read_to_end(&mut shown);
+    assert!(child.wait().expect("it ends").success());
+    let shown = String::from_utf8(shown).expect("text");
+    shown.lines().map(str::to_owned).collect()
+}
+
+/// The blocks, of which each begins behind an empty line.
+fn blocks(lines: &[String]) -> Vec<String> {
+    lines.join("\n").split("\n\n").map(|block| block.trim().to_owned()).collect()
+}
+
+#[test]
+fn at_80_columns_each_alert_is_a_block_that_reads_whole_and_comes_last() {
+    let lines = screen(80, &[("NO_COLOR", "1")], false, &[LOGS]);
+    for line in &lines {
+        assert!(line.width() <= 80, "{} columns: {line}", line.width());
+        assert!(!line.contains('\u{1b}'), "{line:?}");
+    }
+    let blocks = blocks(&lines);
+    assert_eq!(blocks.len(), 11, "{blocks:#?}");
+    assert_eq!((&*blocks[0], &*blocks[2]), ("Denied most often, 10 of 28", "8 alerts"));
+    let denied: Vec<&str> = blocks[1].lines().collect();
+    assert_eq!(denied.len(), 10);
+    assert_eq!(denied[0], "39+ user/ci/report-export         …claude-opus-4-20250514-v1:0    444455556666");
+    assert_eq!(denied[1], "   6  …/nightly-evaluation          …llama3-1-405b-instruct-v1:0    444455556666");
+    assert_eq!(denied[2], "   5  federated-user/contractor-12  …claude-sonnet-4-20250514-v1:0  777788889999");
+    let file = format!("/{}", "2025/06/02/09/20250602T091503066Z_591e09182f98e28c.json.gz");
+    let expected = "2025-06-02 09:14:48 UTC  HIGH  denied-model\n  \
+                    User      SupportChatbot/i-0a1b2c3d4e5f67890\n  \
+                    Model     anthropic.claude-3-opus-20240229-v1:0\n  \
+                    Account   111122223333\n  \
+                    Denials   4 (fires above 3 within 60 minutes)\n  \
+                    Seen      first 2025-06-02 09:14:07, last 2025-06-02 09:14:48 UTC\n  \
+                    File      ";
+    assert!(blocks[3].starts_with(expected) && blocks[3].ends_with(&file), "{}", blocks[3]);
+    let last = blocks.last().expect("a block");
+    assert!(last.starts_with("2025-06-03 14:12:00 UTC  MEDIUM  session-rotation\n"), "{last}");
+    let sweep = "  Newest    cohere.command-r-plus-v1:0";
+    let block = blocks.iter().find(|block| block.contains("HIGH  model-sweep")).expect("a sweep");
+    assert!(block.contains(sweep) && block.contains("Key id    AKIAP6KUPFACNEXAMPLE"), "{block}");
+}
+
+#[test]
+fn a_wide_terminal_shows_ids_in_whole() {
+    let lines = screen(200, &[("NO_COLOR", "1")], false, &[LOGS]);
+    assert!(lines.iter().all(|line| !line.contains('…') || line.starts_with("  File")), "{lines:#?}");
+    let user = "  User      arn:aws:sts::111122223333:assumed-role/SupportChatbot/i-0a1b2c3d4e5f67890";
+    assert!(lines.iter().any(|line| line == user), "{lines:#?}");
+}
+
+#[test]
+fn severity_is_in_colour_unless_told_otherwise() {
+    let coloured = |environment: &[(&str, &str)]| {
+        screen(80, environment, false, &[LOGS]).join("\n").contains("\u{1b}[31m\u{1b}[1mHIGH\u{1b}[0m")
+    };
+    assert!(coloured(&[]));
+    assert!(coloured(&[("NO_COLOR", "")]), "an empty value asks for nothing");
+    assert!(!coloured(&[("NO_COLOR", "1")]));
+    assert!(!coloured(&[("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")]));
+    assert!(!coloured(&[("TERM", "dumb")]));
+}
+
+#[test]
+fn the_summary_stands_before_the_alerts() {
+    let lines = screen(120, &[], true, &[LOGS]);
+    let at = |part: &str| lines.iter().position(|line| line.contains(part)).expect(part);
+    assert!(at("warning: ") < at("Read 39 files"), "{lines:#?}");
+    assert!(at("zero bytes (1)") < at("Denied most often"), "{lines:#?}");
+}
+
+#[test]
+fn ids_that_act_on_a_terminal_are_printed_plain_and_in_place() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    for case in ["markup-in-ids", "missing-values-are-values", "cloudtrail-hostile", "validation-burst"] {
+        let input = golden.join(case).join("input");
+        for columns in [40, 80] {
+            let lines = screen(columns, &[("NO_COLOR", "1")], false, &[input.to_str().expect("text")]);
+            for line in &lines {
+                assert!(line.width() <= usize::from(columns) || line.contains(' ') && columns < 80, "{line}");
+                assert!(!line.contains(|part: char| part.is_control() || part == '\u{202e}'), "{line:?}");
+            }
+        }
+    }
+}
