@@ -52,7 +52,7 @@ async fn run(config: Config) -> Result<(), Error> {
     let handler = Handler {
         pipeline: Pipeline {
             store: DynamoDbStore::new(&sdk, config.table_name),
-            sink: SnsSink::new(&sdk, config.topic_arn),
+            sink: SnsSink::new(&sdk, config.topic_arn, config.every_alert_topic_arn),
             rules: config.settings.rules_on(),
             exempt_users: config.settings.exempt_users,
             limits: Limits::default(),

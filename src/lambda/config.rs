@@ -11,8 +11,10 @@ use crate::rule::settings::{Setting, Settings};
 pub struct Config {
     /// `TABLE_NAME`: the DynamoDB table of counters and alerts.
     pub table_name: String,
-    /// `TOPIC_ARN`: the SNS topic that alerts go to.
+    /// `TOPIC_ARN`: the SNS topic that people are told on.
     pub topic_arn: String,
+    /// `EVERY_ALERT_TOPIC_ARN`: the SNS topic that gets each alert as a message of its own.
+    pub every_alert_topic_arn: Option<String>,
     /// `RULES`, `RULE_SETTINGS`, `THRESHOLD`, `WINDOW_MINUTES`, `COOLDOWN_MINUTES`, `EXEMPT_USERS`.
     pub settings: Settings,
     /// `LOG_LEVEL`.
@@ -76,6 +78,11 @@ impl Config {
         Ok(Self {
             table_name,
             topic_arn,
+            every_alert_topic_arn: parsed(
+                "EVERY_ALERT_TOPIC_ARN",
+                get("EVERY_ALERT_TOPIC_ARN"),
+                standard_topic,
+            )?,
             settings,
             log_level: parsed("LOG_LEVEL", get("LOG_LEVEL"), log_level)?.unwrap_or(Level::INFO),
         })
@@ -202,6 +209,7 @@ mod tests {
         check_refused("TABLE_NAME", "", "the DynamoDB table");
         check_refused("TOPIC_ARN", "", "a standard SNS topic");
         check_refused("TOPIC_ARN", "alerts", "expected the ARN");
+        check_refused("EVERY_ALERT_TOPIC_ARN", "alerts", "expected the ARN");
         check_refused("TOPIC_ARN", "arn:aws:sqs:us-east-1:1:alerts", "expected the ARN");
         check_refused("TOPIC_ARN", "arn:aws:sns:us-east-1:1:alerts.fifo", "standard");
         check_refused("RULES", "denied-model,sweep", "expected one or more of denied-model, model-sweep");

@@ -239,6 +239,8 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
         let outcome = self.pipeline.commit(tally, Delivery { object: name, claimant }).await;
         let alerts = outcome.published.len();
         metrics.alerts += alerts as u64;
+        metrics.incidents += outcome.incidents;
+        metrics.notices += outcome.notices;
         metrics.alerted.extend(outcome.published.iter().map(|alert| alert.at));
         let damage = damage.map(Cause::from);
         let more = outcome.failed.saturating_sub(outcome.failures.len());

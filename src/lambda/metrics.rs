@@ -33,8 +33,12 @@ pub struct Metrics {
     pub skipped: u64,
     /// Objects, or parts of the event, that failed.
     pub failures: u64,
-    /// Alerts that SNS accepted.
+    /// Alerts that were recorded, and told where that was due.
     pub alerts: u64,
+    /// Incidents that began.
+    pub incidents: u64,
+    /// Notices that SNS accepted.
+    pub notices: u64,
     /// The times of the denials that fired them.
     pub alerted: Vec<EventTime>,
     /// What was read, summed up.
@@ -73,6 +77,8 @@ impl Metrics {
             ("skipped", "Count", json!(self.skipped)),
             ("exempted", "Count", json!(read.exempted)),
             ("alerts", "Count", json!(self.alerts)),
+            ("incidents", "Count", json!(self.incidents)),
+            ("notices", "Count", json!(self.notices)),
             ("failures", "Count", json!(self.failures)),
             ("bytes", "Bytes", json!(read.bytes)),
         ];
@@ -123,7 +129,7 @@ mod tests {
         assert_eq!(directive["Dimensions"], json!([["function"]]));
         assert_eq!(line["function"], "watch");
         let declared = directive["Metrics"].as_array().expect("a list");
-        assert_eq!(declared.len(), 13);
+        assert_eq!(declared.len(), 15);
         for metric in declared {
             let name = metric["Name"].as_str().expect("a name");
             assert!(line[name].is_number() || line[name].is_array(), "{name}");
@@ -140,6 +146,6 @@ mod tests {
         let line: Value = serde_json::from_str(&Metrics::default().line("f", "r", 1)).expect("JSON");
         assert_eq!(line["failures"], 0);
         assert!(line.get("lag").is_none());
-        assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().map(Vec::len), Some(12));
+        assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().map(Vec::len), Some(14));
     }
 }

@@ -7,8 +7,10 @@ use std::net::TcpStream;
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
+use bedrock_denial_watch::count::caller::Caller;
 use bedrock_denial_watch::count::claims::{AlertLog, AlertRecord, State};
 use bedrock_denial_watch::count::counter::Slot;
+use bedrock_denial_watch::count::incident::IncidentLog;
 use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::count::store::{CounterStore, StoreError};
 use bedrock_denial_watch::lambda::aws::DynamoDbStore;
@@ -57,8 +59,13 @@ async fn items_have_the_documented_attributes() {
     let config = dynamodb().await;
     let store = store(&config);
     add(&store, &eve(), "ab12", &["q-1".to_owned()]).await;
-    let record =
-        AlertRecord { id: "i".to_owned(), state: State::Pending, owner: "o".to_owned(), leased_until: 7 };
+    let record = AlertRecord {
+        id: "i".to_owned(),
+        state: State::Pending,
+        owner: "o".to_owned(),
+        leased_until: 7,
+        number: None,
+    };
     let log = AlertLog { alerts: [(time(NOON), record)].into(), ..AlertLog::default() };
     assert!(store.replace_alerts(&eve(), &log, 9).await.expect("written"));
     store.archive_alerts(&eve(), &[time(NOON)], 9).await.expect("written");
@@ -248,4 +255,31 @@ async fn an_item_that_holds_what_it_should_not_is_an_error_not_a_guess() {
     check_error(counters().await, &["contribution \"odd\": expected"]);
     put("alerts", &[("version", number)]).await;
     check_error(store.alerts(&eve()).await, &["DynamoDB GetItem on table denials: alerts: expected a list"]);
+}
+
+#[tokio::test]
+async fn an_operator_mutes_a_caller_by_an_item_beside_its_incidents() {
+    let config = dynamodb().await;
+    let caller = Caller { account: Some("1".to_owned()), arn: Some("arn:aws:iam::1:user/eve".to_owned()) };
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let put = |until: &str| {
+        Client::new(&config)
+            .put_item()
+            .table_name(TABLE)
+            .item("pk", text(r##"["#caller","1","arn:aws:iam::1:user/eve"]"##))
+            .item("sk", text("mute"))
+            .item("until", AttributeValue::N(until.to_owned()))
+            .item("why", text("load test"))
+            .send()
+    };
+    put("1750000000").await.expect("put");
+    let store = store(&config);
+    assert!(store.replace_incidents(&caller, &IncidentLog::default(), 9).await.expect("written"));
+    let state = store.caller(&caller).await.expect("read");
+    assert_eq!(
+        (state.log.version, state.mute.as_ref().map(|mute| mute.why.as_str())),
+        (1, Some("load test"))
+    );
+    assert!(state.is_muted(1_749_999_999) && !state.is_muted(1_750_000_000));
+    put("soon").await.expect_err("no number");
 }

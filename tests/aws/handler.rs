@@ -5,6 +5,7 @@ use std::sync::Mutex;
 
 use aws_config::SdkConfig;
 use bedrock_denial_watch::alert::Alert;
+use bedrock_denial_watch::alert::notice::Notice;
 use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
 use bedrock_denial_watch::count::claims::State;
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
@@ -29,11 +30,22 @@ pub struct Recorder {
 }
 
 impl AlertSink for Recorder {
-    async fn publish(&self, alert: &Alert<'_>) -> Result<(), SinkError> {
+    async fn notice(&self, notice: &Notice<'_>) -> Result<(), SinkError> {
         if *self.refuses.lock().expect("no panic") {
             return Err(SinkError { operation: "record".to_owned(), cause: "refused".into() });
         }
-        self.published.lock().expect("no panic").push(serde_json::from_str(&alert.document()).expect("JSON"));
+        self.published
+            .lock()
+            .expect("no panic")
+            .push(serde_json::from_str(&notice.document()).expect("JSON"));
+        Ok(())
+    }
+
+    fn wants_alerts(&self) -> bool {
+        false
+    }
+
+    async fn alert(&self, _: &Alert<'_>) -> Result<(), SinkError> {
         Ok(())
     }
 }
@@ -277,7 +289,7 @@ async fn an_object_without_denials_makes_no_call_to_dynamodb_or_sns() {
     let handler = handler(
         &s3,
         DynamoDbStore::new(&nowhere(), TABLE.to_owned()),
-        SnsSink::new(&nowhere(), "arn:aws:sns:us-east-1:1:t".to_owned()),
+        SnsSink::new(&nowhere(), "arn:aws:sns:us-east-1:1:t".to_owned(), None),
     );
     let delivered = deliver(&handler, &notification(&["a.json.gz"])).await;
     assert_eq!(delivered.answer.expect("success"), Answer::Done);
@@ -289,7 +301,7 @@ async fn chain(s3: &Server, sns: &Server) -> (SdkConfig, Handler<DynamoDbStore, 
     let config = dynamodb().await;
     let store = DynamoDbStore::new(&config, TABLE.to_owned());
     let topic = "arn:aws:sns:us-east-1:123456789012:alerts".to_owned();
-    let handler = handler(s3, store, SnsSink::new(&sdk(&sns.url), topic));
+    let handler = handler(s3, store, SnsSink::new(&sdk(&sns.url), topic, None));
     (config, handler)
 }
 

@@ -1,9 +1,14 @@
 //! The SNS sink over the wire: the form that `Publish` sends, and what it answers.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use bedrock_denial_watch::alert::notice::Notice;
 use bedrock_denial_watch::alert::sink::AlertSink;
-use bedrock_denial_watch::alert::{Alert, MAX_MESSAGE_BYTES};
+use bedrock_denial_watch::alert::{Alert, IncidentRef, MAX_MESSAGE_BYTES};
+use bedrock_denial_watch::count::caller::Caller;
+use bedrock_denial_watch::count::claims::Claimant;
+use bedrock_denial_watch::count::incident::{self, Found, IncidentLog};
 use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::count::window::Figures;
 use bedrock_denial_watch::lambda::aws::SnsSink;
@@ -34,17 +39,57 @@ pub fn form(request: &Request) -> BTreeMap<String, String> {
     fields.map(|(name, value)| (decoded(name), decoded(value))).collect()
 }
 
-async fn publish(url: &str, key: &Key) -> Result<(), String> {
+async fn publish_to(url: &str, key: &Key, every_alert: Option<&str>) -> Result<(), String> {
     let at = time("2025-06-01T10:00:03Z");
+    let caller = Caller::of(&DENIED_MODEL, key);
+    let id = incident::id(&caller, at);
     let alert = Alert {
         rule: &DENIED_MODEL,
         key,
         at,
         figures: Figures::at_least(&DENIED_MODEL, at),
         object: "s3://logs/k.json.gz",
+        incident: IncidentRef { id: &id, caller: caller.arn.as_deref(), number: 1, notice: None },
     };
-    let sink = SnsSink::new(&sdk(url), TOPIC.to_owned());
-    sink.publish(&alert).await.map_err(|error| error.to_string())
+    let found = Found {
+        rule: &DENIED_MODEL,
+        key: key.clone(),
+        at,
+        first_seen: at,
+        last_seen: at,
+        total: 4,
+        at_least: true,
+        alone: true,
+        number: None,
+    };
+    let mut log = IncidentLog::default();
+    let claimant = Claimant { owner: "o", now: 0, lease: Duration::ZERO };
+    incident::record(&mut log, &[found], false, &claimant);
+    let notice = Notice {
+        id: &incident::notice_id(&id, 1),
+        caller: &caller,
+        incident: &log.incidents[&at],
+        worst: alert.clone(),
+        rules: &[],
+        crowd: None,
+    };
+    let sink = SnsSink::new(&sdk(url), TOPIC.to_owned(), every_alert.map(str::to_owned));
+    sink.notice(&notice).await.map_err(|error| error.to_string())?;
+    if sink.wants_alerts() { sink.alert(&alert).await.map_err(|error| error.to_string()) } else { Ok(()) }
+}
+
+async fn publish(url: &str, key: &Key) -> Result<(), String> {
+    publish_to(url, key, None).await
+}
+
+#[tokio::test]
+async fn programs_get_each_alert_on_a_topic_of_their_own() {
+    let server = Server::start(|_, _| Some(accepted()));
+    let every_alert = "arn:aws:sns:us-east-1:123456789012:every-alert";
+    publish_to(&server.url, &key(&[None, None, None]), Some(every_alert)).await.expect("published");
+    let topics: Vec<String> =
+        server.requests().iter().map(|request| form(request)["TopicArn"].clone()).collect();
+    assert_eq!(topics, [TOPIC, every_alert]);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 //! Sources: "Update expressions", "Condition expressions" and "Service quotas" in the Amazon
 //! DynamoDB developer guide.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -13,14 +13,19 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde::Serialize;
 
 use super::cause::cause;
 use super::item::{self, number, set, text};
 use super::{retries, timeouts};
+use crate::count::caller::{Caller, account_key};
 use crate::count::claims::AlertLog;
 use crate::count::counter::{Contribution, Counter, Slot};
+use crate::count::flood::FloodLog;
+use crate::count::incident::IncidentLog;
 use crate::count::key::Key;
-use crate::count::store::{CounterStore, StoreError};
+use crate::count::store::{CallerState, CounterStore, StoreError};
 use crate::log::time::EventTime;
 use crate::rule::definition::Rule;
 
@@ -131,6 +136,67 @@ impl DynamoDbStore {
         Ok(())
     }
 
+    async fn get(&self, key: &Key, sort_key: &str) -> Result<Option<item::Item>, StoreError> {
+        let request = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key("pk", text(key.text()))
+            .key("sk", text(sort_key));
+        let response = request.send().await.map_err(|error| self.failed("GetItem", &error))?;
+        Ok(response.item)
+    }
+
+    /// Writes `attributes` as the version after `version` if the item still has that one.
+    async fn replace(
+        &self,
+        key: &Key,
+        sort_key: &str,
+        version: u64,
+        attributes: Vec<(&'static str, AttributeValue)>,
+        expires_at: u64,
+    ) -> Result<bool, StoreError> {
+        let mut update = String::from("SET #version = :next, #expires_at = :expires_at");
+        let mut request = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("pk", text(key.text()))
+            .key("sk", text(sort_key))
+            .expression_attribute_names("#version", "version")
+            .expression_attribute_names("#expires_at", "expires_at")
+            .expression_attribute_values(":next", number(version.saturating_add(1)))
+            .expression_attribute_values(":expires_at", number(expires_at));
+        for (name, value) in attributes {
+            update += &format!(", #{name} = :{name}");
+            request = request
+                .expression_attribute_names(format!("#{name}"), name)
+                .expression_attribute_values(format!(":{name}"), value);
+        }
+        request = if version == 0 {
+            request.condition_expression("attribute_not_exists(#version)")
+        } else {
+            request
+                .condition_expression("#version = :version")
+                .expression_attribute_values(":version", number(version))
+        };
+        match request.update_expression(update).send().await {
+            Ok(_) => Ok(true),
+            Err(error) if is_condition_failed(&error) => Ok(false),
+            Err(error) => Err(self.failed("UpdateItem", &error)),
+        }
+    }
+
+    fn entries<T: Serialize>(
+        &self,
+        writer: &str,
+        entries: &BTreeMap<EventTime, T>,
+    ) -> Result<Vec<(&'static str, AttributeValue)>, StoreError> {
+        let entries = item::from_entries(entries).map_err(|cause| self.refused("UpdateItem", cause))?;
+        Ok(vec![("writer", text(writer)), (item::ENTRIES, entries)])
+    }
+
     fn failed<E>(&self, operation: &str, error: &SdkError<E, HttpResponse>) -> StoreError
     where
         E: ProvideErrorMetadata + Error + 'static,
@@ -214,16 +280,8 @@ impl CounterStore for DynamoDbStore {
     }
 
     async fn alerts(&self, key: &Key) -> Result<AlertLog, StoreError> {
-        let request = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .consistent_read(true)
-            .key("pk", text(key.text()))
-            .key("sk", text(item::ALERTS));
-        let response = request.send().await.map_err(|error| self.failed("GetItem", &error))?;
-        match response.item() {
-            Some(item) => item::to_log(item).map_err(|cause| self.refused("GetItem", cause)),
+        match self.get(key, item::ALERTS).await? {
+            Some(item) => item::to_log(&item).map_err(|cause| self.refused("GetItem", cause)),
             None => Ok(AlertLog::default()),
         }
     }
@@ -270,36 +328,44 @@ impl CounterStore for DynamoDbStore {
     /// `false` also when the write succeeded but its answer was lost and the SDK tried again;
     /// whoever reads then finds its own claim.
     async fn replace_alerts(&self, key: &Key, log: &AlertLog, expires_at: u64) -> Result<bool, StoreError> {
-        let mut update = String::from("SET #version = :next, #alerts = :alerts, #expires_at = :expires_at");
-        let mut request = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .key("pk", text(key.text()))
-            .key("sk", text(item::ALERTS))
-            .expression_attribute_names("#version", "version")
-            .expression_attribute_names("#alerts", "alerts")
-            .expression_attribute_names("#expires_at", "expires_at")
-            .expression_attribute_values(":next", number(log.version.saturating_add(1)))
-            .expression_attribute_values(":alerts", item::from_log(log))
-            .expression_attribute_values(":expires_at", number(expires_at));
-        if let Some(archived_to) = log.archived_to {
-            update += ", #archived_to = :archived_to";
-            request = request
-                .expression_attribute_names("#archived_to", "archived_to")
-                .expression_attribute_values(":archived_to", text(archived_to.to_string()));
+        let mut attributes = vec![("alerts", item::from_log(log))];
+        attributes.extend(log.archived_to.map(|archived_to| ("archived_to", text(archived_to.to_string()))));
+        self.replace(key, item::ALERTS, log.version, attributes, expires_at).await
+    }
+
+    async fn caller(&self, caller: &Caller) -> Result<CallerState, StoreError> {
+        let mut state = CallerState::default();
+        let (first, last) = (item::INCIDENTS.to_owned(), item::MUTE.to_owned());
+        self.query(&caller.key(), first, last, |item| item::merge_caller(&mut state, item)).await?;
+        Ok(state)
+    }
+
+    async fn replace_incidents(
+        &self,
+        caller: &Caller,
+        log: &IncidentLog,
+        expires_at: u64,
+    ) -> Result<bool, StoreError> {
+        let entries = self.entries(&log.writer, &log.incidents)?;
+        self.replace(&caller.key(), item::INCIDENTS, log.version, entries, expires_at).await
+    }
+
+    async fn floods(&self, account: Option<&str>) -> Result<FloodLog, StoreError> {
+        match self.get(&account_key(account), item::INCIDENTS).await? {
+            Some(item) => item::to_entries(&item)
+                .map(|(version, writer, floods)| FloodLog { version, writer, floods })
+                .map_err(|cause| self.refused("GetItem", cause)),
+            None => Ok(FloodLog::default()),
         }
-        request = if log.version == 0 {
-            request.condition_expression("attribute_not_exists(#version)")
-        } else {
-            request
-                .condition_expression("#version = :version")
-                .expression_attribute_values(":version", number(log.version))
-        };
-        match request.update_expression(update).send().await {
-            Ok(_) => Ok(true),
-            Err(error) if is_condition_failed(&error) => Ok(false),
-            Err(error) => Err(self.failed("UpdateItem", &error)),
-        }
+    }
+
+    async fn replace_floods(
+        &self,
+        account: Option<&str>,
+        log: &FloodLog,
+        expires_at: u64,
+    ) -> Result<bool, StoreError> {
+        let entries = self.entries(&log.writer, &log.floods)?;
+        self.replace(&account_key(account), item::INCIDENTS, log.version, entries, expires_at).await
     }
 }

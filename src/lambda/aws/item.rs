@@ -4,10 +4,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::count::claims::{AlertLog, AlertRecord, State};
 use crate::count::counter::{Counter, Slot};
+use crate::count::incident::IncidentLog;
 use crate::count::key::Key;
+use crate::count::store::{CallerState, Mute};
 use crate::log::denial::Source;
 use crate::log::time::EventTime;
 use crate::rule::definition::Rule;
@@ -182,13 +186,15 @@ pub fn from_log(log: &AlertLog) -> AttributeValue {
             State::Pending => "pending",
             State::Published => "published",
         };
-        AttributeValue::M(HashMap::from([
+        let mut map = HashMap::from([
             ("id".to_owned(), text(&alert.id)),
             ("at".to_owned(), text(at.to_string())),
             ("state".to_owned(), text(state)),
             ("owner".to_owned(), text(&alert.owner)),
             ("leased_until".to_owned(), number(alert.leased_until)),
-        ]))
+        ]);
+        map.extend(alert.number.map(|place| ("number".to_owned(), number(place))));
+        AttributeValue::M(map)
     });
     AttributeValue::L(alerts.collect())
 }
@@ -215,6 +221,7 @@ pub fn to_log(item: &Item) -> Result<AlertLog, String> {
             state,
             owner: string(alert, "owner")?.to_owned(),
             leased_until: integer(alert, "leased_until")?,
+            number: if alert.contains_key("number") { Some(integer(alert, "number")?) } else { None },
         };
         alerts.insert(at, record);
     }
@@ -226,6 +233,52 @@ pub fn to_log(item: &Item) -> Result<AlertLog, String> {
         None => None,
     };
     Ok(AlertLog { version: integer(item, "version")?, alerts, archived_to, archived: BTreeSet::new() })
+}
+
+/// Sort key of a caller's incidents, and of an account's floods.
+pub const INCIDENTS: &str = "incidents";
+/// The attribute of both: a map by the RFC 3339 time at which each begins.
+pub const ENTRIES: &str = "entries";
+/// Sort key of an operator's order not to tell people of a caller.
+pub const MUTE: &str = "mute";
+
+/// The map of an item of incidents or floods.
+///
+/// # Errors
+/// Never, as these are texts, numbers, lists and maps; what the serialiser says.
+pub fn from_entries<T: Serialize>(entries: &BTreeMap<EventTime, T>) -> Result<AttributeValue, String> {
+    serde_dynamo::to_attribute_value(entries).map_err(|error| error.to_string())
+}
+
+/// Reads an item of incidents or floods: its version, its writer and its entries.
+///
+/// # Errors
+/// Which attribute holds what it should not.
+pub fn to_entries<T: DeserializeOwned>(item: &Item) -> Result<(u64, String, BTreeMap<EventTime, T>), String> {
+    let entries = item.get(ENTRIES).cloned().ok_or_else(|| format!("{ENTRIES}: expected a map"))?;
+    let entries =
+        serde_dynamo::from_attribute_value(entries).map_err(|error| format!("{ENTRIES}: {error}"))?;
+    Ok((integer(item, "version")?, string(item, "writer")?.to_owned(), entries))
+}
+
+/// Reads what is kept of a caller, one item after the other.
+///
+/// # Errors
+/// Which attribute holds what it should not.
+pub fn merge_caller(state: &mut CallerState, item: &Item) -> Result<(), String> {
+    match string(item, "sk")? {
+        INCIDENTS => {
+            let (version, writer, incidents) = to_entries(item)?;
+            state.log = IncidentLog { version, writer, incidents };
+        }
+        MUTE => {
+            let why = if item.contains_key("why") { string(item, "why")? } else { "" }.to_owned();
+            state.mute = Some(Mute { until: integer(item, "until")?, why });
+        }
+        // What a later version keeps beside them.
+        _ => {}
+    }
+    Ok(())
 }
 
 fn string<'i>(item: &'i Item, name: &str) -> Result<&'i str, String> {

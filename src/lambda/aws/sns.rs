@@ -1,6 +1,7 @@
-//! Alerts to an SNS topic.
+//! Notices to the topic that people subscribe to, and each alert to one for programs.
 
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use aws_config::SdkConfig;
 use aws_sdk_sns::Client;
@@ -9,6 +10,7 @@ use serde_json::json;
 
 use super::cause::cause;
 use super::{retries, timeouts};
+use crate::alert::notice::Notice;
 use crate::alert::sink::{AlertSink, SinkError};
 use crate::alert::{Alert, MAX_MESSAGE_BYTES, Message};
 
@@ -22,31 +24,67 @@ const ATTEMPTS: u32 = 5;
 /// Source: `Subject` of `Publish` in the Amazon SNS API reference.
 const MAX_SUBJECT_CHARS: usize = 99;
 
-/// The topic that alerts go to.
+/// SNS suspends an e-mail subscription that gets more than ten messages a second.
+///
+/// Source: "Amazon SNS endpoints and quotas" in the AWS general reference.
+const PACE: Duration = Duration::from_millis(100);
+
+/// The topics that notices and alerts go to.
 pub struct SnsSink {
     client: Client,
     topic_arn: String,
+    every_alert_topic_arn: Option<String>,
+    /// When the next notice may leave.
+    next: Mutex<Option<Instant>>,
 }
 
 impl SnsSink {
-    /// Region, credentials and endpoint are those of `config`.
+    /// Region, credentials and endpoint are those of `config`. Each alert goes to
+    /// `every_alert_topic_arn` as well, where there is one.
     #[must_use]
-    pub fn new(config: &SdkConfig, topic_arn: String) -> Self {
+    pub fn new(config: &SdkConfig, topic_arn: String, every_alert_topic_arn: Option<String>) -> Self {
         let config = aws_sdk_sns::config::Builder::from(config)
             .timeout_config(timeouts(ATTEMPT, OPERATION))
             .retry_config(retries(ATTEMPTS))
             .build();
-        Self { client: Client::from_conf(config), topic_arn }
+        let client = Client::from_conf(config);
+        Self { client, topic_arn, every_alert_topic_arn, next: Mutex::new(None) }
     }
 }
 
 impl AlertSink for SnsSink {
-    async fn publish(&self, alert: &Alert<'_>) -> Result<(), SinkError> {
+    async fn notice(&self, notice: &Notice<'_>) -> Result<(), SinkError> {
+        let message = fitted(notice.message(), || notice.document(), MAX_MESSAGE_BYTES);
+        tokio::time::sleep(self.turn()).await;
+        self.publish(&self.topic_arn, message).await
+    }
+
+    fn wants_alerts(&self) -> bool {
+        self.every_alert_topic_arn.is_some()
+    }
+
+    async fn alert(&self, alert: &Alert<'_>) -> Result<(), SinkError> {
+        let Some(topic_arn) = &self.every_alert_topic_arn else { return Ok(()) };
         let message = fitted(alert.message(), || alert.document(), MAX_MESSAGE_BYTES);
+        self.publish(topic_arn, message).await
+    }
+}
+
+impl SnsSink {
+    /// Takes the next place in the row of notices; tells how long to wait for it.
+    fn turn(&self) -> Duration {
+        let now = Instant::now();
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = next.map_or(now, |next| next.max(now));
+        *next = Some(turn + PACE);
+        turn - now
+    }
+
+    async fn publish(&self, topic_arn: &str, message: Message) -> Result<(), SinkError> {
         let mut request = self
             .client
             .publish()
-            .topic_arn(&self.topic_arn)
+            .topic_arn(topic_arn)
             .message_structure("json")
             .message(message.body)
             .subject(message.subject);
@@ -55,18 +93,16 @@ impl AlertSink for SnsSink {
                 .data_type("String")
                 .string_value(value)
                 .build()
-                .map_err(|error| self.error(error.to_string()))?;
+                .map_err(|error| failed(topic_arn, error.to_string()))?;
             request = request.message_attributes(name, attribute);
         }
-        request.send().await.map_err(|error| self.error(cause(&error)))?;
+        request.send().await.map_err(|error| failed(topic_arn, cause(&error)))?;
         Ok(())
     }
 }
 
-impl SnsSink {
-    fn error(&self, cause: String) -> SinkError {
-        SinkError { operation: format!("SNS Publish to {}", self.topic_arn), cause: cause.into() }
-    }
+fn failed(topic_arn: &str, cause: String) -> SinkError {
+    SinkError { operation: format!("SNS Publish to {topic_arn}"), cause: cause.into() }
 }
 
 /// `message` within the limits of SNS. Ids are cut short long before, so that this changes
