@@ -125,7 +125,7 @@ fn run_from(source: impl Fn(usize) -> Source, rule: &Rule, batches: &[Batch]) ->
 }
 
 /// The same cases every time; `PROPTEST_CASES` and `PROPTEST_RNG_SEED` ask for others.
-fn config() -> ProptestConfig {
+pub fn config() -> ProptestConfig {
     let seed =
         std::env::var("PROPTEST_RNG_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_250_601);
     println!("PROPTEST_RNG_SEED={seed}");

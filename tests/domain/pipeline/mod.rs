@@ -2,5 +2,6 @@
 
 mod faults;
 mod hostile;
+mod incidents;
 mod invariants;
 mod spellings;
