@@ -210,7 +210,7 @@ fn assert_quiet_and_told(board: &Board) {
 fn a_probe_of_twenty_models_is_at_most_four_messages() {
     let model = |number: i64| refused("eve", &format!("m{number}"), number * 10, 5);
     let one: Object = (0..20).flat_map(model).collect();
-    assert_eq!(run(&[one.clone()]).told(), ["21"]);
+    assert_eq!(run(std::slice::from_ref(&one)).told(), ["21"]);
     let each: Vec<Object> = (0..20).map(model).collect();
     assert_eq!(run(&each).told(), ["1", "5", "20"]);
     // Model by model, round after round, in small objects.
