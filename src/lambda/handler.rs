@@ -177,7 +177,7 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
             return Ok(());
         }
         let mut reader = self.pipeline.read(&name);
-        let Read { tally, statistics, faults, damage } = loop {
+        let Read { tally, statistics, faults, damage, .. } = loop {
             self.source.read(object, &mut reader).await?;
             match reader.finish() {
                 Finished::Read(read) => break read,
