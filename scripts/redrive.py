@@ -28,6 +28,8 @@ INVISIBLE_SECONDS = 960
 MAX_FAILURES_IN_A_ROW = 10
 # A lease runs out within the function's time-out and this.
 LEASE_MARGIN_SECONDS = 60
+# Exit status of a program that SIGINT ended, as shells have it.
+INTERRUPTED = 130
 # What the function reports when it failed in good order: it holds nothing then.
 FAILED_IN_ORDER = "DeliveryFailed"
 
@@ -45,9 +47,10 @@ class Redrive:
         self.in_a_row = 0
         self.lock = threading.Lock()
         self.stop = threading.Event()
+        self.interrupted = False
 
     def run(self, workers=4):
-        """True when every message was taken."""
+        """True when every message was taken; never after an interrupt."""
         threads = [threading.Thread(target=self._work, daemon=True) for _ in range(workers)]
         try:
             for thread in threads:
@@ -57,12 +60,13 @@ class Redrive:
                     thread.join(0.2)
         except KeyboardInterrupt:
             print("stopping after the deliveries under way", file=sys.stderr)
+            self.interrupted = True
             self.stop.set()
             for thread in threads:
                 thread.join()
         finally:
             self._give_back()
-        return not self.failed
+        return not self.failed and not self.interrupted
 
     def _work(self):
         try:
@@ -153,7 +157,18 @@ class Redrive:
                 if code != "TooManyRequestsException" or patience is None or self.stop.wait(patience):
                     raise
 
+    def left(self):
+        """What is left, in words."""
+        try:
+            name = "ApproximateNumberOfMessages"
+            attributes = self.sqs.get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=[name])["Attributes"]
+            return f"about {attributes[name]} messages, and those just given back, are left in the queue"
+        except Exception as error:  # the queue keeps them whether or not it tells how many
+            return f"what was not taken is left in the queue ({error})"
+
     def report(self):
+        if self.interrupted:
+            print(f"Interrupted: {self.left()}. Run this again: nothing counts twice.")
         for cause, times in collections.Counter(cause for _, cause, _ in self.failed.values()).most_common(5):
             print(f"  {times} x {cause[:500]}")
         if self.failed:
@@ -204,12 +219,18 @@ class Objects(Redrive):
     def _taken(self, message):
         pass
 
+    def left(self):
+        rest = next(self.events, None)
+        return f"the objects from {rest['MessageId']} on are left" if rest else "no object is left"
+
     def report(self):
         for name, (_, cause, _) in sorted(self.failed.items()):
             print(f"  {name}: {cause[:500]}")
         if self.failed:
             print("Mend the cause, then run this again: nothing counts twice.")
-        if self.stop.is_set():
+        if self.interrupted:
+            print(f"Interrupted: {self.left()}. Run this again: nothing counts twice.")
+        elif self.stop.is_set():
             print("It stopped before the end: not all objects were tried.")
 
 
@@ -279,10 +300,16 @@ def main():
     except Exception as error:
         print(f"stack {arguments.stack}: {error}", file=sys.stderr)
         return 2
-    good = all([redrive.run(max(1, arguments.workers)) for redrive in redrives])
+    good = True
+    for redrive in redrives:
+        good = redrive.run(max(1, arguments.workers)) and good
+        if redrive.interrupted:
+            break
     print(f"{sum(one.done for one in redrives)} deliveries taken, {sum(len(one.failed) for one in redrives)} failed")
     for redrive in redrives:
         redrive.report()
+    if any(redrive.interrupted for redrive in redrives):
+        return INTERRUPTED
     return 0 if good else 1
 
 

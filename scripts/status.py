@@ -197,7 +197,7 @@ def alarms(report, stack):
     if not ours:
         report.note("no alarms (Alarms=no)")
     elif not any(one["StateValue"] == "ALARM" for one in ours):
-        report.good(f"none of {len(ours)} alarms")
+        report.good(f"none of {len(ours)} alarms is on")
 
 
 def muted(report, stack, now):

@@ -117,6 +117,9 @@ pub struct Read {
     pub faults: Vec<Fault>,
     /// Set when the object could not be read to its end. What was read before counts.
     pub damage: Option<Damage>,
+    /// How many bytes of text were looked at or moved, each as often as it was, over all
+    /// readings. However hostile the text, it is in proportion to its length.
+    pub work: u64,
 }
 
 /// What [`Reader::finish`] answers.
@@ -138,6 +141,8 @@ pub struct Reader<'o> {
     screen: Screen,
     records: Records<'o>,
     damage: Option<Damage>,
+    /// What an earlier reading of the object cost.
+    work_before: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -179,6 +184,7 @@ impl<'o> Reader<'o> {
                 faults: Vec::new(),
             },
             damage: None,
+            work_before: 0,
         }
     }
 
@@ -235,12 +241,12 @@ impl<'o> Reader<'o> {
     #[must_use]
     pub fn finish(mut self) -> Finished<'o> {
         self.examine(true);
+        let work = self.work_before + self.text.work();
         let records = match self.stage {
             // A screen adds nothing to the tally, and comes before anything else does.
             Stage::Again => {
-                return Finished::Again(
-                    Self::new(self.records.object, self.records.tally, self.limits).thorough(),
-                );
+                let again = Self::new(self.records.object, self.records.tally, self.limits);
+                return Finished::Again(Self { work_before: work, ..again.thorough() });
             }
             Stage::Screening => self.screen.records(),
             Stage::Framing => self.framer.records(),
@@ -256,6 +262,7 @@ impl<'o> Reader<'o> {
             tally: self.records.tally,
             statistics,
             faults: self.records.faults,
+            work,
         })
     }
 }

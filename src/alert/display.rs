@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
+
 use crate::log::time::EventTime;
 
 /// Shown for a value that the log record lacks.
@@ -11,8 +13,8 @@ pub const DOCUMENT_BYTES: usize = 2048;
 /// The longest id in a text that people read, in bytes.
 pub const TEXT_BYTES: usize = 256;
 
-/// `text` without control characters and without those that reorder what stands around them,
-/// cut to at most `limit` bytes.
+/// `text` without characters that nobody sees, that act on what stands around them, or that a
+/// queue refuses; cut to at most `limit` bytes.
 #[must_use]
 pub fn plain(text: &str, limit: usize) -> String {
     let mut shown: String = text.chars().filter(|character| !is_unsafe(*character)).collect();
@@ -28,16 +30,79 @@ pub fn plain(text: &str, limit: usize) -> String {
     shown
 }
 
+/// Control characters, direction marks, zero-width characters and tags (`Cf`), line and paragraph
+/// separators, private use, and what Unicode does not assign, noncharacters among them, which SQS
+/// refuses. Sources: UAX #44; `SendMessage` in the Amazon SQS API reference.
 fn is_unsafe(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{feff}')
+    matches!(
+        character.general_category(),
+        GeneralCategory::Control
+            | GeneralCategory::Format
+            | GeneralCategory::LineSeparator
+            | GeneralCategory::ParagraphSeparator
+            | GeneralCategory::PrivateUse
+            | GeneralCategory::Surrogate
+            | GeneralCategory::Unassigned
+    )
 }
 
-/// A value for people: plain, and `unknown` where it is missing or nothing is left of it.
+/// `text` with nothing left in it that a mail client or a telephone makes a link of.
+///
+/// E-mail addresses stay as they are: honest sessions are named by them, and a link of one only
+/// opens a draft.
+#[must_use]
+pub fn unlinked(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(|character| !is_of_host(character)) {
+        let (word, behind) = rest.split_at(at);
+        shown += &unlinked_word(word, behind);
+        let separator = behind.chars().next().map_or(0, char::len_utf8);
+        let scheme = behind.starts_with("://") || (behind.starts_with(':') && is_scheme(word));
+        shown += if scheme { "[:]" } else { &behind[..separator] };
+        rest = &behind[separator..];
+    }
+    shown + &unlinked_word(rest, "")
+}
+
+fn is_of_host(character: char) -> bool {
+    character.is_alphanumeric() || matches!(character, '.' | '-')
+}
+
+/// Schemes that are followed by no slashes, and that mail clients and telephones look for.
+fn is_scheme(word: &str) -> bool {
+    let word = word.to_ascii_lowercase();
+    word.ends_with("mailto") || matches!(word.as_str(), "tel" | "sms")
+}
+
+/// A host's name, told by its `www.` or by the path behind it, loses the last dot that makes it one.
+fn unlinked_word(word: &str, behind: &str) -> String {
+    let is_www = word.get(..4).is_some_and(|begin| begin.eq_ignore_ascii_case("www."));
+    match word.trim_end_matches('.').rsplit_once('.') {
+        Some((host, domain)) if is_www || (behind.starts_with('/') && is_top_level(domain)) => {
+            format!("{host}[.]{domain}{}", &word[host.len() + 1 + domain.len()..])
+        }
+        _ => word.to_owned(),
+    }
+}
+
+fn is_top_level(domain: &str) -> bool {
+    domain.len() > 1 && domain.chars().all(char::is_alphabetic)
+}
+
+/// A value for people: plain, without links, and `unknown` where it is missing or nothing is left
+/// of it.
 #[must_use]
 pub fn shown(value: Option<&str>) -> String {
-    let text = plain(value.unwrap_or(UNKNOWN), TEXT_BYTES);
+    let text = unlinked(&plain(value.unwrap_or(UNKNOWN), TEXT_BYTES));
     if text.trim().is_empty() { "\"\"".to_owned() } else { text }
+}
+
+/// The name of an object for people; the `s3://` is ours.
+#[must_use]
+pub fn object(name: &str) -> String {
+    let (scheme, rest) = name.split_at(if name.starts_with("s3://") { 5 } else { 0 });
+    scheme.to_owned() + &unlinked(&plain(rest, 4 * TEXT_BYTES))
 }
 
 /// A value for chat: in a code span, where no markup acts, with nothing left in it that
@@ -57,7 +122,6 @@ pub fn code(value: Option<&str>) -> String {
         }
     }
     text.push('`');
-    let text = text.replace("://", "[:]//");
     // A zero-width space behind the @ of the words that would call a whole channel.
     ["channel", "here", "everyone"]
         .iter()
@@ -133,6 +197,32 @@ mod tests {
     #[test]
     fn control_and_reordering_characters_are_taken_out() {
         assert_eq!(plain("a\n\r\t\u{0}\u{1b}[31mb\u{202e}c\u{2028}d", 100), "a[31mbcd");
+        for unsafe_one in [
+            '\u{85}',
+            '\u{ad}',
+            '\u{61c}',
+            '\u{180e}',
+            '\u{200b}',
+            '\u{200d}',
+            '\u{200f}',
+            '\u{2029}',
+            '\u{2060}',
+            '\u{2066}',
+            '\u{feff}',
+            '\u{fff9}',
+            '\u{fdd0}',
+            '\u{fffe}',
+            '\u{ffff}',
+            '\u{1ffff}',
+            '\u{e000}',
+            '\u{e0041}',
+            '\u{10ffff}',
+        ] {
+            assert_eq!(plain(&format!("a{unsafe_one}b"), 100), "ab", "{unsafe_one:?}");
+        }
+        for fine in ["naïve 模型 🙂 a\u{301}", "\u{fffd}"] {
+            assert_eq!(plain(fine, 100), fine);
+        }
     }
 
     #[test]
@@ -140,6 +230,32 @@ mod tests {
         assert_eq!(plain("äöü", 6), "äöü");
         assert_eq!(plain("äöüß", 7), "äö…");
         assert_eq!(plain("abcdefgh", 7), "abcd…");
+    }
+
+    #[test]
+    fn nothing_in_a_text_becomes_a_link() {
+        for (text, expected) in [
+            ("Verify at https://evil.example/x", "Verify at https[:]//evil[.]example/x"),
+            ("HTTP://evil.example", "HTTP[:]//evil.example"),
+            ("www.evil.example, WWW.a.b.", "www.evil[.]example, WWW.a[.]b."),
+            ("evil.example/login?x=1", "evil[.]example/login?x=1"),
+            ("mailto:x@y.example tel:+15550100", "mailto[:]x@y.example tel[:]+15550100"),
+            ("xMailTo:a", "xMailTo[:]a"),
+            ("://", "[:]//"),
+        ] {
+            assert_eq!(unlinked(text), expected);
+        }
+        for honest in [
+            "arn:aws:sts::111122223333:assumed-role/App/alice@example.com",
+            "arn:aws:iam::111122223333:user/first.last",
+            "us.anthropic.claude-3-opus-20240229-v1:0",
+            "arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-v2:1",
+            "Boto3/1.38.27 md/Botocore#1.38.27 lib/1.2/x",
+            "",
+        ] {
+            assert_eq!(unlinked(honest), honest);
+        }
+        assert_eq!(object("s3://logs/a/https://x"), "s3://logs/a/https[:]//x");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The alert for a tired human: e-mail text, subject line and SMS.
 
 use super::Alert;
-use super::display::{TEXT_BYTES, ascii, capitalised, listed, minutes, numbered, plain, short, shown, utc};
+use super::display::{ascii, capitalised, listed, minutes, numbered, object, short, shown, utc};
 use crate::count::evidence::Kind;
 use crate::rule::field::Field;
 
@@ -68,7 +68,7 @@ impl Alert<'_> {
             triage = numbered(self.rule.triage),
             honest = listed(self.rule.false_positives),
             counted = self.counted(),
-            object = plain(self.object, 4 * TEXT_BYTES),
+            object = object(self.object),
             name = self.rule.name,
             rule = self.rule.id,
             reference = self.rule.references[0],
@@ -113,6 +113,6 @@ impl Alert<'_> {
 }
 
 fn joined(values: &[&str]) -> String {
-    let shown: Vec<String> = values.iter().map(|value| plain(value, TEXT_BYTES)).collect();
+    let shown: Vec<String> = values.iter().map(|value| shown(Some(value))).collect();
     shown.join(", ")
 }

@@ -97,7 +97,7 @@ mod tests {
         check("anthropic.claude-3-opus-20240229-v1:0", 20, "…opus-20240229-v1:0");
         check(
             "arn:aws:bedrock:us-east-1:111122223333:application-inference-profile/a1b2c3d4e5f6",
-            30,
+            31,
             "…inference-profile/a1b2c3d4e5f6",
         );
     }
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn a_session_keeps_its_role_where_there_is_room() {
         check("SupportChatbot/i-0a1b2c3d4e5f67890", 30, "…/i-0a1b2c3d4e5f67890");
-        check("team/eu/SupportChatbot/i-0a1b2c3d4e5f67890", 40, "team/…/SupportChatbot/i-0a1b2c3d4e5f67890");
+        check("team/eu/SupportChatbot/i-0a1b2c3d4e5f67890", 41, "team/…/SupportChatbot/i-0a1b2c3d4e5f67890");
     }
 
     #[test]
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn wide_characters_count_twice() {
-        check("模型模型模型/模型", 9, "…模型/模型");
+        check("模型模型模型/模型", 10, "…/模型");
         check("模型模型模型", 7, "模…模型");
     }
 

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::count::caller::{account_key, digest};
 use crate::count::claims::Claimant;
 use crate::count::incident::{Admission, SPAN, Sent};
@@ -33,7 +35,7 @@ pub struct FloodLog {
 }
 
 /// The incidents of one account that begin within [`SPAN`] of the first.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Flood {
     /// Incidents, each of another caller.
     pub callers: u64,

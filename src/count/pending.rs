@@ -1,9 +1,11 @@
 //! The next notice about something, and which delivery is about to send it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::count::claims::Claimant;
 
 /// A notice that is due and not yet known to be sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Pending {
     /// Which notice it is, counted from 1: whoever sends it gives it the same id.
     pub number: u64,

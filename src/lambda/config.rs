@@ -11,9 +11,9 @@ use crate::rule::settings::{Setting, Settings};
 pub struct Config {
     /// `TABLE_NAME`: the DynamoDB table of counters and alerts.
     pub table_name: String,
-    /// `TOPIC_ARN`: the SNS topic that notices go to, for people.
+    /// `TOPIC_ARN`: the SNS topic that people are told on.
     pub topic_arn: String,
-    /// `EVERY_ALERT_TOPIC_ARN`: the SNS topic that each alert goes to, for programs; none if not set.
+    /// `EVERY_ALERT_TOPIC_ARN`: the SNS topic that gets each alert as a message of its own.
     pub every_alert_topic_arn: Option<String>,
     /// `RULES`, `RULE_SETTINGS`, `THRESHOLD`, `WINDOW_MINUTES`, `COOLDOWN_MINUTES`, `EXEMPT_USERS`.
     pub settings: Settings,
@@ -169,10 +169,6 @@ mod tests {
         assert_eq!(config.settings.rules, *ALL);
         assert!(config.settings.exempt_users.is_empty());
         assert_eq!(config.log_level, Level::INFO);
-        assert_eq!(config.every_alert_topic_arn, None);
-        let programs = "arn:aws:sns:us-east-1:123456789012:every-alert";
-        let config = read(&[("EVERY_ALERT_TOPIC_ARN", programs)]).expect("good");
-        assert_eq!(config.every_alert_topic_arn.as_deref(), Some(programs));
     }
 
     #[test]
@@ -213,9 +209,9 @@ mod tests {
         check_refused("TABLE_NAME", "", "the DynamoDB table");
         check_refused("TOPIC_ARN", "", "a standard SNS topic");
         check_refused("TOPIC_ARN", "alerts", "expected the ARN");
+        check_refused("EVERY_ALERT_TOPIC_ARN", "alerts", "expected the ARN");
         check_refused("TOPIC_ARN", "arn:aws:sqs:us-east-1:1:alerts", "expected the ARN");
         check_refused("TOPIC_ARN", "arn:aws:sns:us-east-1:1:alerts.fifo", "standard");
-        check_refused("EVERY_ALERT_TOPIC_ARN", "alerts", "expected the ARN");
         check_refused("RULES", "denied-model,sweep", "expected one or more of denied-model, model-sweep");
         check_refused("RULE_SETTINGS", "denied-model.threshold", "expected <rule>.<setting>=<value>");
         check_refused(

@@ -231,7 +231,7 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
         claimant: Claimant<'_>,
         metrics: &mut Metrics,
     ) -> Result<Outcome, Failure> {
-        let Read { tally, statistics, faults, damage } = read;
+        let Read { tally, statistics, faults, damage, .. } = read;
         for fault in faults {
             warn!(object = name, offset = fault.offset, "{}", fault.kind.advice());
         }

@@ -33,7 +33,7 @@ pub struct Metrics {
     pub skipped: u64,
     /// Objects, or parts of the event, that failed.
     pub failures: u64,
-    /// Alerts that were found and recorded.
+    /// Alerts that were recorded, and told where that was due.
     pub alerts: u64,
     /// Incidents that began.
     pub incidents: u64,

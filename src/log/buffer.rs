@@ -1,5 +1,11 @@
 //! The part of a stream of text that is in view: blocks go in at its end, and what is no longer
 //! needed leaves at its front.
+//!
+//! Every look at the text is counted, so that a test can say what an input costs without a clock.
+
+use std::cell::Cell;
+
+use memchr::{memchr, memrchr};
 
 /// A window over a stream. Positions count from its front, offsets from the stream's.
 pub struct Buffer {
@@ -13,6 +19,7 @@ pub struct Buffer {
     pub start: usize,
     /// Everything before this has been examined.
     pub cursor: usize,
+    work: Cell<u64>,
 }
 
 impl Buffer {
@@ -20,7 +27,15 @@ impl Buffer {
     #[must_use]
     pub fn new(block_bytes: usize) -> Self {
         let block_bytes = block_bytes.max(1);
-        Self { base: 0, bytes: vec![0; block_bytes], block_bytes, end: 0, start: 0, cursor: 0 }
+        Self {
+            base: 0,
+            bytes: vec![0; block_bytes],
+            block_bytes,
+            end: 0,
+            start: 0,
+            cursor: 0,
+            work: Cell::new(0),
+        }
     }
 
     /// Where to write the next bytes of the stream; never empty.
@@ -32,14 +47,18 @@ impl Buffer {
     /// examine it, then [`Self::make_room`].
     #[must_use]
     pub fn filled(&mut self, count: usize) -> bool {
+        self.spend(count);
         self.end += count;
         self.end == self.bytes.len()
     }
 
-    /// Drops what is not needed any more, and makes space for another block.
+    /// Makes space for another block, where what is not needed any more stands if it can be had
+    /// for less work than was done to read it.
     pub fn make_room(&mut self) {
-        if self.start > 0 {
+        let needed = self.end - self.start;
+        if needed <= self.start.max(self.block_bytes) && self.start > 0 {
             self.bytes.copy_within(self.start..self.end, 0);
+            self.spend(needed);
             self.base += self.start as u64;
             self.end -= self.start;
             self.cursor -= self.start;
@@ -60,7 +79,7 @@ impl Buffer {
         usize::try_from(offset.saturating_sub(self.base)).map_or(self.end, |at| at.min(self.end))
     }
 
-    /// The text between two positions.
+    /// The text between two positions. Say with [`Self::spend`] how much of it was looked at.
     #[must_use]
     pub fn text(&self, from: usize, to: usize) -> &[u8] {
         &self.bytes[from..to]
@@ -72,15 +91,51 @@ impl Buffer {
         &self.bytes[from..self.end]
     }
 
-    /// Drops everything that is there.
-    pub fn pass_over(&mut self) {
-        self.start = self.end;
-        self.cursor = self.end;
+    /// The byte at a position; `None` at the end of what is there.
+    #[must_use]
+    pub fn byte(&self, at: usize) -> Option<u8> {
+        self.rest(at).first().copied()
+    }
+
+    /// Where the first `byte` between two positions is.
+    #[must_use]
+    pub fn find(&self, byte: u8, from: usize, to: usize) -> Option<usize> {
+        let found = memchr(byte, self.text(from, to));
+        self.spend(found.unwrap_or(to - from));
+        found.map(|at| from + at)
+    }
+
+    /// Where the last `byte` between two positions is.
+    #[must_use]
+    pub fn rfind(&self, byte: u8, from: usize, to: usize) -> Option<usize> {
+        let found = memrchr(byte, self.text(from, to));
+        self.spend(to - from - found.unwrap_or_default());
+        found.map(|at| from + at)
+    }
+
+    /// Where the first byte that is none of `bytes` is, from a position on; the end where
+    /// all that is there is such.
+    #[must_use]
+    pub fn pass(&self, bytes: &[u8], from: usize) -> usize {
+        let count = self.rest(from).iter().take_while(|byte| bytes.contains(byte)).count();
+        self.spend(count);
+        from + count
     }
 
     /// Goes on at a position, and forgets what stands before it.
     pub fn restart(&mut self, at: usize) {
         self.start = at;
         self.cursor = at;
+    }
+
+    /// Counts a look at this many bytes, and one step.
+    pub fn spend(&self, bytes: usize) {
+        self.work.set(self.work.get() + bytes as u64 + 1);
+    }
+
+    /// How many bytes were looked at or moved so far, each as often as it was, and how many steps it took.
+    #[must_use]
+    pub fn work(&self) -> u64 {
+        self.work.get()
     }
 }

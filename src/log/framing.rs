@@ -12,6 +12,7 @@ use aho_corasick::{AhoCorasick, MatchKind};
 
 use crate::log::buffer::Buffer;
 use crate::log::lines::Lines;
+use crate::log::resync::EMPTY;
 use crate::log::values::Values;
 
 /// What framing found.
@@ -55,6 +56,25 @@ pub struct Scope {
     pub records: u64,
 }
 
+impl Scope {
+    /// Text before this many last bytes is free of needles once it was searched with them.
+    pub fn overlap(&self) -> usize {
+        self.needles.max_pattern_len().saturating_sub(1)
+    }
+
+    /// Whether a needle stands between two positions.
+    pub fn mentions(&self, text: &Buffer, from: usize, to: usize) -> bool {
+        text.spend(to - from);
+        self.needles.is_match(text.text(from, to))
+    }
+}
+
+/// Hands on what stands between the buffer's start and `to`.
+pub fn hand_on(text: &Buffer, to: usize, receive: Receiver<'_>) -> Verdict {
+    text.spend(to - text.start);
+    receive(text.offset(text.start), Found::Candidate(text.text(text.start, to)))
+}
+
 /// What a framer did last.
 pub enum Step {
     /// It examined all that is there.
@@ -63,7 +83,7 @@ pub enum Step {
     Again,
     /// The line end at the cursor, and what follows, is for [`Lines`].
     Lines,
-    /// What begins at the buffer's start is for [`Values`].
+    /// What begins at the buffer's start, on a line of its own, is for [`Values`].
     Values,
 }
 
@@ -107,7 +127,7 @@ impl Framer {
                 }
                 Step::Values => {
                     *framing = Framing::Values;
-                    values.begin(text);
+                    values.begin(EMPTY);
                 }
             }
         }

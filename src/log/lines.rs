@@ -1,16 +1,21 @@
 //! The fast framer: one record a line, of which only those with a needle are looked at.
 
-use memchr::memchr;
-
 use crate::log::buffer::Buffer;
-use crate::log::framing::{Found, Receiver, Scope, Step};
-use crate::log::wrapper::{Wrapper, wrapper};
+use crate::log::framing::{Found, Receiver, Scope, Step, hand_on};
+use crate::log::wrapper::{WRAPPER_BYTES, Wrapper, wrapper};
+
+const BLANK: &[u8] = b" \t\r\n";
 
 /// Between two records, one a line.
 #[derive(Default)]
 pub struct Lines {
     /// The line at the buffer's start holds a record that is not yet handed on.
     open: bool,
+    /// Stream offset of the first needle that is not dealt with, where one was found.
+    hit: Option<u64>,
+    /// No other needle begins before this stream offset. `Values` may bring the cursor back here
+    /// often, and the text between is not searched again.
+    searched: u64,
 }
 
 impl Lines {
@@ -20,12 +25,11 @@ impl Lines {
     }
 
     pub fn step(&mut self, scope: &mut Scope, text: &mut Buffer, last: bool, receive: Receiver<'_>) -> Step {
-        let hit = scope.needles.find(text.rest(text.cursor)).map(|hit| text.cursor + hit.start());
-        let overlap = scope.needles.max_pattern_len().saturating_sub(1);
+        let hit = self.find(scope, text);
         let upto = match hit {
             Some(hit) => hit,
             None if last => text.end,
-            None => text.end.saturating_sub(overlap).max(text.cursor),
+            None => text.position(self.searched),
         };
         if !self.pass_lines(scope, text, upto, last, receive) {
             return self.as_values(scope, text);
@@ -34,19 +38,36 @@ impl Lines {
         let Some(hit) = hit else {
             return if too_long { self.as_values(scope, text) } else { Step::NeedMore };
         };
-        let line_end = match memchr(b'\n', text.rest(hit)) {
-            Some(at) => hit + at,
+        let line_end = match text.find(b'\n', text.cursor.max(hit), text.end) {
+            Some(newline) => newline,
             None if last => text.end,
             None if too_long => return self.as_values(scope, text),
-            None => return Step::NeedMore,
+            None => {
+                text.cursor = text.end;
+                return Step::NeedMore;
+            }
         };
-        let line = text.text(text.start, line_end);
-        if line.len() <= scope.max_record_bytes && receive(text.offset(text.start), Found::Candidate(line)) {
+        if line_end - text.start <= scope.max_record_bytes && hand_on(text, line_end, receive) {
             text.restart(line_end);
             self.open = false;
             return Step::Again;
         }
         self.as_values(scope, text)
+    }
+
+    /// The first needle on the line at the buffer's start or behind it.
+    fn find(&mut self, scope: &Scope, text: &Buffer) -> Option<usize> {
+        let start = text.offset(text.start);
+        self.hit = self.hit.filter(|hit| *hit >= start);
+        if self.hit.is_none() {
+            let from = text.position(self.searched).max(text.start);
+            let hit = scope.needles.find(text.rest(from));
+            text.spend(hit.map_or(text.end - from, |hit| hit.end()));
+            self.hit = hit.map(|hit| text.offset(from + hit.start()));
+            let searched = text.end.saturating_sub(scope.overlap()).max(from);
+            self.searched = self.hit.map_or(text.offset(searched), |hit| hit + 1);
+        }
+        self.hit.map(|hit| text.position(hit))
     }
 
     /// Moves the buffer's start to the last record that begins before `upto`. `false` where a
@@ -59,19 +80,19 @@ impl Lines {
         last: bool,
         receive: Receiver<'_>,
     ) -> bool {
-        while let Some(at) = memchr(b'\n', text.text(text.cursor.min(upto), upto)) {
-            let newline = text.cursor + at;
-            let blank = text.rest(newline).iter().take_while(|byte| is_blank(**byte)).count();
-            let next = newline + blank;
+        while let Some(newline) = text.find(b'\n', text.cursor.min(upto), upto) {
+            let next = text.pass(BLANK, newline);
             if next == text.end && !last {
                 text.cursor = newline;
-                return true;
+                // Else many blanks would be passed again with every block.
+                return next - newline < WRAPPER_BYTES;
             }
             // In JSON, nothing but the end of one record and the begin of the next puts a `{`
             // behind a `}`, however deep the two stand.
             let line = text.text(text.start, newline).trim_ascii_end();
+            text.spend(newline - text.start - line.len());
             let whole = !self.open || line.ends_with(b"}");
-            if !whole || text.rest(next).first().is_some_and(|byte| *byte != b'{') {
+            if !whole || text.byte(next).is_some_and(|byte| byte != b'{') {
                 return false;
             }
             if self.open && line.len() > scope.max_record_bytes {
@@ -94,8 +115,4 @@ impl Lines {
         text.restart(text.start);
         Step::Values
     }
-}
-
-fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }

@@ -1,63 +1,109 @@
 //! Behind a fault: where the next record may begin.
 
-use memchr::memchr;
-
 use crate::log::buffer::Buffer;
 use crate::log::framing::{Found, Receiver, Scope};
 
 /// Passes over the rest of a faulty line, and over every further line that cannot begin a
-/// record, reporting those that contain a needle.
+/// record, reporting those that contain a needle. Keeps no more of them than a needle's length.
 pub struct Resync {
-    /// The line at the buffer's start is dealt with.
-    reported: bool,
+    /// Stream offset of the line that is being passed; `None` where it is reported already.
+    line: Option<u64>,
     /// A record may be indented no deeper.
     indent: usize,
+    place: Place,
 }
+
+#[derive(Clone, Copy)]
+enum Place {
+    InLine,
+    /// At the begin of a line: behind white space, and perhaps a comma.
+    Before(Begin),
+}
+
+/// What stands on a line before its first record.
+#[derive(Clone, Copy)]
+pub struct Begin {
+    /// White space at the begin of the line.
+    pub blank: usize,
+    /// Nothing but white space.
+    pub clean: bool,
+}
+
+/// The begin of an empty line.
+pub const EMPTY: Begin = Begin { blank: 0, clean: true };
 
 /// How far a search for the next record came.
 pub enum Resynced {
     NeedMore,
     Again,
-    /// A line that can begin a record is at the buffer's start.
-    Found,
+    /// A record or an array is at the cursor; this stands before it.
+    Found(Begin),
 }
 
 impl Resync {
-    pub fn behind(reported: bool, indent: usize) -> Self {
-        Self { reported, indent }
+    /// Begins in a line whose part from the buffer's start on contains no record. `line` is its
+    /// offset, unless it is reported already.
+    pub fn behind(line: Option<u64>, indent: usize) -> Self {
+        Self { line, indent, place: Place::InLine }
     }
 
     pub fn step(&mut self, scope: &Scope, text: &mut Buffer, last: bool, receive: Receiver<'_>) -> Resynced {
-        let newline = memchr(b'\n', text.rest(text.cursor)).map(|at| text.cursor + at);
-        if newline.is_none() && !last && !self.reported && text.end - text.start <= scope.max_record_bytes {
-            return Resynced::NeedMore;
+        match self.place {
+            Place::InLine => self.pass_line(scope, text, last, receive),
+            Place::Before(begin) => self.try_line(text, begin),
         }
-        let line_end = newline.unwrap_or(text.end);
-        if !self.reported && scope.needles.is_match(text.text(text.start, line_end)) {
-            receive(text.offset(text.start), Found::Broken);
-        }
-        self.reported = true;
-        let Some(newline) = newline else {
-            text.pass_over();
-            return Resynced::NeedMore;
-        };
-        let line = newline + 1;
-        let rest = text.rest(line.min(text.end));
-        let blank = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
-        let rest = &rest[blank..];
-        let behind_comma = rest.strip_prefix(b",").unwrap_or(rest).trim_ascii_start();
-        if behind_comma.is_empty() && !last && text.end - newline <= scope.max_record_bytes {
-            // Too little of the next line is known; come back to this line end.
-            text.restart(newline);
-            return Resynced::NeedMore;
-        }
-        let is_array = blank == 0 && rest.first() == Some(&b'[');
-        let found = is_array || (blank <= self.indent && behind_comma.first() == Some(&b'{'));
-        text.restart(line);
-        if found {
-            return Resynced::Found;
-        }
-        self.reported = false;
-        Resynced::Again
     }
+
+    fn pass_line(&mut self, scope: &Scope, text: &mut Buffer, last: bool, receive: Receiver<'_>) -> Resynced {
+        let newline = text.find(b'\n', text.cursor, text.end);
+        let line_end = newline.unwrap_or(text.end);
+        if let Some(line) = self.line
+            && scope.mentions(text, text.start, line_end)
+        {
+            receive(line, Found::Broken);
+            self.line = None;
+        }
+        if let Some(newline) = newline {
+            text.restart(newline + 1);
+            self.line = Some(text.offset(newline + 1));
+            self.place = Place::Before(EMPTY);
+            return Resynced::Again;
+        }
+        text.cursor = text.end;
+        let overlap = if self.line.is_some() && !last { scope.overlap() } else { 0 };
+        text.start = text.start.max(text.end.saturating_sub(overlap));
+        Resynced::NeedMore
+    }
+
+    fn try_line(&mut self, text: &mut Buffer, mut begin: Begin) -> Resynced {
+        while let Some(byte) = text.byte(text.cursor) {
+            let at = text.cursor;
+            text.spend(1);
+            match byte {
+                b'\n' => {
+                    begin = EMPTY;
+                    self.line = Some(text.offset(at + 1));
+                }
+                b' ' | b'\t' => begin.blank += usize::from(begin.clean),
+                b'\r' => {}
+                b',' if begin.clean => begin.clean = false,
+                b'{' if begin.blank <= self.indent => return found(text, begin),
+                b'[' if begin.blank == 0 && begin.clean => return found(text, begin),
+                _ => {
+                    text.start = at;
+                    self.place = Place::InLine;
+                    return Resynced::Again;
+                }
+            }
+            text.cursor += 1;
+        }
+        text.start = text.end;
+        self.place = Place::Before(begin);
+        Resynced::NeedMore
+    }
+}
+
+fn found(text: &mut Buffer, begin: Begin) -> Resynced {
+    text.restart(text.cursor);
+    Resynced::Found(begin)
 }

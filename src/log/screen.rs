@@ -6,13 +6,17 @@
 //! records: how deep an object stands is unknown.
 
 use crate::log::buffer::Buffer;
-use crate::log::sweep::{Around, HISTORY_BYTES, MAX_OBJECT_BYTES, OVERLAP_BYTES, Sweep};
+use crate::log::nesting::{Nesting, Walk};
+use crate::log::sweep::{Around, HISTORY_BYTES, OVERLAP_BYTES, Sweep};
 use crate::log::wrapper::{WRAPPER_BYTES, Wrapper, wrapper};
 
-/// A screen may walk this many times its text around error codes, and [`WALK_BYTES`] more;
-/// else the thorough reading is the quicker one. Honest codes cost their own record once.
+/// A screen may walk this many times its text around error codes; else the thorough reading is
+/// the quicker one. An honest code costs its own record three times: back, forth and judged.
 const WALKS: u64 = 4;
-const WALK_BYTES: u64 = 64 << 20;
+
+/// A longer object around an error code is left to the thorough reading. CloudTrail truncates
+/// events of more than 256 KB, or 1 MB where they are enriched.
+const MAX_OBJECT_BYTES: u64 = 2 << 20;
 
 /// Counting the records of a text costs as much again as searching it. So it is done in this
 /// much, which few log files exceed, and in one part of so many of what follows.
@@ -46,6 +50,24 @@ pub struct Screen {
     last_record: u64,
     /// Bytes walked around error codes.
     walked: u64,
+    /// The object around an error code whose end is not there yet.
+    object: Option<Object>,
+}
+
+/// An object around an error code, by stream offsets.
+struct Object {
+    begin: u64,
+    key: u64,
+    /// It was followed to here.
+    walked_to: u64,
+    nesting: Nesting,
+}
+
+enum Followed {
+    Acquitted,
+    /// It does not end in what is there.
+    Open,
+    Suspicious,
 }
 
 impl Screen {
@@ -61,6 +83,7 @@ impl Screen {
             counted_to: 0,
             last_record: 0,
             walked: 0,
+            object: None,
         }
     }
 
@@ -104,31 +127,77 @@ impl Screen {
 
     fn look(&mut self, text: &mut Buffer, last: bool, acquits: &mut dyn FnMut(&[u8]) -> bool) -> bool {
         self.count(text);
-        while let Some(at) = self.sweep.find(text.rest(text.cursor)) {
+        loop {
+            if let Some(object) = self.object.take() {
+                match self.follow(object, text, last, acquits) {
+                    Followed::Acquitted => continue,
+                    Followed::Open => return true,
+                    Followed::Suspicious => return false,
+                }
+            }
+            let at = self.sweep.find(text.rest(text.cursor));
+            text.spend(at.unwrap_or(text.end - text.cursor));
+            let Some(at) = at else { break };
             let key = text.cursor + at;
             match self.sweep.around(text.rest(text.start), key - text.start) {
-                Around::Nothing => {}
-                Around::OpenFrom(_) if last => return false,
-                Around::OpenFrom(from) => {
-                    text.start = (text.start + from).min(key.saturating_sub(HISTORY_BYTES)).max(text.start);
+                Around::Nothing => text.cursor = key + 1,
+                Around::Open => {
                     text.cursor = key;
-                    return text.end - text.start <= MAX_OBJECT_BYTES;
+                    text.start = text.start.max(key.saturating_sub(HISTORY_BYTES));
+                    return !last;
                 }
-                Around::Object(from, to) => {
-                    let (from, to) = (text.start + from, text.start + to);
-                    self.walked += 2 * (to - from) as u64;
-                    let walks = WALKS * text.offset(to) + WALK_BYTES;
-                    if self.walked > walks || !acquits(text.text(from, to)) {
-                        return false;
-                    }
+                Around::Object(from) => {
+                    let begin = text.start + from;
+                    self.walk(text, key - begin);
+                    let begin = text.offset(begin);
+                    let nesting = Nesting::default();
+                    self.object = Some(Object { begin, key: text.offset(key), walked_to: begin, nesting });
                 }
                 Around::Unknown => return false,
             }
-            text.cursor = key + 1;
         }
         text.cursor = text.cursor.max(text.end.saturating_sub(OVERLAP_BYTES));
         text.start = text.start.max(text.cursor.saturating_sub(HISTORY_BYTES));
         text.offset(text.end).saturating_sub(self.last_record) <= self.max_record_bytes as u64
+    }
+
+    /// Follows an object to its end, as far as that is there.
+    fn follow(
+        &mut self,
+        mut object: Object,
+        text: &mut Buffer,
+        last: bool,
+        acquits: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Followed {
+        let (begin, key) = (text.position(object.begin), text.position(object.key));
+        let from = text.position(object.walked_to);
+        match object.nesting.walk(text.rest(from)) {
+            Walk::Closed(length) if from + length > key => {
+                let end = from + length;
+                self.walk(text, length);
+                self.walk(text, end - begin);
+                if self.walked > WALKS * text.offset(end) || !acquits(text.text(begin, end)) {
+                    return Followed::Suspicious;
+                }
+                text.cursor = key + 1;
+                Followed::Acquitted
+            }
+            Walk::Open if !last => {
+                self.walk(text, text.end - from);
+                text.cursor = key;
+                text.start = begin.min(text.start.max(key.saturating_sub(HISTORY_BYTES)));
+                object.walked_to = text.offset(text.end);
+                let too_long = object.walked_to - object.begin > MAX_OBJECT_BYTES;
+                self.object = Some(object);
+                if too_long { Followed::Suspicious } else { Followed::Open }
+            }
+            Walk::Open | Walk::Closed(_) | Walk::Fault(_) => Followed::Suspicious,
+        }
+    }
+
+    fn walk(&mut self, text: &Buffer, bytes: usize) {
+        self.walked += bytes as u64;
+        text.spend(bytes);
     }
 
     fn count(&mut self, text: &Buffer) {
@@ -139,6 +208,7 @@ impl Screen {
         }
         let from = text.position(self.counted_to);
         let (records, behind) = self.sweep.records(text.rest(from));
+        text.spend(text.end - from);
         self.records += records;
         let to = text.end.saturating_sub(OVERLAP_BYTES).max(from);
         self.counted += (to - from) as u64;

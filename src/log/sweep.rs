@@ -18,15 +18,12 @@
 use memchr::memmem::Finder;
 use memchr::memrchr;
 
-use crate::log::nesting::{Nesting, Walk};
-
 /// How much text is kept behind the place where the sweep stands, to walk back in. Before its
 /// `errorCode`, a record that AWS writes has less than 4 KB.
 pub const HISTORY_BYTES: usize = 16 * 1024;
 
-/// A longer object around an error code is left to the thorough reading. CloudTrail truncates
-/// events of more than 256 KB, or 1 MB where they are enriched.
-pub const MAX_OBJECT_BYTES: usize = 2 << 20;
+/// More white space than this around a code's colon is left to the thorough reading.
+const SPACE_BYTES: usize = 1024;
 
 /// Every CloudTrail record has this key, and as a rule nothing else has. Source: "CloudTrail record
 /// contents" in the AWS CloudTrail user guide.
@@ -46,10 +43,10 @@ pub struct Sweep {
 pub enum Around {
     /// It is no code that is looked for.
     Nothing,
-    /// The object that it stands in, as a range.
-    Object(usize, usize),
-    /// The object, or the code, begins here, and its end is not there yet.
-    OpenFrom(usize),
+    /// It is one that is looked for, in the object that begins here.
+    Object(usize),
+    /// The code is not there yet, or not all of it.
+    Open,
     /// What came before is not there any more, or is no JSON.
     Unknown,
 }
@@ -77,7 +74,9 @@ impl Sweep {
     /// What stands around the key that begins at `key` in `text`, which may begin and end anywhere.
     #[must_use]
     pub fn around(&self, text: &[u8], key: usize) -> Around {
-        let value = text[key + CODE_KEY.len()..].trim_ascii_start();
+        let behind = &text[key + CODE_KEY.len()..];
+        let behind = &behind[..behind.len().min(SPACE_BYTES)];
+        let value = behind.trim_ascii_start();
         let value = match value.split_first() {
             Some((b':', value)) => value.trim_ascii_start(),
             Some(_) => return Around::Nothing,
@@ -85,20 +84,16 @@ impl Sweep {
         };
         if !self.value_starts.iter().any(|start| value.starts_with(start.as_bytes())) {
             let open = self.value_starts.iter().any(|start| start.as_bytes().starts_with(value));
-            return if open { Around::OpenFrom(key) } else { Around::Nothing };
+            return match open {
+                true if behind.len() == SPACE_BYTES => Around::Unknown,
+                true => Around::Open,
+                false => Around::Nothing,
+            };
         }
         match text[..key].last() {
-            None => return Around::Unknown,
-            Some(b'\\') => return Around::Nothing,
-            Some(_) => {}
-        }
-        let Some(begin) = object_begin(&text[..key]) else {
-            return Around::Unknown;
-        };
-        match Nesting::default().walk(&text[begin..]) {
-            Walk::Closed(length) if begin + length > key => Around::Object(begin, begin + length),
-            Walk::Open => Around::OpenFrom(begin),
-            Walk::Closed(_) | Walk::Fault(_) => Around::Unknown,
+            None => Around::Unknown,
+            Some(b'\\') => Around::Nothing,
+            Some(_) => object_begin(&text[..key]).map_or(Around::Unknown, Around::Object),
         }
     }
 }
@@ -139,6 +134,7 @@ fn object_begin(text: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::nesting::{Nesting, Walk};
 
     /// `text` with the key behind `@`.
     #[track_caller]
@@ -147,8 +143,13 @@ mod tests {
         let text = text.replace('@', "");
         let sweep = Sweep::new(vec!["\"AccessDenied".to_owned()]);
         assert_eq!(sweep.find(&text.as_bytes()[key..]), Some(0), "{text}");
-        let found = match sweep.around(text.as_bytes(), key) {
-            Around::Object(begin, end) => Ok(&text[begin..end]),
+        let around = sweep.around(text.as_bytes(), key);
+        let found = match around {
+            Around::Object(begin) => match Nesting::default().walk(&text.as_bytes()[begin..]) {
+                Walk::Closed(length) if begin + length > key => Ok(&text[begin..begin + length]),
+                Walk::Open => Err(around),
+                Walk::Closed(_) | Walk::Fault(_) => Err(Around::Unknown),
+            },
             other => Err(other),
         };
         assert_eq!(found, expected, "{text}");
@@ -208,11 +209,14 @@ mod tests {
         ] {
             check(text, Err(Around::Unknown));
         }
-        check(r#"{@"errorCode":"AccessDenied","#, Err(Around::OpenFrom(0)));
-        check(r#"{},{@"errorCode":"AccessDenied"#, Err(Around::OpenFrom(3)));
+        check(r#"{@"errorCode":"AccessDenied","#, Err(Around::Object(0)));
+        check(r#"{},{@"errorCode":"AccessDenied"#, Err(Around::Object(3)));
         for cut in ["", " ", ":", ": ", ": \"", ": \"AccessDe"] {
-            check(&format!(r#"{{@"errorCode"{cut}"#), Err(Around::OpenFrom(1)));
+            check(&format!(r#"{{@"errorCode"{cut}"#), Err(Around::Open));
         }
+        let spaces = " ".repeat(SPACE_BYTES);
+        check(&format!(r#"{{@"errorCode"{spaces}:"AccessDenied"}}"#), Err(Around::Unknown));
+        check(&format!(r#"{{@"errorCode":{spaces}"AccessDenied"}}"#), Err(Around::Unknown));
     }
 
     #[test]

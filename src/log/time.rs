@@ -68,6 +68,14 @@ impl fmt::Display for EventTime {
     }
 }
 
+impl<'de> serde::Deserialize<'de> for EventTime {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        let expected = || serde::de::Error::custom(format!("{text:?}: expected an RFC 3339 time"));
+        Self::parse(&text).ok_or_else(expected)
+    }
+}
+
 impl serde::Serialize for EventTime {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)

@@ -1,23 +1,23 @@
 //! The thorough framer: follows strings and brackets, and so needs no line ends.
 
-use memchr::memrchr;
-
 use crate::log::buffer::Buffer;
-use crate::log::framing::{Found, Receiver, Scope, Step};
+use crate::log::framing::{Found, Receiver, Scope, Step, hand_on};
 use crate::log::nesting::{Nesting, Walk};
-use crate::log::resync::{Resync, Resynced};
+use crate::log::resync::{Begin, EMPTY, Resync, Resynced};
 use crate::log::wrapper::{WRAPPER_BYTES, Wrapper, wrapper};
-
-/// After a fault, framing goes back to the line behind the faulty record's first. This many
-/// bytes of an object may be walked again for it, which bounds the work on hostile input.
-const REWALK_BYTES: usize = 64 * 1024 * 1024;
 
 /// Records wherever their brackets open and close.
 pub struct Values {
     place: Place,
     nesting: Nesting,
-    line: Line,
-    rewalk_left: usize,
+    /// What stands so far on the line being walked.
+    line: Begin,
+    /// White space before the record that began last.
+    indent: usize,
+    /// The current record was the first thing on its line.
+    alone: bool,
+    /// Bytes walked again after faults.
+    rewalked: u64,
     /// Wrappers that are open.
     wrappers: usize,
 }
@@ -33,38 +33,25 @@ enum Place {
     Lost(Resync),
 }
 
-/// What is known of the line that the current record began on.
-#[derive(Clone, Copy, Debug)]
-struct Line {
-    /// White space before the record that began last.
-    indent: usize,
-    /// White space so far on the line being walked.
-    blank: usize,
-    /// Nothing but white space so far on the line being walked.
-    clean: bool,
-    /// The current record was the first thing on its line.
-    alone: bool,
-}
-
 impl Default for Values {
     fn default() -> Self {
         Self {
             place: Place::Between,
             nesting: Nesting::default(),
-            line: Line { indent: 0, blank: 0, clean: true, alone: false },
-            rewalk_left: REWALK_BYTES,
+            line: EMPTY,
+            indent: 0,
+            alone: false,
+            rewalked: 0,
             wrappers: 0,
         }
     }
 }
 
 impl Values {
-    /// Begins between records, at the begin of a line.
-    pub fn begin(&mut self, text: &mut Buffer) {
+    /// Begins at the buffer's start, between records. `line` stands before it on its line.
+    pub fn begin(&mut self, line: Begin) {
         self.place = Place::Between;
-        text.cursor = text.start;
-        self.line.blank = 0;
-        self.line.clean = true;
+        self.line = line;
     }
 
     pub fn step(&mut self, scope: &mut Scope, text: &mut Buffer, last: bool, receive: Receiver<'_>) -> Step {
@@ -75,8 +62,8 @@ impl Values {
             Place::Lost(resync) => match resync.step(scope, text, last, receive) {
                 Resynced::NeedMore => Step::NeedMore,
                 Resynced::Again => Step::Again,
-                Resynced::Found => {
-                    self.begin(text);
+                Resynced::Found(line) => {
+                    self.begin(line);
                     Step::Again
                 }
             },
@@ -84,13 +71,11 @@ impl Values {
     }
 
     fn between(&mut self, scope: &mut Scope, text: &mut Buffer, last: bool) -> Step {
-        while let Some(byte) = text.rest(text.cursor).first() {
+        while let Some(byte) = text.byte(text.cursor) {
             let at = text.cursor;
+            text.spend(1);
             match byte {
-                b'\n' => {
-                    self.line.clean = true;
-                    self.line.blank = 0;
-                }
+                b'\n' => self.line = EMPTY,
                 b' ' | b'\t' | b'\r' => self.line.blank += usize::from(self.line.clean),
                 b',' | b'[' | b']' => self.line.clean = false,
                 b'}' if self.wrappers > 0 => {
@@ -105,10 +90,12 @@ impl Values {
                         Wrapper::Opens(length) => {
                             self.wrappers += 1;
                             self.line.clean = false;
+                            text.spend(length);
                             text.cursor += length;
                             continue;
                         }
                         Wrapper::Unknown if !last && begin.len() < WRAPPER_BYTES => {
+                            text.spend(begin.len());
                             text.start = at;
                             return Step::NeedMore;
                         }
@@ -116,8 +103,8 @@ impl Values {
                     }
                     scope.records += 1;
                     text.start = at;
-                    self.line.alone = self.line.clean;
-                    self.line.indent = self.line.blank;
+                    self.alone = self.line.clean;
+                    self.indent = self.line.blank;
                     self.line.clean = false;
                     self.nesting = Nesting::default();
                     self.place = Place::Inside;
@@ -125,7 +112,7 @@ impl Values {
                 }
                 _ => {
                     text.start = at;
-                    self.place = Place::Lost(Resync::behind(false, usize::MAX));
+                    self.place = Place::Lost(Resync::behind(Some(text.offset(at)), usize::MAX));
                     return Step::Again;
                 }
             }
@@ -136,20 +123,19 @@ impl Values {
     }
 
     fn inside(&mut self, scope: &Scope, text: &mut Buffer, last: bool, receive: Receiver<'_>) -> Step {
-        match self.nesting.walk(text.rest(text.cursor)) {
+        match self.walk(text) {
             Walk::Closed(length) => {
                 let (start, end) = (text.start, text.cursor + length);
-                let record = text.text(start, end);
-                if record.len() > scope.max_record_bytes {
+                if end - start > scope.max_record_bytes {
                     receive(text.offset(start), Found::Oversized);
-                } else if scope.needles.is_match(record)
-                    && !receive(text.offset(start), Found::Candidate(record))
-                {
+                } else if scope.mentions(text, start, end) && !hand_on(text, end, receive) {
                     receive(text.offset(start), Found::Broken);
                 }
                 text.restart(end);
                 self.place = Place::Between;
-                let has_line = self.line.alone && !self.nesting.many_lines && line_ends(text.rest(end));
+                let has_line = self.alone
+                    && !self.nesting.many_lines
+                    && text.byte(text.pass(b" \t\r", end)) == Some(b'\n');
                 if has_line { Step::Lines } else { Step::Again }
             }
             Walk::Fault(at) => self.fault(text, text.cursor + at),
@@ -166,18 +152,27 @@ impl Values {
         }
     }
 
+    fn walk(&mut self, text: &Buffer) -> Walk {
+        let walk = self.nesting.walk(text.rest(text.cursor));
+        text.spend(match walk {
+            Walk::Closed(length) => length,
+            Walk::Fault(at) => at,
+            Walk::Open => text.end - text.cursor,
+        });
+        walk
+    }
+
     fn skip(&mut self, text: &mut Buffer, last: bool) -> Step {
         let from = text.cursor;
-        let step = match self.nesting.walk(text.rest(from)) {
+        let step = match self.walk(text) {
             Walk::Closed(length) => {
                 text.cursor += length;
                 self.place = Place::Between;
                 Step::Again
             }
             Walk::Fault(at) => {
-                let line_end = memrchr(b'\n', text.text(from, from + at));
-                text.cursor += line_end.unwrap_or(at);
-                self.place = Place::Lost(Resync::behind(true, self.indent()));
+                text.cursor = text.rfind(b'\n', from, from + at).unwrap_or(from + at);
+                self.place = Place::Lost(Resync::behind(None, self.fault_indent()));
                 Step::Again
             }
             Walk::Open => {
@@ -192,26 +187,23 @@ impl Values {
         step
     }
 
-    /// The record at the buffer's start proved to be none at `at`: go on behind its first line, or,
-    /// when too much has been walked twice, behind its last.
+    /// The record at the buffer's start proved to be none at `at`: go on behind its first line.
+    /// But in all, no more than the text so far is walked again, else the work on hostile input would
+    /// grow faster than its size: then go on behind the record's last line.
     fn fault(&mut self, text: &mut Buffer, at: usize) -> Step {
-        let walked = at - text.start;
+        let rewalked = self.rewalked + (at - text.start) as u64;
         text.cursor = text.start;
-        if walked <= self.rewalk_left {
-            self.rewalk_left -= walked;
-        } else if let Some(line_end) = memrchr(b'\n', text.text(text.start, at)) {
-            text.cursor += line_end;
+        if rewalked <= text.offset(at) {
+            self.rewalked = rewalked;
+        } else if let Some(line_end) = text.rfind(b'\n', text.start, at) {
+            text.cursor = line_end;
         }
-        self.place = Place::Lost(Resync::behind(false, self.indent()));
+        self.place = Place::Lost(Resync::behind(Some(text.offset(text.start)), self.fault_indent()));
         Step::Again
     }
 
     /// Inside a faulty record of many lines, an object that is indented deeper is a part of it.
-    fn indent(&self) -> usize {
-        if self.nesting.many_lines { self.line.indent } else { usize::MAX }
+    fn fault_indent(&self) -> usize {
+        if self.nesting.many_lines { self.indent } else { usize::MAX }
     }
-}
-
-fn line_ends(rest: &[u8]) -> bool {
-    rest.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\r')) == Some(&b'\n')
 }

@@ -9,7 +9,7 @@ use super::field::{AssumedRole, Field};
 use crate::log::denial::Denial;
 
 /// How much an alert of a rule matters, in Elastic's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Look when there is time.

@@ -10,10 +10,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use bedrock_denial_watch::count::caller::Caller;
 use bedrock_denial_watch::count::claims::{AlertLog, AlertRecord, State};
 use bedrock_denial_watch::count::counter::Slot;
-use bedrock_denial_watch::count::flood::FloodLog;
 use bedrock_denial_watch::count::incident::IncidentLog;
 use bedrock_denial_watch::count::key::Key;
-use bedrock_denial_watch::count::store::{CounterStore, Mute, StoreError};
+use bedrock_denial_watch::count::store::{CounterStore, StoreError};
 use bedrock_denial_watch::lambda::aws::DynamoDbStore;
 use bedrock_denial_watch::log::denial::Source;
 use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
@@ -105,57 +104,6 @@ async fn items_have_the_documented_attributes() {
             vec!["expires_at=N 9", pk, "published=Ns([\"1748779200000\"])", "sk=alerts#2025-06-01T00:00:00Z"],
         ]
     );
-}
-
-#[tokio::test]
-async fn incidents_and_floods_have_the_documented_attributes_and_a_mute_is_read() {
-    let config = dynamodb().await;
-    let store = store(&config);
-    let eve = Caller { account: Some("1".to_owned()), arn: Some("arn:aws:iam::1:user/eve".to_owned()) };
-    let log = IncidentLog { writer: "w".to_owned(), ..IncidentLog::default() };
-    assert!(store.replace_incidents(&eve, &log, 9).await.expect("written"));
-    let log = FloodLog { writer: "w".to_owned(), ..FloodLog::default() };
-    assert!(store.replace_floods(Some("1"), &log, 9).await.expect("written"));
-    let mut found = items(&config).await;
-    found.sort();
-    let pk = r##"pk=["#caller","1","arn:aws:iam::1:user/eve"]"##;
-    assert_eq!(
-        found,
-        [
-            vec![
-                "account=1",
-                "expires_at=N 9",
-                "floods=L of 0",
-                r##"pk=["#account","1"]"##,
-                "sk=floods",
-                "version=N 1",
-                "writer=w",
-            ],
-            vec![
-                "account=1",
-                "expires_at=N 9",
-                "incidents=L of 0",
-                pk,
-                "sk=incidents",
-                "user=arn:aws:iam::1:user/eve",
-                "version=N 1",
-                "writer=w",
-            ],
-        ]
-    );
-    // As an operator writes it.
-    let mute = Client::new(&config)
-        .put_item()
-        .table_name(TABLE)
-        .item("pk", AttributeValue::S(eve.key().text()))
-        .item("sk", AttributeValue::S("mute".to_owned()))
-        .item("until", AttributeValue::N("1750000000".to_owned()))
-        .item("why", AttributeValue::S("a test of ours".to_owned()));
-    mute.send().await.expect("written");
-    let state = store.caller(&eve).await.expect("read");
-    let expected = Mute { until: 1_750_000_000, why: "a test of ours".to_owned() };
-    assert_eq!((state.log.version, state.mute.as_ref()), (1, Some(&expected)));
-    assert!(state.is_muted(1_749_999_999) && !state.is_muted(1_750_000_000));
 }
 
 #[tokio::test]
@@ -307,4 +255,31 @@ async fn an_item_that_holds_what_it_should_not_is_an_error_not_a_guess() {
     check_error(counters().await, &["contribution \"odd\": expected"]);
     put("alerts", &[("version", number)]).await;
     check_error(store.alerts(&eve()).await, &["DynamoDB GetItem on table denials: alerts: expected a list"]);
+}
+
+#[tokio::test]
+async fn an_operator_mutes_a_caller_by_an_item_beside_its_incidents() {
+    let config = dynamodb().await;
+    let caller = Caller { account: Some("1".to_owned()), arn: Some("arn:aws:iam::1:user/eve".to_owned()) };
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let put = |until: &str| {
+        Client::new(&config)
+            .put_item()
+            .table_name(TABLE)
+            .item("pk", text(r##"["#caller","1","arn:aws:iam::1:user/eve"]"##))
+            .item("sk", text("mute"))
+            .item("until", AttributeValue::N(until.to_owned()))
+            .item("why", text("load test"))
+            .send()
+    };
+    put("1750000000").await.expect("put");
+    let store = store(&config);
+    assert!(store.replace_incidents(&caller, &IncidentLog::default(), 9).await.expect("written"));
+    let state = store.caller(&caller).await.expect("read");
+    assert_eq!(
+        (state.log.version, state.mute.as_ref().map(|mute| mute.why.as_str())),
+        (1, Some("load test"))
+    );
+    assert!(state.is_muted(1_749_999_999) && !state.is_muted(1_750_000_000));
+    put("soon").await.expect_err("no number");
 }

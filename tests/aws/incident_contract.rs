@@ -15,14 +15,11 @@ use bedrock_denial_watch::lambda::aws::DynamoDbStore;
 use bedrock_denial_watch::log::text;
 use bedrock_denial_watch::rule::catalogue::ALL;
 use bedrock_denial_watch::rule::definition::Severity;
-use futures_util::future::join_all;
 
 use crate::store_contract::contract;
 use crate::support::{TABLE, dynamodb, time};
 
 contract!(
-    of_ten_writers_of_incidents_one_wins,
-    of_ten_writers_of_floods_one_wins,
     the_largest_incidents_come_back,
     the_largest_floods_come_back,
     callers_and_accounts_of_any_characters_stay_apart,
@@ -67,38 +64,6 @@ fn incidents(version: u64, writer: &str) -> IncidentLog {
 fn floods(version: u64, writer: &str) -> FloodLog {
     let flood = Flood { callers: 16, severity: Some(Severity::Low), ..Flood::default() };
     FloodLog { version, writer: writer.to_owned(), floods: BTreeMap::from([(time(NOON), flood)]) }
-}
-
-async fn of_ten_writers_of_incidents_one_wins(store: &impl CounterStore) {
-    assert_eq!(store.caller(&eve()).await.expect("read").log, IncidentLog::default());
-    for version in 0..3 {
-        let writers = (0..10).map(|number| async move {
-            let writer = format!("writer-{number}");
-            let log = incidents(version, &writer);
-            let won = store.replace_incidents(&eve(), &log, EXPIRES_AT).await;
-            won.expect("written").then_some(writer)
-        });
-        let winners: Vec<String> = join_all(writers).await.into_iter().flatten().collect();
-        let [winner] = &winners[..] else { panic!("{winners:?}") };
-        assert_eq!(store.caller(&eve()).await.expect("read").log, incidents(version + 1, winner));
-    }
-    let ahead = incidents(9, "ahead");
-    assert!(!store.replace_incidents(&eve(), &ahead, EXPIRES_AT).await.expect("answered"));
-}
-
-async fn of_ten_writers_of_floods_one_wins(store: &impl CounterStore) {
-    assert_eq!(store.floods(None).await.expect("read"), FloodLog::default());
-    for version in 0..3 {
-        let writers = (0..10).map(|number| async move {
-            let writer = format!("writer-{number}");
-            let won = store.replace_floods(None, &floods(version, &writer), EXPIRES_AT).await;
-            won.expect("written").then_some(writer)
-        });
-        let winners: Vec<String> = join_all(writers).await.into_iter().flatten().collect();
-        let [winner] = &winners[..] else { panic!("{winners:?}") };
-        assert_eq!(store.floods(None).await.expect("read"), floods(version + 1, winner));
-    }
-    assert!(!store.replace_floods(None, &floods(9, "ahead"), EXPIRES_AT).await.expect("answered"));
 }
 
 /// All that may be remembered, with the longest values, of every rule.

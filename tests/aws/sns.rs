@@ -12,8 +12,8 @@ use bedrock_denial_watch::count::incident::{self, Found, IncidentLog};
 use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::count::window::Figures;
 use bedrock_denial_watch::lambda::aws::SnsSink;
-use bedrock_denial_watch::rule::catalogue::{ALL, DENIED_MODEL};
-use serde_json::{Value, json};
+use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
+use serde_json::Value;
 
 use crate::http::{Reply, Request, Server};
 use crate::support::{key, nowhere, sdk, time};
@@ -39,19 +39,25 @@ pub fn form(request: &Request) -> BTreeMap<String, String> {
     fields.map(|(name, value)| (decoded(name), decoded(value))).collect()
 }
 
-const PROGRAMS: &str = "arn:aws:sns:us-east-1:123456789012:every-alert";
-
-/// Hands over the one alert of an incident, as a notice or by itself.
-async fn send(url: &str, key: &Key, every_alert: bool) -> Result<(), String> {
+async fn publish_to(url: &str, key: &Key, every_alert: Option<&str>) -> Result<(), String> {
     let at = time("2025-06-01T10:00:03Z");
-    let figures = Figures::at_least(&DENIED_MODEL, at);
+    let caller = Caller::of(&DENIED_MODEL, key);
+    let id = incident::id(&caller, at);
+    let alert = Alert {
+        rule: &DENIED_MODEL,
+        key,
+        at,
+        figures: Figures::at_least(&DENIED_MODEL, at),
+        object: "s3://logs/k.json.gz",
+        incident: IncidentRef { id: &id, caller: caller.arn.as_deref(), number: 1, notice: None },
+    };
     let found = Found {
         rule: &DENIED_MODEL,
         key: key.clone(),
         at,
         first_seen: at,
         last_seen: at,
-        total: figures.total,
+        total: 4,
         at_least: true,
         alone: true,
         number: None,
@@ -59,39 +65,31 @@ async fn send(url: &str, key: &Key, every_alert: bool) -> Result<(), String> {
     let mut log = IncidentLog::default();
     let claimant = Claimant { owner: "o", now: 0, lease: Duration::ZERO };
     incident::record(&mut log, &[found], false, &claimant);
-    let caller = Caller::of(&DENIED_MODEL, key);
-    let place = IncidentRef { id: "i", caller: caller.arn.as_deref(), number: 1, notice: Some("notice-1") };
-    let object = "s3://logs/k.json.gz";
-    let worst = Alert { rule: &DENIED_MODEL, key, at, figures, object, incident: place };
-    let sink = SnsSink::new(&sdk(url), TOPIC.to_owned(), every_alert.then(|| PROGRAMS.to_owned()));
-    assert_eq!(sink.wants_alerts(), every_alert);
-    let sent = if every_alert {
-        sink.alert(&worst).await
-    } else {
-        let incident = &log.incidents[&at];
-        let notice = Notice { id: "notice-1", caller: &caller, incident, worst, rules: &ALL, crowd: None };
-        sink.notice(&notice).await
+    let notice = Notice {
+        id: &incident::notice_id(&id, 1),
+        caller: &caller,
+        incident: &log.incidents[&at],
+        worst: alert.clone(),
+        rules: &[],
+        crowd: None,
     };
-    sent.map_err(|error| error.to_string())
+    let sink = SnsSink::new(&sdk(url), TOPIC.to_owned(), every_alert.map(str::to_owned));
+    sink.notice(&notice).await.map_err(|error| error.to_string())?;
+    if sink.wants_alerts() { sink.alert(&alert).await.map_err(|error| error.to_string()) } else { Ok(()) }
 }
 
 async fn publish(url: &str, key: &Key) -> Result<(), String> {
-    send(url, key, false).await
+    publish_to(url, key, None).await
 }
 
 #[tokio::test]
-async fn each_alert_goes_to_the_topic_for_programs_where_there_is_one() {
+async fn programs_get_each_alert_on_a_topic_of_their_own() {
     let server = Server::start(|_, _| Some(accepted()));
-    send(&server.url, &key(&[None, None, None]), true).await.expect("published");
-    let fields = form(&server.requests()[0]);
-    assert_eq!(fields["TopicArn"], PROGRAMS);
-    let message: Value = serde_json::from_str(&fields["Message"]).expect("JSON");
-    let document: Value = serde_json::from_str(message["default"].as_str().expect("text")).expect("JSON");
-    assert_eq!(
-        (&document["incident"]["number"], &document["incident"]["notice"]),
-        (&json!(1), &json!("notice-1"))
-    );
-    assert!(document["incident"].get("alerts").is_none());
+    let every_alert = "arn:aws:sns:us-east-1:123456789012:every-alert";
+    publish_to(&server.url, &key(&[None, None, None]), Some(every_alert)).await.expect("published");
+    let topics: Vec<String> =
+        server.requests().iter().map(|request| form(request)["TopicArn"].clone()).collect();
+    assert_eq!(topics, [TOPIC, every_alert]);
 }
 
 #[tokio::test]

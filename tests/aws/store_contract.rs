@@ -3,12 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use bedrock_denial_watch::count::claims::{AlertLog, AlertRecord, MAX_PENDING, MAX_PUBLISHED, State};
+use bedrock_denial_watch::count::caller::Caller;
+use bedrock_denial_watch::count::claims::{
+    AlertLog, AlertRecord, Claimant, MAX_PENDING, MAX_PUBLISHED, State,
+};
 use bedrock_denial_watch::count::counter::{Contribution, Counter, SHARDS, Slot};
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::count::evidence::{Evidence, Kind, MAX_EVIDENCE, MAX_EVIDENCE_BYTES};
+use bedrock_denial_watch::count::flood::{self, FloodLog, Newcomer};
+use bedrock_denial_watch::count::incident::{self, Found, IncidentLog, Sent, Told};
 use bedrock_denial_watch::count::key::{Key, MAX_VALUE_BYTES};
-use bedrock_denial_watch::count::store::CounterStore;
+use bedrock_denial_watch::count::store::{CallerState, CounterStore};
 use bedrock_denial_watch::lambda::aws::DynamoDbStore;
 use bedrock_denial_watch::log::denial::Source;
 use bedrock_denial_watch::log::time::EventTime;
@@ -54,6 +59,9 @@ contract!(
     a_full_alert_log_comes_back_to_the_millisecond,
     archived_alerts_come_back_once_and_never_with_the_log,
     a_day_of_the_shortest_cooldown_is_archived,
+    incidents_of_the_worst_ids_come_back_whole,
+    of_ten_writers_of_incidents_at_once_one_wins,
+    floods_of_accounts_come_back_and_stay_apart,
 );
 
 const NOON: &str = "2025-06-01T12:00:00Z";
@@ -127,6 +135,100 @@ async fn of_200_adds_at_once_each_counts_once(store: &impl CounterStore) {
     assert_eq!(denials(counter), 100);
     assert_eq!((counter.contributions().count(), counter.samples().count()), (100, 100));
     assert_eq!(counter.shards.len(), usize::from(SHARDS), "a busy slot is spread over all its shards");
+}
+
+fn caller(arn: Option<&str>) -> Caller {
+    Caller { account: Some("1".to_owned()), arn: arn.map(str::to_owned) }
+}
+
+/// The incidents of a caller who tries models of `model` for a year, an hour each.
+fn incidents(model: &str) -> IncidentLog {
+    let mut log = IncidentLog::default();
+    let user = "u".repeat(512);
+    for number in 0..9000_u32 {
+        let at = time("2025-06-01T12:00:00.001Z").plus(Duration::from_secs(60) * number);
+        let key = Key {
+            rule: DENIED_MODEL.id,
+            values: vec![Some("1".to_owned()), Some(user.clone()), Some(format!("{model}{number}"))],
+        };
+        let found = Found {
+            rule: &DENIED_MODEL,
+            key,
+            at,
+            first_seen: at,
+            last_seen: at,
+            total: u64::from(number),
+            at_least: number.is_multiple_of(2),
+            alone: true,
+            number: None,
+        };
+        let owner = "o".repeat(256);
+        let claimant = Claimant { owner: &owner, now: 1_748_772_000, lease: Duration::from_secs(9) };
+        let recorded = incident::record(&mut log, &[found], false, &claimant);
+        // The last notice is under way.
+        for begin in recorded.held.iter().filter(|_| number < 8999) {
+            let incident = &log.incidents[begin];
+            let told = Told {
+                number: incident.notices + 1,
+                count: incident.alerts,
+                severity: DENIED_MODEL.severity,
+            };
+            incident::mark(&mut log, *begin, Sent::Notice(told), &claimant);
+        }
+    }
+    log
+}
+
+async fn incidents_of_the_worst_ids_come_back_whole(store: &impl CounterStore) {
+    let eve = caller(Some("arn:aws:iam::1:user/eve"));
+    assert_eq!(store.caller(&eve).await.expect("read"), CallerState::default());
+    for (version, model) in (0..).zip(["m", "\u{1}\"🙂"]) {
+        let mut log = incidents(&model.repeat(90));
+        log.version = version;
+        assert!(store.replace_incidents(&eve, &log, EXPIRES_AT).await.expect("written"));
+        log.version += 1;
+        assert_eq!(store.caller(&eve).await.expect("read"), CallerState { log, mute: None });
+    }
+    assert_eq!(store.caller(&caller(None)).await.expect("read"), CallerState::default());
+}
+
+async fn of_ten_writers_of_incidents_at_once_one_wins(store: &impl CounterStore) {
+    let eve = caller(None);
+    for version in 0..3 {
+        let writers = (0..10).map(|number| {
+            let eve = &eve;
+            async move {
+                let log = IncidentLog { version, writer: number.to_string(), ..IncidentLog::default() };
+                let won = store.replace_incidents(eve, &log, EXPIRES_AT).await;
+                won.expect("written").then_some(log.writer)
+            }
+        });
+        let winners: Vec<String> = join_all(writers).await.into_iter().flatten().collect();
+        let [winner] = &winners[..] else { panic!("{winners:?}") };
+        assert_eq!(&store.caller(&eve).await.expect("read").log.writer, winner);
+    }
+}
+
+async fn floods_of_accounts_come_back_and_stay_apart(store: &impl CounterStore) {
+    let mut log = FloodLog::default();
+    let newcomers: Vec<Newcomer> = (0..20_u32)
+        .map(|number| Newcomer {
+            begin: time(NOON).plus(Duration::from_secs(1) * number),
+            id: format!("{number:032x}"),
+            arn: Some(format!("arn:aws:sts::1:federated-user/{number}")),
+            severity: DENIED_MODEL.severity,
+            counted: false,
+        })
+        .collect();
+    flood::admit(&mut log, &newcomers, &Claimant { owner: "o", now: 0, lease: Duration::ZERO });
+    for account in [Some("1"), None] {
+        assert_eq!(store.floods(account).await.expect("read"), FloodLog::default());
+        assert!(store.replace_floods(account, &log, EXPIRES_AT).await.expect("written"));
+        assert!(!store.replace_floods(account, &log, EXPIRES_AT).await.expect("read"));
+        let stored = store.floods(account).await.expect("read");
+        assert_eq!(stored, FloodLog { version: 1, ..log.clone() });
+    }
+    assert_eq!(store.floods(Some("2")).await.expect("read"), FloodLog::default());
 }
 
 fn alert_log(version: u64, owner: &str) -> AlertLog {
@@ -315,7 +417,7 @@ async fn a_full_alert_log_comes_back_to_the_millisecond(store: &impl CounterStor
             // Far longer than a request or message id.
             owner: "o".repeat(256),
             leased_until: u64::from(number),
-            number: number.is_multiple_of(3).then_some(u64::MAX),
+            number: number.is_multiple_of(3).then_some(u64::from(number)),
         };
         (at, record)
     };

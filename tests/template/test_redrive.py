@@ -3,6 +3,7 @@
 import io
 import json
 import pathlib
+import signal
 import sys
 import threading
 import time
@@ -213,3 +214,29 @@ def test_what_cannot_be_listed_is_a_failure(aws):
     run = redrive.Objects(aws("s3"), Takes(), "no-such-bucket", "", None, "function")
     assert not run.run(1)
     assert "NoSuchBucket" in str(run.failed)
+
+
+class Interrupts:
+    """A function that is interrupted, as by Ctrl-C, while it takes its first event."""
+
+    def __init__(self):
+        self.taken = []
+
+    def get_function_configuration(self, **_):
+        return {"Timeout": TIMEOUT}
+
+    def invoke(self, Payload, **_):
+        self.taken.append(Payload)
+        signal.raise_signal(signal.SIGINT)
+        return {"Payload": io.BytesIO(b"null")}
+
+
+def test_after_an_interrupt_it_says_what_is_left(capsys):
+    queue = Queue("good 1", "good 2", "good 3")
+    queue.get_queue_attributes = lambda **_: {"Attributes": {"ApproximateNumberOfMessages": str(len(queue.visible))}}
+    redriven = redrive.Redrive(queue, Interrupts(), "queue", "function")
+    assert not redriven.run(workers=1)
+    assert redriven.interrupted
+    redriven.report()
+    left = 3 - redriven.done
+    assert f"Interrupted: about {left} messages" in capsys.readouterr().out

@@ -8,6 +8,8 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::count::caller::{Caller, digest};
 use crate::count::claims::Claimant;
 use crate::count::key::Key;
@@ -36,7 +38,7 @@ pub struct IncidentLog {
 }
 
 /// The alerts of one caller within [`SPAN`] of the first.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Incident {
     /// Alerts recorded.
     pub alerts: u64,
@@ -63,7 +65,8 @@ pub struct Incident {
 }
 
 /// How an incident is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Admission {
     /// Not yet decided.
     New,
@@ -74,7 +77,7 @@ pub enum Admission {
 }
 
 /// What an incident holds of one rule; never above the truth.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct RuleFigures {
     /// Alerts recorded.
     pub alerts: u64,
@@ -87,7 +90,7 @@ pub struct RuleFigures {
 }
 
 /// An alert as an incident remembers it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Finding {
     /// The rule's id.
     pub rule: String,

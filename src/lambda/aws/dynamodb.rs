@@ -3,7 +3,7 @@
 //! Sources: "Update expressions", "Condition expressions" and "Service quotas" in the Amazon
 //! DynamoDB developer guide.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -14,9 +14,9 @@ use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
+use serde::Serialize;
 
 use super::cause::cause;
-use super::incident_item;
 use super::item::{self, number, set, text};
 use super::{retries, timeouts};
 use crate::count::caller::{Caller, account_key};
@@ -148,14 +148,13 @@ impl DynamoDbStore {
         Ok(response.item)
     }
 
-    /// Writes an item as the version after `version`. `false` also when the write succeeded but its
-    /// answer was lost and the SDK tried again; whoever reads then finds its own claim.
+    /// Writes `attributes` as the version after `version` if the item still has that one.
     async fn replace(
         &self,
         key: &Key,
         sort_key: &str,
         version: u64,
-        values: Vec<(&str, AttributeValue)>,
+        attributes: Vec<(&'static str, AttributeValue)>,
         expires_at: u64,
     ) -> Result<bool, StoreError> {
         let mut update = String::from("SET #version = :next, #expires_at = :expires_at");
@@ -169,7 +168,7 @@ impl DynamoDbStore {
             .expression_attribute_names("#expires_at", "expires_at")
             .expression_attribute_values(":next", number(version.saturating_add(1)))
             .expression_attribute_values(":expires_at", number(expires_at));
-        for (name, value) in values {
+        for (name, value) in attributes {
             update += &format!(", #{name} = :{name}");
             request = request
                 .expression_attribute_names(format!("#{name}"), name)
@@ -187,6 +186,15 @@ impl DynamoDbStore {
             Err(error) if is_condition_failed(&error) => Ok(false),
             Err(error) => Err(self.failed("UpdateItem", &error)),
         }
+    }
+
+    fn entries<T: Serialize>(
+        &self,
+        writer: &str,
+        entries: &BTreeMap<EventTime, T>,
+    ) -> Result<Vec<(&'static str, AttributeValue)>, StoreError> {
+        let entries = item::from_entries(entries).map_err(|cause| self.refused("UpdateItem", cause))?;
+        Ok(vec![("writer", text(writer)), (item::ENTRIES, entries)])
     }
 
     fn failed<E>(&self, operation: &str, error: &SdkError<E, HttpResponse>) -> StoreError
@@ -317,24 +325,18 @@ impl CounterStore for DynamoDbStore {
         Ok(())
     }
 
+    /// `false` also when the write succeeded but its answer was lost and the SDK tried again;
+    /// whoever reads then finds its own claim.
     async fn replace_alerts(&self, key: &Key, log: &AlertLog, expires_at: u64) -> Result<bool, StoreError> {
-        let mut values = vec![("alerts", item::from_log(log))];
-        values.extend(log.archived_to.map(|archived_to| ("archived_to", text(archived_to.to_string()))));
-        self.replace(key, item::ALERTS, log.version, values, expires_at).await
+        let mut attributes = vec![("alerts", item::from_log(log))];
+        attributes.extend(log.archived_to.map(|archived_to| ("archived_to", text(archived_to.to_string()))));
+        self.replace(key, item::ALERTS, log.version, attributes, expires_at).await
     }
 
     async fn caller(&self, caller: &Caller) -> Result<CallerState, StoreError> {
         let mut state = CallerState::default();
-        let mut take = |item: &item::Item| {
-            match item::string(item, "sk")? {
-                incident_item::INCIDENTS => state.log = incident_item::to_incidents(item)?,
-                incident_item::MUTE => state.mute = Some(incident_item::to_mute(item)?),
-                _ => {}
-            }
-            Ok(())
-        };
-        let (first, last) = (incident_item::INCIDENTS.to_owned(), incident_item::MUTE.to_owned());
-        self.query(&caller.key(), first, last, &mut take).await?;
+        let (first, last) = (item::INCIDENTS.to_owned(), item::MUTE.to_owned());
+        self.query(&caller.key(), first, last, |item| item::merge_caller(&mut state, item)).await?;
         Ok(state)
     }
 
@@ -344,16 +346,17 @@ impl CounterStore for DynamoDbStore {
         log: &IncidentLog,
         expires_at: u64,
     ) -> Result<bool, StoreError> {
-        let mut values =
-            vec![("incidents", incident_item::from_incidents(log)), ("writer", text(&log.writer))];
-        values.extend(caller.account.as_deref().map(|account| ("account", item::readable_text(account))));
-        values.extend(caller.arn.as_deref().map(|arn| ("user", item::readable_text(arn))));
-        self.replace(&caller.key(), incident_item::INCIDENTS, log.version, values, expires_at).await
+        let mut entries = self.entries(&log.writer, &log.incidents)?;
+        entries.extend(caller.account.as_deref().map(|account| ("account", item::readable_text(account))));
+        entries.extend(caller.arn.as_deref().map(|arn| ("user", item::readable_text(arn))));
+        self.replace(&caller.key(), item::INCIDENTS, log.version, entries, expires_at).await
     }
 
     async fn floods(&self, account: Option<&str>) -> Result<FloodLog, StoreError> {
-        match self.get(&account_key(account), incident_item::FLOODS).await? {
-            Some(item) => incident_item::to_floods(&item).map_err(|cause| self.refused("GetItem", cause)),
+        match self.get(&account_key(account), item::INCIDENTS).await? {
+            Some(item) => item::to_entries(&item)
+                .map(|(version, writer, floods)| FloodLog { version, writer, floods })
+                .map_err(|cause| self.refused("GetItem", cause)),
             None => Ok(FloodLog::default()),
         }
     }
@@ -364,8 +367,7 @@ impl CounterStore for DynamoDbStore {
         log: &FloodLog,
         expires_at: u64,
     ) -> Result<bool, StoreError> {
-        let mut values = vec![("floods", incident_item::from_floods(log)), ("writer", text(&log.writer))];
-        values.extend(account.map(|account| ("account", item::readable_text(account))));
-        self.replace(&account_key(account), incident_item::FLOODS, log.version, values, expires_at).await
+        let entries = self.entries(&log.writer, &log.floods)?;
+        self.replace(&account_key(account), item::INCIDENTS, log.version, entries, expires_at).await
     }
 }

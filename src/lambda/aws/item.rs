@@ -4,10 +4,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::count::claims::{AlertLog, AlertRecord, State};
 use crate::count::counter::{Counter, Slot};
+use crate::count::incident::IncidentLog;
 use crate::count::key::Key;
+use crate::count::store::{CallerState, Mute};
 use crate::log::denial::Source;
 use crate::log::time::EventTime;
 use crate::rule::definition::Rule;
@@ -188,9 +192,7 @@ pub fn from_log(log: &AlertLog) -> AttributeValue {
             ("owner".to_owned(), text(&alert.owner)),
             ("leased_until".to_owned(), number(alert.leased_until)),
         ]);
-        if let Some(which) = alert.number {
-            map.insert("number".to_owned(), number(which));
-        }
+        map.extend(alert.number.map(|place| ("number".to_owned(), number(place))));
         AttributeValue::M(map)
     });
     AttributeValue::L(alerts.collect())
@@ -232,11 +234,53 @@ pub fn to_log(item: &Item) -> Result<AlertLog, String> {
     Ok(AlertLog { version: integer(item, "version")?, alerts, archived_to, archived: BTreeSet::new() })
 }
 
-/// A string attribute.
+/// Sort key of a caller's incidents, and of an account's floods.
+pub const INCIDENTS: &str = "incidents";
+/// The attribute of both: a map by the RFC 3339 time at which each begins.
+pub const ENTRIES: &str = "entries";
+/// Sort key of an operator's order not to tell people of a caller.
+pub const MUTE: &str = "mute";
+
+/// The map of an item of incidents or floods.
 ///
 /// # Errors
-/// When there is none of this name.
-pub fn string<'i>(item: &'i Item, name: &str) -> Result<&'i str, String> {
+/// Never, as these are texts, numbers, lists and maps; what the serialiser says.
+pub fn from_entries<T: Serialize>(entries: &BTreeMap<EventTime, T>) -> Result<AttributeValue, String> {
+    serde_dynamo::to_attribute_value(entries).map_err(|error| error.to_string())
+}
+
+/// Reads an item of incidents or floods: its version, its writer and its entries.
+///
+/// # Errors
+/// Which attribute holds what it should not.
+pub fn to_entries<T: DeserializeOwned>(item: &Item) -> Result<(u64, String, BTreeMap<EventTime, T>), String> {
+    let entries = item.get(ENTRIES).cloned().ok_or_else(|| format!("{ENTRIES}: expected a map"))?;
+    let entries =
+        serde_dynamo::from_attribute_value(entries).map_err(|error| format!("{ENTRIES}: {error}"))?;
+    Ok((integer(item, "version")?, string(item, "writer")?.to_owned(), entries))
+}
+
+/// Reads what is kept of a caller, one item after the other.
+///
+/// # Errors
+/// Which attribute holds what it should not.
+pub fn merge_caller(state: &mut CallerState, item: &Item) -> Result<(), String> {
+    match string(item, "sk")? {
+        INCIDENTS => {
+            let (version, writer, incidents) = to_entries(item)?;
+            state.log = IncidentLog { version, writer, incidents };
+        }
+        MUTE => {
+            let why = if item.contains_key("why") { string(item, "why")? } else { "" }.to_owned();
+            state.mute = Some(Mute { until: integer(item, "until")?, why });
+        }
+        // What a later version keeps beside them.
+        _ => {}
+    }
+    Ok(())
+}
+
+fn string<'i>(item: &'i Item, name: &str) -> Result<&'i str, String> {
     let value = item.get(name).and_then(|value| value.as_s().ok());
     value.map(String::as_str).ok_or_else(|| format!("{name}: expected a string"))
 }
@@ -246,11 +290,7 @@ fn strings<'i>(item: &'i Item, name: &str) -> Result<&'i [String], String> {
     value.map(Vec::as_slice).ok_or_else(|| format!("{name}: expected a set of strings"))
 }
 
-/// A whole number.
-///
-/// # Errors
-/// When there is none of this name.
-pub fn integer(item: &Item, name: &str) -> Result<u64, String> {
+fn integer(item: &Item, name: &str) -> Result<u64, String> {
     let value = item.get(name).and_then(|value| value.as_n().ok());
     value.and_then(|number| number.parse().ok()).ok_or_else(|| format!("{name}: expected a whole number"))
 }
@@ -298,8 +338,11 @@ mod tests {
             assert_eq!(slot_and_shard(odd), None, "{odd}");
         }
         // The last slot there is, and the end of every range behind it, are one.
-        let last = year("9999-12-30T22:00:00.999Z").slot(crate::rule::definition::MAX_SLOT);
-        assert_eq!(first_sort_key(last), first_sort_key(end(i64::MAX)));
+        let last = |length| first_sort_key(year("9999-12-30T22:00:00.999Z").slot(length));
+        assert_eq!(last(Duration::from_secs(600)), first_sort_key(end(i64::MAX)));
+        for length in [Duration::from_secs(60), crate::rule::definition::MAX_SLOT] {
+            assert!(last(length) <= first_sort_key(end(i64::MAX)));
+        }
     }
 
     #[test]

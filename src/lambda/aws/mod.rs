@@ -12,7 +12,6 @@
 
 mod cause;
 mod dynamodb;
-mod incident_item;
 mod item;
 mod s3;
 mod sns;

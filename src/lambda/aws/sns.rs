@@ -1,13 +1,12 @@
-//! Notices to one SNS topic, for people, and alerts to another, for programs.
+//! Notices to the topic that people subscribe to, and each alert to one for programs.
 
-use std::cell::Cell;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use aws_config::SdkConfig;
 use aws_sdk_sns::Client;
 use aws_sdk_sns::types::MessageAttributeValue;
 use serde_json::json;
-use tokio::time::{Instant, sleep_until};
 
 use super::cause::cause;
 use super::{retries, timeouts};
@@ -26,12 +25,12 @@ const ATTEMPTS: u32 = 5;
 const MAX_SUBJECT_CHARS: usize = 99;
 
 /// SNS suspends an e-mail subscription that gets more than ten messages a second. With this between
-/// them, eleven messages take longer than a second.
+/// them, eleven take longer than a second.
 ///
 /// Source: "Amazon SNS endpoints and quotas" in the AWS general reference.
 const PACE: Duration = Duration::from_millis(110);
 
-/// Where notices go, and alerts where somebody wants each.
+/// The topics that notices and alerts go to.
 pub struct SnsSink {
     client: Client,
     topic_arn: String,
@@ -42,41 +41,54 @@ pub struct SnsSink {
 /// Keeps notices apart.
 #[derive(Default)]
 struct Pace {
-    /// None leaves before this.
-    next: Cell<Option<Instant>>,
+    /// When the next one may leave.
+    next: Mutex<Option<Instant>>,
 }
 
 impl Pace {
-    /// When a notice that is ready at `now` may leave.
-    fn turn(&self, now: Instant) -> Instant {
-        let turn = self.next.get().map_or(now, |next| next.max(now));
-        self.next.set(Some(turn + PACE));
-        turn
+    /// Takes the next place in the row; tells how long to wait for it from `now` on.
+    fn turn(&self, now: Instant) -> Duration {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = next.map_or(now, |next| next.max(now));
+        *next = Some(turn + PACE);
+        turn - now
     }
 }
 
 impl SnsSink {
-    /// Region, credentials and endpoint are those of `config`.
+    /// Region, credentials and endpoint are those of `config`. Each alert goes to
+    /// `every_alert_topic_arn` as well, where there is one.
     #[must_use]
     pub fn new(config: &SdkConfig, topic_arn: String, every_alert_topic_arn: Option<String>) -> Self {
         let config = aws_sdk_sns::config::Builder::from(config)
             .timeout_config(timeouts(ATTEMPT, OPERATION))
             .retry_config(retries(ATTEMPTS))
             .build();
-        Self { client: Client::from_conf(config), topic_arn, every_alert_topic_arn, pace: Pace::default() }
+        let client = Client::from_conf(config);
+        Self { client, topic_arn, every_alert_topic_arn, pace: Pace::default() }
+    }
+}
+
+impl AlertSink for SnsSink {
+    async fn notice(&self, notice: &Notice<'_>) -> Result<(), SinkError> {
+        let message = fitted(notice.message(), || notice.document(), MAX_MESSAGE_BYTES);
+        tokio::time::sleep(self.pace.turn(Instant::now())).await;
+        self.publish(&self.topic_arn, message).await
     }
 
-    async fn publish(
-        &self,
-        topic_arn: &str,
-        message: Message,
-        document: impl FnOnce() -> String,
-    ) -> Result<(), SinkError> {
-        let error = |cause: String| SinkError {
-            operation: format!("SNS Publish to {topic_arn}"),
-            cause: cause.into(),
-        };
-        let message = fitted(message, document, MAX_MESSAGE_BYTES);
+    fn wants_alerts(&self) -> bool {
+        self.every_alert_topic_arn.is_some()
+    }
+
+    async fn alert(&self, alert: &Alert<'_>) -> Result<(), SinkError> {
+        let Some(topic_arn) = &self.every_alert_topic_arn else { return Ok(()) };
+        let message = fitted(alert.message(), || alert.document(), MAX_MESSAGE_BYTES);
+        self.publish(topic_arn, message).await
+    }
+}
+
+impl SnsSink {
+    async fn publish(&self, topic_arn: &str, message: Message) -> Result<(), SinkError> {
         let mut request = self
             .client
             .publish()
@@ -89,28 +101,16 @@ impl SnsSink {
                 .data_type("String")
                 .string_value(value)
                 .build()
-                .map_err(|cause| error(cause.to_string()))?;
+                .map_err(|error| failed(topic_arn, error.to_string()))?;
             request = request.message_attributes(name, attribute);
         }
-        request.send().await.map_err(|failure| error(cause(&failure)))?;
+        request.send().await.map_err(|error| failed(topic_arn, cause(&error)))?;
         Ok(())
     }
 }
 
-impl AlertSink for SnsSink {
-    async fn notice(&self, notice: &Notice<'_>) -> Result<(), SinkError> {
-        sleep_until(self.pace.turn(Instant::now())).await;
-        self.publish(&self.topic_arn, notice.message(), || notice.document()).await
-    }
-
-    fn wants_alerts(&self) -> bool {
-        self.every_alert_topic_arn.is_some()
-    }
-
-    async fn alert(&self, alert: &Alert<'_>) -> Result<(), SinkError> {
-        let Some(topic_arn) = &self.every_alert_topic_arn else { return Ok(()) };
-        self.publish(topic_arn, alert.message(), || alert.document()).await
-    }
+fn failed(topic_arn: &str, cause: String) -> SinkError {
+    SinkError { operation: format!("SNS Publish to {topic_arn}"), cause: cause.into() }
 }
 
 /// `message` within the limits of SNS. Ids are cut short long before, so that this changes
@@ -172,11 +172,12 @@ mod tests {
         let (pace, start) = (Pace::default(), Instant::now());
         // Ready all at once, then one by one.
         let ready = (0..30).map(|_| 0).chain((0..30).map(|number| 5_000 + 40 * number)).chain([60_000]);
-        let turns: Vec<Instant> = ready.map(|ms| pace.turn(start + Duration::from_millis(ms))).collect();
-        assert!(turns.windows(11).all(|turns| turns[10] - turns[0] > Duration::from_secs(1)));
+        let leave = |ms| Duration::from_millis(ms) + pace.turn(start + Duration::from_millis(ms));
+        let turns: Vec<Duration> = ready.map(leave).collect();
+        assert!(turns.windows(11).all(|turns| turns[10] > turns[0] + Duration::from_secs(1)), "{turns:?}");
         assert_eq!(
             (turns[0], turns[60]),
-            (start, start + Duration::from_secs(60)),
+            (Duration::ZERO, Duration::from_secs(60)),
             "nobody waits for nothing"
         );
     }

@@ -3,6 +3,7 @@
 mod cloudtrail;
 mod damage;
 mod forms;
+mod growth;
 mod limits;
 mod random;
 mod texts;
@@ -83,6 +84,14 @@ fn trail(service: &str, id: char, asked: &str) -> String {
     format!(
         r#"{{"eventVersion":"1.11","userIdentity":{{"arn":"u"}},"eventTime":"2025-06-01T10:00:00Z","eventSource":"{service}.amazonaws.com","eventName":"InvokeModel","errorCode":"AccessDenied","requestParameters":{asked},"requestID":"{id}"}}"#
     )
+}
+
+/// A record of another service's. Each level of it holds a code behind the level below, so that every
+/// walk backward passes all that is below.
+fn nested_codes(levels: usize) -> String {
+    let deep = (0..levels)
+        .fold("{}".to_owned(), |deep, _| format!("{{\"a\":{deep},\"errorCode\":\"AccessDenied\"}}"));
+    trail("s3", 'o', &deep)
 }
 
 fn gzip(text: &[u8]) -> Vec<u8> {

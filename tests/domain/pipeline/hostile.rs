@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
+use std::slice;
 
 use bedrock_denial_watch::alert::Alert;
 use bedrock_denial_watch::alert::notice::Notice;
@@ -281,7 +282,7 @@ fn ids_made_to_be_refused_suppress_nobodys_alert() {
             let decoys = (0..45).map(|number| ("decoy", decoy(number), 0));
             let denials = (0..20).map(|number| ("victim", "m".to_owned(), number));
             let log = records(decoys.chain(denials));
-            let (outcome, told) = run(&Strict::default(), std::slice::from_ref(&*DENIED_MODEL), &log);
+            let (outcome, told) = run(&Strict::default(), slice::from_ref(&DENIED_MODEL), &log);
             assert_eq!(outcome.failed, 0, "{head:?} {body:?}");
             assert_eq!(told, [("victim".to_owned(), 20)], "{head:?} {body:?}");
         }
@@ -293,7 +294,7 @@ fn any_number_of_keys_that_the_store_refuses_stop_no_other() {
     let decoys = (0..500).map(|number| ("decoy", format!("odd{number}"), 0));
     let denials = (0..20).map(|number| ("victim", "m".to_owned(), number));
     let store = Strict { refuses: Some("odd"), ..Strict::default() };
-    let (outcome, told) = run(&store, std::slice::from_ref(&*DENIED_MODEL), &records(decoys.chain(denials)));
+    let (outcome, told) = run(&store, slice::from_ref(&DENIED_MODEL), &records(decoys.chain(denials)));
     assert_eq!(told, [("victim".to_owned(), 20)]);
     // All are counted, the first few are kept.
     assert_eq!((outcome.failed, outcome.failures.len()), (500, MAX_FAILURES));
@@ -303,7 +304,7 @@ fn any_number_of_keys_that_the_store_refuses_stop_no_other() {
 fn a_store_that_answers_nobody_is_not_asked_for_every_key() {
     let store = Strict { is_down: true, ..Strict::default() };
     let log = records((0..5000).map(|number| ("user", format!("m{number}"), 0)));
-    let (outcome, told) = run(&store, std::slice::from_ref(&*DENIED_MODEL), &log);
+    let (outcome, told) = run(&store, slice::from_ref(&DENIED_MODEL), &log);
     assert_eq!(told, []);
     assert!(store.calls.get() < 3 * MAX_UNANSWERED, "{} calls", store.calls.get());
     let last = outcome.failures.last().expect("a failure").to_string();
@@ -339,10 +340,10 @@ fn an_id_that_looks_like_anothers_hashed_form_is_another_key() {
     ];
     // Two denials each: all together would fire.
     let calls = || forms.iter().cycle().take(2 * forms.len()).map(|model| ("eve", model.clone(), 0));
-    let (_, told) = run(&Strict::default(), std::slice::from_ref(&*DENIED_MODEL), &records(calls()));
+    let (_, told) = run(&Strict::default(), slice::from_ref(&DENIED_MODEL), &records(calls()));
     assert_eq!(told, []);
     // And each of them is a model of its own.
-    let (_, told) = run(&Strict::default(), std::slice::from_ref(built_in("model-sweep")), &records(calls()));
+    let (_, told) = run(&Strict::default(), &[built_in("model-sweep").clone()], &records(calls()));
     assert_eq!(told, [("eve".to_owned(), 6)]);
 }
 

@@ -1,0 +1,180 @@
+//! No input costs more than in proportion to its size: four times the worst input of every path may
+//! cost six times the work at most, counted in bytes looked at or moved, and in steps.
+
+use bedrock_denial_watch::reader::Limits;
+
+use super::{blocks, expand, gzip, nested_codes, read};
+
+/// Text is looked at this much at a time, so that small inputs have many blocks.
+const BLOCK: usize = 1024;
+
+/// However it is meant, no text is looked at more often than this.
+const LOOKS: u64 = 24;
+
+fn work(stored: &[u8], limits: Limits) -> u64 {
+    let read = read(stored, BLOCK, limits);
+    assert_eq!(read.damage, None);
+    let looks = read.work / (read.statistics.text_bytes + stored.len() as u64);
+    assert!(looks <= LOOKS, "each byte is looked at {looks} times");
+    read.work
+}
+
+/// `input` makes an object of about so many bytes.
+#[track_caller]
+fn check_by(limits: Limits, input: impl Fn(usize) -> Vec<u8>) {
+    let size = 32 * BLOCK;
+    let (once, four) = (work(&input(size), limits), work(&input(4 * size), limits));
+    let shown = String::from_utf8_lossy(&input(200)).into_owned();
+    assert!(
+        four <= 6 * once,
+        "{once} for {size} bytes, {four} for four times as many, {limits:?}: {shown:?}"
+    );
+}
+
+#[track_caller]
+fn check_all(input: impl Fn(usize) -> Vec<u8>) {
+    for limits in [blocks(BLOCK), blocks(100), Limits { record_bytes: 3 * BLOCK, ..blocks(BLOCK) }] {
+        check_by(limits, &input);
+    }
+}
+
+/// `start`, then `piece` over and over, then `end`.
+#[track_caller]
+fn check(start: &str, piece: &str, end: &str) {
+    let (start, piece, end) = (expand(start), expand(piece), expand(end));
+    check_all(|size| [&start, &piece.repeat(size / piece.len()), &end].map(|part| part.as_bytes()).concat());
+}
+
+#[test]
+fn blanks_cost_what_they_weigh() {
+    for blank in [" ", "\n", "\r\n", "\t", " \n", "\n        "] {
+        check("", blank, "$a");
+        check("$a\n$b\n", blank, "$c\n$d");
+        check("$a\n$b\n$c", blank, "\n$d");
+        check("xyz", blank, "$a\n");
+        check("xyz\n ,", blank, "$a\n");
+        check("{\"x\":\"\n", blank, "$a\n");
+        check("{", blank, "}");
+        check("{\"Records\"", blank, ":[&a]}");
+        check("{\"Records\":[", blank, "&a]}");
+        check("{\"Records\":[~x,{\"errorCode\"", blank, ":\"AccessDenied\"}]}");
+        check("{\"Records\":[~x,{\"errorCode\":", blank, "\"AccessDenied\"}]}");
+        check("{\"Records\":[~x,{\"errorCode\":\"AccessDenied\"", blank, "}]}");
+        check("{\"Records\":[~x]}\nxyz\n", blank, "&a");
+    }
+    check("", &format!("{{}}\n{}", " ".repeat(2000)), "");
+    check("", &format!("xyz\n{}", " ".repeat(2000)), "");
+    check("", &format!("{{\"errorCode\"{}:\"AccessDenied\"}}", " ".repeat(1000)), "");
+    check("{\"Records\":[~x", &format!(",{{\"errorCode\"{}:\"AccessDenied\"}}", " ".repeat(1000)), "]}");
+}
+
+#[test]
+fn faults_cost_what_they_weigh() {
+    for fault in [
+        "x",
+        "\"",
+        "]",
+        "}",
+        "{",
+        "[",
+        ":",
+        "AccessDeniedException",
+        "{\"",
+        "{\"x\":",
+        "{\"x\":[",
+        "{\"x\":\"",
+        "\\",
+    ] {
+        for line_end in ["", "\n", "\n\n", ",\n", "}\n", "]\n", "\n,", "\n$a\n", "\n  "] {
+            check("", &format!("{fault}{line_end}"), "");
+            check("$a\n%b\n", &format!("{fault}{line_end}"), "\n$c");
+            check("{\"Records\":[~a,", &format!("{fault}{line_end}"), "]}");
+        }
+    }
+    check("", "{\"errorCode\":\"AccessDeniedException\",\n", "$a\n");
+    check("", "{\"errorCode\":\"AccessDeniedException\"]\n", "$a\n");
+    check("", "{\"x\":[\n{\"y\":0},\n", "$a\n");
+    check("", "{\"x\":[{},\n", "");
+    check("", "{\"errorCode\":\"AccessDeniedException\",1}\n", "$a\n");
+}
+
+#[test]
+fn framers_that_take_turns_cost_what_they_weigh() {
+    for piece in [
+        "{}\n[]\n",
+        "{}\n,{}\n",
+        "{}\nx\n",
+        "{}\n{\n}\n",
+        "{}\n{}{}\n",
+        "%a\n[%b]\n",
+        "$a\n$b$c\n",
+        "$a\nx\n",
+    ] {
+        check("", piece, "");
+        check("", &format!("{piece}{}", "{\"y\":0}\n".repeat(40)), "");
+    }
+    check("", "{\"Records\":[~a]}\n", "");
+    check("$a\n", "{\"Records\":[&a]}\n", "");
+    check("", "{\"Records\":[", "");
+    check("x\n", "{\"Records\":[", "");
+    check("x\n", "{\"Records\"", "");
+}
+
+#[test]
+fn one_record_costs_what_it_weighs() {
+    for inside in ["y", "\\\"", "\\\\", "{", "}", "AccessDeniedException", "\"AccessDenied\\\""] {
+        for start in [
+            "{\"x\":\"",
+            "$a\n{\"x\":\"",
+            "{\"errorCode\":\"AccessDenied\",\"x\":\"",
+            "$a\n{\"errorCode\":\"AccessDeniedException\",\"x\":\"",
+            "x{\"x\":\"",
+            "{\"Records\":[&a,{\"x\":\"",
+            "{\"Records\":[~a,{\"errorCode\":\"AccessDenied\",\"x\":\"",
+            "{\"Records\":[~a,{\"x\":\"",
+        ] {
+            check(start, inside, "\"}");
+            check(start, inside, ",\"errorCode\":\"AccessDenied\"}]}");
+            check(start, inside, "\"}\n$b\n");
+            check(start, inside, "");
+        }
+    }
+    check("{\"x\":[0", ",[{}]", "]}\n$a");
+    check("$a\n{\"x\":[0", ",\n0", "]}\n$a");
+}
+
+#[test]
+fn dense_codes_cost_what_they_weigh() {
+    let code = "\"errorCode\":\"AccessDenied\"";
+    for piece in [
+        "~x,".to_owned(),
+        "&x,".to_owned(),
+        format!("{{{code}}},"),
+        format!("{{{code},\"bedrock.amazonaws.com\":0}},"),
+        format!("{code},"),
+        format!("\"x\":{{{code},"),
+        format!("{{\"x\":{{{code}}},"),
+        format!("{{\"x\":[0,{{{code}}}],{code}}},"),
+        format!("{}\"errorCode\":\"AccessDenied\",", "\\".repeat(100)),
+        "\"errorCode\":".to_owned(),
+        "\"errorCode\":\"AccessDe".to_owned(),
+        format!("{},", nested_codes(30)),
+        format!("{},", nested_codes(300)),
+    ] {
+        check("{\"Records\":[~a,", &piece, "&b]}");
+        check("{\"Records\":[~a,{", &piece, "}]}");
+        check("{\"Records\":[~a,{\"x\":[", &piece, "0],\"eventVersion\":\"1\"}]}");
+        check("", &piece, "");
+        check("", &format!("{piece}\n"), "");
+    }
+    check_all(|size| format!("{{\"Records\":[{}]}}", nested_codes(size / 30)).into_bytes());
+}
+
+#[test]
+fn members_and_chunks_cost_what_they_weigh() {
+    for text in ["", "{", "\n", "%a\n", "$a\n", "x\n"] {
+        let member = gzip(expand(text).as_bytes());
+        check_all(|size| member.repeat(size / member.len()));
+        check_all(|size| [&member[..], &vec![0; size]].concat());
+    }
+}

@@ -1,0 +1,75 @@
+"""`make deploy` with the real `sam deploy`; only the build is the one that is there already."""
+
+import shutil
+import sys
+import types
+import zipfile
+
+import pytest
+
+from cloud import poll
+from stack import ROOT, ZIP
+
+sys.path.insert(0, str(ROOT / "scripts"))
+import deploy  # noqa: E402
+import verbs  # noqa: E402
+
+SAM = """#!/bin/sh
+cd {folder}
+test "$1" = build || exec {sam} "$@"
+"""
+
+
+@pytest.fixture
+def project(cloud, tmp_path, monkeypatch):
+    """A folder as `sam build` leaves it, and credentials for ministack."""
+    built = tmp_path / ".aws-sam/build"
+    with zipfile.ZipFile(ZIP) as archive:
+        archive.extractall(built / "Function")
+    (built / "template.yaml").write_text((ROOT / "template.yaml").read_text().replace("CodeUri: .", "CodeUri: Function"))
+    for name in ["LICENSE", "README.md"]:
+        shutil.copy(ROOT / name, built)
+    shutil.copy(ROOT / "samconfig.toml", tmp_path)
+    sam = tmp_path / "sam"
+    sam.write_text(SAM.format(folder=tmp_path, sam=f"{sys.executable} -m samcli"))
+    sam.chmod(0o755)
+    for name, value in {
+        "AWS_ENDPOINT_URL": cloud.url, "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
+        "SAM_CLI_TELEMETRY": "0", "AWS_EC2_METADATA_DISABLED": "true", "HOME": str(tmp_path),
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    saved = []
+    monkeypatch.setattr(verbs, "save_region", saved.append)
+    yield types.SimpleNamespace(sam=str(sam), saved=saved)
+    # Its queues refuse requests without TLS, so what tidies up behind each test could not empty them.
+    stacks = cloud.client("cloudformation")
+    stacks.delete_stack(StackName="by-sam")
+    poll("by-sam is gone", lambda: not [one for one in stacks.list_stacks()["StackSummaries"] if one["StackName"] == "by-sam" and one["StackStatus"] != "DELETE_COMPLETE"])
+
+
+def test_deploy_asks_deploys_and_offers_the_answers_the_next_time(cloud, project, monkeypatch, capfd):
+    asked = []
+
+    def answering(*answers):
+        given = iter(answers)
+        monkeypatch.setattr("builtins.input", lambda question: asked.append(question) or next(given))
+
+    arguments = types.SimpleNamespace(stack="by-sam", region=None, arch="x86_64", sam=project.sam, yes=False)
+
+    def parameters():
+        stack = cloud.client("cloudformation").describe_stacks(StackName="by-sam")["Stacks"][0]
+        return {one["ParameterKey"]: one["ParameterValue"] for one in stack["Parameters"]}
+
+    answering("", "a@example.com", "")
+    assert deploy.deploy(arguments) == 0, capfd.readouterr()
+    assert len(asked) == 3 and project.saved == ["us-east-1"]
+    first = parameters()
+    assert (first["AlertEmail"], first["Architecture"]) == ("a@example.com", "x86_64")
+    assert "confirm the mail that AWS sends to a@example.com" in capfd.readouterr().out
+
+    del asked[:]
+    answering("", "-", "")
+    assert deploy.deploy(arguments) == 0
+    assert "[a@example.com]" in asked[1]
+    assert parameters() == first | {"AlertEmail": ""}, "nothing else has changed"
