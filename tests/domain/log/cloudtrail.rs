@@ -195,7 +195,8 @@ fn dense_codes_of_others_cost_no_more_than_a_thorough_reading() {
     let outer = nested_codes(300);
     let text = format!("{{\"Records\":[{outer}{}]}}", format!(",{outer}").repeat(200));
     for (text, denials) in [(text.clone(), 0), (text.replace("]}", &expand(",&a]}")), 1)] {
-        let (quick, twice) = read_by(reader(DENIED_MODEL.clone(), Limits::default()), text.as_bytes(), text.len());
+        let (quick, twice) =
+            read_by(reader(DENIED_MODEL.clone(), Limits::default()), text.as_bytes(), text.len());
         let (thorough, _) =
             read_by(reader(DENIED_MODEL.clone(), Limits::default()).thorough(), text.as_bytes(), text.len());
         assert_eq!((quick.statistics.denials, thorough.statistics.denials, twice), (denials, denials, true));
