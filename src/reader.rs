@@ -7,6 +7,7 @@
 use crate::count::tally::Tally;
 use crate::log::buffer::Buffer;
 use crate::log::denial::{self, MODEL_NOT_FOUND, Reading};
+use crate::log::envelope;
 use crate::log::framing::{Found, Framer, Verdict};
 use crate::log::inflate::{Damage, Inflate};
 use crate::log::screen::{Screen, Screened};
@@ -44,6 +45,10 @@ impl Default for Limits {
         }
     }
 }
+
+/// What to say of an object that counts as [`Statistics::unrecognised`].
+pub const UNRECOGNISED: &str = "it names a refusal's error code, but no log record was recognised in it; expected \
+     records of Bedrock's invocation log or of CloudTrail";
 
 /// Faults of one object that are reported one by one; further ones are only counted.
 pub const MAX_REPORTED_FAULTS: usize = 20;
@@ -105,6 +110,9 @@ pub struct Statistics {
     pub malformed: u64,
     /// Records over the limit.
     pub oversized: u64,
+    /// Objects that name a refusal's error code, though no record of either log was recognised in
+    /// them.
+    pub unrecognised: u64,
 }
 
 /// The whole result of reading an object.
@@ -162,6 +170,10 @@ struct Records<'o> {
     tally: Tally,
     statistics: Statistics,
     faults: Vec<Fault>,
+    /// Something that names an error code is no record of either log.
+    unknown: bool,
+    /// Something that names an error code is a record.
+    recognised: bool,
 }
 
 impl<'o> Reader<'o> {
@@ -182,6 +194,8 @@ impl<'o> Reader<'o> {
                 tally,
                 statistics: Statistics::default(),
                 faults: Vec::new(),
+                unknown: false,
+                recognised: false,
             },
             damage: None,
             work_before: 0,
@@ -255,6 +269,7 @@ impl<'o> Reader<'o> {
             bytes: self.inflate.consumed(),
             records,
             exempted: self.records.tally.exempted(),
+            unrecognised: u64::from(self.records.unknown && !self.records.recognised),
             ..self.records.statistics
         };
         Finished::Read(Read {
@@ -272,35 +287,59 @@ impl Records<'_> {
     /// reported, and so read thoroughly.
     fn acquits(&self, json: &[u8]) -> bool {
         denial::is_unrelated(json)
-            || matches!(denial::read(json, &self.error_codes, String::new), Ok(Reading::Other))
+            || matches!(
+                denial::read(json, &self.error_codes, String::new),
+                Ok(Reading::Other | Reading::Unknown)
+            )
     }
 
     fn take(&mut self, offset: u64, found: &Found<'_>) -> Verdict {
         match found {
-            Found::Candidate(json) => {
-                let place = || format!("{}@{offset}", self.object);
-                let repaired;
-                let mut reading = denial::read(json, &self.error_codes, place);
-                // One bad byte in a text must not hide a denial.
-                if reading.is_err() && std::str::from_utf8(json).is_err() {
-                    repaired = String::from_utf8_lossy(json);
-                    reading = denial::read(repaired.as_bytes(), &self.error_codes, place);
+            // One bad byte in a text must not hide a denial.
+            Found::Candidate(json) => match std::str::from_utf8(json) {
+                Ok(_) => return self.candidate(json, offset),
+                Err(_) => {
+                    return self.candidate(json, offset)
+                        || self.candidate(String::from_utf8_lossy(json).as_bytes(), offset);
                 }
-                match reading {
-                    Err(_) => return false,
-                    Ok(Reading::Other) => {}
-                    Ok(Reading::NoTimestamp) => self.fault(offset, FaultKind::NoTimestamp),
-                    Ok(Reading::Denial(denial)) => {
-                        self.statistics.denials += u64::from(denial.is_refused());
-                        self.statistics.not_found += u64::from(denial.error_code == MODEL_NOT_FOUND);
-                        self.tally.add(&denial);
-                    }
-                }
-            }
+            },
             Found::Broken => self.fault(offset, FaultKind::NotJson),
             Found::Oversized => self.fault(offset, FaultKind::Oversized),
         }
         true
+    }
+
+    fn candidate(&mut self, json: &[u8], offset: u64) -> Verdict {
+        match denial::read(json, &self.error_codes, || format!("{}@{offset}", self.object)) {
+            Err(_) => return false,
+            Ok(Reading::Unknown) => {
+                let records = std::str::from_utf8(json).ok().and_then(envelope::records);
+                self.unknown |= records.is_none();
+                for (number, record) in records.unwrap_or_default().iter().enumerate() {
+                    let place = || format!("{}@{offset}.{number}", self.object);
+                    match denial::read(record.as_bytes(), &self.error_codes, place) {
+                        Ok(reading) => self.count(reading, offset),
+                        // A log group may hold other lines beside Bedrock's.
+                        Err(_) => self.unknown |= denial::mentions(record, &self.error_codes),
+                    }
+                }
+            }
+            Ok(reading) => self.count(reading, offset),
+        }
+        true
+    }
+
+    fn count(&mut self, reading: Reading<'_>, offset: u64) {
+        self.recognised |= reading != Reading::Unknown;
+        match reading {
+            Reading::Other | Reading::Unknown => {}
+            Reading::NoTimestamp => self.fault(offset, FaultKind::NoTimestamp),
+            Reading::Denial(denial) => {
+                self.statistics.denials += u64::from(denial.is_refused());
+                self.statistics.not_found += u64::from(denial.error_code == MODEL_NOT_FOUND);
+                self.tally.add(&denial);
+            }
+        }
     }
 
     fn fault(&mut self, offset: u64, kind: FaultKind) {

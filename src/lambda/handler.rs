@@ -19,7 +19,7 @@ use crate::lambda::failure::{Cause, DeliveryError, Failure};
 use crate::lambda::metrics::Metrics;
 use crate::log::object::{Object, Skip, skip_by_name};
 use crate::pipeline::{Delivery, Pipeline};
-use crate::reader::{Finished, Read};
+use crate::reader::{Finished, Read, UNRECOGNISED};
 
 /// Added to the time an invocation has left: how long its claims hold. By then Lambda has
 /// stopped it, even by a clock that differs a little from this one.
@@ -234,6 +234,9 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
         let Read { tally, statistics, faults, damage, .. } = read;
         for fault in faults {
             warn!(object = name, offset = fault.offset, "{}", fault.kind.advice());
+        }
+        if statistics.unrecognised > 0 {
+            warn!(object = name, "{UNRECOGNISED}");
         }
         metrics.add(&statistics);
         let outcome = self.pipeline.commit(tally, Delivery { object: name, claimant }).await;

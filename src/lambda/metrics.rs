@@ -56,6 +56,7 @@ impl Metrics {
         sum.exempted += read.exempted;
         sum.malformed += read.malformed;
         sum.oversized += read.oversized;
+        sum.unrecognised += read.unrecognised;
     }
 
     /// The line, without a line end. `now_ms` is the wall clock (epoch milliseconds): the metrics'
@@ -74,6 +75,7 @@ impl Metrics {
             ("denials", "Count", json!(read.denials)),
             ("malformed", "Count", json!(read.malformed)),
             ("oversized", "Count", json!(read.oversized)),
+            ("unrecognised", "Count", json!(read.unrecognised)),
             ("skipped", "Count", json!(self.skipped)),
             ("exempted", "Count", json!(read.exempted)),
             ("alerts", "Count", json!(self.alerts)),
@@ -129,7 +131,7 @@ mod tests {
         assert_eq!(directive["Dimensions"], json!([["function"]]));
         assert_eq!(line["function"], "watch");
         let declared = directive["Metrics"].as_array().expect("a list");
-        assert_eq!(declared.len(), 15);
+        assert_eq!(declared.len(), 16);
         for metric in declared {
             let name = metric["Name"].as_str().expect("a name");
             assert!(line[name].is_number() || line[name].is_array(), "{name}");
@@ -146,6 +148,6 @@ mod tests {
         let line: Value = serde_json::from_str(&Metrics::default().line("f", "r", 1)).expect("JSON");
         assert_eq!(line["failures"], 0);
         assert!(line.get("lag").is_none());
-        assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().map(Vec::len), Some(14));
+        assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().map(Vec::len), Some(15));
     }
 }

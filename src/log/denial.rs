@@ -85,8 +85,10 @@ impl Denial<'_> {
 pub enum Reading<'a> {
     /// A refused call.
     Denial(Denial<'a>),
-    /// Valid JSON that no rule looks for.
+    /// A record that no rule looks for.
     Other,
+    /// Valid JSON that is no record of either log.
+    Unknown,
     /// A denial whose `timestamp` or `eventTime` is missing or no RFC 3339 time.
     NoTimestamp,
 }
@@ -97,7 +99,15 @@ pub enum Reading<'a> {
 #[must_use]
 pub fn needles(error_codes: &[&str]) -> Vec<String> {
     let spellings = trail_spellings(error_codes).into_iter().map(|code| format!("\"{code}\""));
-    error_codes.iter().map(ToString::to_string).chain(spellings).collect()
+    // As it stands in a record that is text inside an envelope.
+    let escaped = trail_spellings(error_codes).into_iter().map(|code| format!("\"{code}\\\""));
+    error_codes.iter().map(ToString::to_string).chain(spellings).chain(escaped).collect()
+}
+
+/// Whether a text names one of `error_codes`.
+#[must_use]
+pub fn mentions(text: &str, error_codes: &[&str]) -> bool {
+    needles(error_codes).iter().any(|needle| text.contains(needle.as_str()))
 }
 
 /// How the JSON value of `errorCode` begins in such a record.
@@ -138,6 +148,9 @@ pub fn read<'a>(
 ) -> Result<Reading<'a>, serde_json::Error> {
     let record = Record::read(json)?;
     let is_trail = record.has(Field::EventSource);
+    if !RECORDS_HAVE.iter().any(|field| record.has(*field)) {
+        return Ok(Reading::Unknown);
+    }
     let error_code = match record.text(Field::ErrorCode) {
         Some(code) if !is_trail => Some(code),
         Some(code) if is_model_call(&record) => Some(cloudtrail::error_code(code)),
@@ -157,6 +170,10 @@ pub fn read<'a>(
     }
     Ok(Reading::Denial(denial))
 }
+
+/// Every record of either log has one of these at its top, and no envelope has.
+const RECORDS_HAVE: [Field; 5] =
+    [Field::EventSource, Field::ErrorCode, Field::Timestamp, Field::RequestId, Field::ModelId];
 
 fn is_model_call(record: &Record<'_>) -> bool {
     let (source, name) = (record.text(Field::EventSource), record.text(Field::EventName));

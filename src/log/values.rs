@@ -1,6 +1,7 @@
 //! The thorough framer: follows strings and brackets, and so needs no line ends.
 
 use crate::log::buffer::Buffer;
+use crate::log::envelope::export_time;
 use crate::log::framing::{Found, Receiver, Scope, Step, hand_on};
 use crate::log::nesting::{Nesting, Walk};
 use crate::log::resync::{Begin, EMPTY, Resync, Resynced};
@@ -110,16 +111,33 @@ impl Values {
                     self.place = Place::Inside;
                     return Step::Again;
                 }
-                _ => {
-                    text.start = at;
-                    self.place = Place::Lost(Resync::behind(Some(text.offset(at)), usize::MAX));
-                    return Step::Again;
+                b'0'..=b'9' if self.line.clean && self.line.blank == 0 => {
+                    match export_time(text.text(at, text.end.min(at + WRAPPER_BYTES))) {
+                        Some(0) if !last => {
+                            text.start = at;
+                            return Step::NeedMore;
+                        }
+                        Some(length) if length > 0 => {
+                            self.line.clean = false;
+                            text.spend(length);
+                            text.cursor += length;
+                            continue;
+                        }
+                        _ => return self.lost(text, at),
+                    }
                 }
+                _ => return self.lost(text, at),
             }
             text.cursor += 1;
         }
         text.start = text.end;
         Step::NeedMore
+    }
+
+    fn lost(&mut self, text: &mut Buffer, at: usize) -> Step {
+        text.start = at;
+        self.place = Place::Lost(Resync::behind(Some(text.offset(at)), usize::MAX));
+        Step::Again
     }
 
     fn inside(&mut self, scope: &Scope, text: &mut Buffer, last: bool, receive: Receiver<'_>) -> Step {

@@ -10,7 +10,7 @@ use bedrock_denial_watch::count::claims::Claimant;
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::log::object::Skip;
 use bedrock_denial_watch::pipeline::{Delivery, Pipeline};
-use bedrock_denial_watch::reader::{self, Finished, Reader};
+use bedrock_denial_watch::reader::{self, Finished, Reader, UNRECOGNISED};
 
 use crate::inputs::Input;
 use crate::printer::Printer;
@@ -50,6 +50,8 @@ impl<'p> Run<'p> {
         }
         if read.statistics.records == 0 && read.statistics.text_bytes > 0 && read.damage.is_none() {
             self.warn(&name, "no JSON record in it; is it a log?");
+        } else if read.statistics.unrecognised > 0 {
+            self.warn(&name, UNRECOGNISED);
         }
         self.summary.add(&read.statistics);
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs());

@@ -5,7 +5,7 @@ fn shown(json: &str) -> String {
     let reading = read(json.as_bytes(), &["AccessDeniedException"], || "here".to_owned());
     match reading {
         Err(_) => "not JSON".to_owned(),
-        Ok(Reading::Other) => "other".to_owned(),
+        Ok(Reading::Other | Reading::Unknown) => "other".to_owned(),
         Ok(Reading::NoTimestamp) => "no timestamp".to_owned(),
         Ok(Reading::Denial(d)) => {
             let or_dash = |text: &Text<'_>| text.as_deref().unwrap_or("-").to_owned();
@@ -427,4 +427,19 @@ fn needles_find_every_spelling_of_what_is_asked() {
     assert_eq!(value_starts(&codes), ["\"ValidationException", "\"AccessDenied"]);
     assert_eq!(needles(&codes[1..]), ["ValidationException"]);
     assert_eq!(value_starts(&codes[1..]), ["\"ValidationException"]);
+}
+
+#[test]
+fn what_has_nothing_of_a_record_is_told_from_a_record_that_no_rule_looks_for() {
+    let codes = &["AccessDeniedException"];
+    for (json, expected) in [
+        ("{}", Reading::Unknown),
+        (r#"{"logEvents":[{"message":"AccessDeniedException"}]}"#, Reading::Unknown),
+        (r#"{"input":{"errorCode":"AccessDeniedException","timestamp":"x"}}"#, Reading::Unknown),
+        (r#"{"timestamp":"2025-06-01T10:00:00Z","input":"AccessDeniedException"}"#, Reading::Other),
+        (r#"{"eventSource":"s3.amazonaws.com","errorCode":"AccessDenied"}"#, Reading::Other),
+        (r#"{"errorCode":"ThrottlingException"}"#, Reading::Other),
+    ] {
+        assert_eq!(read(json.as_bytes(), codes, String::new).expect("JSON"), expected, "{json}");
+    }
 }

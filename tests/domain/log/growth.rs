@@ -42,7 +42,7 @@ fn check_all(input: impl Fn(usize) -> Vec<u8>) {
 #[track_caller]
 fn check(start: &str, piece: &str, end: &str) {
     let (start, piece, end) = (expand(start), expand(piece), expand(end));
-    check_all(|size| [&start, &piece.repeat(size / piece.len()), &end].map(|part| part.as_bytes()).concat());
+    check_all(|size| [&start, &piece.repeat(size / piece.len()), &end].map(String::as_bytes).concat());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod cloudtrail;
 mod damage;
+mod envelopes;
 mod forms;
 mod growth;
 mod limits;
