@@ -15,6 +15,9 @@ import verbs
 
 # How far back the last object and event are looked for.
 DAYS = 14
+# An incident is open while alerts were added within a day, by the wall clock.
+OPEN_SECONDS = 86_400
+MAX_INCIDENTS = 10
 
 
 class Report:
@@ -214,7 +217,36 @@ def incidents(report, stack, now):
 
 
 def open_incidents(table, client, now):
-    return []
+    """Incidents that changed within a day, those with most alerts first, in words."""
+    found, pages = [], 0
+    for page in client.get_paginator("scan").paginate(
+        TableName=table, FilterExpression="sk = :incidents AND begins_with(pk, :caller)",
+        ExpressionAttributeValues={":incidents": {"S": "incidents"}, ":caller": {"S": '["#caller",'}},
+    ):  # fmt: skip
+        for item in page["Items"]:
+            entries = item["entries"]["M"].items()
+            found += [(int(one["M"]["alerts"]["N"]), begin, item, one["M"]) for begin, one in entries if float(one["M"]["changed_at"]["N"]) >= now - OPEN_SECONDS]
+        pages += 1
+        if pages == mute.MAX_PAGES:
+            break
+    found.sort(key=lambda one: (-one[0], one[1]))
+    texts = [incident(alerts, begin, item, entry) for alerts, begin, item, entry in found[:MAX_INCIDENTS]]
+    more = len(found) - len(texts)
+    return texts + ([f"and {more} more"] if more else [])
+
+
+def incident(alerts, begin, item, entry):
+    """One incident in words."""
+    caller = f"{item.get('user', {}).get('S', 'unknown caller')} (account {item.get('account', {}).get('S', 'unknown')})"
+    rules = ", ".join(sorted(entry["rules"]["M"]))
+    told, notices = int(entry["told"]["N"]), int(entry["notices"]["N"])
+    if entry["admission"]["S"] == "flooded":
+        said = "one of many callers, told together"
+    elif not notices:
+        said = "nobody was told"
+    else:
+        said = f"{told} told in {notices} notice{'s' if notices > 1 else ''}"
+    return f"{caller}: {alerts} alert{'s' if alerts > 1 else ''}{' of ' + rules if rules else ''} since {begin}, {said}"
 
 
 def main(arguments=None, stack=None):

@@ -95,7 +95,7 @@ def both_sources(aws, create):
         LONG_NAME.replace("bedrock", "bothsrc"), ExistingLogBucket=logs, LogPrefix="logs/bedrock",
         CloudTrailBucket=trail, CloudTrailPrefix="AWSLogs/o-example", CloudTrailKmsKeyArn=TRAIL_KEY,
         DetectionRules="validation-burst", RuleSettings="validation-burst.threshold=9,denied-model.window=30m",
-        LogBucketKmsKeyArn=LOG_KEY, PermissionsBoundaryArn=BOUNDARY,
+        LogBucketKmsKeyArn=LOG_KEY, PermissionsBoundaryArn=BOUNDARY, EveryAlert="yes",
     )  # fmt: skip
 
 

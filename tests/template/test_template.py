@@ -12,7 +12,7 @@ import stack
 from conftest import LOG_KEY, TRAIL_KEY
 
 ROOT = pathlib.Path(__file__).parents[2]
-RUST = {path: path.read_text() for path in (ROOT / "src").rglob("*.rs")}
+RUST = {path: path.read_text() for path in (ROOT / "src").rglob("*.rs") if "tests" not in path.parts}
 
 
 def resource(template, name):
@@ -43,7 +43,7 @@ def listed(value):
 
 def test_the_environment_is_what_the_function_reads(template, source):
     config = source("src/lambda/config.rs").split("#[cfg(test)]")[0]
-    read = set(re.findall(r'(?:required|parsed)\("([A-Z_]+)"', config))
+    read = set(re.findall(r'(?:required|parsed)\(\s*"([A-Z_]+)"', config))
     assert read >= {"TABLE_NAME", "TOPIC_ARN"}
     assert set(resource(template, "Function")["Environment"]["Variables"]) == read
     elsewhere = {name for text in RUST.values() for name in re.findall(r'env::var\("([A-Z_]+)"\)', text)}
@@ -141,7 +141,7 @@ def test_the_table_has_the_keys_and_the_ttl_that_the_code_writes(template, sourc
     ttl = table["TimeToLiveSpecification"]
     assert ttl["Enabled"] is True
     assert f"SET #{ttl['AttributeName']} = :" in store
-    assert "now.saturating_add(rule.window.as_secs())" in source("src/pipeline.rs"), "epoch seconds"
+    assert "now.saturating_add(rule.window.as_secs())" in source("src/pipeline/keys.rs"), "epoch seconds"
 
 
 def test_the_function_gives_up_before_lambda_does(template, source):
@@ -162,7 +162,7 @@ def test_a_redrive_waits_longer_than_a_lease(source):
 def test_counters_outlive_the_longest_redrive(template, source):
     queue = resource(template, "FailureQueue")
     event_age = resource(template, "Function")["EventInvokeConfig"]["MaximumEventAgeInSeconds"]
-    assert queue["MessageRetentionPeriod"] + event_age < seconds(source("src/pipeline.rs"), "RETENTION")
+    assert queue["MessageRetentionPeriod"] + event_age < seconds(source("src/pipeline/mod.rs"), "RETENTION")
 
 
 def test_a_message_stays_out_of_sight_while_the_function_works_on_it(template):
@@ -285,7 +285,8 @@ def test_without_cloudtrail_the_stack_is_what_it_was(aws, new_bucket, existing_b
         assert "CloudTrail" not in str(deployed(aws, outputs))
     without, logs, _ = deployed(aws, existing_bucket)
     ids, role, _ = deployed(aws, both_sources)
-    assert set(ids) - set(without) == {"CloudTrailRule"}
+    # The other one is of EveryAlert.
+    assert set(ids) - set(without) == {"CloudTrailRule", "EveryAlertTopic"}
     assert set(without) <= set(ids)
     assert set(role) - set(logs) == {"ReadCloudTrailObjects", "DecryptCloudTrailObjects", "DecryptLogObjects"}
 
@@ -329,13 +330,28 @@ def test_the_rules_that_were_chosen_and_their_settings_reach_the_function(aws, n
     assert given == [(None, None), ("validation-burst", "validation-burst.threshold=9,denied-model.window=30m")]
 
 
+def test_a_topic_for_programs_is_there_where_it_is_wanted(template, aws, new_bucket, both_sources):
+    _, role, _ = deployed(aws, both_sources)
+    both = [both_sources["TopicArn"], both_sources["EveryAlertTopicArn"]]
+    assert role["PublishAlerts"]["Resource"] == both
+    configuration = aws("lambda").get_function_configuration(FunctionName=both_sources["FunctionName"])
+    assert configuration["Environment"]["Variables"]["EVERY_ALERT_TOPIC_ARN"] == both[1]
+    topics = [resource(template, name) for name in ("Topic", "EveryAlertTopic")]
+    assert [topic["KmsMasterKeyId"] for topic in topics] == [{"Ref": "TopicKey"}] * 2
+    _, role, _ = deployed(aws, new_bucket)
+    assert role["PublishAlerts"]["Resource"] == new_bucket["TopicArn"]
+    configuration = aws("lambda").get_function_configuration(FunctionName=new_bucket["FunctionName"])
+    assert "EVERY_ALERT_TOPIC_ARN" not in configuration["Environment"]["Variables"]
+
+
 def test_the_stack_comes_up_all_ways(new_bucket, existing_bucket, both_sources):
     names = {
         "FunctionName", "FunctionArn", "TopicArn", "TableName", "FailureQueueUrl", "LogBucketName",
         "LogGroupName", "DashboardUrl", "BedrockLoggingCommand",
         "EventQueueUrl", "EventFailureQueueUrl", "TamperChatTopicArn",
     }  # fmt: skip
-    assert set(new_bucket) == set(existing_bucket) == set(both_sources) == names
+    assert set(new_bucket) == set(existing_bucket) == names
+    assert set(both_sources) == names | {"EveryAlertTopicArn"}
     assert existing_bucket["LogBucketName"] == "old-logs"
     command = new_bucket["BedrockLoggingCommand"]
     configuration = json.loads(command[command.index("'") + 1 : command.rindex("'")])

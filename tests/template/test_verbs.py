@@ -10,6 +10,7 @@ import time
 import types
 
 import pytest
+from boto3.dynamodb.types import TypeSerializer
 from botocore.exceptions import ClientError
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -378,6 +379,35 @@ def test_status_is_content_when_all_is_well(aws, create, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert not [line for line in lines if line[0] in "✗?"]
     assert any("trail management logs management events" in line for line in lines)
+
+
+def test_status_shows_open_incidents_with_most_alerts_first(aws, existing_bucket, capsys):
+    stack, now = Deployed(aws, "watch", bedrock=Bedrock()), time.time()
+    table, client = stack.output("TableName"), aws("dynamodb")
+    # As the function writes them (src/count/incident, src/count/flood.rs).
+    entry = {
+        "alerts": 23, "told": 5, "told_severity": "high", "notices": 2, "admission": "single",
+        "first_seen": "2025-06-02T09:14:07Z", "last_seen": "2025-06-02T09:14:48Z", "top": [], "pending": None, "changed_at": int(now),
+        "rules": {name: {"alerts": 1, "total": 4, "most": 4, "models": 1} for name in ("model-sweep", "denied-model")},
+    }  # fmt: skip
+    flooded = entry | {"alerts": 1, "told": 0, "notices": 0, "admission": "flooded", "rules": {}}
+    callers = [
+        ("eve", {"2025-06-02T09:14:48Z": entry, "2025-05-01T00:00:00Z": entry | {"changed_at": int(now) - 90_000}}),
+        ("mallory", {"2025-06-02T09:15:00Z": flooded}),
+    ]
+    keys = []
+    for caller, entries in callers:
+        item = {"pk": json.dumps(["#caller", "1", caller]).replace(", ", ","), "sk": "incidents", "account": "1", "user": caller, "entries": entries}
+        client.put_item(TableName=table, Item={name: TypeSerializer().serialize(value) for name, value in item.items()})
+        keys.append({name: {"S": item[name]} for name in ("pk", "sk")})
+    status.main(options(), stack)
+    for key in keys:
+        client.delete_item(TableName=table, Key=key)
+    shown = [line for line in capsys.readouterr().out.splitlines() if "open incident" in line]
+    assert shown == [
+        "· open incident: eve (account 1): 23 alerts of denied-model, model-sweep since 2025-06-02T09:14:48Z, 5 told in 2 notices",
+        "· open incident: mallory (account 1): 1 alert since 2025-06-02T09:15:00Z, one of many callers, told together",
+    ]
 
 
 def test_what_may_not_be_looked_at_is_said_and_hides_nothing_else(aws, existing_bucket, capsys):
