@@ -43,7 +43,7 @@ def listed(value):
 
 def test_the_environment_is_what_the_function_reads(template, source):
     config = source("src/lambda/config.rs").split("#[cfg(test)]")[0]
-    read = set(re.findall(r'(?:required|parsed)\("([A-Z_]+)"', config))
+    read = set(re.findall(r'(?:required|parsed)\(\s*"([A-Z_]+)"', config))
     assert read >= {"TABLE_NAME", "TOPIC_ARN"}
     assert set(resource(template, "Function")["Environment"]["Variables"]) == read
     elsewhere = {name for text in RUST.values() for name in re.findall(r'env::var\("([A-Z_]+)"\)', text)}
@@ -141,7 +141,7 @@ def test_the_table_has_the_keys_and_the_ttl_that_the_code_writes(template, sourc
     ttl = table["TimeToLiveSpecification"]
     assert ttl["Enabled"] is True
     assert f"SET #{ttl['AttributeName']} = :" in store
-    assert "now.saturating_add(rule.window.as_secs())" in source("src/pipeline.rs"), "epoch seconds"
+    assert "now.saturating_add(rule.window.as_secs())" in source("src/pipeline/keys.rs"), "epoch seconds"
 
 
 def test_the_function_gives_up_before_lambda_does(template, source):
@@ -162,7 +162,7 @@ def test_a_redrive_waits_longer_than_a_lease(source):
 def test_counters_outlive_the_longest_redrive(template, source):
     queue = resource(template, "FailureQueue")
     event_age = resource(template, "Function")["EventInvokeConfig"]["MaximumEventAgeInSeconds"]
-    assert queue["MessageRetentionPeriod"] + event_age < seconds(source("src/pipeline.rs"), "RETENTION")
+    assert queue["MessageRetentionPeriod"] + event_age < seconds(source("src/pipeline/mod.rs"), "RETENTION")
 
 
 def test_a_message_stays_out_of_sight_while_the_function_works_on_it(template):
@@ -333,7 +333,7 @@ def test_the_stack_comes_up_all_ways(new_bucket, existing_bucket, both_sources):
     names = {
         "FunctionName", "FunctionArn", "TopicArn", "TableName", "FailureQueueUrl", "LogBucketName",
         "LogGroupName", "DashboardUrl", "BedrockLoggingCommand",
-        "EventQueueUrl", "EventFailureQueueUrl", "TamperChatTopicArn",
+        "EventQueueUrl", "EventFailureQueueUrl", "TamperChatTopicArn", "EveryAlertTopicArn",
     }  # fmt: skip
     assert set(new_bucket) == set(existing_bucket) == set(both_sources) == names
     assert existing_bucket["LogBucketName"] == "old-logs"
@@ -380,7 +380,7 @@ def test_every_metric_of_ours_exists(template, source, aws, new_bucket):
     assert '"Dimensions": [["function"]]' in metrics
     alarms = [entry["Properties"] for entry in template["Resources"].values() if entry["Type"].endswith("::Alarm")]
     ours = [alarm for alarm in alarms if alarm.get("Namespace") == namespace]
-    assert {alarm["MetricName"] for alarm in ours} == {"malformed", "oversized", "objects"} & known
+    assert {alarm["MetricName"] for alarm in ours} == {"malformed", "oversized", "unrecognised", "objects"} & known
     for alarm in ours:
         assert [dimension["Name"] for dimension in alarm["Dimensions"]] == ["function"]
     shown = set()
