@@ -60,7 +60,9 @@ impl Alert<'_> {
         id(self.key, self.at)
     }
 
-    fn account(&self) -> Option<&str> {
+    /// The account, where the rule groups by it.
+    #[must_use]
+    pub fn account(&self) -> Option<&str> {
         self.key.get(self.rule, Field::Account)
     }
 

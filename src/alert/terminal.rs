@@ -89,6 +89,47 @@ impl Alert<'_> {
     }
 }
 
+/// The alerts of one caller that belong together, as `replay` shows them.
+#[derive(Clone, Copy, Debug)]
+pub struct Incident<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// The ARN of the caller, a role without its session.
+    pub caller: Option<&'a str>,
+    /// The account.
+    pub account: Option<&'a str>,
+    /// How many alerts follow.
+    pub alerts: u64,
+    /// The highest severity among them.
+    pub severity: Severity,
+}
+
+impl Incident<'_> {
+    /// The line above its alerts on a terminal.
+    #[must_use]
+    pub fn heading(&self, layout: Layout) -> String {
+        let plural = if self.alerts == 1 { "" } else { "s" };
+        let account = whole(self.account);
+        let rest = format!("  account {account}  {} alert{plural}", self.alerts);
+        let caller = known_by(&whole(self.caller), layout.columns.saturating_sub(rest.width()));
+        let heading = shorten(&(caller + &rest), layout.columns);
+        layout.style().bold().underlined().apply_to(heading).to_string()
+    }
+
+    /// The same as `name=value`, before the lines of its alerts.
+    #[must_use]
+    pub fn line(&self) -> String {
+        format!(
+            "incident id={} severity={} caller={} account={} alerts={}",
+            quoted(self.id),
+            self.severity.name(),
+            quoted(&whole(self.caller)),
+            quoted(&whole(self.account)),
+            self.alerts,
+        )
+    }
+}
+
 impl Layout {
     /// A style that shows only where there is colour.
     #[must_use]

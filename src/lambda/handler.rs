@@ -244,7 +244,8 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
         metrics.alerts += alerts as u64;
         metrics.incidents += outcome.incidents;
         metrics.notices += outcome.notices;
-        metrics.alerted.extend(outcome.published.iter().map(|alert| alert.at));
+        let told = outcome.published.iter().filter(|alert| alert.notice.is_some());
+        metrics.told.extend(told.map(|alert| alert.at));
         let damage = damage.map(Cause::from);
         let more = outcome.failed.saturating_sub(outcome.failures.len());
         let more = (more > 0).then_some(Cause::More(more));

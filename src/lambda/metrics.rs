@@ -39,8 +39,8 @@ pub struct Metrics {
     pub incidents: u64,
     /// Notices that SNS accepted.
     pub notices: u64,
-    /// The times of the denials that fired them.
-    pub alerted: Vec<EventTime>,
+    /// The times of the denials that fired the alerts of which a notice told.
+    pub told: Vec<EventTime>,
     /// What was read, summed up.
     pub read: Statistics,
 }
@@ -60,12 +60,12 @@ impl Metrics {
     }
 
     /// The line, without a line end. `now_ms` is the wall clock (epoch milliseconds): the metrics'
-    /// time stamp, and the end of each alert's lag.
+    /// time stamp, and the end of the lag of each alert that was told.
     #[must_use]
     pub fn line(&self, function: &str, request_id: &str, now_ms: u64) -> String {
         let read = &self.read;
         let now = i64::try_from(now_ms).unwrap_or(i64::MAX);
-        let lags = self.alerted.iter().take(MAX_VALUES);
+        let lags = self.told.iter().take(MAX_VALUES);
         let lags: Vec<i64> = lags.map(|at| now.saturating_sub(at.epoch_ms()).max(0)).collect();
         let mut figures = vec![
             ("objects", "Count", json!(self.objects)),
@@ -117,7 +117,7 @@ mod tests {
         let mut metrics = Metrics {
             objects: 2,
             alerts: 2,
-            alerted: vec![EventTime::from_epoch_ms(1000), EventTime::from_epoch_ms(9000)],
+            told: vec![EventTime::from_epoch_ms(1000), EventTime::from_epoch_ms(9000)],
             ..Metrics::default()
         };
         let read = Statistics { denials: 7, bytes: 100, ..Statistics::default() };

@@ -34,6 +34,8 @@ pub const MAX_FAILURES: usize = 10;
 /// After this many keys or callers in a row that the store did not answer, it is down, and the others
 /// are left to the retry. A caller can invent keys, but none that the store does not answer.
 pub const MAX_UNANSWERED: usize = work::AT_ONCE;
+/// After this many notices in a row that the topic did not accept, it is down.
+const MAX_REFUSED: usize = 3;
 /// How often a compare-and-set is tried. Each time it fails, another delivery has succeeded.
 const MAX_ATTEMPTS: usize = 100;
 
@@ -114,16 +116,26 @@ pub enum Failure {
         "{MAX_PENDING} alerts of one key wait for other deliveries to publish them; the delivery will be tried again"
     )]
     Crowded,
-    /// The store is down.
+    /// Store or topic is down.
     #[error(
-        "the store answered none of {MAX_UNANSWERED} keys in a row; the object's other keys were not tried; the delivery will be tried again"
+        "the {0} answered none of {MAX_UNANSWERED} keys in a row; the object's other keys were not tried; the delivery will be tried again"
     )]
-    Unanswered,
+    Unanswered(&'static str),
+    /// The topic is down.
+    #[error(
+        "the topic accepted none of {MAX_REFUSED} notices in a row; the others were not tried; the delivery will be tried again"
+    )]
+    Untold,
 }
 
 impl Failure {
-    fn is_unanswered(&self) -> bool {
-        matches!(self, Self::Store(error) if !error.refused)
+    /// What did not answer.
+    fn unanswered(&self) -> Option<&'static str> {
+        match self {
+            Self::Store(error) if !error.refused => Some("store"),
+            Self::Sink(_) => Some("topic"),
+            _ => None,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::callers::{Batch, Held, expires_at};
-use super::{Delivery, Failure, MAX_ATTEMPTS, Outcome, Pipeline, work};
+use super::{Delivery, Failure, MAX_ATTEMPTS, MAX_REFUSED, Outcome, Pipeline, work};
 use crate::alert::notice::{Crowd, Notice};
 use crate::alert::sink::AlertSink;
 use crate::alert::{Alert, IncidentRef};
@@ -23,6 +23,8 @@ pub(super) struct Telling<'a, S, K> {
     delivery: Delivery<'a>,
     outcome: &'a mut Outcome,
     told: Told,
+    /// Notices in a row that the topic did not accept.
+    refused: usize,
 }
 
 /// What became of the incidents that a delivery held, by batch and beginning.
@@ -58,7 +60,7 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
         delivery: Delivery<'a>,
         outcome: &'a mut Outcome,
     ) -> Self {
-        Self { pipeline, batches, delivery, outcome, told: Told::default() }
+        Self { pipeline, batches, delivery, outcome, told: Told::default(), refused: 0 }
     }
 
     /// Tells the notices that the delivery holds, one after the other.
@@ -202,6 +204,9 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
         id: &str,
         crowd: Option<Crowd<'_>>,
     ) -> Result<Option<Severity>, Failure> {
+        if self.refused >= MAX_REFUSED {
+            return Err(Failure::Untold);
+        }
         let caller = &self.batches[held.batch].caller;
         let Some(Worst { rule, key, at, number }) = self.worst(held, incident) else { return Ok(None) };
         let figures = self.pipeline.figures(rule, &key, &[at]).await?;
@@ -210,7 +215,9 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
         let place = IncidentRef { id: &incident_id, caller: caller.arn.as_deref(), number, notice: Some(id) };
         let worst = Alert { rule, key: &key, at, figures, object: self.delivery.object, incident: place };
         let notice = Notice { id, caller, incident, worst, rules: &self.pipeline.rules, crowd };
+        self.refused += 1;
         self.pipeline.sink.notice(&notice).await?;
+        self.refused = 0;
         self.outcome.notices += 1;
         self.told.notices.insert((held.batch, held.begin), id.to_owned());
         Ok(Some(rule.severity))

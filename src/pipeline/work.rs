@@ -19,21 +19,20 @@ pub(super) async fn all<F, T>(
     let mut work = work;
     let mut running = FuturesUnordered::new();
     let mut unanswered = 0;
+    let mut silent = None;
     loop {
         if unanswered < MAX_UNANSWERED {
             running.extend(work.by_ref().take(AT_ONCE - running.len()));
         }
         // What runs is never dropped: an alert could be left published and not marked.
         let Some((done, result)) = running.next().await else { break };
-        unanswered = match &result {
-            Err(failure) if failure.is_unanswered() => unanswered + 1,
-            _ => 0,
-        };
+        silent = result.as_ref().err().and_then(Failure::unanswered);
+        unanswered = if silent.is_some() { unanswered + 1 } else { 0 };
         if let Some(failure) = take(done, result.err()) {
             outcome.fail(failure);
         }
     }
-    if unanswered >= MAX_UNANSWERED {
-        outcome.failures.push(Failure::Unanswered);
+    if let Some(silent) = silent.filter(|_| unanswered >= MAX_UNANSWERED) {
+        outcome.failures.push(Failure::Unanswered(silent));
     }
 }

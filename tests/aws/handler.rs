@@ -119,7 +119,7 @@ async fn a_burst_fires_once_however_often_it_is_delivered() {
     assert_eq!(first.answer.expect("success"), Answer::Done);
     assert_eq!((first.metrics.objects, first.metrics.alerts, first.metrics.failures), (1, 1, 0));
     assert_eq!((first.metrics.read.records, first.metrics.read.denials), (4, 4));
-    assert_eq!(first.metrics.alerted.len(), 1);
+    assert_eq!(first.metrics.told.len(), 1);
     let again = deliver(&handler, &notification(&["a.json.gz", "a.json.gz"])).await;
     assert_eq!((again.metrics.objects, again.metrics.alerts), (2, 0));
     assert_eq!(published(&handler), 1);

@@ -7,6 +7,7 @@ mod bootstrap;
 mod dynamodb;
 mod handler;
 mod http;
+mod incident_contract;
 mod inline;
 mod s3;
 mod samples;

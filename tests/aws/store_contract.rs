@@ -39,6 +39,8 @@ macro_rules! contract {
     };
 }
 
+pub(crate) use contract;
+
 contract!(
     an_empty_store_holds_nothing,
     adding_the_same_again_changes_nothing,

@@ -1,15 +1,16 @@
 //! Standard output: the sink that prints alerts.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use bedrock_denial_watch::alert::Alert;
 use bedrock_denial_watch::alert::notice::Notice;
 use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
-use bedrock_denial_watch::alert::terminal::Layout;
+use bedrock_denial_watch::alert::terminal::{self, Layout};
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::log::time::EventTime;
-use bedrock_denial_watch::rule::definition::Rule;
+use bedrock_denial_watch::rule::definition::{Rule, Severity};
 
 use crate::denied;
 use crate::options::Format;
@@ -25,9 +26,18 @@ pub struct Printer {
 #[derive(Default)]
 struct State {
     alerts: u64,
+    /// By id.
+    incidents: BTreeMap<String, Incident>,
+    broken: Option<io::Error>,
+}
+
+/// The alerts of one caller that belong together.
+struct Incident {
+    caller: Option<String>,
+    account: Option<String>,
+    severity: Severity,
     /// By time; a file may hold later alerts than the next.
     texts: Vec<(EventTime, String)>,
-    broken: Option<io::Error>,
 }
 
 impl AlertSink for Printer {
@@ -42,15 +52,21 @@ impl AlertSink for Printer {
     async fn alert(&self, alert: &Alert<'_>) -> Result<(), SinkError> {
         let mut state = self.state.borrow_mut();
         state.alerts += 1;
-        match (self.format, self.terminal) {
-            (Format::Json, _) => {
-                if let Err(error) = writeln!(io::stdout(), "{}", alert.document()) {
-                    state.broken.get_or_insert(error);
-                }
+        if self.format == Format::Json {
+            if let Err(error) = writeln!(io::stdout(), "{}", alert.document()) {
+                state.broken.get_or_insert(error);
             }
-            (Format::Text, Some(layout)) => state.texts.push((alert.at, alert.block(layout))),
-            (Format::Text, None) => state.texts.push((alert.at, alert.line())),
+            return Ok(());
         }
+        let text = self.terminal.map_or_else(|| alert.line(), |layout| alert.block(layout));
+        let incident = state.incidents.entry(alert.incident.id.to_owned()).or_insert_with(|| Incident {
+            caller: alert.incident.caller.map(str::to_owned),
+            account: alert.account().map(str::to_owned),
+            severity: alert.rule.severity,
+            texts: Vec::new(),
+        });
+        incident.severity = incident.severity.max(alert.rule.severity);
+        incident.texts.push((alert.at, text));
         Ok(())
     }
 }
@@ -73,22 +89,41 @@ impl Printer {
 
     /// Prints who was denied most, and then the alerts.
     pub fn finish(self, rules: &[Rule], store: EmbeddedStore, summary: &Summary) -> io::Result<()> {
-        let mut texts = self.state.into_inner().texts;
-        texts.sort_by_key(|(at, _)| *at);
+        let State { alerts, incidents, .. } = self.state.into_inner();
+        let mut incidents: Vec<(String, Incident)> = incidents.into_iter().collect();
+        for (_, incident) in &mut incidents {
+            incident.texts.sort_by_key(|(at, _)| *at);
+        }
+        incidents.sort_by_key(|(_, incident)| incident.texts.first().map(|(at, _)| *at));
         let mut out = io::stdout().lock();
         denied::print(&mut out, self.terminal, rules, store)?;
-        if texts.is_empty() {
+        if incidents.is_empty() {
             return no_alerts(&mut out, self.terminal, rules, summary);
         }
         if let Some(layout) = self.terminal {
-            let heading = count(texts.len() as u64, "alert");
+            let all = count(incidents.len() as u64, "incident");
+            let heading = format!("{} in {all}", count(alerts, "alert"));
             writeln!(out, "\n{}", layout.style().bold().underlined().apply_to(heading))?;
         }
-        for (_, text) in &texts {
-            if self.terminal.is_some() {
-                writeln!(out)?;
+        for (id, incident) in &incidents {
+            let alerts = incident.texts.len() as u64;
+            let shown = terminal::Incident {
+                id,
+                caller: incident.caller.as_deref(),
+                account: incident.account.as_deref(),
+                alerts,
+                severity: incident.severity,
+            };
+            match self.terminal {
+                Some(layout) => writeln!(out, "\n{}", shown.heading(layout))?,
+                None => writeln!(out, "{}", shown.line())?,
             }
-            writeln!(out, "{}", text.trim_end())?;
+            for (number, (_, text)) in incident.texts.iter().enumerate() {
+                if self.terminal.is_some() && number > 0 {
+                    writeln!(out)?;
+                }
+                writeln!(out, "{}", text.trim_end())?;
+            }
         }
         Ok(())
     }

@@ -346,7 +346,9 @@ impl CounterStore for DynamoDbStore {
         log: &IncidentLog,
         expires_at: u64,
     ) -> Result<bool, StoreError> {
-        let entries = self.entries(&log.writer, &log.incidents)?;
+        let mut entries = self.entries(&log.writer, &log.incidents)?;
+        entries.extend(caller.account.as_deref().map(|account| ("account", item::readable_text(account))));
+        entries.extend(caller.arn.as_deref().map(|arn| ("user", item::readable_text(arn))));
         self.replace(&caller.key(), item::INCIDENTS, log.version, entries, expires_at).await
     }
 

@@ -112,13 +112,12 @@ fn slot_and_shard(sort_key: &str) -> Option<(Slot, u8)> {
 /// The readable values beside a counter, by attribute name; a missing one is left out.
 pub fn readable(rule: &Rule, key: &Key) -> Vec<(&'static str, AttributeValue)> {
     let fields = rule.group_by.iter().zip(&key.values);
-    fields
-        .filter_map(|(field, value)| {
-            let value = value.as_deref()?;
-            let end = value.floor_char_boundary(MAX_READABLE_BYTES);
-            Some((name(*field), text(&value[..end])))
-        })
-        .collect()
+    fields.filter_map(|(field, value)| Some((name(*field), readable_text(value.as_deref()?)))).collect()
+}
+
+/// A value as it stands readable beside what is stored.
+pub fn readable_text(value: &str) -> AttributeValue {
+    text(&value[..value.floor_char_boundary(MAX_READABLE_BYTES)])
 }
 
 const fn name(field: Field) -> &'static str {

@@ -24,18 +24,35 @@ const ATTEMPTS: u32 = 5;
 /// Source: `Subject` of `Publish` in the Amazon SNS API reference.
 const MAX_SUBJECT_CHARS: usize = 99;
 
-/// SNS suspends an e-mail subscription that gets more than ten messages a second.
+/// SNS suspends an e-mail subscription that gets more than ten messages a second. With this between
+/// them, eleven take longer than a second.
 ///
 /// Source: "Amazon SNS endpoints and quotas" in the AWS general reference.
-const PACE: Duration = Duration::from_millis(100);
+const PACE: Duration = Duration::from_millis(110);
 
 /// The topics that notices and alerts go to.
 pub struct SnsSink {
     client: Client,
     topic_arn: String,
     every_alert_topic_arn: Option<String>,
-    /// When the next notice may leave.
+    pace: Pace,
+}
+
+/// Keeps notices apart.
+#[derive(Default)]
+struct Pace {
+    /// When the next one may leave.
     next: Mutex<Option<Instant>>,
+}
+
+impl Pace {
+    /// Takes the next place in the row; tells how long to wait for it from `now` on.
+    fn turn(&self, now: Instant) -> Duration {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = next.map_or(now, |next| next.max(now));
+        *next = Some(turn + PACE);
+        turn - now
+    }
 }
 
 impl SnsSink {
@@ -48,14 +65,14 @@ impl SnsSink {
             .retry_config(retries(ATTEMPTS))
             .build();
         let client = Client::from_conf(config);
-        Self { client, topic_arn, every_alert_topic_arn, next: Mutex::new(None) }
+        Self { client, topic_arn, every_alert_topic_arn, pace: Pace::default() }
     }
 }
 
 impl AlertSink for SnsSink {
     async fn notice(&self, notice: &Notice<'_>) -> Result<(), SinkError> {
         let message = fitted(notice.message(), || notice.document(), MAX_MESSAGE_BYTES);
-        tokio::time::sleep(self.turn()).await;
+        tokio::time::sleep(self.pace.turn(Instant::now())).await;
         self.publish(&self.topic_arn, message).await
     }
 
@@ -71,15 +88,6 @@ impl AlertSink for SnsSink {
 }
 
 impl SnsSink {
-    /// Takes the next place in the row of notices; tells how long to wait for it.
-    fn turn(&self) -> Duration {
-        let now = Instant::now();
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        let turn = next.map_or(now, |next| next.max(now));
-        *next = Some(turn + PACE);
-        turn - now
-    }
-
     async fn publish(&self, topic_arn: &str, message: Message) -> Result<(), SinkError> {
         let mut request = self
             .client
@@ -157,6 +165,21 @@ mod tests {
         let document = "0123456789é".repeat(10);
         check(101, &document, 100, r#"{"default":"0123456789é0123456789é012345"}"#);
         check(101, &"\u{1}".repeat(40), 100, r#"{"default":"\u0001\u0001\u0001\u0001\u0001"}"#);
+    }
+
+    #[test]
+    fn no_second_has_more_than_ten_notices() {
+        let (pace, start) = (Pace::default(), Instant::now());
+        // Ready all at once, then one by one.
+        let ready = (0..30).map(|_| 0).chain((0..30).map(|number| 5_000 + 40 * number)).chain([60_000]);
+        let leave = |ms| Duration::from_millis(ms) + pace.turn(start + Duration::from_millis(ms));
+        let turns: Vec<Duration> = ready.map(leave).collect();
+        assert!(turns.windows(11).all(|turns| turns[10] > turns[0] + Duration::from_secs(1)), "{turns:?}");
+        assert_eq!(
+            (turns[0], turns[60]),
+            (Duration::ZERO, Duration::from_secs(60)),
+            "nobody waits for nothing"
+        );
     }
 
     #[test]

@@ -113,8 +113,11 @@ fn in_a_pipe_each_alert_is_a_line_that_grep_finds_with_ids_in_whole() {
     let output = replay(&[LOGS]);
     let stdout = text(&output.stdout);
     let lines: Vec<&str> = stdout.lines().collect();
-    let (denied, alerts): (Vec<&str>, Vec<&str>) = lines.iter().partition(|line| line.starts_with("denied "));
-    assert_eq!((denied.len(), alerts.len()), (10, 8), "{stdout}");
+    let lines_of = |kind: &str| -> Vec<&str> {
+        lines.iter().copied().filter(|line| line.split(' ').next() == Some(kind)).collect()
+    };
+    let (denied, incidents, alerts) = (lines_of("denied"), lines_of("incident"), lines_of("alert"));
+    assert_eq!((denied.len(), incidents.len(), alerts.len(), lines.len()), (10, 6, 8, 24), "{stdout}");
     // The most denied first.
     assert!(denied[0].starts_with("denied denials=39 at_least=true user=arn:aws:iam::444455556666:user/ci/"));
     let user = "arn:aws:sts::111122223333:assumed-role/SupportChatbot/i-0a1b2c3d4e5f67890";
@@ -126,7 +129,15 @@ fn in_a_pipe_each_alert_is_a_line_that_grep_finds_with_ids_in_whole() {
          20250602T091503066Z_591e09182f98e28c.json.gz"
     );
     assert_eq!(alerts[0], expected);
-    assert_eq!(lines[10], alerts[0], "alerts come last");
+    assert_eq!(lines[11], alerts[0], "alerts come last");
+    // Each below the line of its caller.
+    assert_eq!(
+        incidents[0],
+        "incident id=e3efd698f09142ecdaded54354003006 severity=high \
+         caller=arn:aws:sts::111122223333:assumed-role/SupportChatbot account=111122223333 alerts=1"
+    );
+    let last = lines.len() - 3;
+    assert!(lines[last].starts_with("incident ") && lines[last].ends_with(" alerts=2"), "{}", lines[last]);
     assert!(!stdout.contains('\u{1b}') && !stdout.contains('…'), "{stdout}");
 }
 

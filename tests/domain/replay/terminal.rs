@@ -47,14 +47,15 @@ fn at_80_columns_each_alert_is_a_block_that_reads_whole_and_comes_last() {
     }
     let blocks = blocks(&lines);
     assert_eq!(blocks.len(), 11, "{blocks:#?}");
-    assert_eq!((&*blocks[0], &*blocks[2]), ("Denied most often, 10 of 28", "8 alerts"));
+    assert_eq!((&*blocks[0], &*blocks[2]), ("Denied most often, 10 of 28", "8 alerts in 6 incidents"));
     let denied: Vec<&str> = blocks[1].lines().collect();
     assert_eq!(denied.len(), 10);
     assert_eq!(denied[0], "39+ user/ci/report-export         …claude-opus-4-20250514-v1:0    444455556666");
     assert_eq!(denied[1], "   6  …/nightly-evaluation          …llama3-1-405b-instruct-v1:0    444455556666");
     assert_eq!(denied[2], "   5  federated-user/contractor-12  …claude-sonnet-4-20250514-v1:0  777788889999");
     let file = format!("/{}", "2025/06/02/09/20250602T091503066Z_591e09182f98e28c.json.gz");
-    let expected = "2025-06-02 09:14:48 UTC  HIGH  denied-model\n  \
+    let expected = "SupportChatbot  account 111122223333  1 alert\n\
+                    2025-06-02 09:14:48 UTC  HIGH  denied-model\n  \
                     User      SupportChatbot/i-0a1b2c3d4e5f67890\n  \
                     Model     anthropic.claude-3-opus-20240229-v1:0\n  \
                     Account   111122223333\n  \
