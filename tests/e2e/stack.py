@@ -95,13 +95,14 @@ class Detector:
         self.cloud, self.name = cloud, name
         self.s3, self.sqs, self.sns = map(cloud.client, ("s3", "sqs", "sns"))
         self.functions, self.logs = cloud.client("lambda"), cloud.client("logs")
-        self.parameters = {"Architecture": "x86_64", **parameters}
+        self.parameters = {"Architecture": "x86_64", "EveryAlert": "yes", **parameters}
         self._create(json.dumps(self._template()))
         self.topic, self.bucket = self.outputs["TopicArn"], self.outputs["LogBucketName"]
         self.function, self.failures = self.outputs["FunctionName"], self.outputs["FailureQueueUrl"]
         self.prefix = self.parameters.get("LogPrefix", "bedrock") + "/"
         self.trail_bucket = self.parameters.get("CloudTrailBucket")
-        self.inbox = self.subscribe(f"{name}-inbox", RawMessageDelivery="true")
+        self.inbox = self.subscribe(f"{name}-inbox", self.outputs.get("EveryAlertTopicArn"), RawMessageDelivery="true")
+        self.people = self.subscribe(f"{name}-people", RawMessageDelivery="true")
 
     def _template(self):
         return cloudformation(self.parameters)
@@ -136,8 +137,9 @@ class Detector:
         self.s3.put_object(Bucket=bucket, Key=key, Body=template)
         return {"TemplateURL": f"{self.cloud.url}/{bucket}/{key}"}
 
-    def subscribe(self, name, **attributes):
-        """A new queue behind the topic; returns its URL."""
+    def subscribe(self, name, topic=None, **attributes):
+        """A new queue behind the topic that people are told on, or another; returns its URL."""
+        topic = topic or self.topic
         url = self.sqs.create_queue(QueueName=name)["QueueUrl"]
         arn = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         allow = {
@@ -145,11 +147,11 @@ class Detector:
             "Principal": {"Service": "sns.amazonaws.com"},
             "Action": "sqs:SendMessage",
             "Resource": arn,
-            "Condition": {"ArnEquals": {"aws:SourceArn": self.topic}},
+            "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
         }
         policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
         self.sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
-        self.sns.subscribe(TopicArn=self.topic, Protocol="sqs", Endpoint=arn, Attributes=attributes)
+        self.sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes=attributes)
         return url
 
     @cached_property
@@ -286,6 +288,10 @@ class Detector:
         """The documents of the alerts since the last call. SNS has handed a message to its queue
         before it acknowledges it, so none is under way once its delivery has ended."""
         return [json.loads(message["Body"]) for message in self.receive(self.inbox)]
+
+    def notices(self):
+        """The documents that people were sent since the last call."""
+        return [json.loads(message["Body"]) for message in self.receive(self.people)]
 
     def counted(self, user, rule="denied-model"):
         """What the table knows of a user by one rule: the sum over the counters, and the values

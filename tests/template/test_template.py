@@ -46,7 +46,8 @@ def test_the_environment_is_what_the_function_reads(template, source):
     read = set(re.findall(r'(?:required|parsed)\(\s*"([A-Z_]+)"', config))
     assert read >= {"TABLE_NAME", "TOPIC_ARN"}
     assert set(resource(template, "Function")["Environment"]["Variables"]) == read
-    elsewhere = {name for text in RUST.values() for name in re.findall(r'env::var\("([A-Z_]+)"\)', text)}
+    shipped = [text.split("#[cfg(test)]")[0] for path, text in RUST.items() if path.name != "tests.rs" and "tests" not in path.parts]
+    elsewhere = {name for text in shipped for name in re.findall(r'env::var\("([A-Z_]+)"\)', text)}
     assert elsewhere <= {"AWS_LAMBDA_FUNCTION_NAME"}, "Lambda sets only its own variables"
 
 
@@ -285,8 +286,7 @@ def test_without_cloudtrail_the_stack_is_what_it_was(aws, new_bucket, existing_b
         assert "CloudTrail" not in str(deployed(aws, outputs))
     without, logs, _ = deployed(aws, existing_bucket)
     ids, role, _ = deployed(aws, both_sources)
-    # The other one is of EveryAlert.
-    assert set(ids) - set(without) == {"CloudTrailRule", "EveryAlertTopic"}
+    assert set(ids) - set(without) == {"CloudTrailRule"}
     assert set(without) <= set(ids)
     assert set(role) - set(logs) == {"ReadCloudTrailObjects", "DecryptCloudTrailObjects", "DecryptLogObjects"}
 
@@ -330,28 +330,26 @@ def test_the_rules_that_were_chosen_and_their_settings_reach_the_function(aws, n
     assert given == [(None, None), ("validation-burst", "validation-burst.threshold=9,denied-model.window=30m")]
 
 
-def test_a_topic_for_programs_is_there_where_it_is_wanted(template, aws, new_bucket, both_sources):
-    _, role, _ = deployed(aws, both_sources)
-    both = [both_sources["TopicArn"], both_sources["EveryAlertTopicArn"]]
-    assert role["PublishAlerts"]["Resource"] == both
-    configuration = aws("lambda").get_function_configuration(FunctionName=both_sources["FunctionName"])
-    assert configuration["Environment"]["Variables"]["EVERY_ALERT_TOPIC_ARN"] == both[1]
+def test_a_topic_for_programs_is_there_where_it_is_wanted(template, aws, new_bucket, bare):
+    assert template["Parameters"]["EveryAlert"]["Default"] == "no"
     topics = [resource(template, name) for name in ("Topic", "EveryAlertTopic")]
     assert [topic["KmsMasterKeyId"] for topic in topics] == [{"Ref": "TopicKey"}] * 2
-    _, role, _ = deployed(aws, new_bucket)
-    assert role["PublishAlerts"]["Resource"] == new_bucket["TopicArn"]
-    configuration = aws("lambda").get_function_configuration(FunctionName=new_bucket["FunctionName"])
-    assert "EVERY_ALERT_TOPIC_ARN" not in configuration["Environment"]["Variables"]
+    for outputs, wanted in [(new_bucket, True), (bare, False)]:
+        arns = [outputs[name] for name in ("TopicArn", "EveryAlertTopicArn") if name in outputs]
+        assert len(arns) == 1 + wanted
+        _, role, _ = deployed(aws, outputs)
+        assert role["PublishAlerts"]["Resource"] == arns
+        configuration = aws("lambda").get_function_configuration(FunctionName=outputs["FunctionName"])
+        assert ("EVERY_ALERT_TOPIC_ARN" in configuration["Environment"]["Variables"]) is wanted
 
 
 def test_the_stack_comes_up_all_ways(new_bucket, existing_bucket, both_sources):
     names = {
         "FunctionName", "FunctionArn", "TopicArn", "TableName", "FailureQueueUrl", "LogBucketName",
         "LogGroupName", "DashboardUrl", "BedrockLoggingCommand",
-        "EventQueueUrl", "EventFailureQueueUrl", "TamperChatTopicArn",
+        "EventQueueUrl", "EventFailureQueueUrl", "TamperChatTopicArn", "EveryAlertTopicArn",
     }  # fmt: skip
-    assert set(new_bucket) == set(existing_bucket) == names
-    assert set(both_sources) == names | {"EveryAlertTopicArn"}
+    assert set(new_bucket) == set(existing_bucket) == set(both_sources) == names
     assert existing_bucket["LogBucketName"] == "old-logs"
     command = new_bucket["BedrockLoggingCommand"]
     configuration = json.loads(command[command.index("'") + 1 : command.rindex("'")])
@@ -396,7 +394,7 @@ def test_every_metric_of_ours_exists(template, source, aws, new_bucket):
     assert '"Dimensions": [["function"]]' in metrics
     alarms = [entry["Properties"] for entry in template["Resources"].values() if entry["Type"].endswith("::Alarm")]
     ours = [alarm for alarm in alarms if alarm.get("Namespace") == namespace]
-    assert {alarm["MetricName"] for alarm in ours} == {"malformed", "oversized", "objects"} & known
+    assert {alarm["MetricName"] for alarm in ours} == {"malformed", "oversized", "unrecognised", "objects"} & known
     for alarm in ours:
         assert [dimension["Name"] for dimension in alarm["Dimensions"]] == ["function"]
     shown = set()

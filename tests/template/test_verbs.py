@@ -472,7 +472,7 @@ def test_a_test_alert_goes_through_the_topic_and_leaves_nothing(aws, create, cap
     assert try_alert.main(options(), stack) == 0
     shown = capsys.readouterr().out
     assert "✓ the function took 6 refusals" in shown and "✓ the notice arrived" in shown
-    assert "✓ SNS sent it to sqs arn:aws:sqs:us-east-1:000000000000:tried-inbox: look there" in shown
+    assert "✓ SNS sent it to sqs arn:aws:sqs:us-east-1:000000000000:tried-people: look there" in shown
     assert len({event["detail"]["requestID"] for event in function.events}) == 6
     assert left_behind(aws, stack.output("TopicArn")) == []
     assert aws("dynamodb").scan(TableName=stack.output("TableName"))["Items"] == [real], "no real key is touched"
