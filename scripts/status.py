@@ -15,6 +15,8 @@ import verbs
 
 # How far back the last object and event are looked for.
 DAYS = 14
+# An incident takes no alert of an hour later.
+OPEN_SECONDS = 3600
 
 
 class Report:
@@ -214,7 +216,23 @@ def incidents(report, stack, now):
 
 
 def open_incidents(table, client, now):
-    return []
+    """What callers did within the last hour, as the function keeps it (src/lambda/aws/item.rs)."""
+    items = [
+        item
+        for page in client.get_paginator("scan").paginate(
+            TableName=table, FilterExpression="sk = :sk", ExpressionAttributeValues={":sk": {"S": "incidents"}}
+        )
+        for item in page["Items"]
+        if json.loads(item["pk"]["S"])[0] == "#caller"
+    ]
+    found = []
+    for item in items:
+        for incident in json.loads(item["entries"]["S"]).values():
+            age = now - datetime.datetime.fromisoformat(incident["last_seen"].replace("Z", "+00:00")).timestamp()
+            if age < OPEN_SECONDS:
+                told = f"{incident['notices']} notices" if incident["notices"] else "not told"
+                found.append((-incident["alerts"], f"{mute.shown(item['pk']['S'])}: {incident['alerts']} alerts, {told}"))
+    return [text for _, text in sorted(found)]
 
 
 def main(arguments=None, stack=None):
