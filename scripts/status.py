@@ -15,8 +15,9 @@ import verbs
 
 # How far back the last object and event are looked for.
 DAYS = 14
-# An incident is open while alerts were added within a day, by the wall clock.
-OPEN_SECONDS = 86_400
+# An incident takes no alert of an hour later.
+OPEN_SECONDS = 3600
+# Incidents that are shown one by one.
 MAX_INCIDENTS = 10
 
 
@@ -217,36 +218,35 @@ def incidents(report, stack, now):
 
 
 def open_incidents(table, client, now):
-    """Incidents that changed within a day, those with most alerts first, in words."""
+    """What callers did within the last hour, as the function keeps it (src/lambda/aws/item.rs)."""
     found, pages = [], 0
     for page in client.get_paginator("scan").paginate(
-        TableName=table, FilterExpression="sk = :incidents AND begins_with(pk, :caller)",
-        ExpressionAttributeValues={":incidents": {"S": "incidents"}, ":caller": {"S": '["#caller",'}},
-    ):  # fmt: skip
+        TableName=table, FilterExpression="sk = :sk", ExpressionAttributeValues={":sk": {"S": "incidents"}}
+    ):
         for item in page["Items"]:
-            entries = item["entries"]["M"].items()
-            found += [(int(one["M"]["alerts"]["N"]), begin, item, one["M"]) for begin, one in entries if float(one["M"]["changed_at"]["N"]) >= now - OPEN_SECONDS]
+            if json.loads(item["pk"]["S"])[0] != "#caller":
+                continue
+            for one in json.loads(item["entries"]["S"]).values():
+                age = now - datetime.datetime.fromisoformat(one["last_seen"].replace("Z", "+00:00")).timestamp()
+                if age < OPEN_SECONDS:
+                    found.append((-one["alerts"], f"{mute.shown(item['pk']['S'])}: {in_words(one)}"))
         pages += 1
         if pages == mute.MAX_PAGES:
             break
-    found.sort(key=lambda one: (-one[0], one[1]))
-    texts = [incident(alerts, begin, item, entry) for alerts, begin, item, entry in found[:MAX_INCIDENTS]]
-    more = len(found) - len(texts)
-    return texts + ([f"and {more} more"] if more else [])
+    found = [text for _, text in sorted(found)]
+    more = len(found) - MAX_INCIDENTS
+    return found[:MAX_INCIDENTS] + ([f"and {more} more"] if more > 0 else [])
 
 
-def incident(alerts, begin, item, entry):
-    """One incident in words."""
-    caller = f"{item.get('user', {}).get('S', 'unknown caller')} (account {item.get('account', {}).get('S', 'unknown')})"
-    rules = ", ".join(sorted(entry["rules"]["M"]))
-    told, notices = int(entry["told"]["N"]), int(entry["notices"]["N"])
-    if entry["admission"]["S"] == "flooded":
-        said = "one of many callers, told together"
-    elif not notices:
-        said = "nobody was told"
+def in_words(incident):
+    """How much there is of it, and how much of that people were told."""
+    count, notices = incident["alerts"], incident["notices"]
+    rules = f" of {', '.join(sorted(incident['rules']))}" if incident["rules"] else ""
+    if incident["admission"] == "flooded":
+        told = "one of many callers, told together"
     else:
-        said = f"{told} told in {notices} notice{'s' if notices > 1 else ''}"
-    return f"{caller}: {alerts} alert{'s' if alerts > 1 else ''}{' of ' + rules if rules else ''} since {begin}, {said}"
+        told = f"{incident['told']} told in {notices} notice{'s' if notices > 1 else ''}" if notices else "not told"
+    return f"{count} alert{'s' if count > 1 else ''}{rules}, {told}"
 
 
 def main(arguments=None, stack=None):

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use aws_lambda_events::sqs::SqsBatchResponse;
 use lambda_runtime::tracing::{debug, error, warn};
 use serde::Serialize;
 
@@ -14,7 +15,7 @@ use crate::count::claims::Claimant;
 use crate::count::store::CounterStore;
 use crate::lambda::aws::S3Source;
 use crate::lambda::event::batch_operations::{Job, JobAnswer, ResultCode, TaskResult};
-use crate::lambda::event::{self, BatchAnswer, FailedMessage, Item, Message, Record, Request, Resolved};
+use crate::lambda::event::{self, Item, Message, Record, Request, Resolved};
 use crate::lambda::failure::{Cause, DeliveryError, Failure};
 use crate::lambda::metrics::Metrics;
 use crate::log::object::{Object, Skip, skip_by_name};
@@ -66,8 +67,10 @@ pub struct Delivered {
 pub enum Answer {
     /// Everything succeeded; nobody waits for more.
     Done,
-    /// The messages of an SQS batch that failed.
-    Batch(BatchAnswer),
+    /// The messages of an SQS batch that failed, to be delivered again; the others are deleted. The
+    /// event source mapping must ask for `ReportBatchItemFailures`, or Lambda takes every answer as
+    /// a success of all; a pipe always looks at it.
+    Batch(SqsBatchResponse),
     /// What became of each task of an S3 Batch Operations job.
     Job(JobAnswer),
 }
@@ -120,14 +123,14 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
         messages: &[Message],
         invocation: Invocation<'_>,
         metrics: &mut Metrics,
-    ) -> BatchAnswer {
-        let mut answer = BatchAnswer::default();
+    ) -> SqsBatchResponse {
+        let mut answer = SqsBatchResponse::default();
         for message in messages {
             // A message that comes back is another invocation, but keeps its id.
             let claimant = invocation.claimant(&message.id);
             let failures = self.items(&message.items, claimant, metrics).await;
             if !failures.is_empty() {
-                answer.batch_item_failures.push(FailedMessage { item_identifier: message.id.clone() });
+                answer.add_failure(message.id.clone());
             }
         }
         answer

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use aws_config::SdkConfig;
+use aws_lambda_events::sqs::SqsBatchResponse;
 use bedrock_denial_watch::alert::Alert;
 use bedrock_denial_watch::alert::notice::Notice;
 use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
@@ -11,7 +12,6 @@ use bedrock_denial_watch::count::claims::State;
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::count::store::CounterStore;
 use bedrock_denial_watch::lambda::aws::{DynamoDbStore, S3Source, SnsSink};
-use bedrock_denial_watch::lambda::event::BatchAnswer;
 use bedrock_denial_watch::lambda::handler::{Answer, Delivered, Handler, Invocation};
 use bedrock_denial_watch::pipeline::Pipeline;
 use bedrock_denial_watch::reader::Limits;
@@ -105,7 +105,7 @@ pub fn burst() -> Vec<u8> {
 }
 
 pub fn failed(delivered: &Delivered) -> Vec<&str> {
-    let Ok(Answer::Batch(BatchAnswer { batch_item_failures })) = &delivered.answer else {
+    let Ok(Answer::Batch(SqsBatchResponse { batch_item_failures, .. })) = &delivered.answer else {
         panic!("{:?}", delivered.answer)
     };
     batch_item_failures.iter().map(|failure| failure.item_identifier.as_str()).collect()

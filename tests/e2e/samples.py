@@ -42,6 +42,12 @@ def denial(user, seconds, **fields):
     return record(user, seconds, errorCode="AccessDeniedException", input={}, **fields)
 
 
+def alone(number):
+    """An hour of its own, in seconds after `START`: ten incidents of an account within an hour are told
+    one by one, and no more."""
+    return 1_000_000 + number * 10_000
+
+
 def denials(user, *seconds):
     return [denial(user, at) for at in seconds]
 

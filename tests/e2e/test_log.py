@@ -2,11 +2,12 @@
 
 import json
 
-from samples import MODEL, denial, denials, pack, record
+from samples import MODEL, alone, denial, denials, pack, record
 
 
 def test_each_delivery_leaves_its_figures_in_embedded_metric_format(detector, user):
-    records = [record(user, 0), *denials(user, 1, 2, 3, 4)]
+    at = alone(2)
+    records = [record(user, at), *denials(user, at + 1, at + 2, at + 3, at + 4)]
     body = pack(*records) + pack({"errorCode": "AccessDeniedException", "timestamp": "soon"})
     with detector.deliveries(1) as ended:
         detector.put(body)
@@ -23,9 +24,12 @@ def test_each_delivery_leaves_its_figures_in_embedded_metric_format(detector, us
         "denials": 4,
         "malformed": 1,
         "oversized": 0,
+        "unrecognised": 0,
         "skipped": 0,
         "exempted": 0,
         "alerts": 1,
+        "incidents": 1,
+        "notices": 1,
         "failures": 0,
         "bytes": len(body),
     }

@@ -3,7 +3,7 @@
 import json
 from fnmatch import fnmatchcase
 
-from samples import denials, pack, refused, s3_event, trail
+from samples import alone, denials, pack, refused, s3_event, trail
 
 # What the role allows for the sake of somebody else than this program, or what needs
 # something that ministack lacks. All of it must be there, and anything else must be seen.
@@ -43,7 +43,7 @@ def test_the_policy_equals_the_calls(detector, existing, both, user):
     for one in (detector, existing, both):
         began = len(one.cloud.recorder.calls)
         # Every kind of call, whatever other tests ran: count, look, claim, publish, read both ways.
-        records = denials(user, 0, 1, 2, 3)
+        records = denials(user, *(alone(1) + second for second in range(4)))
         objects = [(one.bucket, *one.deliver(pack(*records)))]
         if one.trail_bucket:
             objects += [(one.trail_bucket, *one.deliver_trail(trail(*map(refused, records))))]

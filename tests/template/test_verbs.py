@@ -10,7 +10,6 @@ import time
 import types
 
 import pytest
-from boto3.dynamodb.types import TypeSerializer
 from botocore.exceptions import ClientError
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -382,32 +381,33 @@ def test_status_is_content_when_all_is_well(aws, create, capsys):
 
 
 def test_status_shows_open_incidents_with_most_alerts_first(aws, existing_bucket, capsys):
-    stack, now = Deployed(aws, "watch", bedrock=Bedrock()), time.time()
+    stack = Deployed(aws, "watch", bedrock=Bedrock())
     table, client = stack.output("TableName"), aws("dynamodb")
-    # As the function writes them (src/count/incident, src/count/flood.rs).
-    entry = {
-        "alerts": 23, "told": 5, "told_severity": "high", "notices": 2, "admission": "single",
-        "first_seen": "2025-06-02T09:14:07Z", "last_seen": "2025-06-02T09:14:48Z", "top": [], "pending": None, "changed_at": int(now),
-        "rules": {name: {"alerts": 1, "total": 4, "most": 4, "models": 1} for name in ("model-sweep", "denied-model")},
-    }  # fmt: skip
-    flooded = entry | {"alerts": 1, "told": 0, "notices": 0, "admission": "flooded", "rules": {}}
-    callers = [
-        ("eve", {"2025-06-02T09:14:48Z": entry, "2025-05-01T00:00:00Z": entry | {"changed_at": int(now) - 90_000}}),
-        ("mallory", {"2025-06-02T09:15:00Z": flooded}),
+    moment = lambda seconds: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - seconds))  # noqa: E731
+    # As the function keeps them (src/count/incident, src/lambda/aws/item.rs).
+    eve = {"alerts": 23, "told": 5, "notices": 2, "admission": "single", "last_seen": moment(60), "rules": {"model-sweep": {}, "denied-model": {}}}
+    muted = eve | {"alerts": 3, "told": 0, "notices": 0, "admission": "new"}
+    flooded = eve | {"alerts": 1, "told": 0, "notices": 0, "admission": "flooded", "rules": {}}
+    callers = {"eve": {moment(90): eve, moment(9000): eve | {"last_seen": moment(9000)}}, "ann": {moment(90): muted}}
+    callers |= {f"x{number}": {moment(90): flooded} for number in range(10)}
+    items = [
+        {"pk": {"S": mute.caller_key("1", caller)}, "sk": {"S": "incidents"}, "entries": {"S": json.dumps(entries)}}
+        for caller, entries in callers.items()
     ]
-    keys = []
-    for caller, entries in callers:
-        item = {"pk": json.dumps(["#caller", "1", caller]).replace(", ", ","), "sk": "incidents", "account": "1", "user": caller, "entries": entries}
-        client.put_item(TableName=table, Item={name: TypeSerializer().serialize(value) for name, value in item.items()})
-        keys.append({name: {"S": item[name]} for name in ("pk", "sk")})
+    # A flood of the account is not a caller's.
+    items.append({"pk": {"S": '["#account","1"]'}, "sk": {"S": "incidents"}, "entries": {"S": "{}"}})
+    for item in items:
+        client.put_item(TableName=table, Item=item)
     status.main(options(), stack)
-    for key in keys:
-        client.delete_item(TableName=table, Key=key)
+    for item in items:
+        client.delete_item(TableName=table, Key={name: item[name] for name in ("pk", "sk")})
     shown = [line for line in capsys.readouterr().out.splitlines() if "open incident" in line]
-    assert shown == [
-        "· open incident: eve (account 1): 23 alerts of denied-model, model-sweep since 2025-06-02T09:14:48Z, 5 told in 2 notices",
-        "· open incident: mallory (account 1): 1 alert since 2025-06-02T09:15:00Z, one of many callers, told together",
+    assert shown[:3] == [
+        "· open incident: eve (account 1): 23 alerts of denied-model, model-sweep, 5 told in 2 notices",
+        "· open incident: ann (account 1): 3 alerts of denied-model, model-sweep, not told",
+        "· open incident: x0 (account 1): 1 alert, one of many callers, told together",
     ]
+    assert (len(shown), shown[-1]) == (11, "· open incident: and 2 more")
 
 
 def test_what_may_not_be_looked_at_is_said_and_hides_nothing_else(aws, existing_bucket, capsys):

@@ -236,17 +236,17 @@ pub fn to_log(item: &Item) -> Result<AlertLog, String> {
 
 /// Sort key of a caller's incidents, and of an account's floods.
 pub const INCIDENTS: &str = "incidents";
-/// The attribute of both: a map by the RFC 3339 time at which each begins.
+/// The attribute of both: JSON text, an object by the RFC 3339 time at which each begins.
 pub const ENTRIES: &str = "entries";
 /// Sort key of an operator's order not to tell people of a caller.
 pub const MUTE: &str = "mute";
 
-/// The map of an item of incidents or floods.
+/// The entries of an item of incidents or floods. As text, since nobody asks for a part of them.
 ///
 /// # Errors
 /// Never, as these are texts, numbers, lists and maps; what the serialiser says.
 pub fn from_entries<T: Serialize>(entries: &BTreeMap<EventTime, T>) -> Result<AttributeValue, String> {
-    serde_dynamo::to_attribute_value(entries).map_err(|error| error.to_string())
+    serde_json::to_string(entries).map(text).map_err(|error| error.to_string())
 }
 
 /// Reads an item of incidents or floods: its version, its writer and its entries.
@@ -254,9 +254,8 @@ pub fn from_entries<T: Serialize>(entries: &BTreeMap<EventTime, T>) -> Result<At
 /// # Errors
 /// Which attribute holds what it should not.
 pub fn to_entries<T: DeserializeOwned>(item: &Item) -> Result<(u64, String, BTreeMap<EventTime, T>), String> {
-    let entries = item.get(ENTRIES).cloned().ok_or_else(|| format!("{ENTRIES}: expected a map"))?;
-    let entries =
-        serde_dynamo::from_attribute_value(entries).map_err(|error| format!("{ENTRIES}: {error}"))?;
+    let entries = string(item, ENTRIES)?;
+    let entries = serde_json::from_str(entries).map_err(|error| format!("{ENTRIES}: {error}"))?;
     Ok((integer(item, "version")?, string(item, "writer")?.to_owned(), entries))
 }
 

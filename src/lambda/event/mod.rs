@@ -27,7 +27,7 @@ use self::fields::Fields;
 use crate::log::object::Object;
 
 pub use self::cloudtrail::Record;
-pub use self::sqs::{BatchAnswer, FailedMessage, Message};
+pub use self::sqs::Message;
 
 /// Events within events. Each round of a redrive that fails again adds an on-failure record, so
 /// this allows for several.

@@ -4,8 +4,6 @@
 //! Sources: "Using Lambda with Amazon SQS" in the AWS Lambda developer guide; "Batching and
 //! concurrency" of pipes in the Amazon EventBridge user guide.
 
-use serde::Serialize;
-
 use super::fields::{self, Fields};
 use super::{Resolved, embedded};
 
@@ -42,22 +40,3 @@ fn message(fields: &Fields<'_>) -> Option<Message> {
 
 /// What errors call the text in a message.
 pub const SHAPE: &str = "SQS body";
-
-/// What a batch is answered: the messages to deliver again. The others are deleted.
-///
-/// The event source mapping must ask for `ReportBatchItemFailures`, or Lambda takes every answer
-/// as a success of all; a pipe always looks at it.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct BatchAnswer {
-    /// The failed messages.
-    pub batch_item_failures: Vec<FailedMessage>,
-}
-
-/// One message that failed.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct FailedMessage {
-    /// The message's id.
-    pub item_identifier: String,
-}
