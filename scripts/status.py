@@ -17,6 +17,8 @@ import verbs
 DAYS = 14
 # An incident takes no alert of an hour later.
 OPEN_SECONDS = 3600
+# Incidents that are shown one by one.
+MAX_INCIDENTS = 10
 
 
 class Report:
@@ -217,22 +219,34 @@ def incidents(report, stack, now):
 
 def open_incidents(table, client, now):
     """What callers did within the last hour, as the function keeps it (src/lambda/aws/item.rs)."""
-    items = [
-        item
-        for page in client.get_paginator("scan").paginate(
-            TableName=table, FilterExpression="sk = :sk", ExpressionAttributeValues={":sk": {"S": "incidents"}}
-        )
-        for item in page["Items"]
-        if json.loads(item["pk"]["S"])[0] == "#caller"
-    ]
-    found = []
-    for item in items:
-        for incident in json.loads(item["entries"]["S"]).values():
-            age = now - datetime.datetime.fromisoformat(incident["last_seen"].replace("Z", "+00:00")).timestamp()
-            if age < OPEN_SECONDS:
-                told = f"{incident['notices']} notices" if incident["notices"] else "not told"
-                found.append((-incident["alerts"], f"{mute.shown(item['pk']['S'])}: {incident['alerts']} alerts, {told}"))
-    return [text for _, text in sorted(found)]
+    found, pages = [], 0
+    for page in client.get_paginator("scan").paginate(
+        TableName=table, FilterExpression="sk = :sk", ExpressionAttributeValues={":sk": {"S": "incidents"}}
+    ):
+        for item in page["Items"]:
+            if json.loads(item["pk"]["S"])[0] != "#caller":
+                continue
+            for one in json.loads(item["entries"]["S"]).values():
+                age = now - datetime.datetime.fromisoformat(one["last_seen"].replace("Z", "+00:00")).timestamp()
+                if age < OPEN_SECONDS:
+                    found.append((-one["alerts"], f"{mute.shown(item['pk']['S'])}: {in_words(one)}"))
+        pages += 1
+        if pages == mute.MAX_PAGES:
+            break
+    found = [text for _, text in sorted(found)]
+    more = len(found) - MAX_INCIDENTS
+    return found[:MAX_INCIDENTS] + ([f"and {more} more"] if more > 0 else [])
+
+
+def in_words(incident):
+    """How much there is of it, and how much of that people were told."""
+    count, notices = incident["alerts"], incident["notices"]
+    rules = f" of {', '.join(sorted(incident['rules']))}" if incident["rules"] else ""
+    if incident["admission"] == "flooded":
+        told = "one of many callers, told together"
+    else:
+        told = f"{incident['told']} told in {notices} notice{'s' if notices > 1 else ''}" if notices else "not told"
+    return f"{count} alert{'s' if count > 1 else ''}{rules}, {told}"
 
 
 def main(arguments=None, stack=None):

@@ -101,7 +101,7 @@ class Detector:
         self.function, self.failures = self.outputs["FunctionName"], self.outputs["FailureQueueUrl"]
         self.prefix = self.parameters.get("LogPrefix", "bedrock") + "/"
         self.trail_bucket = self.parameters.get("CloudTrailBucket")
-        self.inbox = self.subscribe(f"{name}-inbox", self.outputs["EveryAlertTopicArn"], RawMessageDelivery="true")
+        self.inbox = self.subscribe(f"{name}-inbox", self.outputs.get("EveryAlertTopicArn"), RawMessageDelivery="true")
         self.people = self.subscribe(f"{name}-people", RawMessageDelivery="true")
 
     def _template(self):

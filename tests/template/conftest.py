@@ -103,7 +103,7 @@ def both_sources(aws, create):
 def bare(aws, create):
     """The outputs of a stack without all that costs money each month or can be left out."""
     aws("s3").create_bucket(Bucket="bare-logs")
-    return create("bare", ExistingLogBucket="bare-logs", CloudTrailEvents="no", Alarms="no", Dashboard="no")
+    return create("bare", ExistingLogBucket="bare-logs", CloudTrailEvents="no", Alarms="no", Dashboard="no", EveryAlert="no")
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import stack
 from conftest import LOG_KEY, TRAIL_KEY
 
 ROOT = pathlib.Path(__file__).parents[2]
-RUST = {path: path.read_text() for path in (ROOT / "src").rglob("*.rs")}
+RUST = {path: path.read_text() for path in (ROOT / "src").rglob("*.rs") if "tests" not in path.parts}
 
 
 def resource(template, name):
@@ -328,6 +328,19 @@ def test_the_rules_that_were_chosen_and_their_settings_reach_the_function(aws, n
         variables = configuration["Environment"]["Variables"]
         given.append((variables.get("RULES"), variables.get("RULE_SETTINGS")))
     assert given == [(None, None), ("validation-burst", "validation-burst.threshold=9,denied-model.window=30m")]
+
+
+def test_a_topic_for_programs_is_there_where_it_is_wanted(template, aws, new_bucket, bare):
+    assert template["Parameters"]["EveryAlert"]["Default"] == "no"
+    topics = [resource(template, name) for name in ("Topic", "EveryAlertTopic")]
+    assert [topic["KmsMasterKeyId"] for topic in topics] == [{"Ref": "TopicKey"}] * 2
+    for outputs, wanted in [(new_bucket, True), (bare, False)]:
+        arns = [outputs[name] for name in ("TopicArn", "EveryAlertTopicArn") if name in outputs]
+        assert len(arns) == 1 + wanted
+        _, role, _ = deployed(aws, outputs)
+        assert role["PublishAlerts"]["Resource"] == arns
+        configuration = aws("lambda").get_function_configuration(FunctionName=outputs["FunctionName"])
+        assert ("EVERY_ALERT_TOPIC_ARN" in configuration["Environment"]["Variables"]) is wanted
 
 
 def test_the_stack_comes_up_all_ways(new_bucket, existing_bucket, both_sources):

@@ -380,6 +380,36 @@ def test_status_is_content_when_all_is_well(aws, create, capsys):
     assert any("trail management logs management events" in line for line in lines)
 
 
+def test_status_shows_open_incidents_with_most_alerts_first(aws, existing_bucket, capsys):
+    stack = Deployed(aws, "watch", bedrock=Bedrock())
+    table, client = stack.output("TableName"), aws("dynamodb")
+    moment = lambda seconds: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - seconds))  # noqa: E731
+    # As the function keeps them (src/count/incident, src/lambda/aws/item.rs).
+    eve = {"alerts": 23, "told": 5, "notices": 2, "admission": "single", "last_seen": moment(60), "rules": {"model-sweep": {}, "denied-model": {}}}
+    muted = eve | {"alerts": 3, "told": 0, "notices": 0, "admission": "new"}
+    flooded = eve | {"alerts": 1, "told": 0, "notices": 0, "admission": "flooded", "rules": {}}
+    callers = {"eve": {moment(90): eve, moment(9000): eve | {"last_seen": moment(9000)}}, "ann": {moment(90): muted}}
+    callers |= {f"x{number}": {moment(90): flooded} for number in range(10)}
+    items = [
+        {"pk": {"S": mute.caller_key("1", caller)}, "sk": {"S": "incidents"}, "entries": {"S": json.dumps(entries)}}
+        for caller, entries in callers.items()
+    ]
+    # A flood of the account is not a caller's.
+    items.append({"pk": {"S": '["#account","1"]'}, "sk": {"S": "incidents"}, "entries": {"S": "{}"}})
+    for item in items:
+        client.put_item(TableName=table, Item=item)
+    status.main(options(), stack)
+    for item in items:
+        client.delete_item(TableName=table, Key={name: item[name] for name in ("pk", "sk")})
+    shown = [line for line in capsys.readouterr().out.splitlines() if "open incident" in line]
+    assert shown[:3] == [
+        "· open incident: eve (account 1): 23 alerts of denied-model, model-sweep, 5 told in 2 notices",
+        "· open incident: ann (account 1): 3 alerts of denied-model, model-sweep, not told",
+        "· open incident: x0 (account 1): 1 alert, one of many callers, told together",
+    ]
+    assert (len(shown), shown[-1]) == (11, "· open incident: and 2 more")
+
+
 def test_what_may_not_be_looked_at_is_said_and_hides_nothing_else(aws, existing_bucket, capsys):
     class Refuses:
         def __getattr__(self, operation):
