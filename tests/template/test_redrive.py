@@ -231,7 +231,15 @@ class Interrupts:
         return {"Payload": io.BytesIO(b"null")}
 
 
-def test_after_an_interrupt_it_says_what_is_left(capsys):
+@pytest.fixture
+def interruptible():
+    """Whoever runs the tests in the background has SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_after_an_interrupt_it_says_what_is_left(capsys, interruptible):
     queue = Queue("good 1", "good 2", "good 3")
     queue.get_queue_attributes = lambda **_: {"Attributes": {"ApproximateNumberOfMessages": str(len(queue.visible))}}
     redriven = redrive.Redrive(queue, Interrupts(), "queue", "function")

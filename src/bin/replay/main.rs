@@ -3,13 +3,14 @@
 mod denied;
 mod examples;
 mod inputs;
+mod listing;
 mod options;
 mod printer;
 mod progress;
 mod run;
 mod summary;
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use bedrock_denial_watch::alert::terminal::Layout;
@@ -29,6 +30,11 @@ fn main() -> ExitCode {
         return examples::exit_code(options.rules_dir.as_deref());
     }
     let settings = options.settings();
+    if options.list_rules {
+        // Whoever closed the pipe has seen enough.
+        let _ = io::stdout().write_all(listing::of(&settings).as_bytes());
+        return ExitCode::SUCCESS;
+    }
     let (inputs, missing) = inputs::find(&options.paths);
     let pipeline = Pipeline {
         store: EmbeddedStore::default(),

@@ -42,6 +42,9 @@ pub struct Options {
     /// Add the rule files of this folder; one replaces the built-in rule of the same id
     #[arg(long, value_name = "DIR")]
     pub rules_dir: Option<PathBuf>,
+    /// List every rule as it is set, and which option set it where its file did not
+    #[arg(long)]
+    pub list_rules: bool,
     /// Run the examples in the rule files, built in or from --rules-dir; exit with status 1 if one is not as expected
     #[arg(long)]
     pub test_rules: bool,
@@ -64,7 +67,7 @@ pub struct Options {
     #[arg(long)]
     pub fail_on_alert: bool,
     /// A log file (.json.gz, .json, .jsonl, .gz), a folder of them, or - for standard input
-    #[arg(value_name = "PATH", required_unless_present = "test_rules")]
+    #[arg(value_name = "PATH", required_unless_present_any = ["test_rules", "list_rules"])]
     pub paths: Vec<PathBuf>,
 }
 

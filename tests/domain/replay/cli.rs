@@ -338,3 +338,41 @@ fn what_is_no_log_is_said() {
     let path = write(folder.path(), "a.json", "no JSON at all");
     check(&[&path], 0, "no JSON record in it");
 }
+
+#[test]
+fn every_rule_is_listed_as_it_is_set_and_by_whom() {
+    let output = replay(&["--list-rules", "--set", "model-sweep.threshold=5", "--window", "30m"]);
+    let lines: Vec<&str> = text(&output.stdout).lines().collect();
+    assert_eq!(
+        &lines[..2],
+        [
+            "on   denied-model      high      fires above 3 within 30 minutes, at most once in 30 minutes; \
+             set: window by --window",
+            "on   model-sweep       high      fires above 5 within 60 minutes, at most once in 60 minutes; \
+             set: threshold by --set",
+        ]
+    );
+    assert!(lines.iter().any(|line| line.starts_with("off  validation-burst ") && !line.contains("set:")));
+}
+
+#[test]
+fn nothing_in_a_file_s_name_acts_on_the_terminal() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let name = "\u{1b}]0;title\u{7}\u{202e}\n.json";
+    let loud = write(folder.path(), name, burst(4));
+    let odd = write(folder.path(), &format!("odd{name}"), "AccessDeniedException\n".repeat(2));
+    let corrupt = write(folder.path(), &format!("corrupt{name}.gz"), b"\x1f\x8b\x08\x00broken");
+    let nowhere = folder.path().join(format!("nowhere{name}"));
+    let option = format!("--{name}");
+    let threshold = format!("--threshold={name}");
+    for arguments in
+        [&[&*loud, &odd, &corrupt, nowhere.to_str().expect("text")][..], &[&option], &[&threshold, &loud]]
+    {
+        let output = replay(arguments);
+        for shown in [text(&output.stdout), text(&output.stderr)] {
+            let harmless =
+                |character: char| character == '\n' || !character.is_control() && character != '\u{202e}';
+            assert!(shown.chars().all(harmless), "{shown:?}");
+        }
+    }
+}
