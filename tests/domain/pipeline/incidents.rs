@@ -2,15 +2,19 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use bedrock_denial_watch::alert::Alert;
 use bedrock_denial_watch::alert::notice::Notice;
 use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
 use bedrock_denial_watch::count::caller::Caller;
-use bedrock_denial_watch::count::claims::{Claimant, State};
+use bedrock_denial_watch::count::claims::{AlertLog, Claimant, State};
+use bedrock_denial_watch::count::counter::{Contribution, Counter, Slot};
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
+use bedrock_denial_watch::count::flood::FloodLog;
+use bedrock_denial_watch::count::incident::IncidentLog;
 use bedrock_denial_watch::count::key::Key;
-use bedrock_denial_watch::count::store::{CounterStore, Mute};
+use bedrock_denial_watch::count::store::{CallerState, CounterStore, Mute, StoreError};
 use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::pipeline::{Delivery, Outcome, Pipeline};
 use bedrock_denial_watch::rule::catalogue::{DENIED_MODEL, built_in};
@@ -73,6 +77,8 @@ struct Board {
     notices: RefCell<Vec<Value>>,
     alerts: RefCell<Vec<Value>>,
     is_down: Cell<bool>,
+    /// Notices that it was handed, accepted or not.
+    asked: Cell<usize>,
     /// Nobody wants each alert.
     notices_only: Cell<bool>,
     /// Those that have an alert, at the end.
@@ -81,6 +87,7 @@ struct Board {
 
 impl AlertSink for &Board {
     async fn notice(&self, notice: &Notice<'_>) -> Result<(), SinkError> {
+        self.asked.set(self.asked.get() + 1);
         if self.is_down.get() {
             return Err(SinkError { operation: "injected".to_owned(), cause: "no answer".into() });
         }
@@ -596,4 +603,109 @@ proptest! {
         assert_quiet_and_told(&board);
         prop_assert_eq!(board.notice_ids().len(), board.told().len(), "a notice was sent twice");
     }
+}
+
+/// A store whose answers to a write of incidents or floods are lost: the SDK tries again, and the
+/// second try finds another version.
+struct LostAnswers<'a>(&'a EmbeddedStore);
+
+impl CounterStore for LostAnswers<'_> {
+    async fn add(
+        &self,
+        rule: &Rule,
+        key: &Key,
+        slot: Slot,
+        contribution: &Contribution,
+        expires_at: u64,
+    ) -> Result<(), StoreError> {
+        self.0.add(rule, key, slot, contribution, expires_at).await
+    }
+
+    async fn counters(
+        &self,
+        key: &Key,
+        slots: RangeInclusive<EventTime>,
+    ) -> Result<Vec<Counter>, StoreError> {
+        self.0.counters(key, slots).await
+    }
+
+    async fn alerts(&self, key: &Key) -> Result<AlertLog, StoreError> {
+        self.0.alerts(key).await
+    }
+
+    async fn archived_alerts(
+        &self,
+        key: &Key,
+        between: RangeInclusive<EventTime>,
+    ) -> Result<BTreeSet<EventTime>, StoreError> {
+        self.0.archived_alerts(key, between).await
+    }
+
+    async fn archive_alerts(
+        &self,
+        key: &Key,
+        alerts: &[EventTime],
+        expires_at: u64,
+    ) -> Result<(), StoreError> {
+        self.0.archive_alerts(key, alerts, expires_at).await
+    }
+
+    async fn replace_alerts(&self, key: &Key, log: &AlertLog, expires_at: u64) -> Result<bool, StoreError> {
+        self.0.replace_alerts(key, log, expires_at).await
+    }
+
+    async fn caller(&self, caller: &Caller) -> Result<CallerState, StoreError> {
+        self.0.caller(caller).await
+    }
+
+    async fn replace_incidents(
+        &self,
+        caller: &Caller,
+        log: &IncidentLog,
+        expires_at: u64,
+    ) -> Result<bool, StoreError> {
+        self.0.replace_incidents(caller, log, expires_at).await.map(|_| false)
+    }
+
+    async fn floods(&self, account: Option<&str>) -> Result<FloodLog, StoreError> {
+        self.0.floods(account).await
+    }
+
+    async fn replace_floods(
+        &self,
+        account: Option<&str>,
+        log: &FloodLog,
+        expires_at: u64,
+    ) -> Result<bool, StoreError> {
+        self.0.replace_floods(account, log, expires_at).await.map(|_| false)
+    }
+}
+
+#[test]
+fn a_lost_answer_of_the_store_counts_nothing_twice() {
+    let (store, board) = (EmbeddedStore::default(), Board::default());
+    let mut pipeline = pipeline(DENIED_MODEL.clone(), LostAnswers(&store), &board);
+    pipeline.rules = rules();
+    let models = (0..30).flat_map(|number| refused("eve", &format!("m{number}"), number, 4));
+    let callers = (0..40).flat_map(|number| refused(&format!("x{number}"), "m", 60 + number, 4));
+    let object: Object = models.chain(callers).collect();
+    assert_eq!(block_on(deliver_calls(&pipeline, &object, "one", 1_000)).failed, 0);
+    let mut told = vec!["31".to_owned()];
+    told.extend(vec!["1".to_owned(); 9]);
+    told.push("41!".to_owned());
+    assert_eq!(board.told(), told);
+}
+
+#[test]
+fn a_topic_that_is_down_is_not_asked_for_every_notice() {
+    let board = Board::default();
+    let pipeline = pipeline(DENIED_MODEL.clone(), EmbeddedStore::default(), &board);
+    let object: Object = (0..9).flat_map(|number| refused(&format!("x{number}"), "m", number, 4)).collect();
+    board.is_down.set(true);
+    let outcome = block_on(deliver_calls(&pipeline, &object, "one", 1_000));
+    assert_eq!((outcome.failed, board.asked.get()), (9, 3));
+    let last = outcome.failures.last().expect("a failure").to_string();
+    assert!(last.starts_with("the topic accepted none of 3 notices in a row"), "{last}");
+    board.is_down.set(false);
+    assert_eq!(block_on(deliver_calls(&pipeline, &object, "one", 1_000)).notices, 9);
 }
