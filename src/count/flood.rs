@@ -59,13 +59,13 @@ pub struct Flood {
 
 /// An incident that asks how it is to be told.
 #[derive(Clone, Debug)]
-pub struct Newcomer {
+pub struct Newcomer<'a> {
     /// Its beginning.
     pub begin: EventTime,
     /// Its id.
     pub id: String,
     /// The caller.
-    pub arn: Option<String>,
+    pub arn: Option<&'a str>,
     /// The highest severity of its alerts.
     pub severity: Severity,
     /// It was counted before, and only its severity has risen.
@@ -91,11 +91,11 @@ pub fn id(account: Option<&str>, begin: EventTime) -> String {
 /// due or abandoned of those that take some in; tells how each is told, and the floods whose next notice the claimant is to send.
 pub fn admit(
     log: &mut FloodLog,
-    newcomers: &[Newcomer],
+    newcomers: &[Newcomer<'_>],
     claimant: &Claimant<'_>,
 ) -> (Vec<Admitted>, Vec<EventTime>) {
     claimant.owner.clone_into(&mut log.writer);
-    let admit = |newcomer: &Newcomer| {
+    let admit = |newcomer: &Newcomer<'_>| {
         let begin = recent::nearest(&log.floods, newcomer.begin, SPAN).unwrap_or(newcomer.begin);
         let flood = log.floods.entry(begin).or_default();
         flood.changed_at = claimant.now;
@@ -129,7 +129,7 @@ pub fn mark(log: &mut FloodLog, begin: EventTime, sent: Sent, claimant: &Claiman
 }
 
 impl Flood {
-    fn admit(&mut self, newcomer: &Newcomer) -> Admission {
+    fn admit(&mut self, newcomer: &Newcomer<'_>) -> Admission {
         let single = self.single.contains(&newcomer.id);
         if !single && (!newcomer.counted || self.callers == 0) {
             self.callers += 1;
@@ -144,7 +144,7 @@ impl Flood {
         self.severity = self.severity.max(Some(newcomer.severity));
         if !newcomer.counted {
             self.latest.truncate(MAX_NAMED - 1);
-            self.latest.insert(0, newcomer.arn.clone());
+            self.latest.insert(0, newcomer.arn.map(str::to_owned));
         }
         Admission::Flooded
     }
@@ -191,11 +191,11 @@ mod tests {
         EventTime::from_epoch_ms(at * 60_000)
     }
 
-    fn newcomers(numbers: std::ops::Range<i64>, severity: Severity) -> Vec<Newcomer> {
+    fn newcomers(numbers: std::ops::Range<i64>, severity: Severity) -> Vec<Newcomer<'static>> {
         let one = |number: i64| Newcomer {
             begin: minute(number % 60),
             id: number.to_string(),
-            arn: Some(format!("user {number}")),
+            arn: Some(if number == 299 { "the last one" } else { "one of many" }),
             severity,
             counted: false,
         };
@@ -204,7 +204,7 @@ mod tests {
 
     /// Admits, and sends what is held: how many are told one by one, and how many callers each
     /// notice tells of.
-    fn run(log: &mut FloodLog, newcomers: &[Newcomer]) -> (usize, Vec<u64>) {
+    fn run(log: &mut FloodLog, newcomers: &[Newcomer<'_>]) -> (usize, Vec<u64>) {
         let (admitted, held) = admit(log, newcomers, &MINE);
         let single = admitted.iter().filter(|one| one.admission == Admission::Single).count();
         let mut told = Vec::new();
@@ -235,7 +235,7 @@ mod tests {
         assert_eq!((single, told), (10, vec![16, 64, 256]));
         assert_eq!(log.floods.len(), 1);
         let latest = &log.floods[&minute(0)].latest;
-        assert_eq!((latest.len(), latest[0].as_deref()), (MAX_NAMED, Some("user 299")));
+        assert_eq!((latest.len(), latest[0].as_deref()), (MAX_NAMED, Some("the last one")));
     }
 
     #[test]

@@ -10,8 +10,9 @@ use crate::log::time::EventTime;
 pub const KEPT: Duration = Duration::from_secs(15 * 24 * 3600);
 /// The most entries of one item. Hours that begin one after the other fill 360 in [`KEPT`].
 pub const MAX_ENTRIES: usize = 400;
-/// Entries that keep their details. At most 22 KB each, so that all take half of an item.
-pub const MAX_DETAILED: usize = 8;
+/// Entries that keep their details. As JSON text a control character takes six bytes, so eleven alerts
+/// with the worst ids take 106 KB, and all entries together less than 400 KB.
+pub const MAX_DETAILED: usize = 2;
 
 /// An entry of an item, by the time at which it begins.
 pub(super) trait Entry {
@@ -19,7 +20,7 @@ pub(super) trait Entry {
     fn changed_at(&self) -> u64;
     /// A notice about it is yet to be sent.
     fn is_pending(&self) -> bool;
-    /// Drops all but the bare counts.
+    /// Drops all but the bare counts, and what a pending notice cannot do without.
     fn strip(&mut self);
 }
 
@@ -40,21 +41,17 @@ pub(super) fn forget<T: Entry>(entries: &mut BTreeMap<EventTime, T>, now: u64) {
     if entries.len() <= MAX_DETAILED {
         return;
     }
-    let mut order: Vec<(u64, EventTime)> = entries
-        .iter()
-        .filter(|(_, entry)| !entry.is_pending())
-        .map(|(begin, entry)| (entry.changed_at(), *begin))
-        .collect();
+    let mut order: Vec<(u64, EventTime)> =
+        entries.iter().map(|(begin, entry)| (entry.changed_at(), *begin)).collect();
     order.sort_unstable();
-    let excess = entries.len().saturating_sub(MAX_ENTRIES);
-    let stripped = entries.len().saturating_sub(MAX_DETAILED);
-    for (place, (_, begin)) in order.iter().enumerate() {
-        if place < excess {
-            entries.remove(begin);
-        } else if place < stripped
-            && let Some(entry) = entries.get_mut(begin)
-        {
-            entry.strip();
+    let mut excess = entries.len().saturating_sub(MAX_ENTRIES);
+    order.truncate(order.len() - MAX_DETAILED);
+    for (_, begin) in order {
+        let Some(entry) = entries.get_mut(&begin) else { continue };
+        entry.strip();
+        if excess > 0 && !entry.is_pending() {
+            entries.remove(&begin);
+            excess -= 1;
         }
     }
 }

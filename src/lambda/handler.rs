@@ -247,7 +247,7 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
         metrics.alerts += alerts as u64;
         metrics.incidents += outcome.incidents;
         metrics.notices += outcome.notices;
-        let told = outcome.published.iter().filter(|alert| alert.notice.is_some());
+        let told = outcome.published.iter().filter(|alert| alert.told);
         metrics.told.extend(told.map(|alert| alert.at));
         let damage = damage.map(Cause::from);
         let more = outcome.failed.saturating_sub(outcome.failures.len());

@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use super::telling::{Telling, Told};
 use super::{Delivery, Failure, MAX_ATTEMPTS, Outcome, Pipeline, Published, RETENTION, work};
 use crate::alert::sink::AlertSink;
-use crate::alert::{self, Alert, IncidentRef};
+use crate::alert::{Alert, IncidentRef};
 use crate::count::caller::Caller;
 use crate::count::claims::Fate;
 use crate::count::incident::{self, Admission, Found, Incident, IncidentLog, Place};
@@ -167,15 +167,14 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
                         id: &incident::id(caller, place.begin),
                         caller: caller.arn.as_deref(),
                         number: place.number,
-                        notice: notice.map(String::as_str),
+                        notice: notice.map(|id| &**id),
                     };
                     let Found { rule, key, .. } = first;
                     let alert = Alert { rule, key, at: *at, figures, object: delivery.object, incident };
                     self.sink.alert(&alert).await?;
                 }
                 fates.insert(*at, Fate::Published);
-                let id = alert::id(&first.key, *at);
-                published.push(Published { id, at: *at, notice: notice.cloned() });
+                published.push(Published { at: *at, told: notice.is_some() });
             }
             Ok::<(), Failure>(())
         }

@@ -51,8 +51,12 @@ pub(super) fn sort<'r>(
     found: &mut IndexMap<Caller, Vec<Found<'r>>>,
 ) -> Option<Rest<'r>> {
     if let Some(first) = counted.found.first() {
-        let caller = Caller::of(first.rule, &first.key);
-        found.entry(caller).or_default().extend(counted.found);
+        let known = found.entry(Caller::of(first.rule, &first.key)).or_default();
+        if known.is_empty() {
+            // Callers may be as many as keys, and most have one alert.
+            known.reserve_exact(counted.found.len());
+        }
+        known.extend(counted.found);
     }
     counted.rest
 }

@@ -63,14 +63,12 @@ pub struct Delivery<'a> {
 }
 
 /// An alert that is done with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Published {
-    /// The alert's id.
-    pub id: String,
     /// The time of the hot denial.
     pub at: EventTime,
-    /// The id of the notice of this delivery that told of it.
-    pub notice: Option<String>,
+    /// A notice of this delivery told of it.
+    pub told: bool,
 }
 
 /// What became of one delivery.

@@ -1,6 +1,7 @@
 //! Who is told of an incident: people, by a notice of its own or by one about its account's flood.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
 
 use super::callers::{Batch, Held, expires_at};
 use super::{Delivery, Failure, MAX_ATTEMPTS, MAX_REFUSED, Outcome, Pipeline, work};
@@ -31,7 +32,7 @@ pub(super) struct Telling<'a, S, K> {
 #[derive(Default)]
 pub(super) struct Told {
     /// The notice that told of it.
-    pub notices: HashMap<(usize, EventTime), String>,
+    pub notices: HashMap<(usize, EventTime), Rc<str>>,
     /// Those of which nobody was told who should have been.
     pub failed: HashSet<(usize, EventTime)>,
 }
@@ -95,7 +96,7 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
         let mut flooded = Vec::new();
         for (account, mut asking) in accounts {
             asking.sort_by_key(|one| (one.begin, one.batch));
-            let newcomers: Vec<Newcomer> = asking.iter().map(|one| self.newcomer(one)).collect();
+            let newcomers: Vec<Newcomer<'_>> = asking.iter().map(|one| self.newcomer(one)).collect();
             let claimant = self.delivery.claimant;
             let admit = |log: &mut FloodLog| flood::admit(log, &newcomers, &claimant);
             match self.change_floods(account, admit).await {
@@ -121,12 +122,12 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
         flooded
     }
 
-    fn newcomer(&self, held: &Held) -> Newcomer {
+    fn newcomer(&self, held: &Held) -> Newcomer<'a> {
         let caller = &self.batches[held.batch].caller;
         Newcomer {
             begin: held.begin,
             id: incident::id(caller, held.begin),
-            arn: caller.arn.clone(),
+            arn: caller.arn.as_deref(),
             severity: held.severity,
             counted: held.admission == Admission::Flooded,
         }
@@ -182,7 +183,8 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
             let again = self.change_floods(members.account, mark).await;
             // What could not be told matters more than that it could not be noted.
             sent?;
-            let told = members.incidents.iter().map(|one| ((one.batch, one.begin), id.clone()));
+            let id: Rc<str> = id.into();
+            let told = members.incidents.iter().map(|one| ((one.batch, one.begin), Rc::clone(&id)));
             self.told.notices.extend(told);
             if !again? {
                 return Ok(());
@@ -219,7 +221,7 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
         self.pipeline.sink.notice(&notice).await?;
         self.refused = 0;
         self.outcome.notices += 1;
-        self.told.notices.insert((held.batch, held.begin), id.to_owned());
+        self.told.notices.insert((held.batch, held.begin), id.into());
         Ok(Some(rule.severity))
     }
 

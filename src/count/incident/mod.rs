@@ -344,7 +344,7 @@ impl Entry for Incident {
     }
 
     fn strip(&mut self) {
-        self.top.clear();
+        self.top.truncate(usize::from(self.is_pending()));
         self.rules.clear();
     }
 }

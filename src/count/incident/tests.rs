@@ -241,6 +241,20 @@ fn the_past_is_kept_as_bare_counts_and_forgotten_after_the_longest_redrive() {
 }
 
 #[test]
+fn an_old_notice_that_is_pending_keeps_what_it_needs() {
+    let mut log = IncidentLog::default();
+    for number in 0..10 {
+        // Nobody is told: the topic is down.
+        let mine = Claimant { now: 1_000 + number, ..claimant("a") };
+        let words = format!("{0} {0}m {0}", number * 61);
+        record(&mut log, &found(&words, 0), false, &mine);
+    }
+    let kept: Vec<usize> = log.incidents.values().map(|incident| incident.top.len()).collect();
+    assert_eq!(kept, [1, 1, 1, 1, 1, 1, 1, 1, 3, 3]);
+    assert!(log.incidents.values().all(|incident| incident.severity() == Some(Severity::High)));
+}
+
+#[test]
 fn ids_depend_on_caller_beginning_and_number_alone() {
     let caller = |arn: Option<&str>| Caller { account: Some("1".to_owned()), arn: arn.map(str::to_owned) };
     let eve = id(&caller(Some(EVE)), minute(0));
