@@ -1,5 +1,7 @@
 """CloudTrail's log files in, beside invocation logs: the same request counts once."""
 
+import pathlib
+
 import pytest
 
 from samples import (
@@ -19,6 +21,7 @@ from samples import (
     trail_key,
 )
 
+GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 READ = {"s3:GetObject", "s3:GetObjectVersion"}
 LOG, TRAIL = "aws_bedrock.invocation", "aws.cloudtrail"
 
@@ -154,3 +157,19 @@ def test_models_probed_once_each_are_a_sweep_in_cloudtrail_too(both, user):
     assert alert["rule"]["id"] == "model-sweep" and alert["user"]["id"] == user
     both.deliver(pack(*records))
     assert both.alerts() == []
+
+
+@pytest.mark.parametrize(
+    "case",
+    ["profile-in-the-log-and-model-of-another-region-in-cloudtrail", "profile-arn-in-the-log-and-in-the-refusal"],
+)
+def test_one_model_under_two_names_alerts_once(both, case):
+    """Real records of other people: what each source calls the model differs."""
+    files = sorted((GOLDEN / case / "input").rglob("*.json.gz"), key=str)
+    log, trail_file = [file.read_bytes() for file in files]
+    assert "BedrockModelInvocationLogs" in str(files[0]) and "CloudTrail" in str(files[1])
+    both.deliver(log)
+    both.deliver_trail(trail_file)
+    [alert] = [alert for alert in both.alerts() if alert["rule"]["id"] == "denied-model"]
+    assert alert["total_denials"] == 4
+    both.notices()
