@@ -274,7 +274,7 @@ fn chat_lists_the_worst_in_the_callers_thread() {
 
 #[test]
 fn nothing_in_an_id_acts_and_the_longest_ids_fit() {
-    let evil = "<!channel> <@U1> <https://evil.example|click> `*b* @here \n\u{202e}\"\\";
+    let evil = "<!channel> <@U1> <https://evil.example|click> www.evil.example `*b* @here \n\u{202e}\"\\";
     for id in [evil.to_owned(), "\"\\".repeat(10_000), "ü\n".repeat(10_000), "&".repeat(20_000)] {
         let user = format!("arn:aws:sts::1:assumed-role/{id}/{id}");
         let alerts: Vec<Found<'_>> = (0..20)
@@ -288,6 +288,12 @@ fn nothing_in_an_id_acts_and_the_longest_ids_fit() {
                 let message = notice.message();
                 assert!(message.body.len() < MAX_MESSAGE_BYTES, "{} bytes", message.body.len());
                 assert!(message.subject.len() < 100 && message.subject.is_ascii(), "{}", message.subject);
+                for text in [notice.email(), notice.sms(), notice.subject()] {
+                    let callers = text.replace("Log object  s3://", "");
+                    for trap in ["://", "www.evil.", "\u{202e}", "\u{0}"] {
+                        assert!(!callers.contains(trap), "{trap:?} in {text}");
+                    }
+                }
                 let chat = json(&notice.chat());
                 for part in ["title", "description"] {
                     let text = chat["content"][part].as_str().expect("text");

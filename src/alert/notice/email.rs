@@ -3,7 +3,7 @@
 use textwrap::{Options, WordSplitter, fill};
 
 use super::{Crowd, Notice};
-use crate::alert::display::{TEXT_BYTES, ascii, plain, short, shown, utc};
+use crate::alert::display::{ascii, object, short, shown, utc};
 use crate::alert::email::{SMS_CHARACTERS, SUBJECT_CHARACTERS};
 use crate::count::evidence::Kind;
 use crate::rule::field::Field;
@@ -70,7 +70,7 @@ impl Notice<'_> {
              Rules       {}\n\
              Incident    {}\n\
              Notice      {}\n",
-            plain(worst.object, 4 * TEXT_BYTES),
+            object(worst.object),
             rules.join(", "),
             worst.incident.id,
             self.id,
@@ -177,7 +177,7 @@ fn crowd_rows(crowd: Crowd<'_>) -> String {
 }
 
 fn joined(values: &[&str]) -> String {
-    let shown: Vec<String> = values.iter().map(|value| plain(value, TEXT_BYTES)).collect();
+    let shown: Vec<String> = values.iter().map(|value| shown(Some(value))).collect();
     shown.join(", ")
 }
 

@@ -8,7 +8,7 @@ mod scale;
 
 pub(super) use self::document::Rest;
 use crate::alert::Alert;
-use crate::alert::display::{plain, shown};
+use crate::alert::display::shown;
 use crate::alert::message::{Message, Texts};
 use crate::count::caller::Caller;
 use crate::count::incident::{Finding, Incident};
@@ -148,8 +148,8 @@ impl<'a> Other<'a> {
 
     /// What it is about, beside the caller.
     fn what(&self) -> String {
-        let model = self.is_of_one_model().then(|| plain(&shown(self.model()), LISTED_BYTES));
-        let session = self.session.map(|session| format!("session {}", plain(session, LISTED_BYTES)));
+        let model = self.is_of_one_model().then(|| shown(self.model()));
+        let session = self.session.map(|session| format!("session {}", shown(Some(session))));
         model.into_iter().chain(session).collect::<Vec<_>>().join(", ")
     }
 }
