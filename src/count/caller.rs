@@ -1,4 +1,4 @@
-//! Who is behind a key, whatever name they gave themselves.
+//! Who is behind a key, under whatever session name.
 
 use sha2::{Digest, Sha256};
 
@@ -6,7 +6,7 @@ use crate::count::key::Key;
 use crate::rule::definition::Rule;
 use crate::rule::field::{Field, without_session};
 
-/// An account, and an identity that its owner cannot change at will: people are told once a caller.
+/// An account, and an identity that its owner cannot rename at will. People get one message per caller.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Caller {
     /// The account as logged; `None` is a value of its own.

@@ -157,14 +157,14 @@ pub fn archive(log: &mut AlertLog) -> Vec<EventTime> {
 /// What became of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// It was recorded, and told where that was due.
+    /// It was recorded, and reported where a notice was due.
     Published,
-    /// It could not be told; with its number in the incident, where it was recorded.
+    /// Its notice could not be sent; with its number in the incident, where it was recorded.
     Failed(Option<u64>),
 }
 
-/// Marks what was published, and gives up the lease of `owner` on the rest, so that whoever comes
-/// next need not wait for it; tells whether that changed anything.
+/// Marks what was published, and gives up the lease of `owner` on the rest, so that the next delivery
+/// need not wait for it. Returns whether that changed anything.
 pub fn settle(log: &mut AlertLog, fates: &[(EventTime, Fate)], owner: &str) -> bool {
     let mut changed = false;
     for (at, fate) in fates {

@@ -1,5 +1,5 @@
-//! An account's flood: many callers at once, of whom only the first are told one by one. The names
-//! of federated users are free to choose, so that one key can pose as any number of callers.
+//! An account's flood: many callers at once, of which only the first get notices of their own. The
+//! names of federated users are free to choose, so one key can pose as any number of callers.
 //!
 //! Pure functions over the floods of one account, like those over a caller's incidents.
 
@@ -15,7 +15,7 @@ use crate::count::recent::{self, Entry};
 use crate::log::time::EventTime;
 use crate::rule::definition::Severity;
 
-/// Incidents of an account that begin within an hour and are told one by one.
+/// So many incidents of an account that begin within an hour get notices of their own.
 pub const MAX_SINGLE: u64 = 10;
 /// Of the further ones a notice is due at this many, and at each fourfold.
 const FIRST_LEVEL: u64 = 16;
@@ -39,13 +39,13 @@ pub struct FloodLog {
 pub struct Flood {
     /// Incidents, each of another caller.
     pub callers: u64,
-    /// The ids of those that are told one by one, so that a retry counts none twice.
+    /// The ids of those with notices of their own, so that a retry counts none twice.
     pub single: Vec<String>,
-    /// Callers that the last notice told of.
+    /// How many callers the last notice reported.
     pub told: u64,
     /// The highest severity of those beyond the first.
     pub severity: Option<Severity>,
-    /// The highest severity that was told of any.
+    /// The highest severity that any notice reported.
     pub told_severity: Option<Severity>,
     /// Notices sent about the flood itself.
     pub notices: u64,
@@ -57,7 +57,7 @@ pub struct Flood {
     pub changed_at: u64,
 }
 
-/// An incident that asks how it is to be told.
+/// An incident that asks which notices it gets.
 #[derive(Clone, Debug)]
 pub struct Newcomer<'a> {
     /// Its beginning.
@@ -77,7 +77,7 @@ pub struct Newcomer<'a> {
 pub struct Admitted {
     /// The flood's beginning.
     pub flood: EventTime,
-    /// How the incident is told.
+    /// Which notices the incident gets.
     pub admission: Admission,
 }
 
@@ -88,7 +88,8 @@ pub fn id(account: Option<&str>, begin: EventTime) -> String {
 }
 
 /// Admits incidents to the account's floods, in the order given, and claims the notices that are
-/// due or abandoned of those that take some in; tells how each is told, and the floods whose next notice the claimant is to send.
+/// due or abandoned of those that take some in; returns the answers, and
+/// the floods whose next notice the claimant is to send.
 pub fn admit(
     log: &mut FloodLog,
     newcomers: &[Newcomer<'_>],
@@ -111,8 +112,8 @@ pub fn admit(
     (admitted, held)
 }
 
-/// Notes what became of the notice that the claimant held, and looks again: tells whether it now
-/// holds the next one.
+/// Notes what became of the notice that the claimant held, and looks again. Returns whether the
+/// claimant now holds the next one.
 pub fn mark(log: &mut FloodLog, begin: EventTime, sent: Sent, claimant: &Claimant<'_>) -> bool {
     claimant.owner.clone_into(&mut log.writer);
     let Some(flood) = log.floods.get_mut(&begin) else { return false };
@@ -202,8 +203,8 @@ mod tests {
         numbers.map(one).collect()
     }
 
-    /// Admits, and sends what is held: how many are told one by one, and how many callers each
-    /// notice tells of.
+    /// Admits, and sends what is held: how many get their own notices, and how many callers each
+    /// notice of the flood reports.
     fn run(log: &mut FloodLog, newcomers: &[Newcomer<'_>]) -> (usize, Vec<u64>) {
         let (admitted, held) = admit(log, newcomers, &MINE);
         let single = admitted.iter().filter(|one| one.admission == Admission::Single).count();

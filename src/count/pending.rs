@@ -16,7 +16,7 @@ pub struct Pending {
 }
 
 /// Claims a notice for `claimant`: the `pending` one, if that is its own or abandoned; else, if one
-/// is `due`, the one after the `sent`. Tells whether the claimant now holds it.
+/// is `due`, the one after the `sent`. Returns whether the claimant now holds it.
 pub(super) fn claim(pending: &mut Option<Pending>, sent: u64, due: bool, claimant: &Claimant<'_>) -> bool {
     let number = match pending {
         Some(held) if held.owner != claimant.owner && held.leased_until >= claimant.now => return false,

@@ -36,8 +36,8 @@ pub(super) struct Held {
 }
 
 impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
-    /// Records what was found, tells what is due, and marks the rest; returns those of whom some of
-    /// it failed.
+    /// Records what was found, sends the notices that are due, and marks the alerts. Returns the
+    /// callers for which some of this failed.
     pub(super) async fn tell(
         &self,
         found: IndexMap<Caller, Vec<Found<'_>>>,

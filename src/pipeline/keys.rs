@@ -115,7 +115,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         (Counted { found, rest: more.then_some(rest) }, Ok(()))
     }
 
-    /// Claims what is due from `first` to `last`; tells where to go on, if anywhere.
+    /// Claims what is due from `first` to `last`; returns where to go on, if anywhere.
     async fn claim<'r>(
         &self,
         rule: &'r Rule,

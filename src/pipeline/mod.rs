@@ -67,14 +67,14 @@ pub struct Delivery<'a> {
 pub struct Published {
     /// The time of the hot denial.
     pub at: EventTime,
-    /// A notice of this delivery told of it.
+    /// A notice of this delivery reported it.
     pub told: bool,
 }
 
 /// What became of one delivery.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// The alerts that were found and recorded, and told where that was due.
+    /// The alerts that were found and recorded, and reported where a notice was due.
     pub published: Vec<Published>,
     /// Incidents that began.
     pub incidents: u64,
@@ -145,7 +145,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         Reader::new(object, tally, self.limits)
     }
 
-    /// Counts what an object holds and tells what is due.
+    /// Counts what an object holds, and sends the notices that are due.
     pub async fn commit(&self, tally: Tally, delivery: Delivery<'_>) -> Outcome {
         let mut outcome = Outcome::default();
         let mut found = IndexMap::new();

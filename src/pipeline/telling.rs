@@ -1,4 +1,4 @@
-//! Who is told of an incident: people, by a notice of its own or by one about its account's flood.
+//! Sending notices: an incident's own, or one about its account's flood.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
@@ -17,7 +17,7 @@ use crate::count::window::Figures;
 use crate::log::time::EventTime;
 use crate::rule::definition::{Rule, Severity};
 
-/// Tells what one delivery holds.
+/// Sends the notices that one delivery holds.
 pub(super) struct Telling<'a, S, K> {
     pipeline: &'a Pipeline<S, K>,
     batches: &'a [Batch<'a>],
@@ -31,9 +31,9 @@ pub(super) struct Telling<'a, S, K> {
 /// What became of the incidents that a delivery held, by batch and beginning.
 #[derive(Default)]
 pub(super) struct Told {
-    /// The notice that told of it.
+    /// The notice that reported it.
     pub notices: HashMap<(usize, EventTime), Rc<str>>,
-    /// Those of which nobody was told who should have been.
+    /// Those whose notice was due and could not be sent.
     pub failed: HashSet<(usize, EventTime)>,
 }
 
@@ -45,7 +45,7 @@ struct Worst<'r> {
     number: u64,
 }
 
-/// The incidents of one delivery that a flood keeps from being told by themselves.
+/// The incidents of one delivery that get no notices of their own, because of a flood.
 struct Members<'a> {
     account: Option<&'a str>,
     flood: EventTime,
@@ -64,7 +64,7 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
         Self { pipeline, batches, delivery, outcome, told: Told::default(), refused: 0 }
     }
 
-    /// Tells the notices that the delivery holds, one after the other.
+    /// Sends all of them, one after the other.
     pub(super) async fn all(mut self, held: Vec<Held>) -> Told {
         let mut held = held;
         while !held.is_empty() {
@@ -87,7 +87,8 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
         self.told
     }
 
-    /// Asks the accounts how each of `asking` is told: adds to `single`, and returns the others.
+    /// Asks the accounts which notices each of `asking` gets. Those with their own join `single`; the
+    /// others are returned.
     async fn admit(&mut self, asking: Vec<Held>, single: &mut Vec<Held>) -> Vec<Members<'a>> {
         let mut accounts: BTreeMap<Option<&str>, Vec<Held>> = BTreeMap::new();
         for one in asking {
@@ -133,7 +134,7 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
         }
     }
 
-    /// Tells of one incident until nothing more is due.
+    /// Sends one incident's notices until no more is due.
     async fn incident(&mut self, held: Held) -> Result<(), Failure> {
         let claimant = self.delivery.claimant;
         let caller = &self.batches[held.batch].caller;
@@ -156,7 +157,7 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
         }
     }
 
-    /// Tells of a flood until nothing more is due, by the worst of its incidents here.
+    /// Sends a flood's notices until no more is due, each with the worst of its incidents here.
     async fn flood(&mut self, members: &Members<'a>) -> Result<(), Failure> {
         let claimant = self.delivery.claimant;
         let worst = members.incidents.iter().max_by_key(|one| (one.severity, one.alerts)).copied();
@@ -197,8 +198,8 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
         pending.filter(|held| held.owner == self.delivery.claimant.owner).map(|held| held.number)
     }
 
-    /// Sends one notice; tells the severity of its worst alert. `None` where every rule that found
-    /// something is off by now: then nobody is told.
+    /// Sends one notice and returns the severity of its worst alert; `None`, and no notice, where every
+    /// rule that found something is off by now.
     async fn send(
         &mut self,
         held: Held,
@@ -244,7 +245,7 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
         })
     }
 
-    /// Notes that the flood tells of these; returns those whose severity has risen meanwhile.
+    /// Notes that the flood reports these; returns those whose severity has risen meanwhile.
     async fn leave_to_flood(&mut self, incidents: Vec<Held>) -> Vec<Held> {
         let claimant = self.delivery.claimant;
         let mut again = Vec::new();
@@ -279,7 +280,7 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
         again
     }
 
-    /// Notes that these could not be told, and frees their notices for whoever comes next.
+    /// Notes that these notices could not be sent, and frees them for the next delivery.
     async fn fail(&mut self, incidents: &[Held], failure: Failure) {
         // Of one caller, or of all at once, the first failure says it.
         let known = |one: &Held| self.told.failed.iter().any(|(batch, _)| *batch == one.batch);

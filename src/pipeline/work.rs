@@ -8,7 +8,7 @@ use super::{Failure, MAX_UNANSWERED, Outcome};
 pub(super) const AT_ONCE: usize = 32;
 
 /// Does all of `work`, some of it at once, as long as the store answers. Hands each result to `take`,
-/// which returns the failure if that is to be told.
+/// which returns the failure if it is to be reported.
 pub(super) async fn all<F, T>(
     work: impl Iterator<Item = F>,
     outcome: &mut Outcome,

@@ -1,5 +1,5 @@
-//! One message to people about all that a caller does. A single alert reads as it always did; more
-//! of them read as one story, worst first.
+//! One message to people about everything a caller does. A single alert reads as an alert; several
+//! read as one story, worst first.
 
 mod chat;
 mod document;
@@ -18,10 +18,10 @@ use crate::rule::field::Field;
 /// The longest id in a list, in bytes.
 const LISTED_BYTES: usize = 256;
 
-/// Everything that people are told at once.
+/// One message to people.
 #[derive(Clone, Debug)]
 pub struct Notice<'a> {
-    /// The same for the same incident and number, whoever sends it and however often.
+    /// The same for the same incident and number, so that a repeat is known as one.
     pub id: &'a str,
     /// Whom it is about.
     pub caller: &'a Caller,
@@ -31,7 +31,7 @@ pub struct Notice<'a> {
     pub worst: Alert<'a>,
     /// The rules that are on, by which the other alerts are worded.
     pub rules: &'a [Rule],
-    /// Set when many callers come at once, and this one stands for those that are not told one by one.
+    /// Set when many callers come at once: then it is about all that have no notices of their own.
     pub crowd: Option<Crowd<'a>>,
 }
 

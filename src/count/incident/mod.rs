@@ -1,11 +1,13 @@
-//! Which alerts of a caller belong together, and when people are told of them.
+//! Which alerts of a caller belong together, and when a notice about them is due.
 //!
 //! Pure functions over the incidents of one caller; the wall clock (`now`) serves leases and
 //! forgetting, never the rule. Numbers are too high only after a crash between recording and
 //! marking, when a retry records the same alerts once more.
 
+mod record;
+
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -14,16 +16,18 @@ use crate::count::caller::{Caller, digest};
 use crate::count::claims::Claimant;
 use crate::count::key::Key;
 use crate::count::pending::{self, Pending};
-use crate::count::recent::{self, Entry};
+use crate::count::recent::Entry;
 use crate::log::time::EventTime;
 use crate::rule::definition::{Rule, Severity};
 use crate::rule::field::Field;
+
+pub use self::record::{Place, Recorded, Sent, Told, mark, record};
 
 /// How far an incident reaches from its beginning, to either side.
 pub const SPAN: Duration = Duration::from_secs(3600);
 /// The alerts that an incident remembers one by one: the one that a notice shows in full, and ten.
 pub const MAX_TOP: usize = 11;
-/// A further notice is due when this many times the alerts are recorded that the last one told of.
+/// The next notice is due at this many times the alerts that the last one reported.
 const GROWTH: u64 = 4;
 
 /// The incidents of one caller, by their beginning.
@@ -42,13 +46,13 @@ pub struct IncidentLog {
 pub struct Incident {
     /// Alerts recorded.
     pub alerts: u64,
-    /// Alerts that the last notice told of.
+    /// How many alerts the last notice reported.
     pub told: u64,
-    /// The highest severity that was told.
+    /// The highest severity that a notice reported.
     pub told_severity: Option<Severity>,
     /// Notices sent.
     pub notices: u64,
-    /// How it is told.
+    /// Which notices it gets.
     pub admission: Admission,
     /// The oldest denial known of its alerts.
     pub first_seen: EventTime,
@@ -64,7 +68,7 @@ pub struct Incident {
     pub changed_at: u64,
 }
 
-/// How an incident is told.
+/// Which notices an incident gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Admission {
@@ -131,48 +135,6 @@ pub struct Found<'r> {
     pub number: Option<u64>,
 }
 
-/// Where an alert was recorded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The incident's beginning.
-    pub begin: EventTime,
-    /// Which alert of the incident it is, counted from 1.
-    pub number: u64,
-}
-
-/// What became of a delivery's alerts.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Recorded {
-    /// One for each alert, in the order in which they were given.
-    pub places: Vec<Place>,
-    /// The incidents whose next notice the claimant is to send.
-    pub held: Vec<EventTime>,
-    /// How many incidents began.
-    pub begun: u64,
-}
-
-/// What became of a notice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sent {
-    /// The sink took it.
-    Notice(Told),
-    /// It is left to the account's flood.
-    ToFlood(Severity),
-    /// It was not, or not surely, sent.
-    Not,
-}
-
-/// What a notice told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Told {
-    /// Which notice it was, counted from 1.
-    pub number: u64,
-    /// How many alerts, or callers, it told of.
-    pub count: u64,
-    /// The highest severity among them.
-    pub severity: Severity,
-}
-
 /// The id of the incident of `caller` that begins at `begin`.
 #[must_use]
 pub fn id(caller: &Caller, begin: EventTime) -> String {
@@ -183,83 +145,6 @@ pub fn id(caller: &Caller, begin: EventTime) -> String {
 #[must_use]
 pub fn notice_id(id: &str, number: u64) -> String {
     digest(&[id, &number.to_string()])
-}
-
-/// Records what a delivery found of one caller, and claims the notices that are due or abandoned;
-/// none of a caller who is `muted`.
-pub fn record(log: &mut IncidentLog, found: &[Found<'_>], muted: bool, claimant: &Claimant<'_>) -> Recorded {
-    claimant.owner.clone_into(&mut log.writer);
-    let mut recorded = Recorded {
-        places: vec![Place { begin: EventTime::from_epoch_ms(0), number: 0 }; found.len()],
-        ..Recorded::default()
-    };
-    let mut order: Vec<usize> = (0..found.len()).collect();
-    order.sort_by(|one, other| {
-        (found[*one].at, &found[*one].key).cmp(&(found[*other].at, &found[*other].key))
-    });
-    let mut models: BTreeMap<(EventTime, &str), BTreeSet<Option<&str>>> = BTreeMap::new();
-    for index in order {
-        let alert = &found[index];
-        let begin = recent::nearest(&log.incidents, alert.at, SPAN).unwrap_or(alert.at);
-        let incident = log.incidents.entry(begin).or_insert_with(|| {
-            recorded.begun += 1;
-            Incident::new(alert)
-        });
-        let known = alert.number.filter(|_| incident.alerts > 0).or_else(|| incident.number_of(alert));
-        let number = known.unwrap_or_else(|| {
-            if alert.rule.group_by.contains(&Field::Model) {
-                let model = alert.key.get(alert.rule, Field::Model);
-                models.entry((begin, alert.rule.id)).or_default().insert(model);
-            }
-            incident.add(alert)
-        });
-        incident.changed_at = claimant.now;
-        recorded.places[index] = Place { begin, number };
-    }
-    for ((begin, rule), models) in models {
-        if let Some(figures) = log.incidents.get_mut(&begin).and_then(|incident| incident.rules.get_mut(rule))
-        {
-            figures.models = figures.models.max(models.len() as u64);
-        }
-    }
-    if !muted {
-        let touched: BTreeSet<EventTime> = recorded.places.iter().map(|place| place.begin).collect();
-        let held = log.incidents.iter_mut().filter_map(|(begin, incident)| {
-            // What was recorded while the caller was muted stays untold unless it goes on.
-            let mine = (touched.contains(begin) || incident.pending.is_some()) && incident.claim(claimant);
-            mine.then_some(*begin)
-        });
-        recorded.held = held.collect();
-    }
-    recent::forget(&mut log.incidents, claimant.now);
-    recorded
-}
-
-/// Notes what became of the notice that the claimant held, and looks again: tells whether it now
-/// holds the next one.
-pub fn mark(log: &mut IncidentLog, begin: EventTime, sent: Sent, claimant: &Claimant<'_>) -> bool {
-    claimant.owner.clone_into(&mut log.writer);
-    let Some(incident) = log.incidents.get_mut(&begin) else { return false };
-    incident.changed_at = claimant.now;
-    match sent {
-        Sent::Not => {
-            pending::release(&mut incident.pending, claimant.owner);
-            return false;
-        }
-        Sent::Notice(told) => {
-            incident.admission = Admission::Single;
-            incident.notices = incident.notices.max(told.number);
-            incident.told = incident.told.max(told.count);
-            incident.told_severity = incident.told_severity.max(Some(told.severity));
-            pending::sent(&mut incident.pending, told.number);
-        }
-        Sent::ToFlood(severity) => {
-            incident.admission = Admission::Flooded;
-            incident.told_severity = incident.told_severity.max(Some(severity));
-            incident.pending = None;
-        }
-    }
-    incident.claim(claimant)
 }
 
 impl Incident {
@@ -293,7 +178,7 @@ impl Incident {
         self.top.iter().find(same).map(|one| one.number)
     }
 
-    /// Adds an alert, and tells its number.
+    /// Adds an alert and returns its number.
     fn add(&mut self, alert: &Found<'_>) -> u64 {
         self.alerts += 1;
         self.first_seen = self.first_seen.min(alert.first_seen);

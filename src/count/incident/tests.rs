@@ -1,4 +1,5 @@
 use super::*;
+use crate::count::recent;
 use crate::rule::catalogue::{DENIED_MODEL, built_in};
 
 const EVE: &str = "arn:aws:iam::1:user/eve";
