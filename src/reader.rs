@@ -4,14 +4,16 @@
 //! CloudTrail log file is only swept at first; where that cannot rule out a refusal, the object
 //! is to be read once more.
 
+mod records;
+
 use crate::count::tally::Tally;
 use crate::log::buffer::Buffer;
-use crate::log::denial::{self, MODEL_NOT_FOUND, Reading};
-use crate::log::envelope;
-use crate::log::framing::{Found, Framer, Verdict};
+use crate::log::denial;
+use crate::log::framing::Framer;
 use crate::log::inflate::{Damage, Inflate};
 use crate::log::screen::{Screen, Screened};
 use crate::log::sweep::Sweep;
+use crate::reader::records::{Records, Sums};
 
 /// What one object may cost.
 #[derive(Clone, Copy, Debug)]
@@ -148,6 +150,8 @@ pub struct Reader<'o> {
     framer: Framer,
     screen: Screen,
     records: Records<'o>,
+    /// Bytes of text so far.
+    text_bytes: u64,
     damage: Option<Damage>,
     /// What an earlier reading of the object cost.
     work_before: u64,
@@ -163,19 +167,6 @@ enum Stage {
     Again,
 }
 
-/// The receiving end: everything behind the framing.
-struct Records<'o> {
-    object: &'o str,
-    error_codes: Vec<&'static str>,
-    tally: Tally,
-    statistics: Statistics,
-    faults: Vec<Fault>,
-    /// Something that names an error code is no record of either log.
-    unknown: bool,
-    /// Something that names an error code is a record.
-    recognised: bool,
-}
-
 impl<'o> Reader<'o> {
     /// `object` names the object where a record has no request id; denials go to `tally`.
     #[must_use]
@@ -188,15 +179,8 @@ impl<'o> Reader<'o> {
             stage: Stage::Screening,
             framer: Framer::new(&denial::needles(&codes), limits.record_bytes),
             screen: Screen::new(Sweep::new(denial::value_starts(&codes)), limits.record_bytes),
-            records: Records {
-                object,
-                error_codes: codes,
-                tally,
-                statistics: Statistics::default(),
-                faults: Vec::new(),
-                unknown: false,
-                recognised: false,
-            },
+            records: Records::new(object, tally),
+            text_bytes: 0,
             damage: None,
             work_before: 0,
         }
@@ -216,18 +200,13 @@ impl<'o> Reader<'o> {
             let room = space.len();
             match self.inflate.decode(&mut chunk, space) {
                 Ok(written) => {
-                    self.records.statistics.text_bytes += written as u64;
+                    self.text_bytes += written as u64;
                     if self.text.filled(written) {
                         self.examine(false);
                         self.text.make_room();
                     }
-                    if self.records.statistics.text_bytes > self.limits.text_bytes {
-                        self.damage = Some(Damage::TooLarge { limit: self.limits.text_bytes });
-                    } else if self.records.tally.pairs() > self.limits.pairs {
-                        self.damage = Some(Damage::TooManyPairs { limit: self.limits.pairs });
-                    } else if self.records.tally.bytes() > self.limits.tally_bytes {
-                        self.damage = Some(Damage::TooMuchToKeep { limit: self.limits.tally_bytes });
-                    } else if chunk.is_empty() && written < room {
+                    self.damage = self.beyond_limits();
+                    if self.damage.is_none() && chunk.is_empty() && written < room {
                         break;
                     }
                 }
@@ -235,6 +214,19 @@ impl<'o> Reader<'o> {
             }
         }
         self.damage.is_none() && self.stage != Stage::Again
+    }
+
+    fn beyond_limits(&self) -> Option<Damage> {
+        let (limits, tally) = (self.limits, self.records.tally());
+        if self.text_bytes > limits.text_bytes {
+            Some(Damage::TooLarge { limit: limits.text_bytes })
+        } else if tally.pairs() > limits.pairs {
+            Some(Damage::TooManyPairs { limit: limits.pairs })
+        } else if tally.bytes() > limits.tally_bytes {
+            Some(Damage::TooMuchToKeep { limit: limits.tally_bytes })
+        } else {
+            None
+        }
     }
 
     fn examine(&mut self, last: bool) {
@@ -259,96 +251,25 @@ impl<'o> Reader<'o> {
         let records = match self.stage {
             // A screen adds nothing to the tally, and comes before anything else does.
             Stage::Again => {
-                let again = Self::new(self.records.object, self.records.tally, self.limits);
+                let (object, tally) = self.records.into_parts();
+                let again = Self::new(object, tally, self.limits);
                 return Finished::Again(Self { work_before: work, ..again.thorough() });
             }
             Stage::Screening => self.screen.records(),
             Stage::Framing => self.framer.records(),
         };
-        let statistics = Statistics {
-            bytes: self.inflate.consumed(),
-            records,
-            exempted: self.records.tally.exempted(),
-            unrecognised: u64::from(self.records.unknown && !self.records.recognised),
-            ..self.records.statistics
-        };
+        let Sums { tally, statistics, faults } = self.records.finish();
         Finished::Read(Read {
+            statistics: Statistics {
+                bytes: self.inflate.consumed(),
+                text_bytes: self.text_bytes,
+                records,
+                ..statistics
+            },
             damage: self.damage.or_else(|| self.inflate.finish().err()),
-            tally: self.records.tally,
-            statistics,
-            faults: self.records.faults,
+            tally,
+            faults,
             work,
         })
-    }
-}
-
-impl Records<'_> {
-    /// Whether an object is surely no refusal. Whatever else it is must be counted or
-    /// reported, and so read thoroughly.
-    fn acquits(&self, json: &[u8]) -> bool {
-        denial::is_unrelated(json)
-            || matches!(
-                denial::read(json, &self.error_codes, String::new),
-                Ok(Reading::Other | Reading::Unknown)
-            )
-    }
-
-    fn take(&mut self, offset: u64, found: &Found<'_>) -> Verdict {
-        match found {
-            // One bad byte in a text must not hide a denial.
-            Found::Candidate(json) => match std::str::from_utf8(json) {
-                Ok(_) => return self.candidate(json, offset),
-                Err(_) => {
-                    return self.candidate(json, offset)
-                        || self.candidate(String::from_utf8_lossy(json).as_bytes(), offset);
-                }
-            },
-            Found::Broken => self.fault(offset, FaultKind::NotJson),
-            Found::Oversized => self.fault(offset, FaultKind::Oversized),
-        }
-        true
-    }
-
-    fn candidate(&mut self, json: &[u8], offset: u64) -> Verdict {
-        match denial::read(json, &self.error_codes, || format!("{}@{offset}", self.object)) {
-            Err(_) => return false,
-            Ok(Reading::Unknown) => {
-                let records = std::str::from_utf8(json).ok().and_then(envelope::records);
-                self.unknown |= records.is_none();
-                for (number, record) in records.unwrap_or_default().iter().enumerate() {
-                    let place = || format!("{}@{offset}.{number}", self.object);
-                    match denial::read(record.as_bytes(), &self.error_codes, place) {
-                        Ok(reading) => self.count(reading, offset),
-                        // A log group may hold other lines beside Bedrock's.
-                        Err(_) => self.unknown |= denial::mentions(record, &self.error_codes),
-                    }
-                }
-            }
-            Ok(reading) => self.count(reading, offset),
-        }
-        true
-    }
-
-    fn count(&mut self, reading: Reading<'_>, offset: u64) {
-        self.recognised |= reading != Reading::Unknown;
-        match reading {
-            Reading::Other | Reading::Unknown => {}
-            Reading::NoTimestamp => self.fault(offset, FaultKind::NoTimestamp),
-            Reading::Denial(denial) => {
-                self.statistics.denials += u64::from(denial.is_refused());
-                self.statistics.not_found += u64::from(denial.error_code == MODEL_NOT_FOUND);
-                self.tally.add(&denial);
-            }
-        }
-    }
-
-    fn fault(&mut self, offset: u64, kind: FaultKind) {
-        match kind {
-            FaultKind::Oversized => self.statistics.oversized += 1,
-            FaultKind::NotJson | FaultKind::NoTimestamp => self.statistics.malformed += 1,
-        }
-        if self.faults.len() < MAX_REPORTED_FAULTS {
-            self.faults.push(Fault { offset, kind });
-        }
     }
 }

@@ -99,15 +99,9 @@ pub enum Reading<'a> {
 #[must_use]
 pub fn needles(error_codes: &[&str]) -> Vec<String> {
     let spellings = trail_spellings(error_codes).into_iter().map(|code| format!("\"{code}\""));
-    // As it stands in a record that is text inside an envelope.
-    let escaped = trail_spellings(error_codes).into_iter().map(|code| format!("\"{code}\\\""));
+    // As it stands in a record that is text inside an envelope, however often that is escaped.
+    let escaped = trail_spellings(error_codes).into_iter().map(|code| format!("\"{code}\\"));
     error_codes.iter().map(ToString::to_string).chain(spellings).chain(escaped).collect()
-}
-
-/// Whether a text names one of `error_codes`.
-#[must_use]
-pub fn mentions(text: &str, error_codes: &[&str]) -> bool {
-    needles(error_codes).iter().any(|needle| text.contains(needle.as_str()))
 }
 
 /// How the JSON value of `errorCode` begins in such a record.
@@ -148,7 +142,7 @@ pub fn read<'a>(
 ) -> Result<Reading<'a>, serde_json::Error> {
     let record = Record::read(json)?;
     let is_trail = record.has(Field::EventSource);
-    if !RECORDS_HAVE.iter().any(|field| record.has(*field)) {
+    if !is_known(&record) {
         return Ok(Reading::Unknown);
     }
     let error_code = match record.text(Field::ErrorCode) {
@@ -171,9 +165,13 @@ pub fn read<'a>(
     Ok(Reading::Denial(denial))
 }
 
-/// Every record of either log has one of these at its top, and no envelope has.
-const RECORDS_HAVE: [Field; 5] =
-    [Field::EventSource, Field::ErrorCode, Field::Timestamp, Field::RequestId, Field::ModelId];
+/// Whether these are the members of a record of either log. Each may be missing; but programs too
+/// log a `timestamp` and a `requestId`, and so do envelopes.
+fn is_known(record: &Record<'_>) -> bool {
+    let any = |fields: &[Field]| fields.iter().any(|field| record.has(*field));
+    any(&[Field::EventSource, Field::ErrorCode, Field::ModelId, Field::Identity, Field::SchemaType])
+        || (any(&[Field::Timestamp, Field::RequestId]) && any(&[Field::Input, Field::Output]))
+}
 
 fn is_model_call(record: &Record<'_>) -> bool {
     let (source, name) = (record.text(Field::EventSource), record.text(Field::EventName));

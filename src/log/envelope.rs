@@ -1,6 +1,8 @@
 //! Records inside something else: what CloudWatch Logs, EventBridge and the AWS CLI wrap around them.
 //!
 //! Only an object's own members decide whether it is an envelope: a prompt may quote a whole one.
+//! An envelope that begins as [`wrapper`](crate::log::wrapper) tells is never here as a whole, only its
+//! elements are; one with an object before its array is.
 //!
 //! Sources: "Log group-level subscription filters" and "Export log data to Amazon S3" in the Amazon
 //! CloudWatch Logs user guide; "LookupEvents" in the AWS CloudTrail API reference; "Events in
@@ -11,73 +13,118 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// The members that make an envelope.
+use crate::log::record::unescaped;
+use crate::log::time::EventTime;
+use crate::log::wrapper::Shape;
+
+type Raw<'a> = Option<&'a RawValue>;
+
+/// The members that make an envelope, or an element of one.
 #[derive(Deserialize)]
 struct Envelope<'a> {
     /// A subscription of CloudWatch Logs, as Firehose writes it to S3.
     #[serde(borrow, rename = "logEvents")]
-    log_events: Option<&'a RawValue>,
-    #[serde(borrow, rename = "messageType")]
-    message_type: Option<&'a RawValue>,
+    log_events: Raw<'a>,
+    #[serde(borrow)]
+    message: Raw<'a>,
     /// What `aws cloudtrail lookup-events` prints, and one event of it.
     #[serde(borrow, rename = "Events")]
-    events: Option<&'a RawValue>,
+    events: Raw<'a>,
     #[serde(borrow, rename = "CloudTrailEvent")]
-    event: Option<&'a RawValue>,
+    event: Raw<'a>,
     /// An event of EventBridge.
     #[serde(borrow, rename = "detail-type")]
-    detail_type: Option<&'a RawValue>,
+    detail_type: Raw<'a>,
     #[serde(borrow)]
-    detail: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct LogEvent<'a> {
+    source: Raw<'a>,
     #[serde(borrow)]
-    message: Option<Cow<'a, str>>,
+    detail: Raw<'a>,
 }
 
-#[derive(Deserialize)]
-struct LookedUp<'a> {
-    #[serde(borrow, rename = "CloudTrailEvent")]
-    event: Option<Cow<'a, str>>,
-}
+impl<'a> Envelope<'a> {
+    fn read(json: &'a str) -> Option<Self> {
+        serde_json::from_str(json).ok()
+    }
 
-/// The JSON of the records that `json`, a whole object, holds; `None` where it is no envelope.
-#[must_use]
-pub fn records(json: &str) -> Option<Vec<Cow<'_, str>>> {
-    let envelope: Envelope<'_> = serde_json::from_str(json).ok()?;
-    if let (Some(events), Some(_)) = (envelope.log_events, envelope.message_type) {
-        let events: Vec<LogEvent<'_>> = serde_json::from_str(events.get()).ok()?;
-        Some(events.into_iter().filter_map(|event| event.message).collect())
-    } else if let Some(events) = envelope.events {
-        let events: Vec<LookedUp<'_>> = serde_json::from_str(events.get()).ok()?;
-        Some(events.into_iter().filter_map(|event| event.event).collect())
-    } else if let Some(event) = envelope.event {
-        Some(vec![serde_json::from_str(event.get()).ok()?])
-    } else if let (Some(detail), Some(_)) = (envelope.detail, envelope.detail_type) {
-        Some(vec![Cow::Borrowed(detail.get())])
-    } else {
-        None
+    /// Nobody but AWS sends events of a source that begins with `aws.`; anybody may send others, with
+    /// whatever inside.
+    fn detail(&self) -> Option<Cow<'a, str>> {
+        let detail = self.detail_type.and(self.detail)?;
+        let source = self.source.and_then(|source| unescaped(source.get()));
+        source.is_none_or(|source| source.starts_with("aws.")).then(|| detail.get().into())
+    }
+
+    fn looked_up(&self) -> Option<Cow<'a, str>> {
+        unescaped(self.event?.get())
+    }
+
+    fn logged(&self) -> Option<Cow<'a, str>> {
+        unescaped(self.message?.get())
     }
 }
+
+/// The JSON of the documents that `json`, a whole object, holds; `None` where it is no envelope.
+#[must_use]
+pub fn inside(json: &str, shape: Shape) -> Option<Vec<Cow<'_, str>>> {
+    let envelope = Envelope::read(json)?;
+    let one = match shape {
+        Shape::Document => return whole(&envelope),
+        Shape::LogEvent => envelope.logged(),
+        Shape::LookedUp => envelope.looked_up(),
+        Shape::Any => match whole(&envelope) {
+            None => envelope.logged(),
+            whole => return whole,
+        },
+    };
+    one.map(|document| vec![document])
+}
+
+fn whole<'a>(envelope: &Envelope<'a>) -> Option<Vec<Cow<'a, str>>> {
+    if let Some(events) = envelope.log_events {
+        elements(events, Envelope::logged)
+    } else if let Some(events) = envelope.events {
+        elements(events, Envelope::looked_up)
+    } else {
+        envelope.looked_up().or_else(|| envelope.detail()).map(|document| vec![document])
+    }
+}
+
+fn elements<'a>(
+    events: &'a RawValue,
+    inside: fn(&Envelope<'a>) -> Option<Cow<'a, str>>,
+) -> Option<Vec<Cow<'a, str>>> {
+    let events: Vec<Envelope<'a>> = serde_json::from_str(events.get()).ok()?;
+    Some(events.iter().filter_map(inside).collect())
+}
+
+/// What else than a record a document inside an envelope may be: an event of EventBridge, of which
+/// a log group may be the target.
+#[must_use]
+pub fn detail(json: &str) -> Option<Cow<'_, str>> {
+    Envelope::read(json)?.detail()
+}
+
+/// The longest begin of a line of an exported log group.
+const EXPORT_BYTES: usize = 64;
 
 /// How far the time reaches that begins a line of an exported log group, with the blanks behind it:
 /// `2025-06-04T16:00:00.000Z {…}`. `None` where there is none; `Some(0)` where too little of it is there.
 #[must_use]
 pub fn export_time(line: &[u8]) -> Option<usize> {
-    const FORM: &[u8] = b"dddd-dd-ddTdd:dd:dd.dddZ ";
-    let fits = |(byte, form): (&u8, &u8)| if *form == b'd' { byte.is_ascii_digit() } else { byte == form };
-    if !line.iter().zip(FORM).all(fits) {
-        return None;
+    let line = &line[..line.len().min(EXPORT_BYTES)];
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let is_time = |byte: &u8| byte.is_ascii_digit() || b"-:.+TZ".contains(byte);
+    let time = line.iter().take_while(|byte| is_time(byte)).count();
+    let blanks = line[time..].iter().take_while(|byte| is_blank(byte)).count();
+    let length = time + blanks;
+    match line.get(length) {
+        None if line.len() < EXPORT_BYTES => Some(0),
+        Some(b'{') if blanks > 0 => {
+            let text = std::str::from_utf8(&line[..time]).ok()?;
+            EventTime::parse(text).map(|_| length)
+        }
+        _ => None,
     }
-    Some(if line.len() > FORM.len() && line[FORM.len()] == b'{' {
-        FORM.len()
-    } else if line.len() <= FORM.len() {
-        0
-    } else {
-        return None;
-    })
 }
 
 #[cfg(test)]
@@ -85,32 +132,53 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(json: &str, expected: Option<&[&str]>) {
-        let found = records(json);
+    fn check_shape(shape: Shape, json: &str, expected: Option<&[&str]>) {
+        let found = inside(json, shape);
         let found = found.as_ref().map(|records| records.iter().map(AsRef::as_ref).collect::<Vec<_>>());
         assert_eq!(found.as_deref(), expected, "{json}");
+    }
+
+    #[track_caller]
+    fn check(json: &str, expected: Option<&[&str]>) {
+        check_shape(Shape::Document, json, expected);
     }
 
     #[test]
     fn each_envelope_gives_its_records() {
         check(
-            r#"{"messageType":"DATA_MESSAGE","logEvents":[{"id":"1","message":"{\"a\":1}"},{"message":"x"},{}]}"#,
+            r#"{"messageType":"DATA_MESSAGE","logEvents":[{"id":"1","message":"{\"a\":1}"},{"message":"x"},{},{"message":1}]}"#,
             Some(&[r#"{"a":1}"#, "x"]),
         );
         check(r#"{"logEvents":[],"messageType":"CONTROL_MESSAGE"}"#, Some(&[]));
+        check(r#"{"logEvents":[{"message":"{}"}]}"#, Some(&["{}"]));
         check(r#"{"Events":[{"EventId":"1","CloudTrailEvent":"{\"a\":1}"}]}"#, Some(&[r#"{"a":1}"#]));
         check(r#"{"EventId":"1","CloudTrailEvent":"{\"a\":1}"}"#, Some(&[r#"{"a":1}"#]));
         check(r#"{"detail-type":"AWS API Call via CloudTrail","detail":{"a":1}}"#, Some(&[r#"{"a":1}"#]));
+        check(r#"{"source":"aws.bedrock","detail":{"a":1},"detail-type":"x"}"#, Some(&[r#"{"a":1}"#]));
+    }
+
+    #[test]
+    fn each_element_gives_its_record() {
+        let (log_event, looked_up) = (r#"{"id":"1","message":"x\ud83d"}"#, r#"{"CloudTrailEvent":"y"}"#);
+        check_shape(Shape::LogEvent, log_event, Some(&["x\u{fffd}"]));
+        check_shape(Shape::LogEvent, looked_up, None);
+        check_shape(Shape::LookedUp, looked_up, Some(&["y"]));
+        check_shape(Shape::LookedUp, log_event, None);
+        for json in [log_event, looked_up, r#"{"detail-type":"x","detail":{}}"#] {
+            assert!(inside(json, Shape::Any).is_some(), "{json}");
+        }
+        check_shape(Shape::Any, "{}", None);
+        check(log_event, None);
     }
 
     #[test]
     fn what_is_no_envelope_gives_nothing() {
         for json in [
             "{}",
-            r#"{"logEvents":[{"message":"{}"}]}"#,
             r#"{"messageType":"DATA_MESSAGE"}"#,
             r#"{"messageType":"DATA_MESSAGE","logEvents":{"message":"{}"}}"#,
             r#"{"detail":{}}"#,
+            r#"{"source":"my.app","detail-type":"AWS API Call via CloudTrail","detail":{}}"#,
             r#"{"input":{"Events":[{"CloudTrailEvent":"{}"}]}}"#,
             r#"{"Events":"{}"}"#,
             "[]",
@@ -121,15 +189,25 @@ mod tests {
 
     #[test]
     fn an_exported_line_begins_with_its_time() {
-        let line = "2025-06-04T16:00:00.000Z {";
-        assert_eq!(export_time(line.as_bytes()), Some(25));
-        for cut in 0..line.len() {
-            assert_eq!(export_time(&line.as_bytes()[..cut]), Some(0), "{cut}");
-        }
-        for other in
-            ["2025-06-04T16:00:00Z {", "2025-06-04 16:00:00.000Z {", "2025-06-04T16:00:00.000Z x", "{"]
+        for time in
+            ["2025-06-04T16:00:00.000Z ", "2025-06-04T16:00:00Z ", "2025-06-04T16:00:00.000000+00:00\t "]
         {
+            let line = format!("{time}{{");
+            assert_eq!(export_time(line.as_bytes()), Some(time.len()), "{line}");
+            for cut in 0..line.len() {
+                assert_eq!(export_time(&line.as_bytes()[..cut]), Some(0), "{cut}");
+            }
+        }
+        for other in [
+            "2025-06-04 16:00:00.000Z {",
+            "2025-06-04T16:00:00.000Z x",
+            "2025-06-04T16:00:00.000Z{",
+            "2025-06-04T16:00:00.000 {",
+            "12 {",
+            "{",
+        ] {
             assert_eq!(export_time(other.as_bytes()), None, "{other}");
         }
+        assert_eq!(export_time("1".repeat(EXPORT_BYTES).as_bytes()), None);
     }
 }

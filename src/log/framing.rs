@@ -4,8 +4,8 @@
 //! path ([`Lines`]) never looks at a line: it searches whole blocks for a needle and cuts out
 //! the line around a hit. Everything else (pretty-printed, concatenated, one array, faulty)
 //! is cut by following strings and brackets ([`Values`]), which needs no line ends.
-//! Framing starts with `Values`; a record that has a line to itself switches to `Lines`, and a
-//! line end that is none between records switches back. A blank-separated `}` `{` is the one
+//! Framing starts with `Values`; once a record was recognised, one that has a line to itself
+//! switches to `Lines`, and a line end that is none between records switches back. A blank-separated `}` `{` is the one
 //! sure sign: in valid JSON it stands between two top-level objects and nowhere else.
 
 use aho_corasick::{AhoCorasick, MatchKind};
@@ -14,22 +14,35 @@ use crate::log::buffer::Buffer;
 use crate::log::lines::Lines;
 use crate::log::resync::EMPTY;
 use crate::log::values::Values;
+use crate::log::wrapper::Shape;
 
 /// What framing found.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Found<'a> {
-    /// A piece that contains a needle and looks like one record.
-    Candidate(&'a [u8]),
-    /// A piece that contains a needle and is no record.
+    /// A piece that contains a needle and looks like one object.
+    Candidate(&'a [u8], Shape),
+    /// One that contains none. Only handed on until a record was recognised.
+    Sample(&'a [u8], Shape),
+    /// A piece that contains a needle and is no object.
     Broken,
-    /// A record longer than the limit; it was skipped to its end.
+    /// An object longer than the limit; it was skipped to its end.
     Oversized,
+    /// A needle stands in a wrapper, outside its elements.
+    Stray,
 }
 
-/// The receiver's verdict on a candidate: is it valid JSON?
-pub type Verdict = bool;
+/// What a piece is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// No valid JSON object.
+    Broken,
+    /// An object in which no record is recognised.
+    Unknown,
+    /// A record, or an envelope with one.
+    Record,
+}
 
-/// Takes what was found at a stream offset.
+/// Takes what was found at a stream offset. Only the verdict on an object matters.
 pub type Receiver<'r> = &'r mut dyn FnMut(u64, Found<'_>) -> Verdict;
 
 /// Cuts a stream of text into records and hands on those that contain a needle.
@@ -54,6 +67,9 @@ pub struct Scope {
     pub max_record_bytes: usize,
     /// Records that have begun so far.
     pub records: u64,
+    /// A record was recognised. Until then every object is handed on: whether a log was
+    /// read at all cannot be told from its few candidates.
+    pub recognised: bool,
 }
 
 impl Scope {
@@ -67,12 +83,25 @@ impl Scope {
         text.spend(to - from);
         self.needles.is_match(text.text(from, to))
     }
-}
 
-/// Hands on what stands between the buffer's start and `to`.
-pub fn hand_on(text: &Buffer, to: usize, receive: Receiver<'_>) -> Verdict {
-    text.spend(to - text.start);
-    receive(text.offset(text.start), Found::Candidate(text.text(text.start, to)))
+    /// Hands on what stands between the buffer's start and `to` and contains a needle.
+    pub fn candidate(&mut self, text: &Buffer, to: usize, shape: Shape, receive: Receiver<'_>) -> Verdict {
+        self.hand_on(text, to, Found::Candidate(text.text(text.start, to), shape), receive)
+    }
+
+    /// Hands on what stands there and contains none, if that matters.
+    pub fn sample(&mut self, text: &Buffer, to: usize, shape: Shape, receive: Receiver<'_>) {
+        if !self.recognised {
+            self.hand_on(text, to, Found::Sample(text.text(text.start, to), shape), receive);
+        }
+    }
+
+    fn hand_on(&mut self, text: &Buffer, to: usize, found: Found<'_>, receive: Receiver<'_>) -> Verdict {
+        text.spend(to - text.start);
+        let verdict = receive(text.offset(text.start), found);
+        self.recognised |= verdict == Verdict::Record;
+        verdict
+    }
 }
 
 /// What a framer did last.
@@ -97,7 +126,7 @@ impl Framer {
         let needles = AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(needles);
         let needles = needles.expect("a few short needles");
         Self {
-            scope: Scope { needles, max_record_bytes, records: 0 },
+            scope: Scope { needles, max_record_bytes, records: 0, recognised: false },
             framing: Framing::Values,
             lines: Lines::default(),
             values: Values::default(),

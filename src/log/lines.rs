@@ -1,10 +1,13 @@
 //! The fast framer: one record a line, of which only those with a needle are looked at.
 
 use crate::log::buffer::Buffer;
-use crate::log::framing::{Found, Receiver, Scope, Step, hand_on};
-use crate::log::wrapper::{WRAPPER_BYTES, Wrapper, wrapper};
+use crate::log::framing::{Found, Receiver, Scope, Step, Verdict};
+use crate::log::wrapper::{Shape, WRAPPER_BYTES, Wrapper, wrapper};
 
 const BLANK: &[u8] = b" \t\r\n";
+
+/// More white space than this between two lines is for [`Values`](crate::log::values::Values).
+const BLANK_BYTES: usize = 1024;
 
 /// Between two records, one a line.
 #[derive(Default)]
@@ -47,7 +50,11 @@ impl Lines {
                 return Step::NeedMore;
             }
         };
-        if line_end - text.start <= scope.max_record_bytes && hand_on(text, line_end, receive) {
+        let line = text.text(text.start, line_end);
+        if line.len() <= scope.max_record_bytes
+            && !is_wrapper(text, line)
+            && scope.candidate(text, line_end, Shape::Document, receive) != Verdict::Broken
+        {
             text.restart(line_end);
             self.open = false;
             return Step::Again;
@@ -85,7 +92,7 @@ impl Lines {
             if next == text.end && !last {
                 text.cursor = newline;
                 // Else many blanks would be passed again with every block.
-                return next - newline < WRAPPER_BYTES;
+                return next - newline < BLANK_BYTES;
             }
             // In JSON, nothing but the end of one record and the begin of the next puts a `{`
             // behind a `}`, however deep the two stand.
@@ -96,7 +103,7 @@ impl Lines {
                 return false;
             }
             if self.open && line.len() > scope.max_record_bytes {
-                if matches!(wrapper(line), Wrapper::Opens(_)) {
+                if is_wrapper(text, line) {
                     return false;
                 }
                 receive(text.offset(text.start), Found::Oversized);
@@ -115,4 +122,16 @@ impl Lines {
         text.restart(text.start);
         Step::Values
     }
+}
+
+/// Whether a line is an object around records, which are read one by one.
+fn is_wrapper(text: &Buffer, line: &[u8]) -> bool {
+    let begin = &line[..line.len().min(WRAPPER_BYTES)];
+    let (looked_at, is_wrapper) = match wrapper(begin) {
+        Wrapper::Opens(length, _) => (length, true),
+        Wrapper::None(length) => (length, false),
+        Wrapper::Unknown => (begin.len(), false),
+    };
+    text.spend(looked_at);
+    is_wrapper
 }

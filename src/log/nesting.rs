@@ -30,6 +30,11 @@ pub enum Walk {
 }
 
 impl Nesting {
+    /// Begins behind an array that is a member of the object.
+    pub fn behind_array() -> Self {
+        Self { open: vec![b'{'], previous: b']', ..Self::default() }
+    }
+
     /// Walks on, from where it stopped last; the first byte of all is the object's `{`.
     pub fn walk(&mut self, bytes: &[u8]) -> Walk {
         let mut at = 0;

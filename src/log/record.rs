@@ -30,6 +30,9 @@ pub enum Field {
     RequestId,
     Identity,
     ModelId,
+    SchemaType,
+    Input,
+    Output,
     // Of CloudTrail.
     EventSource,
     EventName,
@@ -67,6 +70,9 @@ impl Field {
             b"requestId" => Self::RequestId,
             b"identity" => Self::Identity,
             b"modelId" => Self::ModelId,
+            b"schemaType" => Self::SchemaType,
+            b"input" => Self::Input,
+            b"output" => Self::Output,
             b"eventSource" => Self::EventSource,
             b"eventName" => Self::EventName,
             b"eventTime" => Self::EventTime,
@@ -122,13 +128,7 @@ impl<'a> Record<'a> {
     /// A text; `None` where there is none.
     #[must_use]
     pub fn text(&self, field: Field) -> Text<'a> {
-        let json = self.0[field as usize]?.get();
-        let inside = json.strip_prefix('"')?.strip_suffix('"')?;
-        if memchr(b'\\', inside.as_bytes()).is_none() {
-            return Some(Cow::Borrowed(inside));
-        }
-        let Bytes(unescaped) = serde_json::from_str(json).ok()?;
-        Some(Cow::Owned(with_replacements(&unescaped)))
+        unescaped(self.0[field as usize]?.get())
     }
 
     /// `true`, or the same as a text; `None` where it is neither that nor `false`.
@@ -147,6 +147,17 @@ impl<'a> Record<'a> {
         }
         below
     }
+}
+
+/// The text that a JSON value is; `None` where it is of another type.
+#[must_use]
+pub fn unescaped(json: &str) -> Text<'_> {
+    let inside = json.strip_prefix('"')?.strip_suffix('"')?;
+    if memchr(b'\\', inside.as_bytes()).is_none() {
+        return Some(Cow::Borrowed(inside));
+    }
+    let Bytes(bytes) = serde_json::from_str(json).ok()?;
+    Some(Cow::Owned(with_replacements(&bytes)))
 }
 
 /// Fills in the members. A record is large, so it is not handed from one function to the next.

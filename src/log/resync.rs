@@ -1,6 +1,7 @@
 //! Behind a fault: where the next record may begin.
 
 use crate::log::buffer::Buffer;
+use crate::log::envelope::export_time;
 use crate::log::framing::{Found, Receiver, Scope};
 
 /// Passes over the rest of a faulty line, and over every further line that cannot begin a
@@ -21,7 +22,7 @@ enum Place {
 }
 
 /// What stands on a line before its first record.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Begin {
     /// White space at the begin of the line.
     pub blank: usize,
@@ -36,7 +37,7 @@ pub const EMPTY: Begin = Begin { blank: 0, clean: true };
 pub enum Resynced {
     NeedMore,
     Again,
-    /// A record or an array is at the cursor; this stands before it.
+    /// A record, an array or the time of an exported line is at the cursor; this stands before it.
     Found(Begin),
 }
 
@@ -50,7 +51,7 @@ impl Resync {
     pub fn step(&mut self, scope: &Scope, text: &mut Buffer, last: bool, receive: Receiver<'_>) -> Resynced {
         match self.place {
             Place::InLine => self.pass_line(scope, text, last, receive),
-            Place::Before(begin) => self.try_line(text, begin),
+            Place::Before(begin) => self.try_line(text, begin, last),
         }
     }
 
@@ -75,7 +76,7 @@ impl Resync {
         Resynced::NeedMore
     }
 
-    fn try_line(&mut self, text: &mut Buffer, mut begin: Begin) -> Resynced {
+    fn try_line(&mut self, text: &mut Buffer, mut begin: Begin, last: bool) -> Resynced {
         while let Some(byte) = text.byte(text.cursor) {
             let at = text.cursor;
             text.spend(1);
@@ -89,17 +90,28 @@ impl Resync {
                 b',' if begin.clean => begin.clean = false,
                 b'{' if begin.blank <= self.indent => return found(text, begin),
                 b'[' if begin.blank == 0 && begin.clean => return found(text, begin),
-                _ => {
-                    text.start = at;
-                    self.place = Place::InLine;
-                    return Resynced::Again;
-                }
+                b'0'..=b'9' if begin == EMPTY => match export_time(text.rest(at)) {
+                    Some(0) if !last => {
+                        text.start = at;
+                        self.place = Place::Before(begin);
+                        return Resynced::NeedMore;
+                    }
+                    Some(length) if length > 0 => return found(text, begin),
+                    _ => return self.in_line(text, at),
+                },
+                _ => return self.in_line(text, at),
             }
             text.cursor += 1;
         }
         text.start = text.end;
         self.place = Place::Before(begin);
         Resynced::NeedMore
+    }
+
+    fn in_line(&mut self, text: &mut Buffer, at: usize) -> Resynced {
+        text.start = at;
+        self.place = Place::InLine;
+        Resynced::Again
     }
 }
 

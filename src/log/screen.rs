@@ -8,7 +8,7 @@
 use crate::log::buffer::Buffer;
 use crate::log::nesting::{Nesting, Walk};
 use crate::log::sweep::{Around, HISTORY_BYTES, OVERLAP_BYTES, Sweep};
-use crate::log::wrapper::{WRAPPER_BYTES, Wrapper, wrapper};
+use crate::log::wrapper::{Shape, WRAPPER_BYTES, Wrapper, wrapper};
 
 /// A screen may walk this many times its text around error codes; else the thorough reading is
 /// the quicker one. An honest code costs its own record three times: back, forth and judged.
@@ -107,9 +107,9 @@ impl Screen {
     ) -> Screened {
         if !self.opened {
             match opening(text.rest(0)) {
-                Wrapper::Opens(length) => self.open(text, length),
+                Wrapper::Opens(length, Shape::Document) => self.open(text, length),
                 Wrapper::Unknown if !last && text.end < WRAPPER_BYTES => return Screened::Clean,
-                Wrapper::Unknown | Wrapper::None => return Screened::NoTrail,
+                _ => return Screened::NoTrail,
             }
         }
         // Records without the key that they are counted by are counted by the thorough reading.
@@ -223,8 +223,8 @@ impl Screen {
 fn opening(text: &[u8]) -> Wrapper {
     let object = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).trim_ascii_start();
     match wrapper(object) {
-        Wrapper::Opens(length) => Wrapper::Opens(text.len() - object.len() + length),
-        Wrapper::None if BYTE_ORDER_MARK.starts_with(text) => Wrapper::Unknown,
+        Wrapper::Opens(length, shape) => Wrapper::Opens(text.len() - object.len() + length, shape),
+        Wrapper::None(_) if BYTE_ORDER_MARK.starts_with(text) => Wrapper::Unknown,
         other => other,
     }
 }

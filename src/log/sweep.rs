@@ -29,7 +29,8 @@ const SPACE_BYTES: usize = 1024;
 /// contents" in the AWS CloudTrail user guide.
 const RECORD_KEY: &str = "\"eventVersion\"";
 
-const CODE_KEY: &str = "\"errorCode\"";
+/// Without its closing quote: in a record that is text inside an envelope, a backslash stands before that.
+const CODE_KEY: &str = "\"errorCode";
 
 /// What is searched for. Two single searches are many times faster than one for both.
 pub struct Sweep {
@@ -76,7 +77,12 @@ impl Sweep {
     pub fn around(&self, text: &[u8], key: usize) -> Around {
         let behind = &text[key + CODE_KEY.len()..];
         let behind = &behind[..behind.len().min(SPACE_BYTES)];
-        let value = behind.trim_ascii_start();
+        let value = match behind.split_first() {
+            Some((b'"', value)) => value.trim_ascii_start(),
+            Some((b'\\', _)) => return self.quoted(behind),
+            Some(_) => return Around::Nothing,
+            None => behind,
+        };
         let value = match value.split_first() {
             Some((b':', value)) => value.trim_ascii_start(),
             Some(_) => return Around::Nothing,
@@ -94,6 +100,21 @@ impl Sweep {
             None => Around::Unknown,
             Some(b'\\') => Around::Nothing,
             Some(_) => object_begin(&text[..key]).map_or(Around::Unknown, Around::Object),
+        }
+    }
+
+    /// What a key is that stands inside a string. An envelope may follow the file, with a refusal as the
+    /// text of a member: that is for the thorough reading to say. `behind` is what follows the key.
+    fn quoted(&self, behind: &[u8]) -> Around {
+        let is_token = |byte: &u8| *byte != b'\\' && !byte.is_ascii_whitespace();
+        let tokens: Vec<u8> = behind.iter().copied().filter(is_token).collect();
+        let mut codes = self.value_starts.iter().map(|start| format!("\":{start}").into_bytes());
+        if codes.clone().any(|code| tokens.starts_with(&code)) {
+            Around::Unknown
+        } else if codes.any(|code| code.starts_with(&tokens)) {
+            if behind.len() == SPACE_BYTES { Around::Unknown } else { Around::Open }
+        } else {
+            Around::Nothing
         }
     }
 }
@@ -189,6 +210,8 @@ mod tests {
             r#"{@"errorCode":["AccessDenied"]}"#,
             r#"{@"errorCode":"accessDenied"}"#,
             r#"{"x":"\@"errorCode":"AccessDenied"}"#,
+            r#"{"x":"{\@"errorCode\":\"NoSuchKey\"}"}"#,
+            r#"{@"errorCodes":"AccessDenied"}"#,
         ] {
             check(text, Err(Around::Nothing));
         }
@@ -211,9 +234,11 @@ mod tests {
         }
         check(r#"{@"errorCode":"AccessDenied","#, Err(Around::Object(0)));
         check(r#"{},{@"errorCode":"AccessDenied"#, Err(Around::Object(3)));
-        for cut in ["", " ", ":", ": ", ": \"", ": \"AccessDe"] {
-            check(&format!(r#"{{@"errorCode"{cut}"#), Err(Around::Open));
+        for cut in ["", "\"", "\" ", "\":", "\": ", "\": \"", "\": \"AccessDe", "\\", "\\\": \\\"Acc"] {
+            check(&format!(r#"{{@"errorCode{cut}"#), Err(Around::Open));
         }
+        check(r#"{"x":"{\@"errorCode\" : \"AccessDenied\"}"}"#, Err(Around::Unknown));
+        check(r#"{"x":"{\\\@"errorCode\\\":\\\"AccessDenied"#, Err(Around::Unknown));
         let spaces = " ".repeat(SPACE_BYTES);
         check(&format!(r#"{{@"errorCode"{spaces}:"AccessDenied"}}"#), Err(Around::Unknown));
         check(&format!(r#"{{@"errorCode":{spaces}"AccessDenied"}}"#), Err(Around::Unknown));

@@ -1,11 +1,12 @@
-//! The thorough framer: follows strings and brackets, and so needs no line ends.
+//! The thorough framer: follows strings and brackets, and so needs no line ends. It also finds the
+//! records in what is wrapped around many.
 
 use crate::log::buffer::Buffer;
 use crate::log::envelope::export_time;
-use crate::log::framing::{Found, Receiver, Scope, Step, hand_on};
+use crate::log::framing::{Found, Receiver, Scope, Step, Verdict};
 use crate::log::nesting::{Nesting, Walk};
 use crate::log::resync::{Begin, EMPTY, Resync, Resynced};
-use crate::log::wrapper::{WRAPPER_BYTES, Wrapper, wrapper};
+use crate::log::wrapper::{Shape, WRAPPER_BYTES, Wrapper, wrapper};
 
 /// Records wherever their brackets open and close.
 pub struct Values {
@@ -19,8 +20,12 @@ pub struct Values {
     alone: bool,
     /// Bytes walked again after faults.
     rewalked: u64,
-    /// Wrappers that are open.
+    /// CloudTrail log files that are open around what is read.
     wrappers: usize,
+    /// What an object here is.
+    shape: Shape,
+    /// How much of an object was there when it was last too little to tell whether it is a wrapper.
+    too_short: usize,
 }
 
 enum Place {
@@ -30,6 +35,8 @@ enum Place {
     Inside,
     /// Inside an over-long record of which nothing is kept.
     Skipping,
+    /// Behind a wrapper's array, up to the wrapper's end.
+    Closing,
     /// Behind a fault.
     Lost(Resync),
 }
@@ -44,6 +51,8 @@ impl Default for Values {
             alone: false,
             rewalked: 0,
             wrappers: 0,
+            shape: Shape::Document,
+            too_short: 0,
         }
     }
 }
@@ -57,9 +66,10 @@ impl Values {
 
     pub fn step(&mut self, scope: &mut Scope, text: &mut Buffer, last: bool, receive: Receiver<'_>) -> Step {
         match &mut self.place {
-            Place::Between => self.between(scope, text, last),
+            Place::Between => self.between(scope, text, last, receive),
             Place::Inside => self.inside(scope, text, last, receive),
             Place::Skipping => self.skip(text, last),
+            Place::Closing => self.close(scope, text, last, receive),
             Place::Lost(resync) => match resync.step(scope, text, last, receive) {
                 Resynced::NeedMore => Step::NeedMore,
                 Resynced::Again => Step::Again,
@@ -71,61 +81,41 @@ impl Values {
         }
     }
 
-    fn between(&mut self, scope: &mut Scope, text: &mut Buffer, last: bool) -> Step {
+    fn between(&mut self, scope: &mut Scope, text: &mut Buffer, last: bool, receive: Receiver<'_>) -> Step {
+        let in_array = matches!(self.shape, Shape::LogEvent | Shape::LookedUp);
         while let Some(byte) = text.byte(text.cursor) {
             let at = text.cursor;
             text.spend(1);
             match byte {
                 b'\n' => self.line = EMPTY,
                 b' ' | b'\t' | b'\r' => self.line.blank += usize::from(self.line.clean),
+                b']' if in_array => {
+                    text.restart(at + 1);
+                    self.line.clean = false;
+                    self.nesting = Nesting::behind_array();
+                    self.place = Place::Closing;
+                    return Step::Again;
+                }
                 b',' | b'[' | b']' => self.line.clean = false,
-                b'}' if self.wrappers > 0 => {
+                b'}' if self.wrappers > 0 && !in_array => {
                     self.wrappers -= 1;
                     self.line.clean = false;
                 }
                 // A byte-order mark.
                 0xef | 0xbb | 0xbf if text.offset(at) < 3 => {}
-                b'{' => {
-                    let begin = text.text(at, text.end.min(at + WRAPPER_BYTES));
-                    match wrapper(begin) {
-                        Wrapper::Opens(length) => {
-                            self.wrappers += 1;
-                            self.line.clean = false;
-                            text.spend(length);
-                            text.cursor += length;
-                            continue;
-                        }
-                        Wrapper::Unknown if !last && begin.len() < WRAPPER_BYTES => {
-                            text.spend(begin.len());
-                            text.start = at;
-                            return Step::NeedMore;
-                        }
-                        Wrapper::Unknown | Wrapper::None => {}
+                b'{' => return self.open(scope, text, last, receive),
+                b'0'..=b'9' if self.line == EMPTY && !in_array => match export_time(text.rest(at)) {
+                    Some(0) if !last => {
+                        text.start = at;
+                        return Step::NeedMore;
                     }
-                    scope.records += 1;
-                    text.start = at;
-                    self.alone = self.line.clean;
-                    self.indent = self.line.blank;
-                    self.line.clean = false;
-                    self.nesting = Nesting::default();
-                    self.place = Place::Inside;
-                    return Step::Again;
-                }
-                b'0'..=b'9' if self.line.clean && self.line.blank == 0 => {
-                    match export_time(text.text(at, text.end.min(at + WRAPPER_BYTES))) {
-                        Some(0) if !last => {
-                            text.start = at;
-                            return Step::NeedMore;
-                        }
-                        Some(length) if length > 0 => {
-                            self.line.clean = false;
-                            text.spend(length);
-                            text.cursor += length;
-                            continue;
-                        }
-                        _ => return self.lost(text, at),
+                    Some(length) if length > 0 => {
+                        self.line.clean = false;
+                        text.spend(length);
+                        text.cursor += length - 1;
                     }
-                }
+                    _ => return self.lost(text, at),
+                },
                 _ => return self.lost(text, at),
             }
             text.cursor += 1;
@@ -134,24 +124,70 @@ impl Values {
         Step::NeedMore
     }
 
+    /// Begins the object at the cursor: a record, or a wrapper around some.
+    fn open(&mut self, scope: &mut Scope, text: &mut Buffer, last: bool, receive: Receiver<'_>) -> Step {
+        let at = text.cursor;
+        text.start = at;
+        if matches!(self.shape, Shape::Document | Shape::Any) {
+            let begin = text.text(at, text.end.min(at + WRAPPER_BYTES));
+            let may_grow = !last && begin.len() < WRAPPER_BYTES;
+            // Else a begin that comes in small blocks would be looked at again with each.
+            if may_grow && begin.len() < 2 * self.too_short {
+                return Step::NeedMore;
+            }
+            self.too_short = 0;
+            match wrapper(begin) {
+                Wrapper::Opens(length, shape) => {
+                    if scope.mentions(text, at, at + length) {
+                        receive(text.offset(at), Found::Stray);
+                    }
+                    self.wrappers += usize::from(shape == Shape::Document);
+                    self.shape = shape;
+                    self.line.clean = false;
+                    text.restart(at + length);
+                    return Step::Again;
+                }
+                Wrapper::Unknown if may_grow => {
+                    text.spend(begin.len());
+                    self.too_short = begin.len();
+                    return Step::NeedMore;
+                }
+                Wrapper::Unknown => text.spend(begin.len()),
+                Wrapper::None(looked_at) => text.spend(looked_at),
+            }
+        }
+        scope.records += 1;
+        self.alone = self.line.clean;
+        self.indent = self.line.blank;
+        self.line.clean = false;
+        self.nesting = Nesting::default();
+        self.place = Place::Inside;
+        Step::Again
+    }
+
     fn lost(&mut self, text: &mut Buffer, at: usize) -> Step {
+        self.shape = self.shape_behind_fault();
         text.start = at;
         self.place = Place::Lost(Resync::behind(Some(text.offset(at)), usize::MAX));
         Step::Again
     }
 
-    fn inside(&mut self, scope: &Scope, text: &mut Buffer, last: bool, receive: Receiver<'_>) -> Step {
+    fn inside(&mut self, scope: &mut Scope, text: &mut Buffer, last: bool, receive: Receiver<'_>) -> Step {
         match self.walk(text) {
             Walk::Closed(length) => {
                 let (start, end) = (text.start, text.cursor + length);
                 if end - start > scope.max_record_bytes {
                     receive(text.offset(start), Found::Oversized);
-                } else if scope.mentions(text, start, end) && !hand_on(text, end, receive) {
+                } else if !scope.mentions(text, start, end) {
+                    scope.sample(text, end, self.shape, receive);
+                } else if scope.candidate(text, end, self.shape, receive) == Verdict::Broken {
                     receive(text.offset(start), Found::Broken);
                 }
                 text.restart(end);
                 self.place = Place::Between;
-                let has_line = self.alone
+                let has_line = scope.recognised
+                    && self.shape == Shape::Document
+                    && self.alone
                     && !self.nesting.many_lines
                     && text.byte(text.pass(b" \t\r", end)) == Some(b'\n');
                 if has_line { Step::Lines } else { Step::Again }
@@ -190,6 +226,7 @@ impl Values {
             }
             Walk::Fault(at) => {
                 text.cursor = text.rfind(b'\n', from, from + at).unwrap_or(from + at);
+                self.shape = self.shape_behind_fault();
                 self.place = Place::Lost(Resync::behind(None, self.fault_indent()));
                 Step::Again
             }
@@ -205,10 +242,41 @@ impl Values {
         step
     }
 
+    /// Passes over what follows a wrapper's array.
+    fn close(&mut self, scope: &Scope, text: &mut Buffer, last: bool, receive: Receiver<'_>) -> Step {
+        let walk = self.walk(text);
+        let end = match walk {
+            Walk::Closed(length) => text.cursor + length,
+            Walk::Fault(at) => text.cursor + at,
+            Walk::Open => text.end,
+        };
+        if scope.mentions(text, text.start, end) {
+            receive(text.offset(text.start), Found::Stray);
+        }
+        text.cursor = end;
+        match walk {
+            Walk::Open if !last => {
+                text.start = text.start.max(end.saturating_sub(scope.overlap()));
+                return Step::NeedMore;
+            }
+            Walk::Open | Walk::Closed(_) => {
+                text.start = end;
+                self.place = Place::Between;
+            }
+            Walk::Fault(_) => {
+                text.start = end;
+                self.place = Place::Lost(Resync::behind(Some(text.offset(end)), usize::MAX));
+            }
+        }
+        self.shape = Shape::Document;
+        Step::Again
+    }
+
     /// The record at the buffer's start proved to be none at `at`: go on behind its first line.
     /// But in all, no more than the text so far is walked again, else the work on hostile input would
     /// grow faster than its size: then go on behind the record's last line.
     fn fault(&mut self, text: &mut Buffer, at: usize) -> Step {
+        self.shape = self.shape_behind_fault();
         let rewalked = self.rewalked + (at - text.start) as u64;
         text.cursor = text.start;
         if rewalked <= text.offset(at) {
@@ -223,5 +291,10 @@ impl Values {
     /// Inside a faulty record of many lines, an object that is indented deeper is a part of it.
     fn fault_indent(&self) -> usize {
         if self.nesting.many_lines { self.indent } else { usize::MAX }
+    }
+
+    /// A fault may have hidden the end of a wrapper.
+    fn shape_behind_fault(&self) -> Shape {
+        if self.shape == Shape::Document { Shape::Document } else { Shape::Any }
     }
 }

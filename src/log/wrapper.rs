@@ -1,32 +1,220 @@
-//! Objects around records: whether one begins here.
+//! Objects around records: whether one begins here. Its records are then read one by one, so that
+//! it may be of any length.
 
-/// A wrapper's begin is looked for in this much; whoever puts more white space there has no wrapper.
-pub const WRAPPER_BYTES: usize = 1024;
+use memchr::memchr2;
+
+/// A wrapper's begin, up to its first record, is looked for in this much.
+pub const WRAPPER_BYTES: usize = 4096;
+
+/// Whoever puts more white space than this into a wrapper's begin has no wrapper.
+const BLANK_BYTES: usize = 1024;
+
+/// What a piece of text is, by what stands around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// A record, or an envelope around some.
+    Document,
+    /// An element of `logEvents`: its `message` is a document.
+    LogEvent,
+    /// An element of `Events`: its `CloudTrailEvent` is a record.
+    LookedUp,
+    /// Any of these: a fault has hidden what stands around it.
+    Any,
+}
 
 /// Whether an object is a wrapper around records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wrapper {
-    /// It is; its records begin behind this many bytes.
-    Opens(usize),
-    /// It is not.
-    None,
+    /// It is; its elements begin behind this many bytes.
+    Opens(usize, Shape),
+    /// It is not, as this many bytes show.
+    None(usize),
     /// Too little of it is there.
     Unknown,
 }
 
-/// Looks at an object's begin. A wrapper's is `{"Records":[`, with any white space.
+/// Looks at an object's begin, with any white space. A wrapper's is one of:
 ///
-/// No invocation-log record begins so. Source: "CloudTrail log file examples" in the AWS
-/// CloudTrail user guide.
+/// - `{"Records":[`: a CloudTrail log file. Source: "CloudTrail log file examples" in the AWS
+///   CloudTrail user guide.
+/// - `{"Events":[`: what `aws cloudtrail lookup-events` prints. Source: "LookupEvents" in the AWS
+///   CloudTrail API reference.
+/// - `{"messageType":"DATA_MESSAGE", … "logEvents":[`: a subscription of CloudWatch Logs, as Firehose
+///   writes it. Source: "Log group-level subscription filters" in the Amazon CloudWatch Logs user guide.
+///
+/// Before the array of the latter two may stand texts, numbers and lists of them. No record begins
+/// so, and nothing that a caller writes stands so high.
 #[must_use]
 pub fn wrapper(object: &[u8]) -> Wrapper {
-    let mut rest = object;
-    for token in [&b"{"[..], b"\"Records\"", b":", b"["] {
-        rest = rest.trim_ascii_start();
-        match rest.strip_prefix(token) {
-            Some(behind) => rest = behind,
-            None if token.starts_with(rest) => return Wrapper::Unknown,
-            None => return Wrapper::None,
+    let mut begin = Begin { text: object, at: 0 };
+    match begin.shape() {
+        Ok(shape) => Wrapper::Opens(begin.at, shape),
+        Err(Stop::NotHere) => Wrapper::None(begin.at),
+        Err(Stop::TooShort) => Wrapper::Unknown,
+    }
+}
+
+enum Stop {
+    NotHere,
+    TooShort,
+}
+
+struct Begin<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Begin<'a> {
+    fn shape(&mut self) -> Result<Shape, Stop> {
+        self.token(b'{')?;
+        let mut members = 0;
+        loop {
+            let key = self.string()?;
+            self.token(b':')?;
+            let shape = match key {
+                b"Records" if members == 0 => Some(Shape::Document),
+                b"Events" => Some(Shape::LookedUp),
+                b"logEvents" => Some(Shape::LogEvent),
+                _ => None,
+            };
+            if let Some(shape) = shape {
+                return self.token(b'[').map(|()| shape);
+            }
+            self.flat_value()?;
+            self.token(b',')?;
+            members += 1;
         }
     }
-    Wrapper::Opens(object.len() - rest.len())
+
+    fn peek(&mut self) -> Result<u8, Stop> {
+        let begin = self.at;
+        while let Some(byte) = self.text.get(self.at) {
+            if !byte.is_ascii_whitespace() {
+                return Ok(*byte);
+            }
+            self.at += 1;
+            if self.at - begin > BLANK_BYTES {
+                return Err(Stop::NotHere);
+            }
+        }
+        Err(Stop::TooShort)
+    }
+
+    fn token(&mut self, token: u8) -> Result<(), Stop> {
+        if self.peek()? != token {
+            return Err(Stop::NotHere);
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    /// The inside of a string, as it is written.
+    fn string(&mut self) -> Result<&'a [u8], Stop> {
+        self.token(b'"')?;
+        let begin = self.at;
+        loop {
+            let rest = self.text.get(self.at..).unwrap_or_default();
+            let found = memchr2(b'"', b'\\', rest).ok_or(Stop::TooShort)?;
+            let at = self.at + found;
+            self.at = at + 1;
+            if self.text[at] == b'"' {
+                return Ok(&self.text[begin..at]);
+            }
+            self.at += 1;
+        }
+    }
+
+    fn flat_value(&mut self) -> Result<(), Stop> {
+        if self.peek()? != b'[' {
+            return self.scalar();
+        }
+        self.at += 1;
+        if self.peek()? == b']' {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            self.scalar()?;
+            if self.peek()? == b']' {
+                self.at += 1;
+                return Ok(());
+            }
+            self.token(b',')?;
+        }
+    }
+
+    fn scalar(&mut self) -> Result<(), Stop> {
+        match self.peek()? {
+            b'"' => self.string().map(|_| ()),
+            byte if byte.is_ascii_alphanumeric() || byte == b'-' => {
+                let rest = &self.text[self.at..];
+                let end =
+                    rest.iter().position(|byte| !(byte.is_ascii_alphanumeric() || b"+-.".contains(byte)));
+                self.at += end.ok_or(Stop::TooShort)?;
+                Ok(())
+            }
+            _ => Err(Stop::NotHere),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `@` stands where the first element begins, if `begin` is a wrapper's.
+    #[track_caller]
+    fn check(begin: &str, expected: Option<Shape>) {
+        let text = begin.replace('@', "");
+        let found = wrapper(format!("{text}{{\"x\":1}}]}}").as_bytes());
+        match expected {
+            Some(shape) => {
+                let at = begin.find('@').expect("a place");
+                assert_eq!(found, Wrapper::Opens(at, shape), "{begin}");
+                for cut in 0..at {
+                    assert_eq!(wrapper(&text.as_bytes()[..cut]), Wrapper::Unknown, "{}", &text[..cut]);
+                }
+            }
+            None => assert!(matches!(found, Wrapper::None(_)), "{begin}: {found:?}"),
+        }
+    }
+
+    #[test]
+    fn a_wrapper_is_told_by_its_begin() {
+        check("{\"Records\":[@", Some(Shape::Document));
+        check(" { \"Records\"\r\n:\t[@", Some(Shape::Document));
+        check("{\"Events\":[@", Some(Shape::LookedUp));
+        check("{\n    \"Events\": [@\n", Some(Shape::LookedUp));
+        check("{\"NextToken\":\"x\",\"Events\":[@", Some(Shape::LookedUp));
+        check("{\"messageType\":\"DATA_MESSAGE\",\"logEvents\":[@", Some(Shape::LogEvent));
+        check("{\"logEvents\":[@", Some(Shape::LogEvent));
+        check(
+            r#"{"messageType":"DATA_MESSAGE","owner":"1","logGroup":"g\"\\","logStream":"s","subscriptionFilters":["f", "Records"],"x":[],"y":-1.5e+3 ,"z":null,"logEvents" : [@"#,
+            Some(Shape::LogEvent),
+        );
+    }
+
+    #[test]
+    fn what_is_no_wrapper_is_told_from_one() {
+        for begin in [
+            "{",
+            "[{\"Records\":[",
+            "{\"records\":[",
+            "{\"x\":1,\"Records\":[",
+            "{\"Records\":\"",
+            "{\"Records\":{",
+            "{\"Events\":{",
+            "{\"messageType\":{},\"logEvents\":[",
+            "{\"messageType\":\"m\",\"x\":[[]],\"logEvents\":[",
+            "{\"messageType\":\"m\",\"x\":[{}],\"logEvents\":[",
+            "{\"messageType\":\"m\" \"logEvents\":[",
+            "{\"messageType\":\"m\",\"x\":\"\\\",\\\"logEvents\\\":[",
+            "{\"messageType\":\"m\",\"logEvents\":{\"logEvents\":[",
+            "{\"input\":{\"Events\":[",
+            "{\"x\":\"\\\"},{\\\"Records\\\":[\",\"y\":{",
+        ] {
+            check(begin, None);
+        }
+        check(&format!("{{\"Records\"{}:[", " ".repeat(BLANK_BYTES + 1)), None);
+    }
 }

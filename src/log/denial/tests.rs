@@ -423,8 +423,8 @@ fn a_file_of_records_is_no_record() {
 #[test]
 fn needles_find_every_spelling_of_what_is_asked() {
     let codes = ["AccessDeniedException", "ValidationException"];
-    // The last as it stands in a record that is text inside an envelope.
-    let all = ["AccessDeniedException", "ValidationException", "\"AccessDenied\"", "\"AccessDenied\\\""];
+    // The last as it stands in a record that is text inside an envelope, and that in another one.
+    let all = ["AccessDeniedException", "ValidationException", "\"AccessDenied\"", "\"AccessDenied\\"];
     assert_eq!(needles(&codes), all);
     assert_eq!(value_starts(&codes), ["\"ValidationException", "\"AccessDenied"]);
     assert_eq!(needles(&codes[1..]), ["ValidationException"]);
@@ -438,7 +438,11 @@ fn what_has_nothing_of_a_record_is_told_from_a_record_that_no_rule_looks_for() {
         ("{}", Reading::Unknown),
         (r#"{"logEvents":[{"message":"AccessDeniedException"}]}"#, Reading::Unknown),
         (r#"{"input":{"errorCode":"AccessDeniedException","timestamp":"x"}}"#, Reading::Unknown),
+        (r#"{"timestamp":1,"message":"AccessDeniedException"}"#, Reading::Unknown),
+        (r#"{"timestamp":"2025-06-01T10:00:00Z","requestId":"q","level":"ERROR"}"#, Reading::Unknown),
         (r#"{"timestamp":"2025-06-01T10:00:00Z","input":"AccessDeniedException"}"#, Reading::Other),
+        (r#"{"requestId":"q","output":"AccessDeniedException"}"#, Reading::Other),
+        (r#"{"modelId":"AccessDeniedException"}"#, Reading::Other),
         (r#"{"eventSource":"s3.amazonaws.com","errorCode":"AccessDenied"}"#, Reading::Other),
         (r#"{"errorCode":"ThrottlingException"}"#, Reading::Other),
     ] {

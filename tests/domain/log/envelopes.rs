@@ -96,6 +96,134 @@ fn no_envelope_makes_a_denial_of_a_prompt() {
     }
 }
 
+/// As `check`, of a text whose members of AWS's stand in the order in which AWS writes them.
+#[track_caller]
+fn check_limited(text: &str, limits: Limits, expected: &str) {
+    let text = expand(text);
+    for chunk in [1, 1000, text.len()] {
+        for block_bytes in [7, 100, 4096, limits.block_bytes] {
+            let read = read(text.as_bytes(), chunk, Limits { block_bytes, ..limits });
+            assert_eq!((read.statistics.oversized, shown(read).as_str()), (0, expected), "{block_bytes}");
+        }
+    }
+}
+
+#[test]
+fn an_envelope_may_be_longer_than_any_record() {
+    let limits = Limits { record_bytes: 2000, ..Limits::default() };
+    let honest = vec![expand("%x"); 100];
+    let log = |end: &str| [&honest[..], &[expand(end)]].concat();
+    for (envelope, end) in [(subscription(&log("$a")), "$a"), (looked_up(&log("&a")), "&a")] {
+        assert!(envelope.len() > 4 * limits.record_bytes, "{end}");
+        check_limited(&envelope, limits, "a");
+        check_limited(&format!("{envelope}{envelope}\n$b"), limits, "a b");
+        // Behind a log of one record a line.
+        check_limited(&format!("$c\n%x\n%y\n{envelope}\n$b\n"), limits, "a b c");
+        // What is cut keeps what stands before the cut.
+        check_limited(&format!("{envelope}{}", &envelope[..envelope.len() - 150]), limits, "a");
+    }
+    for text in [
+        subscription(&[expand("$a"), expand("$b"), "{\"modelId\":\"m\"}".to_owned()]),
+        looked_up(&[expand("&a"), expand("&b"), "{\"modelId\":\"m\"}".to_owned()]),
+    ] {
+        let behind_second = text.rfind(",{").expect("three elements");
+        for cut in behind_second..text.len() {
+            check_limited(&text[..cut], limits, "a b");
+        }
+    }
+}
+
+#[test]
+fn members_may_stand_around_an_envelope_s_array() {
+    let element = json!({"id": "1", "message": expand("$a"), "timestamp": 1}).to_string();
+    let event = json!({"EventId": "1", "CloudTrailEvent": expand("&a"), "Resources": [{}]}).to_string();
+    for text in [
+        format!(
+            r#"{{"messageType":"DATA_MESSAGE","x":[1,"y",null],"logEvents":[{element}],"z":{{"logEvents":[{element}]}}}}"#
+        ),
+        format!(
+            r#"{{ "owner" : "]}}" , "messageType" : "m" , "logEvents" : [ {element} , {{}} , {element} ] , "z" : "]}}" }}"#
+        ),
+        format!(r#"{{"logEvents":[{element}],"messageType":"m"}}"#),
+        format!(r#"{{"messageType":"m","x":{{"y":[]}},"logEvents":[{{"message":7}},{element}]}}"#),
+        format!(r#"{{"Events":[{event}],"NextToken":"x"}}"#),
+        format!(r#"{{"NextToken":"x","Events":[{event}]}}"#),
+        format!(r#"{{"ResponseMetadata":{{"x":[{{}}]}},"Events":[{event}]}}"#),
+        event.clone(),
+    ] {
+        check(&text, "a");
+        check(&format!("{text}{text}$b"), "a b");
+        check(&format!("{text}\n{text}\n$b\n"), "a b");
+        check(&format!("%x\n{text}\n%x\n$b\n"), "a b");
+        check(&format!("[{text},$b]"), "a b");
+    }
+}
+
+#[test]
+fn what_follows_a_fault_in_an_envelope_is_read() {
+    let time = "2025-06-04T16:00:00.000Z ";
+    for fault in ["x", "{\"x\":\"", "{\"x\":", "}", "[", ""] {
+        check(&format!("{time}{fault}\n{time}$a\n{time}{fault}\r\n{time}%x\n{fault}\n{time}$b"), "a b");
+    }
+    // A log group holds what its writers write, on as many lines as they like.
+    check(&format!("{time}hello\n  at x\n{time}$a\n{time}2025-06-04T16:00:00Z hello\n{time}&b\n"), "a b");
+    let document = subscription(&[expand("$a")]);
+    let cut = &document[..document.find("\\\"}\"").expect("an end")];
+    check(
+        &format!("{cut}\n{document}\n$b\n"),
+        &format!("a b !{}", document.find("{\"id\"").expect("an element")),
+    );
+    let pretty = |text: &str| {
+        let value: Value = serde_json::from_str(text).expect("JSON");
+        serde_json::to_string_pretty(&value).expect("JSON")
+    };
+    let events = pretty(&looked_up(&[expand("~x"), expand("&a"), expand("&b")]));
+    let faulty = events.replacen("\"CloudTrailEvent\"", "\"CloudTrailEvent", 1);
+    check(&faulty, &format!("a b !{}", faulty.find("      \"").expect("an element's line")));
+    let events = pretty(&subscription(&[expand("%x"), expand("$a"), expand("$b")]));
+    let faulty = events.replacen("\"message\"", "\"message", 1);
+    check(
+        &format!("{faulty}\n$c"),
+        &format!("a b c !{}", faulty.find("      \"message:").expect("the faulty line")),
+    );
+}
+
+#[test]
+fn a_log_group_may_be_the_target_of_eventbridge() {
+    let event = event(&expand("&a"));
+    check(&subscription(std::slice::from_ref(&event)), "a");
+    check(&format!("2025-06-04T16:00:00.000Z {event}\n"), "a");
+    // What an event holds is no envelope, and what a message holds is no wrapper.
+    for inner in [
+        subscription(&[expand("$a")]),
+        looked_up(&[expand("&a")]),
+        format!("{{\"Records\":[{}]}}", expand("&a")),
+    ] {
+        check(&self::event(&inner), "");
+        check(&subscription(std::slice::from_ref(&inner)), "");
+        check(&looked_up(std::slice::from_ref(&inner)), "");
+    }
+}
+
+#[test]
+fn an_event_that_anybody_can_send_is_no_record_of_aws() {
+    let forged = event(&expand("&a")).replace("aws.bedrock", "my.app");
+    for text in [&forged, &subscription(std::slice::from_ref(&forged))] {
+        check(text, "");
+    }
+}
+
+#[test]
+fn elements_are_counted_as_records() {
+    let three = [expand("$a"), expand("%x"), "x".to_owned()];
+    for (text, records) in [(subscription(&three), 3), (looked_up(&three), 3), (event("{}"), 1)] {
+        for chunk in [1, text.len()] {
+            let read = read(text.repeat(2).as_bytes(), chunk, Limits::default());
+            assert_eq!(read.statistics.records, 2 * records, "{text}");
+        }
+    }
+}
+
 #[test]
 fn what_names_an_error_code_and_is_no_record_is_never_taken_for_a_clean_log() {
     let unrecognised = |text: &str| {
@@ -107,6 +235,20 @@ fn what_names_an_error_code_and_is_no_record_is_never_taken_for_a_clean_log() {
         r#"{"code":"AccessDeniedException"}{"x":1}"#,
         r#"{"messageType":"DATA_MESSAGE","logEvents":[{"message":"ERROR AccessDeniedException"}]}"#,
         r#"{"_source":$a}"#,
+        "AccessDeniedException",
+        "2025-06-04T16:00:00.000Z AccessDeniedException",
+        r#"{"timestamp":1,"message":"AccessDeniedException"}"#,
+        r#"{"timestamp":"2025-06-01T10:00:00Z","requestId":"q","level":"ERROR","message":"AccessDeniedException"}"#,
+        r#"{"messageType":"m","logEvents":[{"message":"{\"_source\":\"AccessDeniedException\"}"}]}"#,
+        r#"{"messageType":"m","logEvents":[{"x":"AccessDeniedException"}]}"#,
+        r#"{"messageType":"m","owner":"AccessDeniedException","logEvents":[{"message":"x"}]}"#,
+        r#"{"messageType":"m","logEvents":[{"message":"x"}],"owner":"AccessDeniedException"}"#,
+        r#"{"messageType":"m","logEvents":[{"message":"x"}],"owner":"AccessDeniedException"#,
+        r#"{"Events":[{"EventId":"AccessDeniedException"}]}"#,
+        r#"{"source":"my.app","detail-type":"AWS API Call via CloudTrail","detail":&a}"#,
+        r#"{"source":"aws.x","detail-type":"x","detail":{"x":"AccessDeniedException"}}"#,
+        r#"{"Records":[{"body":"{\"errorCode\":\"AccessDenied\"}"}]}"#,
+        r#"{"Records":[{"body":"{\"Message\":\"{\\\"errorCode\\\":\\\"AccessDenied\\\"}\"}"}]}"#,
     ] {
         assert_eq!(unrecognised(odd), 1, "{odd}");
     }
@@ -120,6 +262,11 @@ fn what_names_an_error_code_and_is_no_record_is_never_taken_for_a_clean_log() {
         "{\"Records\":[~a]}",
         "{\"x\":1}",
         "$a\n{\"code\":\"AccessDeniedException\"}",
+        // Whether a log was read is not told by what mentions an error alone.
+        "[{\"text\":\"AccessDeniedException\"},\"[DONE]\"]\n{\"requestId\":\"q\",\"input\":{}}\n",
+        "{\"requestId\":\"q\",\"input\":{}}\n[{\"text\":\"AccessDeniedException\"},\"[DONE]\"]\n",
+        r#"{"messageType":"m","logEvents":[{"message":"AccessDeniedException"},{"message":"{\"modelId\":1}"}]}"#,
+        r#"{"messageType":"m","owner":"AccessDeniedException","logEvents":[{"message":"{\"modelId\":1}"}]}"#,
     ] {
         assert_eq!(unrecognised(known), 0, "{known}");
     }

@@ -2,7 +2,9 @@
 
 use bedrock_denial_watch::reader::Limits;
 
-use super::{blocks, expand, read, shown, trail};
+use serde_json::{Value, json};
+
+use super::{blocks, expand, gzip, read, shown, trail};
 
 /// A linear congruential generator: the same numbers every time. Source: Knuth's MMIX.
 fn random(seed: u64) -> impl FnMut() -> usize {
@@ -128,7 +130,7 @@ fn a_random_trail_file_reads_as_a_whole_parser_reads_it() {
             space(),
             space()
         );
-        let document: serde_json::Value = serde_json::from_str(&text).expect("valid JSON");
+        let document: Value = serde_json::from_str(&text).expect("valid JSON");
         let records = document["Records"].as_array().expect("records").iter();
         let refused = records.filter(|record| {
             record["eventSource"] == "bedrock.amazonaws.com"
@@ -148,7 +150,7 @@ fn a_random_trail_file_reads_as_a_whole_parser_reads_it() {
 /// A record with its keys in random order, mostly refused, and hostile values.
 fn random_record(next: &mut dyn FnMut() -> usize, number: usize) -> String {
     let nested = trail("bedrock", 'n', "null");
-    let text = serde_json::Value::from(nested.clone()).to_string();
+    let text = Value::from(nested.clone()).to_string();
     let nasty = [
         "null",
         r#""""#,
@@ -207,4 +209,125 @@ fn random_record(next: &mut dyn FnMut() -> usize, number: usize) -> String {
         .map(|(name, value)| format!("\"{name}\"{}:{}{value}", spaces[next() % 4], spaces[next() % 4]))
         .collect();
     format!("{{{}}}", fields.join(","))
+}
+
+/// The ids of the refusals in a document, as a parser tells that builds everything.
+fn refused(document: &Value, ids: &mut Vec<String>) {
+    let inner = |text: &Value, ids: &mut Vec<String>| {
+        let inner: Option<Value> = text.as_str().and_then(|text| serde_json::from_str(text).ok());
+        for record in inner.iter().flat_map(|inner| [Some(inner), sent_by_aws(inner)]).flatten() {
+            ids.extend(refusal(record));
+        }
+    };
+    for event in document["logEvents"].as_array().into_iter().flatten() {
+        inner(&event["message"], ids);
+    }
+    for event in document["Events"].as_array().into_iter().flatten() {
+        inner(&event["CloudTrailEvent"], ids);
+    }
+    for record in document["Records"].as_array().into_iter().flatten() {
+        ids.extend(refusal(record));
+    }
+    ids.extend(sent_by_aws(document).and_then(refusal));
+    ids.extend(refusal(document));
+}
+
+fn sent_by_aws(event: &Value) -> Option<&Value> {
+    let is_event = event["source"].as_str().is_some_and(|source| source.starts_with("aws."));
+    event.get("detail").filter(|_| is_event && event.get("detail-type").is_some())
+}
+
+fn refusal(record: &Value) -> Option<String> {
+    let is_trail = record.get("eventSource").is_some();
+    let is_call = record["eventSource"] == "bedrock.amazonaws.com" && record["eventName"] == "InvokeModel";
+    let code = record["errorCode"].as_str()?;
+    let is_refused = code == "AccessDeniedException" || (is_trail && code == "AccessDenied");
+    let id = &record[if is_trail { "requestID" } else { "requestId" }];
+    (is_refused && (is_call || !is_trail)).then(|| id.as_str().expect("an id").to_owned())
+}
+
+/// A record of either log, whose caller writes `quoted`.
+fn quoting_record(next: &mut dyn FnMut() -> usize, quoted: &Value) -> Value {
+    let id = format!("r{}", next() % 1000);
+    let refused = next().is_multiple_of(2);
+    let mut record = if next().is_multiple_of(2) {
+        json!({"timestamp": "2025-06-01T10:00:00Z", "requestId": id, "modelId": "m",
+            "input": {"inputBodyJson": quoted}})
+    } else {
+        let source = ["bedrock", "bedrock", "s3"][next() % 3];
+        json!({"eventVersion": "1.11", "eventTime": "2025-06-01T10:00:00Z",
+            "eventSource": format!("{source}.amazonaws.com"), "eventName": "InvokeModel", "requestID": id,
+            "requestParameters": {"x": quoted}})
+    };
+    if refused {
+        let is_trail = record.get("eventSource").is_some();
+        record["errorCode"] = json!(if is_trail && next().is_multiple_of(2) {
+            "AccessDenied"
+        } else {
+            "AccessDeniedException"
+        });
+    }
+    record
+}
+
+/// A record, or an envelope around some; `depth` bounds what callers quote.
+fn random_document(next: &mut dyn FnMut() -> usize, depth: usize) -> Value {
+    let quoted = match (depth, next() % 4) {
+        (0, _) | (_, 0) => json!("what is an AccessDeniedException?"),
+        (_, 1) => random_document(next, depth - 1),
+        (_, 2) => json!(random_document(next, depth - 1).to_string()),
+        _ => json!(format!("]}}\n2025-06-04T16:00:00.000Z {}\n", random_document(next, depth - 1))),
+    };
+    let kind = next() % 7;
+    let sender = ["aws.bedrock", "my.app"][next() % 2];
+    let mut records: Vec<Value> = (0..next() % 4).map(|_| quoting_record(next, &quoted)).collect();
+    match kind {
+        0 => json!({"messageType": "DATA_MESSAGE", "owner": "]", "subscriptionFilters": ["f"],
+            "logEvents": records.iter().map(|record| json!({"id": "1", "message": record.to_string()})).collect::<Vec<_>>()}),
+        1 => json!({"NextToken": "}",
+            "Events": records.iter().map(|record| json!({"EventId": "1", "CloudTrailEvent": record.to_string(), "Resources": [{}]})).collect::<Vec<_>>()}),
+        2 => json!({ "Records": records }),
+        3 => json!({"version": "0", "detail-type": "AWS API Call via CloudTrail",
+            "source": sender, "detail": records.pop()}),
+        4 => {
+            let event = json!({"detail-type": "x", "source": "aws.bedrock", "detail": records.pop()});
+            json!({"logEvents": [{"message": event.to_string()}, {"message": quoted}]})
+        }
+        5 => json!({"Events": {"Records": records}, "x": [quoted]}),
+        _ => quoting_record(next, &quoted),
+    }
+}
+
+#[test]
+fn random_envelopes_read_as_a_whole_parser_reads_them() {
+    let mut next = random(20_250_604);
+    let (mut refusals, mut inside) = (0, 0);
+    for _ in 0..1500 {
+        let mut expected = Vec::new();
+        let mut text = String::new();
+        let form = next() % 4;
+        for _ in 0..=next() % 4 {
+            let document = random_document(&mut next, 2);
+            let before = expected.len();
+            refused(&document, &mut expected);
+            inside += if refusal(&document).is_none() { expected.len() - before } else { 0 };
+            text += &match form {
+                0 => document.to_string(),
+                1 => format!("{document}\n"),
+                2 => format!("2025-06-04T16:00:00.{:03}Z {document}\n", next() % 1000),
+                _ => serde_json::to_string_pretty(&document).expect("JSON") + "\n",
+            };
+        }
+        refusals += expected.len();
+        expected.sort_unstable();
+        expected.dedup();
+        let stored = if next().is_multiple_of(2) { gzip(text.as_bytes()) } else { text.clone().into_bytes() };
+        for blocks in [blocks(1 + next() % 40), blocks(1 + next() % 2000), blocks(256 << 10)] {
+            let read = read(&stored, 1 + next() % stored.len(), blocks);
+            assert_eq!(read.faults, [], "{blocks:?}: {text}");
+            assert_eq!(shown(read), expected.join(" "), "{blocks:?}: {text}");
+        }
+    }
+    println!("{refusals} refusals, {inside} of them in envelopes");
+    assert!(refusals > 1000 && inside > 500, "{refusals}, {inside}");
 }

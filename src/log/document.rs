@@ -1,0 +1,52 @@
+//! One piece of text → the records in it: itself, or those in an envelope.
+
+use crate::log::denial::{self, Reading};
+use crate::log::envelope;
+use crate::log::framing::Verdict;
+use crate::log::wrapper::Shape;
+
+/// Reads what `json` holds, and hands on each record. `place` stands in for a missing request id.
+///
+/// Whether an object is a record or an envelope is told by its own members alone, and an envelope
+/// holds no other, but for an event of EventBridge in a log group: whatever lies deeper is a caller's.
+pub fn read(
+    json: &[u8],
+    shape: Shape,
+    error_codes: &[&str],
+    place: &dyn Fn() -> String,
+    take: &mut dyn FnMut(Reading<'_>),
+) -> Verdict {
+    // One bad byte in a text must not hide a denial.
+    let json = String::from_utf8_lossy(json);
+    let mut record = |json: &str, place: &dyn Fn() -> String| -> Verdict {
+        match denial::read(json.as_bytes(), error_codes, place) {
+            Err(_) => Verdict::Broken,
+            Ok(Reading::Unknown) => Verdict::Unknown,
+            Ok(reading) => {
+                take(reading);
+                Verdict::Record
+            }
+        }
+    };
+    match shape {
+        Shape::Document | Shape::Any => match record(&json, place) {
+            Verdict::Unknown => {}
+            verdict => return verdict,
+        },
+        Shape::LogEvent | Shape::LookedUp if denial::read(json.as_bytes(), &[], String::new).is_err() => {
+            return Verdict::Broken;
+        }
+        Shape::LogEvent | Shape::LookedUp => {}
+    }
+    let mut verdict = Verdict::Unknown;
+    for (number, document) in envelope::inside(&json, shape).unwrap_or_default().iter().enumerate() {
+        let place = || format!("{}.{number}", place());
+        // A log group may hold other lines too.
+        let recognised = record(document, &place) == Verdict::Record
+            || envelope::detail(document).is_some_and(|detail| record(&detail, &place) == Verdict::Record);
+        if recognised {
+            verdict = Verdict::Record;
+        }
+    }
+    verdict
+}

@@ -1,0 +1,116 @@
+//! What framing found → denials in the tally, faults, and figures.
+
+use crate::count::tally::Tally;
+use crate::log::denial::{self, MODEL_NOT_FOUND, Reading};
+use crate::log::document;
+use crate::log::framing::{Found, Verdict};
+use crate::reader::{Fault, FaultKind, MAX_REPORTED_FAULTS, Statistics};
+
+/// Everything behind the framing of one object.
+pub struct Records<'o> {
+    object: &'o str,
+    error_codes: Vec<&'static str>,
+    sums: Sums,
+    /// Something that names an error code is no record of either log.
+    unknown: bool,
+    /// Something is one.
+    recognised: bool,
+}
+
+/// What was found.
+pub struct Sums {
+    pub tally: Tally,
+    pub statistics: Statistics,
+    pub faults: Vec<Fault>,
+}
+
+impl<'o> Records<'o> {
+    /// `object` names the object where a record has no request id; denials go to `tally`.
+    pub fn new(object: &'o str, tally: Tally) -> Self {
+        Self {
+            object,
+            error_codes: tally.error_codes(),
+            sums: Sums { tally, statistics: Statistics::default(), faults: Vec::new() },
+            unknown: false,
+            recognised: false,
+        }
+    }
+
+    pub fn tally(&self) -> &Tally {
+        &self.sums.tally
+    }
+
+    /// The object's name and the tally, to begin again with.
+    pub fn into_parts(self) -> (&'o str, Tally) {
+        (self.object, self.sums.tally)
+    }
+
+    /// What was found in the whole object.
+    pub fn finish(self) -> Sums {
+        let Sums { tally, statistics, faults } = self.sums;
+        let statistics = Statistics {
+            exempted: tally.exempted(),
+            unrecognised: u64::from(self.unknown && !self.recognised),
+            ..statistics
+        };
+        Sums { tally, statistics, faults }
+    }
+
+    /// Whether an object is surely no refusal. Whatever else it is must be counted or
+    /// reported, and so read thoroughly.
+    pub fn acquits(&self, json: &[u8]) -> bool {
+        denial::is_unrelated(json)
+            || matches!(
+                denial::read(json, &self.error_codes, String::new),
+                Ok(Reading::Other | Reading::Unknown)
+            )
+    }
+
+    /// Takes what framing found at a stream offset.
+    pub fn take(&mut self, offset: u64, found: &Found<'_>) -> Verdict {
+        let Self { object, error_codes, sums, unknown, recognised } = self;
+        let verdict = match *found {
+            Found::Candidate(json, shape) => {
+                let place = || format!("{object}@{offset}");
+                document::read(json, shape, error_codes, &place, &mut |reading| sums.count(reading, offset))
+            }
+            Found::Sample(json, shape) => document::read(json, shape, &[], &String::new, &mut |_| {}),
+            Found::Broken => {
+                sums.fault(offset, FaultKind::NotJson);
+                Verdict::Unknown
+            }
+            Found::Stray => Verdict::Unknown,
+            Found::Oversized => {
+                sums.fault(offset, FaultKind::Oversized);
+                Verdict::Broken
+            }
+        };
+        *recognised |= verdict == Verdict::Record;
+        *unknown |= verdict == Verdict::Unknown && !matches!(found, Found::Sample(..));
+        verdict
+    }
+}
+
+impl Sums {
+    fn count(&mut self, reading: Reading<'_>, offset: u64) {
+        match reading {
+            Reading::Other | Reading::Unknown => {}
+            Reading::NoTimestamp => self.fault(offset, FaultKind::NoTimestamp),
+            Reading::Denial(denial) => {
+                self.statistics.denials += u64::from(denial.is_refused());
+                self.statistics.not_found += u64::from(denial.error_code == MODEL_NOT_FOUND);
+                self.tally.add(&denial);
+            }
+        }
+    }
+
+    fn fault(&mut self, offset: u64, kind: FaultKind) {
+        match kind {
+            FaultKind::Oversized => self.statistics.oversized += 1,
+            FaultKind::NotJson | FaultKind::NoTimestamp => self.statistics.malformed += 1,
+        }
+        if self.faults.len() < MAX_REPORTED_FAULTS {
+            self.faults.push(Fault { offset, kind });
+        }
+    }
+}
