@@ -1,8 +1,8 @@
 //! One object's bytes, pushed in any pieces → its denials, tallied.
 //!
 //! Nothing is committed here: the caller learns the whole result at [`Reader::finish`]. A
-//! CloudTrail log file is only swept at first; where that cannot rule out a refusal, the object
-//! is to be read once more.
+//! CloudTrail log file is only swept at first, up to what looks like a refusal, and read record by record from
+//! there. Where its end does not prove that it was one, the object is to be read once more.
 
 mod records;
 
@@ -13,6 +13,7 @@ use crate::log::framing::Framer;
 use crate::log::inflate::{Damage, Inflate};
 use crate::log::screen::{Screen, Screened};
 use crate::log::sweep::Sweep;
+use crate::log::values::Proof;
 use crate::reader::records::{Records, Sums};
 
 /// What one object may cost.
@@ -163,6 +164,9 @@ enum Stage {
     Screening,
     /// Record by record.
     Framing,
+    /// Record by record, from what looks like a refusal on. What is found counts once the end of the
+    /// file has proven that it was one.
+    Proving,
     /// The look was not enough.
     Again,
 }
@@ -230,16 +234,25 @@ impl<'o> Reader<'o> {
     }
 
     fn examine(&mut self, last: bool) {
-        let Self { text, stage, framer, screen, records, .. } = self;
+        let Self { inflate, text, stage, framer, screen, records, .. } = self;
         if *stage == Stage::Screening {
             match screen.examine(text, last, &mut |json| records.acquits(json)) {
                 Screened::Clean => {}
                 Screened::NoTrail => *stage = Stage::Framing,
+                // Where text is cut, its brackets close elsewhere.
+                Screened::Element if !inflate.is_gzip() => *stage = Stage::Again,
+                Screened::Element => {
+                    framer.begin_element();
+                    *stage = Stage::Proving;
+                }
                 Screened::Thoroughly => *stage = Stage::Again,
             }
         }
-        if *stage == Stage::Framing {
+        if matches!(*stage, Stage::Framing | Stage::Proving) {
             framer.examine(text, last, &mut |offset, found| records.take(offset, &found));
+        }
+        if *stage == Stage::Proving && framer.is_element() == Proof::Failed {
+            *stage = Stage::Again;
         }
     }
 
@@ -248,15 +261,18 @@ impl<'o> Reader<'o> {
     pub fn finish(mut self) -> Finished<'o> {
         self.examine(true);
         let work = self.work_before + self.text.work();
+        let damage = self.damage.or_else(|| self.inflate.finish().err());
         let records = match self.stage {
-            // A screen adds nothing to the tally, and comes before anything else does.
-            Stage::Again => {
-                let (object, tally) = self.records.into_parts();
+            Stage::Screening => self.screen.records(),
+            Stage::Framing => self.framer.records(),
+            Stage::Proving if damage.is_none() && self.framer.is_element() == Proof::Whole => {
+                self.screen.records() + self.framer.records()
+            }
+            Stage::Proving | Stage::Again => {
+                let (object, tally) = self.records.into_emptied();
                 let again = Self::new(object, tally, self.limits);
                 return Finished::Again(Self { work_before: work, ..again.thorough() });
             }
-            Stage::Screening => self.screen.records(),
-            Stage::Framing => self.framer.records(),
         };
         let Sums { tally, statistics, faults } = self.records.finish();
         Finished::Read(Read {
@@ -266,7 +282,7 @@ impl<'o> Reader<'o> {
                 records,
                 ..statistics
             },
-            damage: self.damage.or_else(|| self.inflate.finish().err()),
+            damage,
             tally,
             faults,
             work,

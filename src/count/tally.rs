@@ -97,6 +97,12 @@ impl Tally {
         }
     }
 
+    /// One that counts by the same rules and holds nothing.
+    #[must_use]
+    pub fn emptied(self) -> Self {
+        Self::new(self.rules, self.exempt_users)
+    }
+
     /// The error codes that any of its rules is about.
     #[must_use]
     pub fn error_codes(&self) -> Vec<&'static str> {

@@ -13,7 +13,7 @@ use aho_corasick::{AhoCorasick, MatchKind};
 use crate::log::buffer::Buffer;
 use crate::log::lines::Lines;
 use crate::log::resync::EMPTY;
-use crate::log::values::Values;
+use crate::log::values::{Proof, Values};
 use crate::log::wrapper::Shape;
 
 /// What framing found.
@@ -137,6 +137,17 @@ impl Framer {
     #[must_use]
     pub fn records(&self) -> u64 {
         self.scope.records
+    }
+
+    /// Begins at what looks like an element of a CloudTrail log file's array.
+    pub fn begin_element(&mut self) {
+        self.values.begin_element();
+    }
+
+    /// Whether that is so, as far as what follows it shows.
+    #[must_use]
+    pub fn is_element(&self) -> Proof {
+        self.values.proof()
     }
 
     /// Examines what is in `text`; `last` says that nothing will follow it.

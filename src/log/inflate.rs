@@ -99,6 +99,12 @@ impl Inflate {
         }
     }
 
+    /// Whether it is gzip, whose checksum at its end proves that nothing is missing.
+    #[must_use]
+    pub fn is_gzip(&self) -> bool {
+        matches!(self.state, State::Member(_) | State::Between)
+    }
+
     fn corrupt(&self) -> Option<Damage> {
         match &self.state {
             State::Broken(cause) => Some(Damage::Corrupt { at: self.consumed, cause: cause.clone() }),

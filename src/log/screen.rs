@@ -32,6 +32,9 @@ pub enum Screened {
     Clean,
     /// The text does not begin as a CloudTrail log file. It is all still there.
     NoTrail,
+    /// All that stands before the buffer's start is clean, and there an object begins that may be a
+    /// refusal. It looks like an element of the file's array; what follows it must prove that.
+    Element,
     /// A refusal cannot be ruled out: read the text again from its first byte, thoroughly.
     Thoroughly,
 }
@@ -40,7 +43,8 @@ pub enum Screened {
 pub struct Screen {
     sweep: Sweep,
     max_record_bytes: usize,
-    opened: bool,
+    /// Where the file's elements begin, once that is known.
+    opened: Option<u64>,
     /// Keys of a record that were counted.
     records: u64,
     /// In how much text they were counted, all before `counted_to`.
@@ -67,6 +71,8 @@ enum Followed {
     Acquitted,
     /// It does not end in what is there.
     Open,
+    /// It is what is looked for, and begins here.
+    Refusal(usize),
     Suspicious,
 }
 
@@ -77,7 +83,7 @@ impl Screen {
         Self {
             sweep,
             max_record_bytes,
-            opened: false,
+            opened: None,
             records: 0,
             counted: 0,
             counted_to: 0,
@@ -105,34 +111,37 @@ impl Screen {
         last: bool,
         acquits: &mut dyn FnMut(&[u8]) -> bool,
     ) -> Screened {
-        if !self.opened {
+        if self.opened.is_none() {
             match opening(text.rest(0)) {
                 Wrapper::Opens(length, Shape::Document) => self.open(text, length),
                 Wrapper::Unknown if !last && text.end < WRAPPER_BYTES => return Screened::Clean,
                 _ => return Screened::NoTrail,
             }
         }
-        // Records without the key that they are counted by are counted by the thorough reading.
-        let clean = self.look(text, last, acquits) && !(last && self.records == 0);
-        if clean { Screened::Clean } else { Screened::Thoroughly }
+        match self.look(text, last, acquits) {
+            // Records without the key that they are counted by are counted by the thorough reading.
+            Screened::Clean if last && self.records == 0 => Screened::Thoroughly,
+            screened => screened,
+        }
     }
 
     fn open(&mut self, text: &mut Buffer, at: usize) {
-        self.opened = true;
+        self.opened = Some(text.offset(at));
         text.restart(at);
         self.counted = text.offset(at);
         self.counted_to = self.counted;
         self.last_record = self.counted;
     }
 
-    fn look(&mut self, text: &mut Buffer, last: bool, acquits: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+    fn look(&mut self, text: &mut Buffer, last: bool, acquits: &mut dyn FnMut(&[u8]) -> bool) -> Screened {
         self.count(text);
         loop {
             if let Some(object) = self.object.take() {
                 match self.follow(object, text, last, acquits) {
                     Followed::Acquitted => continue,
-                    Followed::Open => return true,
-                    Followed::Suspicious => return false,
+                    Followed::Open => return Screened::Clean,
+                    Followed::Refusal(begin) => return self.hand_over(text, begin),
+                    Followed::Suspicious => return Screened::Thoroughly,
                 }
             }
             let at = self.sweep.find(text.rest(text.cursor));
@@ -144,7 +153,7 @@ impl Screen {
                 Around::Open => {
                     text.cursor = key;
                     text.start = text.start.max(key.saturating_sub(HISTORY_BYTES));
-                    return !last;
+                    return if last { Screened::Thoroughly } else { Screened::Clean };
                 }
                 Around::Object(from) => {
                     let begin = text.start + from;
@@ -153,12 +162,27 @@ impl Screen {
                     let nesting = Nesting::default();
                     self.object = Some(Object { begin, key: text.offset(key), walked_to: begin, nesting });
                 }
-                Around::Unknown => return false,
+                Around::Unknown => return Screened::Thoroughly,
             }
         }
         text.cursor = text.cursor.max(text.end.saturating_sub(OVERLAP_BYTES));
         text.start = text.start.max(text.cursor.saturating_sub(HISTORY_BYTES));
-        text.offset(text.end).saturating_sub(self.last_record) <= self.max_record_bytes as u64
+        let since = text.offset(text.end).saturating_sub(self.last_record);
+        if since <= self.max_record_bytes as u64 { Screened::Clean } else { Screened::Thoroughly }
+    }
+
+    /// Leaves the object that begins at `begin` to the framing, if it looks like an element of the
+    /// file's array: the first one, or one behind another object.
+    fn hand_over(&mut self, text: &mut Buffer, begin: usize) -> Screened {
+        let before = text.text(text.start.min(begin), begin).trim_ascii_end();
+        let is_first = self.opened == Some(text.offset(text.start + before.len()));
+        let follows = before.strip_suffix(b",").is_some_and(|before| before.trim_ascii_end().ends_with(b"}"));
+        if !is_first && !follows {
+            return Screened::Thoroughly;
+        }
+        self.count_to(text, begin);
+        text.restart(begin);
+        Screened::Element
     }
 
     /// Follows an object to its end, as far as that is there.
@@ -176,8 +200,11 @@ impl Screen {
                 let end = from + length;
                 self.walk(text, length);
                 self.walk(text, end - begin);
-                if self.walked > WALKS * text.offset(end) || !acquits(text.text(begin, end)) {
+                if self.walked > WALKS * text.offset(end) {
                     return Followed::Suspicious;
+                }
+                if !acquits(text.text(begin, end)) {
+                    return Followed::Refusal(begin);
                 }
                 text.cursor = key + 1;
                 Followed::Acquitted
@@ -198,6 +225,19 @@ impl Screen {
     fn walk(&mut self, text: &Buffer, bytes: usize) {
         self.walked += bytes as u64;
         text.spend(bytes);
+    }
+
+    /// Counts only what stands before `begin`.
+    fn count_to(&mut self, text: &Buffer, begin: usize) {
+        if self.counted < self.counted_to {
+            self.counted_to = text.offset(begin).max(self.counted);
+            return;
+        }
+        let counted_to = text.position(self.counted_to);
+        let (from, to) = (counted_to.min(begin), text.end.min(counted_to + OVERLAP_BYTES).max(begin));
+        text.spend(to - from);
+        self.records += self.sweep.records(text.text(from, begin)).0;
+        self.records -= self.sweep.records(text.text(begin, to)).0.min(self.records);
     }
 
     fn count(&mut self, text: &Buffer) {

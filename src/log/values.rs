@@ -26,6 +26,38 @@ pub struct Values {
     shape: Shape,
     /// How much of an object was there when it was last too little to tell whether it is a wrapper.
     too_short: usize,
+    /// Whether the first record is what it was said to be.
+    proof: Proof,
+}
+
+/// Whether the first record is an element of a CloudTrail log file's array. Its depth is unknown where
+/// reading begins in the middle of a file; but at the file's end all brackets are closed, so how
+/// many close behind the record tells it: those of the array and of the object around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// Nothing is to be proven.
+    None,
+    /// Among the elements of its array.
+    Elements,
+    /// Behind the array.
+    Array,
+    /// Behind the object around the array. Nothing must follow.
+    Whole,
+    /// It is not, or cannot be told.
+    Failed,
+}
+
+impl Proof {
+    /// What follows outside of elements, but for white space.
+    fn then(self, byte: u8) -> Self {
+        match (self, byte) {
+            (Self::None, _) => Self::None,
+            (Self::Elements, b',' | b'{') => Self::Elements,
+            (Self::Elements, b']') => Self::Array,
+            (Self::Array, b'}') => Self::Whole,
+            _ => Self::Failed,
+        }
+    }
 }
 
 enum Place {
@@ -53,6 +85,7 @@ impl Default for Values {
             wrappers: 0,
             shape: Shape::Document,
             too_short: 0,
+            proof: Proof::None,
         }
     }
 }
@@ -62,6 +95,17 @@ impl Values {
     pub fn begin(&mut self, line: Begin) {
         self.place = Place::Between;
         self.line = line;
+    }
+
+    /// Begins at the buffer's start, at what looks like an element of a CloudTrail log file's array.
+    pub fn begin_element(&mut self) {
+        self.wrappers = 1;
+        self.proof = Proof::Elements;
+        self.line.clean = false;
+    }
+
+    pub fn proof(&self) -> Proof {
+        self.proof
     }
 
     pub fn step(&mut self, scope: &mut Scope, text: &mut Buffer, last: bool, receive: Receiver<'_>) -> Step {
@@ -86,6 +130,9 @@ impl Values {
         while let Some(byte) = text.byte(text.cursor) {
             let at = text.cursor;
             text.spend(1);
+            if !byte.is_ascii_whitespace() {
+                self.proof = self.proof.then(byte);
+            }
             match byte {
                 b'\n' => self.line = EMPTY,
                 b' ' | b'\t' | b'\r' => self.line.blank += usize::from(self.line.clean),
@@ -138,6 +185,7 @@ impl Values {
             self.too_short = 0;
             match wrapper(begin) {
                 Wrapper::Opens(length, shape) => {
+                    self.proof = self.proof.then(b'[');
                     if scope.mentions(text, at, at + length) {
                         receive(text.offset(at), Found::Stray);
                     }
@@ -166,6 +214,7 @@ impl Values {
     }
 
     fn lost(&mut self, text: &mut Buffer, at: usize) -> Step {
+        self.disprove();
         self.shape = self.shape_behind_fault();
         text.start = at;
         self.place = Place::Lost(Resync::behind(Some(text.offset(at)), usize::MAX));
@@ -186,6 +235,7 @@ impl Values {
                 text.restart(end);
                 self.place = Place::Between;
                 let has_line = scope.recognised
+                    && self.proof == Proof::None
                     && self.shape == Shape::Document
                     && self.alone
                     && !self.nesting.many_lines
@@ -225,6 +275,7 @@ impl Values {
                 Step::Again
             }
             Walk::Fault(at) => {
+                self.disprove();
                 text.cursor = text.rfind(b'\n', from, from + at).unwrap_or(from + at);
                 self.shape = self.shape_behind_fault();
                 self.place = Place::Lost(Resync::behind(None, self.fault_indent()));
@@ -276,6 +327,7 @@ impl Values {
     /// But in all, no more than the text so far is walked again, else the work on hostile input would
     /// grow faster than its size: then go on behind the record's last line.
     fn fault(&mut self, text: &mut Buffer, at: usize) -> Step {
+        self.disprove();
         self.shape = self.shape_behind_fault();
         let rewalked = self.rewalked + (at - text.start) as u64;
         text.cursor = text.start;
@@ -286,6 +338,12 @@ impl Values {
         }
         self.place = Place::Lost(Resync::behind(Some(text.offset(text.start)), self.fault_indent()));
         Step::Again
+    }
+
+    fn disprove(&mut self) {
+        if self.proof != Proof::None {
+            self.proof = Proof::Failed;
+        }
     }
 
     /// Inside a faulty record of many lines, an object that is indented deeper is a part of it.

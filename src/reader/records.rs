@@ -40,9 +40,9 @@ impl<'o> Records<'o> {
         &self.sums.tally
     }
 
-    /// The object's name and the tally, to begin again with.
-    pub fn into_parts(self) -> (&'o str, Tally) {
-        (self.object, self.sums.tally)
+    /// The object's name and an empty tally, to begin again with.
+    pub fn into_emptied(self) -> (&'o str, Tally) {
+        (self.object, self.sums.tally.emptied())
     }
 
     /// What was found in the whole object.

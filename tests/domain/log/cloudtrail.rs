@@ -128,6 +128,57 @@ fn a_second_reading_is_asked_for_only_where_a_refusal_may_be() {
     }
 }
 
+/// Whether a file, compressed as AWS does it, is read twice; either way as by a thorough reading alone.
+#[track_caller]
+fn check_readings(text: &str, twice: bool) {
+    let text = expand(text);
+    let stored = gzip(text.as_bytes());
+    for block in (1..70).chain([1000, 256 << 10]) {
+        let (quick, again) = read_by(reader(DENIED_MODEL.clone(), blocks(block)), &stored, 100);
+        let (thorough, _) = read_by(reader(DENIED_MODEL.clone(), blocks(block)).thorough(), &stored, 100);
+        assert_eq!(again, twice, "blocks of {block}: {text}");
+        assert_eq!(quick.statistics, thorough.statistics, "blocks of {block}: {text}");
+        assert_eq!(quick.damage, thorough.damage, "blocks of {block}: {text}");
+        assert_eq!(shown(quick), shown(thorough), "blocks of {block}: {text}");
+    }
+}
+
+#[test]
+fn a_refusal_is_read_at_once_where_the_end_of_the_file_proves_that_it_is_one() {
+    check_readings("{\"Records\":[~a,&b,~c]}", false);
+    check_readings("{\"Records\":[&a]}", false);
+    check_readings("{\"Records\":[&a,~b,&c]}\n", false);
+    check_readings(" { \"Records\" : [\n ~a ,\n &b\n,&c\n]\r\n}\n", false);
+    let untimed = expand("&u").replace("eventTime", "time");
+    check_readings(&format!("{{\"Records\":[~a,{untimed},&b]}}"), false);
+    check_readings("{\"Records\":[~a,&b,{\"errorCode\":\"AccessDenied\" 1},~c]}", false);
+    // What follows may be another file, or no file at all.
+    check_readings("{\"Records\":[~a,&b]}{\"Records\":[&c]}", true);
+    check_readings("{\"Records\":[~a]}{\"Records\":[&c]}", true);
+    check_readings("{\"Records\":[~a,&b],\"x\":[]}", true);
+    check_readings("{\"Records\":[~a,&b]}\n$c", true);
+    check_readings("{\"Records\":[~a,&b]]}", true);
+    check_readings("{\"Records\":[~a,&b}", true);
+    check_readings("{\"Records\":[~a,{\"Records\":[~b,&c]},~d]}", true);
+    for cut in ["[~a,&b,~c]", "[~a,&b,~c", "[~a,&b,", "[~a,&b"] {
+        check_readings(&format!("{{\"Records\":{cut}"), true);
+    }
+    let refusal = expand("&n");
+    for asked in [
+        format!("{{\"x\":[{{}},{refusal}]}}"),
+        format!("[{refusal},{refusal}]"),
+        format!("[[{{}},{refusal}]]"),
+        format!("{{\"x\":[{{}},{refusal}],\"y\":[]}}"),
+        format!("{{\"x\":{{}},\"y\":{refusal}}}"),
+    ] {
+        let outer = trail("s3", 'o', &asked);
+        check_readings(&format!("{{\"Records\":[~a,{outer},~b]}}"), true);
+        check_readings(&format!("{{\"Records\":[~a,{outer}]}}"), true);
+        check_readings(&format!("{{\"Records\":[{outer},&b]}}"), true);
+        check_readings(&format!("{{\"Records\":[&a,{outer},&b]}}"), false);
+    }
+}
+
 #[test]
 fn a_rule_may_ask_for_another_code() {
     let validation = Rule { error_codes: &["ValidationException"], ..DENIED_MODEL.clone() };
