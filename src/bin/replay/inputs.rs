@@ -10,6 +10,8 @@ use walkdir::WalkDir;
 pub struct Input {
     /// As given, or below the folder as given; `-` for standard input.
     pub path: PathBuf,
+    /// The same as text.
+    pub name: String,
     /// Its size, 0 where unknown.
     pub bytes: u64,
     /// Why it is passed over.
@@ -27,7 +29,8 @@ pub fn find(paths: &[PathBuf]) -> (Vec<Input>, Vec<(String, String)>) {
     let mut seen = HashSet::new();
     for path in paths {
         if path == Path::new("-") {
-            inputs.push(Input { path: path.clone(), bytes: 0, skip: None, explicit: true });
+            let name = "-".to_owned();
+            inputs.push(Input { path: path.clone(), name, bytes: 0, skip: None, explicit: true });
             continue;
         }
         for entry in WalkDir::new(path).follow_links(true) {
@@ -48,15 +51,15 @@ pub fn find(paths: &[PathBuf]) -> (Vec<Input>, Vec<(String, String)>) {
                     skip: object::skip_by_name(&key(entry.path())),
                     bytes: entry.metadata().map_or(0, |metadata| metadata.len()),
                     explicit: entry.depth() == 0,
+                    name: entry.path().to_string_lossy().into_owned(),
                     path: entry.into_path(),
                 }),
             }
         }
     }
     inputs.sort_by_cached_key(|input| {
-        let path = input.path.to_string_lossy().into_owned();
-        let stamp = object::delivery_stamp(&path).map(str::to_owned);
-        (stamp.is_none(), stamp, path)
+        let stamp = object::delivery_stamp(&input.name).map(str::to_owned);
+        (stamp.is_none(), stamp, input.name.clone())
     });
     (inputs, problems)
 }

@@ -5,6 +5,7 @@ mod examples;
 mod inputs;
 mod listing;
 mod options;
+mod parallel;
 mod printer;
 mod progress;
 mod run;
@@ -49,7 +50,7 @@ fn main() -> ExitCode {
     }
     let finished = tokio::runtime::Builder::new_current_thread()
         .build()
-        .map(|runtime| inputs.iter().for_each(|input| runtime.block_on(run.take(input))));
+        .map(|runtime| run.all(&inputs, options.jobs(), &runtime));
     if let Err(error) = finished {
         run.fail("replay", &format!("cannot start: {error}"));
     }

@@ -1,6 +1,8 @@
 //! The command line.
 
+use std::num::NonZero;
 use std::path::PathBuf;
+use std::thread;
 
 use bedrock_denial_watch::alert::display;
 use bedrock_denial_watch::rule::bounds;
@@ -60,6 +62,9 @@ pub struct Options {
     /// Never alert on users whose ARN matches; repeat for more
     #[arg(long, value_name = "GLOB", value_parser = bounds::user_glob)]
     pub exempt_user: Vec<Pattern>,
+    /// Read this many files at once; the alerts are the same [default: the number of cores]
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<NonZero<usize>>,
     /// How to print alerts
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
@@ -84,6 +89,11 @@ impl Options {
     /// Parses the command line; prints help or what is wrong with it, and exits, where that is due.
     pub fn of_command_line() -> Self {
         Self::try_parse().unwrap_or_else(|error| harmless(error).exit())
+    }
+
+    /// How many cores are used.
+    pub fn jobs(&self) -> NonZero<usize> {
+        self.jobs.or_else(|| thread::available_parallelism().ok()).unwrap_or(NonZero::<usize>::MIN)
     }
 
     /// The rules with what was set; prints what is wrong with that, and exits.

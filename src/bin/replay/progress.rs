@@ -7,7 +7,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::inputs::Input;
 
-/// How much is read, and what is said meanwhile.
+/// How much is read, and what is said meanwhile. Clones share one bar.
+#[derive(Clone)]
 pub struct Progress(ProgressBar);
 
 impl Progress {
@@ -27,14 +28,9 @@ impl Progress {
         self.0.inc(bytes as u64);
     }
 
-    /// Where the bar stands.
-    pub fn position(&self) -> u64 {
-        self.0.position()
-    }
-
-    /// Puts the bar back, since a file is read again.
-    pub fn rewind(&self, position: u64) {
-        self.0.set_position(position);
+    /// Puts the bar back by so many bytes, which are read again.
+    pub fn rewind(&self, bytes: usize) {
+        self.0.dec(bytes as u64);
     }
 
     /// Takes the bar away.

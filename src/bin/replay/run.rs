@@ -1,7 +1,8 @@
-//! One input after the other, through the pipeline.
+//! Inputs through the pipeline: read on several cores, committed one after the other.
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::num::NonZero;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +13,10 @@ use bedrock_denial_watch::log::object::Skip;
 use bedrock_denial_watch::pipeline::{Delivery, Pipeline};
 use bedrock_denial_watch::reader::{self, Finished, Reader, UNRECOGNISED};
 
+use tokio::runtime::Runtime;
+
 use crate::inputs::Input;
+use crate::parallel;
 use crate::printer::Printer;
 use crate::progress::Progress;
 use crate::summary::Summary;
@@ -31,36 +35,48 @@ impl<'p> Run<'p> {
         Self { pipeline, progress, summary: Summary::default() }
     }
 
-    /// Reads one input and commits what it holds.
-    pub async fn take(&mut self, input: &Input) {
-        let name = input.path.to_string_lossy();
-        if let Some(skip) = input.skip {
-            return self.skip(skip, input);
-        }
-        let read = match read(self.pipeline.read(&name), &input.path, &self.progress) {
-            // As in the cloud, nothing is committed of an object that did not arrive whole.
-            Err(error) => return self.fail(&name, &error.to_string()),
-            Ok(read) => read,
+    /// Reads all inputs, on so many cores, and commits what they hold in their order.
+    pub fn all(&mut self, inputs: &[Input], cores: NonZero<usize>, runtime: &Runtime) {
+        let (pipeline, progress) = (self.pipeline, self.progress.clone());
+        let begun = inputs.iter().map(|input| {
+            let reader = input.skip.is_none().then(|| pipeline.read(&input.name));
+            (input, reader)
+        });
+        let read = |(input, reader): (&'_ Input, Option<Reader<'_>>)| {
+            (input.skip, reader.map(|reader| read(reader, &input.path, &progress)))
         };
-        if read.statistics.bytes == 0 {
-            return self.skip(Skip::Empty, input);
-        }
+        let mut taken = inputs.iter();
+        parallel::in_order(begun, cores, read, |(skip, read)| {
+            let Some(input) = taken.next() else { return };
+            match (skip, read) {
+                (Some(skip), _) => self.skip(skip, input),
+                (None, Some(Ok(read))) if read.statistics.bytes == 0 => self.skip(Skip::Empty, input),
+                (None, Some(Ok(read))) => runtime.block_on(self.take(&input.name, read)),
+                // As in the cloud, nothing is committed of an object that did not arrive whole.
+                (None, Some(Err(error))) => self.fail(&input.name, &error.to_string()),
+                (None, None) => {}
+            }
+        });
+    }
+
+    /// Commits what one input holds.
+    async fn take(&mut self, name: &str, read: reader::Read) {
         for fault in &read.faults {
-            self.warn(&name, &format!("byte {}: {}", fault.offset, fault.kind.advice()));
+            self.warn(name, &format!("byte {}: {}", fault.offset, fault.kind.advice()));
         }
         if read.statistics.records == 0 && read.statistics.text_bytes > 0 && read.damage.is_none() {
-            self.warn(&name, "no JSON record in it; is it a log?");
+            self.warn(name, "no JSON record in it; is it a log?");
         } else if read.statistics.unrecognised > 0 {
-            self.warn(&name, UNRECOGNISED);
+            self.warn(name, UNRECOGNISED);
         }
         self.summary.add(&read.statistics);
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs());
         let claimant = Claimant { owner: "replay", now, lease: Duration::ZERO };
-        let outcome = self.pipeline.commit(read.tally, Delivery { object: &name, claimant }).await;
+        let outcome = self.pipeline.commit(read.tally, Delivery { object: name, claimant }).await;
         if let Some(damage) = read.damage {
-            self.fail(&name, &damage.to_string());
+            self.fail(name, &damage.to_string());
         } else if let Some(failure) = outcome.failures.first() {
-            self.fail(&name, &failure.to_string());
+            self.fail(name, &failure.to_string());
         } else {
             self.summary.read += 1;
         }
@@ -84,7 +100,7 @@ impl<'p> Run<'p> {
         self.summary.skip(skip);
         if input.explicit {
             let advice = if skip == Skip::Suffix { "; to read it anyway: replay - < FILE" } else { "" };
-            self.warn(&input.path.to_string_lossy(), &format!("skipped: {skip}{advice}"));
+            self.warn(&input.name, &format!("skipped: {skip}{advice}"));
         }
     }
 
@@ -103,10 +119,10 @@ fn read(mut reader: Reader<'_>, path: &Path, progress: &Progress) -> io::Result<
     if is_stdin(path) || !path.is_file() {
         reader = reader.thorough();
     }
-    let begin = progress.position();
     loop {
-        progress.rewind(begin);
+        let mut pushed = 0;
         push(path, |chunk| {
+            pushed += chunk.len();
             progress.advance(chunk.len());
             reader.push(chunk)
         })?;
@@ -114,6 +130,7 @@ fn read(mut reader: Reader<'_>, path: &Path, progress: &Progress) -> io::Result<
             Finished::Read(read) => return Ok(read),
             Finished::Again(thorough) => reader = thorough,
         }
+        progress.rewind(pushed);
     }
 }
 

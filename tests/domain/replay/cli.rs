@@ -286,6 +286,39 @@ fn files_are_taken_in_delivery_order_and_a_data_folder_above_means_nothing() {
 }
 
 #[test]
+fn any_number_of_cores_finds_the_same_in_the_same_order() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for file in 0..40_u32 {
+        // Long files and short ones, whose denials belong together, and some that cannot be read.
+        let denials = if file.is_multiple_of(5) { 3000 } else { 1 };
+        let log: String = (0..denials)
+            .map(|number| {
+                format!(
+                    "{{\"timestamp\":\"2025-06-01T10:{file:02}:00Z\",\"requestId\":\"{file}-{number}\",\"identity\":{{\"arn\":\"u{}\"}},\"modelId\":\"m\",\"errorCode\":\"AccessDeniedException\"}}\n",
+                    file % 3
+                )
+            })
+            .collect();
+        write(folder.path(), &format!("{file:02}.json"), log);
+        if file.is_multiple_of(9) {
+            write(folder.path(), &format!("{file:02}-no-gzip.json.gz"), b"\x1f\x8b\x08\x00broken");
+        }
+    }
+    let logs = folder.path().to_str().expect("text");
+    for format in ["json", "text"] {
+        let [one, all, three] =
+            ["1", "2", "3"].map(|jobs| replay(&["--format", format, "--jobs", jobs, logs]));
+        assert!(text(&one.stdout).lines().count() > 3, "{}", text(&one.stdout));
+        for other in [all, three, replay(&["--format", format, logs])] {
+            assert_eq!(text(&other.stdout), text(&one.stdout));
+            assert_eq!(text(&other.stderr), text(&one.stderr));
+            assert_eq!(other.status.code(), one.status.code());
+        }
+    }
+    check(&["--jobs", "0", logs], 2, "--jobs");
+}
+
+#[test]
 fn a_body_beside_the_logs_is_skipped_wherever_in_the_tree_the_replay_starts() {
     let folder = tempfile::tempdir().expect("a folder");
     let denied = "{\"timestamp\":\"2025-06-01T10:00:00Z\",\"errorCode\":\"AccessDeniedException\"}\n";
