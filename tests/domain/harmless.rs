@@ -1,12 +1,18 @@
 //! Whatever a caller writes into an id, nothing acts on the person or the program that is shown it.
 
+use std::fs;
+use std::ops::RangeInclusive;
+use std::process::Command;
+use std::sync::LazyLock;
+
 use bedrock_denial_watch::alert::terminal::Layout;
 use bedrock_denial_watch::alert::{Alert, Message};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use serde_json::Value;
 
-use crate::{alert, notice};
+use crate::every_field::{invocation, trail};
+use crate::{alert, hostile_ids, notice};
 
 /// What no output may hold: code points from Unicode's own tables, written out so that the test does not
 /// lean on the crate that the code uses.
@@ -91,22 +97,35 @@ fn check_message(message: &Message, references: &[&str]) {
 
 #[track_caller]
 fn check_terminal(alert: &Alert<'_>) {
-    let block = alert.block(Layout { columns: 80, colour: false });
+    let block = block(alert);
     for text in [&block, &alert.line()] {
         check_characters(text);
         let lower = text.replacen("s3://", "", 1).to_lowercase();
         assert!(!lower.contains("://") && !lower.contains("mailto:"), "{text}");
     }
-    let plain = alert::of_a_caller("x", |honest| honest.block(Layout { columns: 80, colour: false }));
-    assert_eq!(block.lines().count(), plain.lines().count(), "{block}");
+    assert!(HONEST[1].contains(&block.lines().count()), "{block}");
+}
+
+/// How many lines an honest alert has, in an e-mail and on a terminal. A long id is cut where it is part of
+/// a key, and so has one more row that tells how it was spelled.
+static HONEST: LazyLock<[RangeInclusive<usize>; 2]> = LazyLock::new(|| {
+    let long = "x".repeat(2048);
+    let texts: [fn(&Alert<'_>) -> String; 2] = [|alert| alert.email(), block];
+    texts.map(|text| {
+        let lines = |id: &str| alert::of_a_caller(id, |alert| text(alert).lines().count());
+        lines("x")..=lines(&long)
+    })
+});
+
+fn block(alert: &Alert<'_>) -> String {
+    alert.block(Layout { columns: 80, colour: false })
 }
 
 #[track_caller]
 fn check(hostile: &str) {
-    let lines = |alert: &Alert<'_>| alert.email().lines().count();
-    let honest = alert::of_a_caller("x", lines);
     alert::of_a_caller(hostile, |alert| {
-        assert_eq!(lines(alert), honest, "{}", alert.email());
+        let email = alert.email();
+        assert!(HONEST[0].contains(&email.lines().count()), "{email}");
         check_message(&alert.message(), alert.rule.references);
         check_terminal(alert);
     });
@@ -119,23 +138,52 @@ fn check(hostile: &str) {
 
 #[test]
 fn nothing_in_a_known_trap_acts() {
-    for trap in [
-        "Verify at https://evil.example/x",
-        "curl/8 (+http://evil.com/bot)",
-        "evil.com",
-        "go to EVIL.io now",
-        "www.evil.zz",
-        "evil。com",
-        "пример.рф",
-        "x.xn--p1ai",
-        "evil.community",
-        "mailto:a@b.com",
-        "https://evil.example/xMAILTO:a@b.example",
-        "-@www.evil.com",
-        "<!channel> <@U1> @here @everyone",
-        "\u{202e}\u{61c}\u{fffe}\u{ffff}\u{7f}\n\r\u{1b}]0;title\u{7}\u{e0041}\u{200b}\u{3164}",
-    ] {
-        check(trap);
+    for (name, trap) in hostile_ids::all() {
+        println!("{name}");
+        check(&trap);
+    }
+}
+
+/// Everything that a caller writes is a trap, in both logs: what `replay` prints for people and for programs.
+#[test]
+fn replay_prints_no_trap_that_acts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let traps = hostile_ids::all();
+    for (number, trap) in traps.values().enumerate() {
+        // What the log itself does not let a caller choose.
+        let fill = |name: &str| match name {
+            "account" => "111122223333".to_owned(),
+            "unknown-name" => "unknown".to_owned(),
+            _ => trap.clone(),
+        };
+        let records: Vec<Value> = (0..8)
+            .map(|second| match second {
+                0..4 => invocation(&fill, second, true),
+                _ => trail(&fill, second, second < 6),
+            })
+            .collect();
+        let lines: String = records.iter().map(|record| record.to_string() + "\n").collect();
+        fs::write(folder.path().join(format!("{number:03}.json")), lines).expect("written");
+    }
+    for format in ["text", "json"] {
+        let output = Command::new(env!("CARGO_BIN_EXE_replay"))
+            .args(["--format", format])
+            .arg(folder.path())
+            .output()
+            .expect("replay runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        let alerts = text.lines().filter(|line| line.contains("denied-model")).count();
+        assert!(alerts >= traps.len() - 4, "{alerts} alerts of {} traps", traps.len());
+        for line in text.lines() {
+            check_characters(line);
+            if format == "json" {
+                let document: Value = serde_json::from_str(line).expect(line);
+                check_text(document["event"]["reason"].as_str().expect("text"), &[]);
+            } else {
+                assert!(!line.contains("://") && !line.to_lowercase().contains("mailto:"), "{line}");
+            }
+        }
     }
 }
 
