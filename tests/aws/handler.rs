@@ -137,9 +137,13 @@ fn trail(code: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_trail_file_is_fetched_again_only_where_it_may_hold_a_refusal() {
-    for (code, fetched, denials, alerts) in [("ThrottlingException", 1, 0, 0), ("AccessDenied", 2, 4, 1)] {
-        let body = trail(code);
+async fn a_trail_file_is_fetched_again_only_where_its_end_does_not_prove_a_refusal() {
+    for (code, behind, fetched, denials, alerts) in [
+        ("ThrottlingException", "", 1, 0, 0),
+        ("AccessDenied", "", 1, 4, 1),
+        ("AccessDenied", r#"{"Records":[]}"#, 2, 4, 1),
+    ] {
+        let body = [trail(code), gzip(behind)].concat();
         let bytes = body.len() as u64;
         let s3 = bucket(&[("a.json.gz", body)]);
         let delivered = deliver(&recording(&s3), &notification(&["a.json.gz"])).await;
