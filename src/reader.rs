@@ -6,7 +6,7 @@
 
 use crate::count::tally::Tally;
 use crate::log::buffer::Buffer;
-use crate::log::denial::{self, MODEL_NOT_FOUND, Reading};
+use crate::log::denial::{self, MODEL_NOT_FOUND, Reading, Wanted};
 use crate::log::envelope;
 use crate::log::framing::{Found, Framer, Verdict};
 use crate::log::inflate::{Damage, Inflate};
@@ -166,7 +166,7 @@ enum Stage {
 /// The receiving end: everything behind the framing.
 struct Records<'o> {
     object: &'o str,
-    error_codes: Vec<&'static str>,
+    wanted: Wanted,
     tally: Tally,
     statistics: Statistics,
     faults: Vec<Fault>,
@@ -180,17 +180,17 @@ impl<'o> Reader<'o> {
     /// `object` names the object where a record has no request id; denials go to `tally`.
     #[must_use]
     pub fn new(object: &'o str, tally: Tally, limits: Limits) -> Self {
-        let codes = tally.error_codes();
+        let wanted = tally.wanted();
         Self {
             limits,
             inflate: Inflate::default(),
             text: Buffer::new(limits.block_bytes),
             stage: Stage::Screening,
-            framer: Framer::new(&denial::needles(&codes), limits.record_bytes),
-            screen: Screen::new(Sweep::new(denial::value_starts(&codes)), limits.record_bytes),
+            framer: Framer::new(&wanted.needles(), limits.record_bytes),
+            screen: Screen::new(Sweep::new(denial::value_starts(&wanted.error_codes)), limits.record_bytes),
             records: Records {
                 object,
-                error_codes: codes,
+                wanted,
                 tally,
                 statistics: Statistics::default(),
                 faults: Vec::new(),
@@ -288,7 +288,7 @@ impl Records<'_> {
     fn acquits(&self, json: &[u8]) -> bool {
         denial::is_unrelated(json)
             || matches!(
-                denial::read(json, &self.error_codes, String::new),
+                denial::read(json, &self.wanted, String::new),
                 Ok(Reading::Other | Reading::Unknown)
             )
     }
@@ -310,17 +310,19 @@ impl Records<'_> {
     }
 
     fn candidate(&mut self, json: &[u8], offset: u64) -> Verdict {
-        match denial::read(json, &self.error_codes, || format!("{}@{offset}", self.object)) {
+        match denial::read(json, &self.wanted, || format!("{}@{offset}", self.object)) {
             Err(_) => return false,
             Ok(Reading::Unknown) => {
                 let records = std::str::from_utf8(json).ok().and_then(envelope::records);
-                self.unknown |= records.is_none();
+                // Words that guardrails use stand in much else.
+                self.unknown |= records.is_none()
+                    && denial::mentions(&String::from_utf8_lossy(json), &self.wanted.error_codes);
                 for (number, record) in records.unwrap_or_default().iter().enumerate() {
                     let place = || format!("{}@{offset}.{number}", self.object);
-                    match denial::read(record.as_bytes(), &self.error_codes, place) {
+                    match denial::read(record.as_bytes(), &self.wanted, place) {
                         Ok(reading) => self.count(reading, offset),
                         // A log group may hold other lines beside Bedrock's.
-                        Err(_) => self.unknown |= denial::mentions(record, &self.error_codes),
+                        Err(_) => self.unknown |= denial::mentions(record, &self.wanted.error_codes),
                     }
                 }
             }

@@ -14,8 +14,9 @@ use crate::count::evidence::{self, Evidence, Kind, MAX_EVIDENCE};
 use crate::count::key::{Key, sample_value};
 use crate::count::samples::{ALLOCATION, Distinct, Samples, Sampling};
 use crate::count::step;
-use crate::log::denial::{Denial, Source};
+use crate::log::denial::{Denial, Source, Wanted};
 use crate::log::time::EventTime;
+use crate::rule::condition::Condition;
 use crate::rule::definition::Rule;
 
 /// Evidence of one object, in bytes. It is beside the point of an alert, so beyond this much no more
@@ -97,11 +98,17 @@ impl Tally {
         }
     }
 
-    /// The error codes that any of its rules is about.
+    /// The records that any of its rules is about.
     #[must_use]
-    pub fn error_codes(&self) -> Vec<&'static str> {
-        let codes: BTreeSet<&str> = self.rules.iter().flat_map(|rule| rule.error_codes).copied().collect();
-        codes.into_iter().collect()
+    pub fn wanted(&self) -> Wanted {
+        let sorted = |words: BTreeSet<&'static str>| words.into_iter().collect::<Vec<_>>();
+        let conditions = || self.rules.iter().map(|rule| &rule.record);
+        Wanted {
+            error_codes: sorted(conditions().flat_map(|record| record.error_codes).copied().collect()),
+            interventions: conditions().any(Condition::needs_intervention),
+            actions: sorted(conditions().filter_map(Condition::needs_action).collect()),
+            successes: conditions().any(Condition::needs_every_record),
+        }
     }
 
     /// Denials so far that any rule left out because the user is exempt.
@@ -246,6 +253,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::log::facts::Facts;
     use crate::rule::catalogue::DENIED_MODEL;
 
     fn denial(second: i64, request: &'static str) -> Denial<'static> {
@@ -265,6 +273,7 @@ mod tests {
             caller_account: None,
             vpc_endpoint: None,
             api_key: None,
+            facts: Facts::default(),
             refusal: None,
         }
     }

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::log::facts::{self, Facts};
 use crate::log::text::Text;
 
 /// A member that is read, at the top level or one below. An invocation log and CloudTrail share no
@@ -101,9 +102,26 @@ impl<'a> Record<'a> {
     /// # Errors
     /// When `json` is not exactly one JSON object, or is a CloudTrail log file with its records.
     pub fn read(json: &'a [u8]) -> Result<Self, serde_json::Error> {
+        Self::read_all(json, None)
+    }
+
+    /// Reads the object that `json` is, and what its bodies show.
+    ///
+    /// # Errors
+    /// As for [`Self::read`].
+    pub fn read_with_facts(json: &'a [u8]) -> Result<(Self, Facts<'a>), serde_json::Error> {
+        let mut facts = Facts::default();
+        match Self::read_all(json, Some(&mut facts)) {
+            Ok(record) => Ok((record, facts)),
+            // Where AWS writes no text stands one with a lone surrogate: then only that is not read.
+            Err(_) => Ok((Self::read(json)?, Facts::default())),
+        }
+    }
+
+    fn read_all(json: &'a [u8], facts: Option<&mut Facts<'a>>) -> Result<Self, serde_json::Error> {
         let mut record = Self([None; FIELDS]);
         let mut deserializer = serde_json::Deserializer::from_slice(json);
-        deserializer.deserialize_map(Members(&mut record))?;
+        deserializer.deserialize_map(Members { record: &mut record, facts })?;
         deserializer.end()?;
         match record.0[Field::Records as usize] {
             Some(records) if records.get().starts_with('[') => {
@@ -122,13 +140,7 @@ impl<'a> Record<'a> {
     /// A text; `None` where there is none.
     #[must_use]
     pub fn text(&self, field: Field) -> Text<'a> {
-        let json = self.0[field as usize]?.get();
-        let inside = json.strip_prefix('"')?.strip_suffix('"')?;
-        if memchr(b'\\', inside.as_bytes()).is_none() {
-            return Some(Cow::Borrowed(inside));
-        }
-        let Bytes(unescaped) = serde_json::from_str(json).ok()?;
-        Some(Cow::Owned(with_replacements(&unescaped)))
+        text_of(self.0[field as usize]?)
     }
 
     /// `true`, or the same as a text; `None` where it is neither that nor `false`.
@@ -142,7 +154,7 @@ impl<'a> Record<'a> {
     pub fn below(&self, field: Field) -> Self {
         let mut below = Self([None; FIELDS]);
         if let Some(json) = self.0[field as usize].filter(|json| json.get().starts_with('{')) {
-            let read = serde_json::Deserializer::from_str(json.get()).deserialize_map(Members(&mut below));
+            let read = serde_json::Deserializer::from_str(json.get()).deserialize_map(Members { record: &mut below, facts: None });
             debug_assert!(read.is_ok(), "{read:?}: it was looked through before");
         }
         below
@@ -150,7 +162,21 @@ impl<'a> Record<'a> {
 }
 
 /// Fills in the members. A record is large, so it is not handed from one function to the next.
-struct Members<'r, 'a>(&'r mut Record<'a>);
+struct Members<'r, 'a> {
+    record: &'r mut Record<'a>,
+    facts: Option<&'r mut Facts<'a>>,
+}
+
+/// `json` as a text; `None` where it is none.
+pub fn text_of(json: &RawValue) -> Text<'_> {
+    let json = json.get();
+    let inside = json.strip_prefix('"')?.strip_suffix('"')?;
+    if memchr(b'\\', inside.as_bytes()).is_none() {
+        return Some(Cow::Borrowed(inside));
+    }
+    let Bytes(unescaped) = serde_json::from_str(json).ok()?;
+    Some(Cow::Owned(with_replacements(&unescaped)))
+}
 
 impl<'de> Visitor<'de> for Members<'_, 'de> {
     type Value = ();
@@ -159,11 +185,15 @@ impl<'de> Visitor<'de> for Members<'_, 'de> {
         f.write_str("a log record (a JSON object)")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         while let Some(Bytes(name)) = map.next_key()? {
-            match Field::named(&name) {
-                Some(field) => self.0.0[field as usize] = Some(map.next_value()?),
-                None => map.next_value::<IgnoredAny>().map(|_| ())?,
+            match (Field::named(&name), &mut self.facts) {
+                (Some(field), _) => self.record.0[field as usize] = Some(map.next_value()?),
+                (None, Some(facts)) if *name == *b"input" => map.next_value_seed(facts::Reading::input(facts))?,
+                (None, Some(facts)) if *name == *b"output" => {
+                    map.next_value_seed(facts::Reading::output(facts))?;
+                }
+                (None, _) => map.next_value::<IgnoredAny>().map(|_| ())?,
             }
         }
         Ok(())
@@ -172,7 +202,7 @@ impl<'de> Visitor<'de> for Members<'_, 'de> {
 
 /// A JSON string, with each lone surrogate as the three bytes that it would have in UTF-8. Asked for
 /// text instead, serde_json refuses the whole record.
-struct Bytes<'a>(Cow<'a, [u8]>);
+pub struct Bytes<'a>(pub Cow<'a, [u8]>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Bytes<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -39,11 +39,11 @@ fn section(rule: &Rule) -> String {
         meaning = wording.meaning,
         group = words(rule.group_by.iter().copied()),
         distinct = words([rule.distinct].into_iter()),
-        code = rule.error_codes.join("` or `"),
+        code = rule.record.error_codes.join("` or `"),
         window = minutes(rule.window),
         cooldown = minutes(rule.cooldown),
     );
-    for role in rule.excepted_roles {
+    for role in rule.record.except_roles {
         let _ = writeln!(text, "- Not counted: roles named `{role}*`");
     }
     for technique in rule.techniques {

@@ -59,7 +59,7 @@ fn fields(rule: &Rule, Denied { at, key, value }: &Denied) -> [String; 3] {
 
 /// The log that holds `batch`, as Bedrock writes it or as CloudTrail does.
 pub fn log(rule: &Rule, source: Source, batch: &[Denied]) -> String {
-    let code = rule.error_codes[0];
+    let code = rule.record.error_codes[0];
     let records = batch.iter().map(|denied| {
         let time = EventTime::from_epoch_ms((TEN + denied.at) * 1000);
         let [user, model, request] = fields(rule, denied);
