@@ -139,7 +139,7 @@ impl Values {
             match wrapper(begin) {
                 Wrapper::Opens(length, shape) => {
                     if scope.mentions(text, at, at + length) {
-                        receive(text.offset(at), Found::Stray);
+                        receive(text.offset(at), Found::Stray(text.text(at, at + length)));
                     }
                     self.wrappers += usize::from(shape == Shape::Document);
                     self.shape = shape;
@@ -251,7 +251,7 @@ impl Values {
             Walk::Open => text.end,
         };
         if scope.mentions(text, text.start, end) {
-            receive(text.offset(text.start), Found::Stray);
+            receive(text.offset(text.start), Found::Stray(text.text(text.start, end)));
         }
         text.cursor = end;
         match walk {
