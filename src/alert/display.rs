@@ -32,7 +32,9 @@ pub fn plain(text: &str, limit: usize) -> String {
 
 /// Control characters, direction marks, zero-width characters and tags (`Cf`), line and paragraph
 /// separators, private use, and what Unicode does not assign, noncharacters among them, which SQS
-/// refuses. Sources: UAX #44; `SendMessage` in the Amazon SQS API reference.
+/// refuses; and what else is drawn as nothing, so that two different ids look the same. Sources: UAX #44;
+/// `Default_Ignorable_Code_Point` in Unicode's DerivedCoreProperties.txt; `SendMessage` in the Amazon SQS
+/// API reference.
 fn is_unsafe(character: char) -> bool {
     matches!(
         character.general_category(),
@@ -43,30 +45,62 @@ fn is_unsafe(character: char) -> bool {
             | GeneralCategory::PrivateUse
             | GeneralCategory::Surrogate
             | GeneralCategory::Unassigned
+    ) || matches!(
+        character,
+        '\u{34f}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{ffa0}'
+            | '\u{e0100}'..='\u{e01ef}'
     )
 }
 
-/// `text` with nothing left in it that a mail client or a telephone makes a link of.
+/// `text` with nothing left in it that a mail client, a chat or a telephone makes a link of.
 ///
 /// E-mail addresses stay as they are: honest sessions are named by them, and a link of one only
 /// opens a draft.
 #[must_use]
 pub fn unlinked(text: &str) -> String {
+    broken_up(text, unlinked_host)
+}
+
+/// `text` without the links that a terminal or an editor looks for: those with a scheme. Hosts' names
+/// stay, so that you find an id by the text that it has in the log.
+#[must_use]
+pub fn unschemed(text: &str) -> String {
+    broken_up(text, |_, word, _| word.to_owned())
+}
+
+/// `text` with its schemes broken up, and what `host` makes of each word, given what stands before and
+/// behind it.
+fn broken_up(text: &str, host: impl Fn(&str, &str, &str) -> String) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(at) = rest.find(|character| !is_of_host(character)) {
-        let (word, behind) = rest.split_at(at);
-        shown += &unlinked_word(word, behind);
-        let separator = behind.chars().next().map_or(0, char::len_utf8);
-        let scheme = behind.starts_with("://") || (behind.starts_with(':') && is_scheme(word));
-        shown += if scheme { "[:]" } else { &behind[..separator] };
-        rest = &behind[separator..];
+    loop {
+        let (before, _) = text.split_at(text.len() - rest.len());
+        let (word, behind) =
+            rest.split_at(rest.find(|character| !is_of_host(character)).unwrap_or(rest.len()));
+        shown += &host(before, word, behind);
+        let Some(separator) = behind.chars().next() else { return shown };
+        if behind.starts_with("://") || (separator == ':' && is_scheme(word)) {
+            shown += "[:]";
+        } else {
+            shown.push(separator);
+        }
+        rest = &behind[separator.len_utf8()..];
     }
-    shown + &unlinked_word(rest, "")
 }
 
 fn is_of_host(character: char) -> bool {
-    character.is_alphanumeric() || matches!(character, '.' | '-')
+    character.is_alphanumeric() || character == '-' || is_dot(character)
+}
+
+/// The dots of a host's name. Source: RFC 3490, section 3.1.
+fn is_dot(character: char) -> bool {
+    matches!(character, '.' | '\u{3002}' | '\u{ff0e}' | '\u{ff61}')
 }
 
 /// Schemes that are followed by no slashes, and that mail clients and telephones look for.
@@ -75,19 +109,44 @@ fn is_scheme(word: &str) -> bool {
     word.ends_with("mailto") || matches!(word.as_str(), "tel" | "sms")
 }
 
-/// A host's name, told by its `www.` or by the path behind it, loses the last dot that makes it one.
-fn unlinked_word(word: &str, behind: &str) -> String {
-    let is_www = word.get(..4).is_some_and(|begin| begin.eq_ignore_ascii_case("www."));
-    match word.trim_end_matches('.').rsplit_once('.') {
-        Some((host, domain)) if is_www || (behind.starts_with('/') && is_top_level(domain)) => {
-            format!("{host}[.]{domain}{}", &word[host.len() + 1 + domain.len()..])
-        }
-        _ => word.to_owned(),
+/// Puts each dot in brackets that makes `word` a host's name: the one behind `www`, the one before a
+/// top-level domain, and the last one before a path.
+fn unlinked_host(before: &str, word: &str, behind: &str) -> String {
+    let has_path = behind.starts_with('/');
+    let labels: Vec<&str> = word.split(is_dot).collect();
+    let is_www = |label: &str| label.eq_ignore_ascii_case("www");
+    let is_address = is_address(before) && !has_path && !labels.iter().any(|label| is_www(label));
+    let dots = word.chars().filter(|character| is_dot(*character));
+    let mut shown = labels[0].to_owned();
+    // A name may end in a dot.
+    let last = labels.iter().rposition(|label| !label.is_empty()).unwrap_or(0);
+    for (at, dot) in (1..).zip(dots) {
+        let (name, domain) = (labels[at - 1], labels[at]);
+        let live = is_www(name)
+            || (!is_address && !name.is_empty() && is_top_level(domain))
+            || (has_path && at == last && domain.len() > 1 && domain.chars().all(char::is_alphabetic));
+        shown += &if live { format!("[{dot}]") } else { dot.to_string() };
+        shown += domain;
     }
+    shown
 }
 
-fn is_top_level(domain: &str) -> bool {
-    domain.len() > 1 && domain.chars().all(char::is_alphabetic)
+/// Whether what ends in `before` is the part of an e-mail address up to its `@`.
+fn is_address(before: &str) -> bool {
+    before.strip_suffix('@').is_some_and(|local| local.ends_with(char::is_alphanumeric))
+}
+
+/// Whether `label` is a top-level domain, or begins with one as far as a link goes. Amazon's own are
+/// none here: model ids begin with `us.amazon.`, and nobody else can have a name there.
+fn is_top_level(label: &str) -> bool {
+    let end = label.find(|character: char| !character.is_alphabetic()).unwrap_or(label.len());
+    let (letters, more) = label.split_at(end);
+    if label.get(..4).is_some_and(|begin| begin.eq_ignore_ascii_case("xn--")) || !letters.is_ascii() {
+        return true;
+    }
+    let whole_word = more.is_empty() || more.starts_with('-');
+    let amazons = ["amazon", "aws"].iter().any(|own| letters.eq_ignore_ascii_case(own));
+    whole_word && !amazons && tld::exist_case_insensitive(letters)
 }
 
 /// A value for people: plain, without links, and `unknown` where it is missing or nothing is left
@@ -101,8 +160,14 @@ pub fn shown(value: Option<&str>) -> String {
 /// The name of an object for people; the `s3://` is ours.
 #[must_use]
 pub fn object(name: &str) -> String {
-    let (scheme, rest) = name.split_at(if name.starts_with("s3://") { 5 } else { 0 });
+    let (scheme, rest) = without_scheme(name);
     scheme.to_owned() + &unlinked(&plain(rest, 4 * TEXT_BYTES))
+}
+
+/// An object's name as `s3://` or nothing, and the rest.
+#[must_use]
+pub fn without_scheme(name: &str) -> (&str, &str) {
+    name.split_at(if name.starts_with("s3://") { 5 } else { 0 })
 }
 
 /// A value for chat: in a code span, where no markup acts, with nothing left in it that
@@ -122,23 +187,28 @@ pub fn code(value: Option<&str>) -> String {
         }
     }
     text.push('`');
-    // A zero-width space behind the @ of the words that would call a whole channel.
+    // The words that would call a whole channel.
     ["channel", "here", "everyone"]
         .iter()
-        .fold(text, |text, word| text.replace(&format!("@{word}"), &format!("@\u{200b}{word}")))
+        .fold(text, |text, word| text.replace(&format!("@{word}"), &format!("[@]{word}")))
 }
 
-/// `text` in printable ASCII, at most `limit` characters.
+/// `text` in printable ASCII and without links, at most `limit` characters.
 #[must_use]
 pub fn ascii(text: &str, limit: usize) -> String {
     let printable = |character: char| {
         if matches!(character, ' '..='~') { character } else { '?' }
     };
-    let shown: String = plain(text, usize::MAX).chars().map(printable).collect();
-    if shown.len() <= limit {
-        return shown;
+    let whole: String = plain(text, usize::MAX).chars().map(printable).collect();
+    let mut shown = unlinked(&whole);
+    // A cut may leave a shorter name with a link in it, and breaking that up takes room.
+    for kept in (0..limit.saturating_sub(2)).rev() {
+        if shown.len() <= limit {
+            break;
+        }
+        shown = unlinked(&format!("{}...", &whole[..kept]));
     }
-    format!("{}...", &shown[..limit - 3])
+    shown
 }
 
 /// The part of an ARN or model id that people know it by: what follows the last `/`.
@@ -217,6 +287,14 @@ mod tests {
             '\u{e000}',
             '\u{e0041}',
             '\u{10ffff}',
+            '\u{34f}',
+            '\u{1160}',
+            '\u{17b5}',
+            '\u{180b}',
+            '\u{3164}',
+            '\u{fe0f}',
+            '\u{ffa0}',
+            '\u{e0100}',
         ] {
             assert_eq!(plain(&format!("a{unsafe_one}b"), 100), "ab", "{unsafe_one:?}");
         }
@@ -237,7 +315,16 @@ mod tests {
         for (text, expected) in [
             ("Verify at https://evil.example/x", "Verify at https[:]//evil[.]example/x"),
             ("HTTP://evil.example", "HTTP[:]//evil.example"),
-            ("www.evil.example, WWW.a.b.", "www.evil[.]example, WWW.a[.]b."),
+            ("www.evil.example, WWW.a.b.", "www[.]evil.example, WWW[.]a.b."),
+            ("evil.com", "evil[.]com"),
+            ("EVIL.CO.UK. and x", "EVIL[.]CO[.]UK. and x"),
+            ("x.evil.com.claude-v2", "x.evil[.]com.claude-v2"),
+            ("evil.com-x evil_x.io", "evil[.]com-x evil_x[.]io"),
+            ("evil\u{3002}com", "evil[\u{3002}]com"),
+            ("\u{43f}.\u{440}\u{444} a.xn--p1ai", "\u{43f}[.]\u{440}\u{444} a[.]xn--p1ai"),
+            ("@evil.com", "@evil[.]com"),
+            ("a@evil.com/x", "a@evil[.]com/x"),
+            ("a@www.evil.com", "a@www[.]evil[.]com"),
             ("evil.example/login?x=1", "evil[.]example/login?x=1"),
             ("mailto:x@y.example tel:+15550100", "mailto[:]x@y.example tel[:]+15550100"),
             ("xMailTo:a", "xMailTo[:]a"),
@@ -249,6 +336,10 @@ mod tests {
             "arn:aws:sts::111122223333:assumed-role/App/alice@example.com",
             "arn:aws:iam::111122223333:user/first.last",
             "us.anthropic.claude-3-opus-20240229-v1:0",
+            "us.amazon.nova-premier-v1:0",
+            "meta.llama3-1-405b-instruct-v1:0",
+            "192.0.2.7, 2001:db8::1",
+            "AWSLogs/a.json.gz",
             "arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-v2:1",
             "Boto3/1.38.27 md/Botocore#1.38.27 lib/1.2/x",
             "",
@@ -262,7 +353,7 @@ mod tests {
     fn nothing_in_a_chat_id_acts() {
         assert_eq!(
             code(Some("<!channel> <https://evil.example|click> *b* `x` @here")),
-            "`&lt;!channel&gt; &lt;https[:]//evil.example|click&gt; *b* 'x' @\u{200b}here`"
+            "`&lt;!channel&gt; &lt;https[:]//evil.example|click&gt; *b* 'x' [@]here`"
         );
         assert_eq!(code(None), "`unknown`");
         assert_eq!(code(Some("\n")), "`\"\"`");
@@ -278,6 +369,24 @@ mod tests {
     fn ascii_is_printable_and_bounded() {
         assert_eq!(ascii("naïve\n🙂", 20), "na?ve?");
         assert_eq!(ascii("abcdefghij", 8), "abcde...");
+        assert_eq!(ascii("abcdefgh", 8), "abcdefgh");
+    }
+
+    #[test]
+    fn a_cut_leaves_no_link() {
+        assert_eq!(ascii("evil.commerce", 20), "evil.commerce");
+        assert_eq!(ascii("evil.com", 20), "evil[.]com");
+        assert_eq!(ascii("evil.commerce", 11), "evil.c...");
+        assert_eq!(ascii(&"a.io ".repeat(10), 12), "a[.]io a....");
+    }
+
+    #[test]
+    fn what_was_broken_up_stays_so() {
+        for text in ["https://www.evil.com/x mailto:a@b.io", "a.b.com", "x@y.com/z"] {
+            let once = unlinked(text);
+            assert_eq!(unlinked(&once), once);
+        }
+        assert_eq!(unschemed("http://evil.com sms:1"), "http[:]//evil.com sms[:]1");
     }
 
     #[test]

@@ -4,7 +4,9 @@ use console::Style;
 use unicode_width::UnicodeWidthStr;
 
 use super::Alert;
-use super::display::{DOCUMENT_BYTES, UNKNOWN, capitalised, clock, minutes, plain};
+use super::display::{
+    DOCUMENT_BYTES, UNKNOWN, capitalised, clock, minutes, plain, unschemed, without_scheme,
+};
 use super::shorten::{resource, shorten};
 use crate::count::evidence::Kind;
 use crate::rule::definition::Severity;
@@ -61,7 +63,7 @@ impl Alert<'_> {
                 row(label, line);
             }
         }
-        row("File", &plain(self.object, DOCUMENT_BYTES));
+        row("File", &file(self.object));
         block
     }
 
@@ -84,7 +86,7 @@ impl Alert<'_> {
         }
         field("first_seen", &figures.first_seen.to_string());
         field("last_seen", &figures.last_seen.to_string());
-        field("file", &plain(self.object, DOCUMENT_BYTES));
+        field("file", &file(self.object));
         line
     }
 }
@@ -151,8 +153,13 @@ impl Layout {
 /// An id in whole, without what would act on a terminal.
 #[must_use]
 pub fn whole(value: Option<&str>) -> String {
-    let text = plain(value.unwrap_or(UNKNOWN), DOCUMENT_BYTES);
+    let text = unschemed(&plain(value.unwrap_or(UNKNOWN), DOCUMENT_BYTES));
     if text.trim().is_empty() { "\"\"".to_owned() } else { text }
+}
+
+fn file(name: &str) -> String {
+    let (scheme, rest) = without_scheme(name);
+    scheme.to_owned() + &whole(Some(rest))
 }
 
 /// `id` in whole where that fits, else without what every id of the account has in common.
@@ -185,7 +192,11 @@ fn listed<'v>(
                 *line += &format!(", {value}");
             }
             _ if full => break,
-            _ => lines.push(value),
+            Some(line) => {
+                line.push(',');
+                lines.push(value);
+            }
+            None => lines.push(value),
         }
         left = left.saturating_sub(1);
     }

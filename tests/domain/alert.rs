@@ -17,8 +17,6 @@ use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::rule::catalogue::{DENIED_MODEL, built_in};
 use bedrock_denial_watch::rule::definition::Rule;
 use bedrock_denial_watch::rule::field::MISSING;
-use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 use serde_json::Value;
 
 const USER: &str = "arn:aws:sts::111122223333:assumed-role/SupportChatbot/i-0a1b2c3d4e5f67890";
@@ -346,7 +344,7 @@ fn evidence_stands_in_every_text() {
         assert_eq!(document["access_key_ids"], json(r#"["AKIAIOSFODNN7EXAMPLE"]"#));
         assert_eq!(document["denied_by"], json(r#"["IAM identity policy"]"#));
         let rows = "Seen in   Bedrock invocation log, CloudTrail\n\
-                    Source IP 192.0.2.7, bedrock.amazonaws.com\n\
+                    Source IP 192.0.2.7, bedrock.amazonaws[.]com\n\
                     Client    curl/8 <!channel>\n\
                     Key id    AKIAIOSFODNN7EXAMPLE\n\
                     Denied by IAM identity policy\n";
@@ -356,7 +354,7 @@ fn evidence_stands_in_every_text() {
         let chat = chat["content"]["description"].as_str().expect("text");
         for line in [
             "*Seen in* Bedrock invocation log, CloudTrail\n",
-            "*Source IP* `192.0.2.7`, `bedrock.amazonaws.com`\n",
+            "*Source IP* `192.0.2.7`, `bedrock.amazonaws[.]com`\n",
             "*Client* `curl/8 &lt;!channel&gt;`\n",
             "*Key id* `AKIAIOSFODNN7EXAMPLE`\n",
             "*Denied by* `IAM identity policy`\n",
@@ -481,7 +479,7 @@ fn an_id_depends_on_key_and_time_alone() {
 }
 
 /// An alert that has `text` wherever a caller's can stand.
-fn of_a_caller<T>(text: &str, tell: impl FnOnce(&Alert<'_>) -> T) -> T {
+pub fn of_a_caller<T>(text: &str, tell: impl FnOnce(&Alert<'_>) -> T) -> T {
     with([Some(text), Some(text), Some(text)], |alert| {
         let mut alert = alert.clone();
         alert.figures.newest = vec![text.to_owned()];
@@ -490,55 +488,4 @@ fn of_a_caller<T>(text: &str, tell: impl FnOnce(&Alert<'_>) -> T) -> T {
         alert.object = &object;
         tell(&alert)
     })
-}
-
-/// Whatever a caller writes, in every output that people read.
-fn check_harmless(hostile: &str) {
-    let lines = |alert: &Alert<'_>| alert.email().lines().count();
-    let honest = of_a_caller("x", lines);
-    of_a_caller(hostile, |alert| {
-        assert!(lines(alert) <= honest, "{}", alert.email());
-        let subject = alert.subject();
-        assert!(subject.len() < 100 && subject.chars().all(|one| matches!(one, ' '..='~')), "{subject}");
-        let chat = json(&alert.chat()).to_string();
-        assert!(!chat.contains("<!") && !chat.contains("<@") && !chat.contains("@here"), "{chat}");
-        // Our own links; what is left over is the caller's.
-        let ours = ["https://www.elastic.co", "https://atlas.mitre.org", "s3://logs/"];
-        for text in
-            [alert.email(), alert.sms(), subject, json(&alert.chat())["content"]["description"].to_string()]
-        {
-            let text = ours.iter().fold(text, |text, link| text.replace(link, "")).to_lowercase();
-            assert!(!text.contains("://") && !text.contains("mailto:"), "{text}");
-            let body: String = text.chars().filter(|one| !matches!(one, '\n' | '\u{200b}')).collect();
-            assert!(
-                !body.contains(
-                    |one: char| one.is_control() || matches!(one, '\u{61c}' | '\u{202e}' | '\u{ffff}')
-                )
-            );
-        }
-        let document = alert.document();
-        assert!(!document.contains(['\u{fffe}', '\u{ffff}', '\u{7f}', '\u{85}', '\u{202e}']), "{document}");
-    });
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, rng_seed: RngSeed::Fixed(20_261_125), ..ProptestConfig::default() })]
-
-    #[test]
-    fn nothing_that_a_caller_writes_acts_on_its_reader(
-        parts in prop::collection::vec(
-            prop_oneof![
-                any::<String>(),
-                Just("https://evil.example/x".to_owned()),
-                Just("www.evil.example".to_owned()),
-                Just("MAILTO:a@b.example".to_owned()),
-                Just("<!channel> @here <@U1>".to_owned()),
-                Just("\u{202e}\u{61c}\u{fffe}\u{ffff}\u{7f}\n\r\u{1b}]0;title\u{7}".to_owned()),
-                Just("`*_~".to_owned()),
-            ],
-            0..6,
-        )
-    ) {
-        check_harmless(&parts.concat());
-    }
 }

@@ -1,9 +1,15 @@
 //! The domain and `replay`, from outside, by station of the data flow. No AWS.
 
 mod alert;
+#[path = "../fixtures/every_field.rs"]
+mod every_field;
+mod harmless;
+#[path = "../fixtures/hostile_ids.rs"]
+mod hostile_ids;
 mod log;
 mod notice;
 mod pipeline;
+mod privacy;
 mod replay;
 mod rule;
 mod structure;

@@ -305,3 +305,19 @@ fn nothing_in_an_id_acts_and_the_longest_ids_fit() {
         }
     }
 }
+
+/// A notice that has `text` wherever a caller's can stand.
+pub fn of_a_caller<T>(text: &str, callers: Option<u64>, tell: impl FnOnce(&Notice<'_>) -> T) -> T {
+    let user = format!("arn:aws:sts::1:assumed-role/{text}/{text}");
+    let alert = |number| found(&DENIED_MODEL, &[Some(text), Some(&user), Some(text)], number, 9);
+    with(&(0..3).map(alert).collect::<Vec<_>>(), callers, |notice| {
+        let mut notice = notice.clone();
+        let evidence = Kind::ALL.map(|kind| Evidence { kind, value: text.to_owned() });
+        notice.worst.figures.evidence = evidence.into();
+        notice.worst.figures.newest = vec![text.to_owned()];
+        let (object, latest) = (format!("s3://logs/{text}"), [Some(text.to_owned())]);
+        notice.worst.object = &object;
+        notice.crowd = callers.map(|callers| Crowd { callers, latest: &latest });
+        tell(&notice)
+    })
+}

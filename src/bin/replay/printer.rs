@@ -14,6 +14,7 @@ use bedrock_denial_watch::rule::definition::{Rule, Severity};
 
 use crate::denied;
 use crate::options::Format;
+use crate::progress::wrapped;
 use crate::summary::{Summary, count};
 
 /// Prints documents as they come, and keeps texts until [`Printer::finish`].
@@ -144,8 +145,7 @@ fn no_alerts(
     let all = if summary.failed > 0 { " Not everything could be read." } else { "" };
     let scope = format!("Looked at {}.{all}", summary.scope());
     for text in [rules, scope] {
-        let text = terminal.map_or_else(|| text.clone(), |layout| textwrap::fill(&text, layout.columns));
-        writeln!(out, "{text}")?;
+        writeln!(out, "{}", wrapped(&text, terminal.map(|layout| layout.columns)))?;
     }
     Ok(())
 }

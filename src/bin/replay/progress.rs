@@ -3,7 +3,10 @@
 use std::io::{self, IsTerminal, Write};
 
 use bedrock_denial_watch::alert::display;
+use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use textwrap::{Options, WordSplitter};
 
 use crate::inputs::Input;
 
@@ -44,11 +47,20 @@ impl Progress {
 
     /// Prints `text` above the bar, without what would act on a terminal: file names are not ours.
     pub fn say(&self, text: &str) {
+        let columns = io::stderr().is_terminal().then(|| usize::from(Term::stderr().size().1));
         self.0.suspend(|| {
             for line in text.lines() {
+                let line = wrapped(&display::plain(line, usize::MAX), columns);
                 // Nobody is left to tell if this fails.
-                let _ = writeln!(io::stderr(), "{}", display::plain(line, usize::MAX));
+                let _ = writeln!(io::stderr(), "{line}");
             }
         });
     }
+}
+
+/// `line` in lines of so many columns where its words allow; in a file or pipe it stays one.
+pub fn wrapped(line: &str, columns: Option<usize>) -> String {
+    let Some(columns) = columns else { return line.to_owned() };
+    let options = Options::new(columns).subsequent_indent("  ").break_words(false);
+    textwrap::fill(line, options.word_splitter(WordSplitter::NoHyphenation))
 }

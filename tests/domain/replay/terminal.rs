@@ -94,8 +94,26 @@ fn severity_is_in_colour_unless_told_otherwise() {
 fn the_summary_stands_before_the_alerts() {
     let lines = screen(120, &[], true, &[LOGS]);
     let at = |part: &str| lines.iter().position(|line| line.contains(part)).expect(part);
-    assert!(at("warning: ") < at("Read 39 files"), "{lines:#?}");
+    assert!(at("warning:") < at("Read 39 files"), "{lines:#?}");
     assert!(at("zero bytes (1)") < at("Denied most often"), "{lines:#?}");
+}
+
+#[test]
+fn a_warning_breaks_between_words_and_keeps_its_path_in_whole() {
+    let lines = screen(80, &[], true, &[LOGS]);
+    let text = "  byte 1289: expected one JSON object; the record was skipped";
+    assert!(lines.iter().any(|line| line == text), "{lines:#?}");
+    let path =
+        |line: &&String| line.starts_with("  ") && line.ends_with("T113108464Z_0f26daa8a33b0f5f.json.gz:");
+    assert!(lines.iter().any(|line| path(&line)), "{lines:#?}");
+}
+
+#[test]
+fn a_list_goes_on_behind_a_comma() {
+    let lines = screen(80, &[("NO_COLOR", "1")], false, &[LOGS]).join("\n");
+    let list = "  Newest    cohere.command-r-plus-v1:0,\n            mistral.mistral-large-2407-v1:0,\n            \
+                amazon.nova-premier-v1:0 and 3 more\n";
+    assert!(lines.contains(list), "{lines}");
 }
 
 #[test]

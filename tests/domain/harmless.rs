@@ -1,0 +1,216 @@
+//! Whatever a caller writes into an id, nothing acts on the person or the program that is shown it.
+
+use std::fs;
+use std::ops::RangeInclusive;
+use std::process::Command;
+use std::sync::LazyLock;
+
+use bedrock_denial_watch::alert::terminal::Layout;
+use bedrock_denial_watch::alert::{Alert, Message};
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+use serde_json::Value;
+
+use crate::every_field::{invocation, trail};
+use crate::{alert, hostile_ids, notice};
+
+/// What no output may hold: code points from Unicode's own tables, written out so that the test does not
+/// lean on the crate that the code uses.
+fn is_forbidden(character: char) -> bool {
+    let code = u32::from(character);
+    let is_noncharacter = code & 0xfffe == 0xfffe || (0xfdd0..=0xfdef).contains(&code);
+    is_noncharacter
+        || (character.is_control() && character != '\n')
+        || matches!(code,
+            0xad | 0x34f | 0x61c | 0x115f | 0x1160 | 0x17b4 | 0x17b5 | 0x180b..=0x180f | 0x200b..=0x200f
+            | 0x2028..=0x202e | 0x2060..=0x206f | 0x3164 | 0xfe00..=0xfe0f | 0xfeff | 0xffa0 | 0xfff0..=0xfffb
+            | 0xe0000..=0xe0fff)
+}
+
+fn is_of_host(character: char) -> bool {
+    character.is_alphanumeric() || ".-。．｡".contains(character)
+}
+
+/// The host's name that a mail client or chat would link in `text`, if any. The top-level domains are
+/// those that the cases use.
+fn live_host(text: &str) -> Option<&str> {
+    text.split(|character| !is_of_host(character)).find(|host| {
+        let start = host.as_ptr() as usize - text.as_ptr() as usize;
+        let (before, after) = (&text[..start], &text[start + host.len()..]);
+        // The address of a person, whose link only opens a draft.
+        let is_address = before.strip_suffix('@').is_some_and(|local| local.ends_with(char::is_alphanumeric));
+        let labels: Vec<&str> = host.split(['.', '。', '．', '｡']).collect();
+        let is_www = labels.iter().rev().skip(1).any(|label| label.eq_ignore_ascii_case("www"));
+        let is_domain = labels.windows(2).any(|pair| {
+            let domain = pair[1].split('-').next().unwrap_or_default().to_lowercase();
+            let is_known = ["com", "io", "org", "рф"].contains(&&*domain) || pair[1].starts_with("xn--");
+            !pair[0].is_empty() && is_known
+        });
+        is_www || (is_domain && (!is_address || after.starts_with('/')))
+    })
+}
+
+#[track_caller]
+fn check_characters(text: &str) {
+    let found = text.chars().find(|character| is_forbidden(*character));
+    assert_eq!(found, None, "{text:?}");
+}
+
+/// `text` as people read it; `references` and the bucket are our own.
+#[track_caller]
+fn check_text(text: &str, references: &[&str]) {
+    check_characters(text);
+    let ours = references.iter().copied().chain(["s3://logs/"]);
+    let text = ours.fold(text.to_owned(), |text, link| text.replace(link, ""));
+    let lower = text.to_lowercase();
+    for trap in ["://", "mailto:", "@here", "@channel", "@everyone"] {
+        assert!(!lower.contains(trap) || (trap.starts_with('@') && !text.contains("<at>")), "{trap}: {text}");
+    }
+    assert_eq!(live_host(&text), None, "{text}");
+}
+
+#[track_caller]
+fn check_message(message: &Message, references: &[&str]) {
+    let body: Value = serde_json::from_str(&message.body).expect("JSON");
+    let text = |name: &str| body[name].as_str().expect("text");
+    let subject = &message.subject;
+    assert!(subject.len() < 100 && subject.chars().all(|one| matches!(one, ' '..='~')), "{subject}");
+    assert!(text("sms").len() <= 160 && text("sms").is_ascii(), "{}", text("sms"));
+    for shown in [subject, text("email"), text("email-json"), text("sms")] {
+        check_text(shown, references);
+    }
+    let chat: Value = serde_json::from_str(text("https")).expect("JSON");
+    for shown in [&chat["content"]["title"], &chat["content"]["description"], &chat["metadata"]["summary"]] {
+        let shown = shown.as_str().expect("text");
+        check_text(shown, references);
+        assert!(!["<", "@here", "@channel", "@everyone"].iter().any(|trap| shown.contains(trap)), "{shown}");
+    }
+    // For programs ids stay as logged, but for what a queue refuses; its sentence is for people.
+    check_characters(text("default"));
+    let document: Value = serde_json::from_str(text("default")).expect("JSON");
+    check_text(document["event"]["reason"].as_str().expect("text"), references);
+    for (_, value) in &message.attributes {
+        check_characters(value);
+        assert!(!value.is_empty());
+    }
+}
+
+#[track_caller]
+fn check_terminal(alert: &Alert<'_>) {
+    let block = block(alert);
+    for text in [&block, &alert.line()] {
+        check_characters(text);
+        let lower = text.replacen("s3://", "", 1).to_lowercase();
+        assert!(!lower.contains("://") && !lower.contains("mailto:"), "{text}");
+    }
+    assert!(HONEST[1].contains(&block.lines().count()), "{block}");
+}
+
+/// How many lines an honest alert has, in an e-mail and on a terminal. A long id is cut where it is part of
+/// a key, and so has one more row that tells how it was spelled.
+static HONEST: LazyLock<[RangeInclusive<usize>; 2]> = LazyLock::new(|| {
+    let long = "x".repeat(2048);
+    let texts: [fn(&Alert<'_>) -> String; 2] = [|alert| alert.email(), block];
+    texts.map(|text| {
+        let lines = |id: &str| alert::of_a_caller(id, |alert| text(alert).lines().count());
+        lines("x")..=lines(&long)
+    })
+});
+
+fn block(alert: &Alert<'_>) -> String {
+    alert.block(Layout { columns: 80, colour: false })
+}
+
+#[track_caller]
+fn check(hostile: &str) {
+    alert::of_a_caller(hostile, |alert| {
+        let email = alert.email();
+        assert!(HONEST[0].contains(&email.lines().count()), "{email}");
+        check_message(&alert.message(), alert.rule.references);
+        check_terminal(alert);
+    });
+    for callers in [None, Some(64)] {
+        notice::of_a_caller(hostile, callers, |notice| {
+            check_message(&notice.message(), notice.worst.rule.references);
+        });
+    }
+}
+
+#[test]
+fn nothing_in_a_known_trap_acts() {
+    for (name, trap) in hostile_ids::all() {
+        println!("{name}");
+        check(&trap);
+    }
+}
+
+/// Everything that a caller writes is a trap, in both logs: what `replay` prints for people and for programs.
+#[test]
+fn replay_prints_no_trap_that_acts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let traps = hostile_ids::all();
+    for (number, trap) in traps.values().enumerate() {
+        // What the log itself does not let a caller choose.
+        let fill = |name: &str| match name {
+            "account" => "111122223333".to_owned(),
+            "unknown-name" => "unknown".to_owned(),
+            _ => trap.clone(),
+        };
+        let records: Vec<Value> = (0..8)
+            .map(|second| match second {
+                0..4 => invocation(&fill, second, true),
+                _ => trail(&fill, second, second < 6),
+            })
+            .collect();
+        let lines: String = records.iter().map(|record| record.to_string() + "\n").collect();
+        fs::write(folder.path().join(format!("{number:03}.json")), lines).expect("written");
+    }
+    for format in ["text", "json"] {
+        let output = Command::new(env!("CARGO_BIN_EXE_replay"))
+            .args(["--format", format])
+            .arg(folder.path())
+            .output()
+            .expect("replay runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        let alerts = text.lines().filter(|line| line.contains("denied-model")).count();
+        assert!(alerts >= traps.len() - 4, "{alerts} alerts of {} traps", traps.len());
+        for line in text.lines() {
+            check_characters(line);
+            if format == "json" {
+                let document: Value = serde_json::from_str(line).expect(line);
+                check_text(document["event"]["reason"].as_str().expect("text"), &[]);
+            } else {
+                assert!(!line.contains("://") && !line.to_lowercase().contains("mailto:"), "{line}");
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, rng_seed: RngSeed::Fixed(20_261_125), ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_that_a_caller_writes_acts(
+        parts in prop::collection::vec(
+            prop_oneof![
+                any::<String>(),
+                any::<char>().prop_map(String::from),
+                "[a-z.:/@ -]{0,12}",
+                Just("https://evil.example/x".to_owned()),
+                Just("www.evil.com".to_owned()),
+                Just("evil.io".to_owned()),
+                Just("a.org/login".to_owned()),
+                Just("alice@example.com".to_owned()),
+                Just("MAILTO:a@b.com".to_owned()),
+                Just("<!channel> @here <@U1>".to_owned()),
+                Just("\u{202e}\u{61c}\u{fffe}\u{ffff}\u{7f}\n\r\u{1b}]0;title\u{7}".to_owned()),
+                Just("`*_~".to_owned()),
+                (0_usize..80).prop_map(|length| "x".repeat(length)),
+            ],
+            0..6,
+        )
+    ) {
+        check(&parts.concat());
+    }
+}
