@@ -5,15 +5,15 @@
 
 use std::ops::Range;
 use std::path::Path;
-use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
-use toml::{Spanned, Value};
+use serde::Deserialize;
+use toml::Spanned;
 
 use super::bounds;
 use super::condition::{Condition, FindingCondition, Guardrail};
 use super::definition::{Elastic, Rule, Severity, Technique, Weight, Wording};
 use super::field::Field;
+use super::value::{ErrorCode, List, Noun, Policies, RiskScore, RoleName, Span, Text, Threshold, Url, Word};
 use crate::log::facts::Policy;
 
 /// What is wrong with a rule file, and where.
@@ -202,7 +202,7 @@ struct WrittenElastic {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenWording {
-    noun: Text,
+    noun: Noun,
     headline: Spanned<Text>,
     reason: Spanned<Text>,
     title: Spanned<Text>,
@@ -274,9 +274,9 @@ impl Written {
         let has = |field| group_by.contains(&field);
         let repeated = (1..group_by.len()).any(|at| group_by[..at].contains(&group_by[at]));
         let callers = usize::from(has(Field::User)) + usize::from(has(Field::Role));
-        if repeated || !has(Field::Account) || callers != 1 {
+        if repeated || !has(Field::Account) || callers > 1 {
             let expected =
-                "expected \"account\", either \"user\" or \"role\", and perhaps \"model\", each once";
+                "expected \"account\", and perhaps \"model\" and either \"user\" or \"role\", each once";
             return misfit(self.group_by.span(), "group_by", expected);
         }
         if group_by
@@ -351,96 +351,3 @@ fn check_phrase(phrase: &str, group_by: &[Field]) -> Result<(), String> {
     }
     Ok(())
 }
-
-/// Text with something in it.
-struct Text(&'static str);
-
-/// A web address.
-struct Url(&'static str);
-
-/// An error code as Bedrock spells it; it is looked for word by word.
-struct ErrorCode(&'static str);
-
-/// A word as guardrails write it, in capitals; it is looked for as it stands.
-struct Word(&'static str);
-
-/// How many policies of a guardrail.
-struct Policies(usize);
-
-/// The begin of a role's name.
-struct RoleName(&'static str);
-
-/// Whatever is given; which numbers are good depends on what the rule counts.
-struct Threshold(Value);
-
-/// Elastic's risk score.
-struct RiskScore(u8);
-
-/// Whole minutes.
-struct Span(Duration);
-
-/// At least one.
-struct List<T>(Vec<T>);
-
-impl<T> List<T> {
-    fn leak<R>(self, take: impl FnMut(T) -> R) -> &'static [R] {
-        self.0.into_iter().map(take).collect::<Vec<_>>().leak()
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let items = Vec::deserialize(deserializer)?;
-        if items.is_empty() {
-            Err(serde::de::Error::custom("expected at least one"))
-        } else {
-            Ok(Self(items))
-        }
-    }
-}
-
-/// A type read from a value that `$read` takes, or else with `$expected`.
-macro_rules! value {
-    ($type:ident, $expected:expr, $read:expr) => {
-        impl<'de> Deserialize<'de> for $type {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let value = Value::deserialize(deserializer)?;
-                let read: fn(&Value) -> Option<Self> = $read;
-                read(&value).ok_or_else(|| serde::de::Error::custom($expected))
-            }
-        }
-    };
-}
-
-fn text(value: &Value, good: impl FnOnce(&str) -> bool) -> Option<&'static str> {
-    let text = value.as_str().filter(|text| good(text))?;
-    Some(text.to_owned().leak())
-}
-
-value!(Text, "expected text", |value| text(value, |text| !text.trim().is_empty()).map(Self));
-value!(Url, "expected an address that begins with https://", |value| {
-    let good = |text: &str| text.starts_with("https://") && !text.contains(char::is_whitespace);
-    text(value, good).map(Self)
-});
-value!(ErrorCode, "expected an error code such as AccessDeniedException, of letters and digits", |value| {
-    let good = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    text(value, good).map(Self)
-});
-value!(Word, "expected a word in capitals such as BLOCKED or PROMPT_ATTACK", |value| {
-    let good = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
-    text(value, |text| !text.is_empty() && text.bytes().all(good)).map(Self)
-});
-value!(Policies, "expected a whole number from 1 to 6", |value| {
-    usize::try_from(value.as_integer()?).ok().filter(|number| (1..=6).contains(number)).map(Self)
-});
-value!(RoleName, "expected the begin of a role's name: letters, digits and _+=,.@-", |value| {
-    let good = |byte: u8| byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte);
-    text(value, |text| !text.is_empty() && text.bytes().all(good)).map(Self)
-});
-value!(Threshold, "expected a whole number", |value| Some(Self(value.clone())));
-value!(RiskScore, "expected a whole number from 0 to 100", |value| {
-    u8::try_from(value.as_integer()?).ok().filter(|score| *score <= 100).map(Self)
-});
-value!(Span, bounds::span("").err().unwrap_or_default(), |value| bounds::span(value.as_str()?)
-    .ok()
-    .map(Self));

@@ -6,7 +6,7 @@
 //! | What must a record show? | [`condition`] |
 //! | What can it group by or count? | [`field`] |
 //! | Which values may it have? | [`bounds`] |
-//! | How is it written down? | [`mod@file`] |
+//! | How is it written down? | [`mod@file`], `value` |
 //! | Which rules are there? | [`catalogue`] |
 //! | What did the user set? | [`settings`] |
 
@@ -17,3 +17,4 @@ pub mod definition;
 pub mod field;
 pub mod file;
 pub mod settings;
+mod value;

@@ -204,6 +204,11 @@ fn a_bad_file_is_refused_with_file_line_field_and_what_was_expected() {
         "title = \" \"",
         "title: expected text",
     );
+    check_refused(
+        "noun = \"denials\"",
+        "noun = \"refused calls\"",
+        "wording.noun: expected one word of at most 9 letters, in the plural",
+    );
     check_refused("[\"AccessDeniedException\"]", "[]", "record.error_codes: expected at least one");
     check_refused(
         "[\"AccessDeniedException\"]",
@@ -213,7 +218,7 @@ fn a_bad_file_is_refused_with_file_line_field_and_what_was_expected() {
     check_refused(
         "group_by = [\"account\", \"user\", \"model\"]",
         "group_by = [\"user\", \"model\"]",
-        "group_by: expected \"account\", either \"user\" or \"role\", and perhaps \"model\", each once",
+        "group_by: expected \"account\", and perhaps \"model\" and either \"user\" or \"role\", each once",
     );
     check_refused(
         "count = \"request\"",
@@ -261,4 +266,21 @@ fn a_field_too_many_or_too_few_is_refused() {
 fn severities_rise() {
     assert!(Severity::ALL.is_sorted());
     assert!(Severity::ALL.map(Severity::risk_score).is_sorted());
+}
+
+#[test]
+fn the_rule_that_the_guide_writes_is_good() {
+    let guide = fs::read_to_string("docs/rules.md").expect("readable");
+    let (_, behind) = guide.split_once("```toml\n").expect("a rule file");
+    let (text, _) = behind.split_once("```").expect("its end");
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("throttled.toml"), text).expect("writable");
+    let output = Command::new(env!("CARGO_BIN_EXE_replay"))
+        .args(["--test-rules", "--rules-dir"])
+        .arg(folder.path())
+        .output()
+        .expect("replay runs");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(stdout.contains("throttled.toml: 2 of 2 examples as expected"), "{stdout}");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
 }
