@@ -1,14 +1,14 @@
-//! What the counters of a rule that sums hold between two times.
+//! How much the counters of a summing rule hold between two times.
 //!
-//! A contribution says how much it holds and its samples from when to when, but not how much at what
-//! time. So a shard of a slot counts once all of it lies between the two: never too early, and late by
-//! at most what a slot is long.
+//! A contribution knows its amount, and its samples the time span, but not how much fell when. So a
+//! shard of a slot counts only once all of it lies between the two times: never early, and late by at
+//! most the length of a slot.
 
 use crate::count::counter::Counter;
 use crate::count::step;
 use crate::log::time::EventTime;
 
-/// What each shard holds, and when.
+/// Each shard's amount and time span.
 pub struct Sums(Vec<Shard>);
 
 struct Shard {
