@@ -1,8 +1,8 @@
-//! How many distinct values one slot surely holds within a stretch of time.
+//! A lower bound for the distinct values that one slot holds within a stretch of time.
 //!
-//! Samples are known one by one. Of an object that holds more, its shard tells how many, and from
-//! when to when. Another object may hold a copy of the same denials, so what is not sampled is
-//! summed only over shards that lie apart in time: there, one request cannot be in both.
+//! Samples are known one by one. When an object holds more than its samples, the shard knows how many
+//! and over which time span. Another object may hold a copy of the same denials, so unsampled values
+//! are summed only over shards whose time spans do not overlap: no request can be in both.
 
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
@@ -11,21 +11,21 @@ use crate::count::counter::{Counter, Shard};
 use crate::count::step;
 use crate::log::time::EventTime;
 
-/// What the counters of one slot, of all logs, tell of a stretch of time.
+/// The bound that the counters of one slot, over all logs, give for a stretch of time.
 #[derive(Debug)]
 pub struct Bound<'c> {
-    /// Distinct values beside those that are sampled within.
+    /// Distinct values besides those sampled within the stretch.
     pub unsampled: u64,
-    /// The most that one log tells of.
+    /// The most that any one log holds.
     pub most: u64,
-    /// There may be more.
+    /// The true number may be higher.
     pub at_least: bool,
-    /// The counters that hold something within.
+    /// The counters with something inside the stretch.
     pub counters: Vec<&'c Counter>,
 }
 
 impl<'c> Bound<'c> {
-    /// `recurs` tells of values that come again and again, also in shards that lie apart.
+    /// `recurs`: values such as models come again and again, even in shards that do not overlap.
     #[must_use]
     pub fn of(logs: &'c [Counter], within: &RangeInclusive<EventTime>, recurs: bool) -> Self {
         let mut bound = Self { unsampled: 0, most: 0, at_least: false, counters: Vec::new() };
@@ -39,7 +39,7 @@ impl<'c> Bound<'c> {
             sampled.extend(log.sampled);
             bound.counters.push(counter);
         }
-        // Each log tells of the same denials, so of what is not sampled the larger counts.
+        // Both logs record the same denials, so take the larger unsampled count, not the sum.
         bound.at_least |= full && bound.counters.len() > 1;
         if !recurs {
             bound.unsampled = bound.most.saturating_sub(sampled.len() as u64);
@@ -48,27 +48,27 @@ impl<'c> Bound<'c> {
     }
 }
 
-/// What one log tells.
+/// What one log holds.
 struct Log<'c> {
-    /// The distinct values among the samples that lie within.
+    /// The distinct values among the samples inside the stretch.
     sampled: HashSet<&'c str>,
-    /// Distinct values within; no more than there are.
+    /// Distinct values inside; never above the truth.
     denials: u64,
     at_least: bool,
-    /// It holds more than its samples show.
+    /// It holds more values than its samples.
     full: bool,
 }
 
-/// A shard that lies within as a whole and holds more than its samples show.
+/// A shard that lies entirely inside the stretch and holds more values than its samples.
 struct Full<'c> {
     shard: &'c Shard,
     time: RangeInclusive<EventTime>,
-    /// Its distinct values; no more than there are.
+    /// Its distinct values; never above the truth.
     denials: u64,
 }
 
 impl<'c> Log<'c> {
-    /// `None` where no sample lies within.
+    /// `None` if no sample lies inside.
     fn of(counter: &'c Counter, within: &RangeInclusive<EventTime>, recurs: bool) -> Option<Self> {
         let mut log = Self { sampled: HashSet::new(), denials: 0, at_least: false, full: false };
         let mut full = Vec::new();
@@ -79,13 +79,13 @@ impl<'c> Log<'c> {
             if shard.contributions.iter().all(|one| one.sampled == one.denials && !one.at_least) {
                 continue;
             }
-            // The earliest and latest denial of an object are always among its samples, so this is
-            // exactly the time in which the shard's denials lie.
+            // An object's earliest and latest denials are always among its samples, so this is
+            // exactly the time span of the shard's denials.
             let (Some(first), Some(last)) = (shard.samples.first(), shard.samples.last()) else { continue };
             let time = first.at..=last.at;
             log.full |= time.start() <= within.end() && within.start() <= time.end();
             if within.contains(time.start()) && within.contains(time.end()) {
-                // Objects of one shard may share denials, and nothing tells them apart.
+                // Objects in one shard may share denials, and nothing shows which.
                 let most = shard.contributions.iter().map(|one| one.denials).max().unwrap_or_default();
                 log.at_least |= shard.contributions.len() > 1;
                 log.at_least |= shard.contributions.iter().any(|one| one.at_least);
@@ -104,13 +104,13 @@ impl<'c> Log<'c> {
             log.sum(&apart, counter, within)
         };
         log.denials = log.denials.max(log.sampled.len() as u64);
-        // What an edge of the stretch cuts, and recurring values beyond the samples, are unknown.
+        // What the edge of the stretch cuts off, and recurring values beyond the samples, are unknown.
         let cut = counter.shards.values().any(|shard| is_full(shard) && is_cut(shard, within));
         log.at_least |= cut || (recurs && log.full);
         Some(log)
     }
 
-    /// The denials of shards that lie apart, and what others show beside them.
+    /// The denials of shards that do not overlap, plus what the others sample besides.
     fn sum(&mut self, apart: &[Full<'c>], counter: &'c Counter, within: &RangeInclusive<EventTime>) -> u64 {
         let mut beside: HashSet<&str> = self.sampled.clone();
         for shard in counter.shards.values() {
@@ -119,7 +119,7 @@ impl<'c> Log<'c> {
                 let next = apart.partition_point(|full| *full.time.end() < sample.at);
                 if let Some(full) = apart.get(next).filter(|full| full.time.contains(&sample.at)) {
                     beside.remove(sample.value.as_str());
-                    // Perhaps one of those that the full shard does not show.
+                    // This may be one of the values that the full shard does not sample.
                     self.at_least |= !full.shard.samples.contains(sample);
                 }
             }
@@ -139,11 +139,11 @@ fn is_cut(shard: &Shard, within: &RangeInclusive<EventTime>) -> bool {
     touches && !(within.contains(&first.at) && within.contains(&last.at))
 }
 
-/// Of shards that may overlap, those that lie apart and hold the most, in order of time: weighted
-/// interval scheduling.
+/// The shards that do not overlap and together hold the most, in order of time: weighted interval
+/// scheduling.
 fn apart(mut shards: Vec<Full<'_>>) -> Vec<Full<'_>> {
     shards.sort_by_key(|full| *full.time.end());
-    // The most that the first so many shards hold.
+    // The best sum over each prefix of the shards.
     let mut most = vec![0];
     let before = |shards: &[Full<'_>], at: usize| {
         let start = *shards[at].time.start();

@@ -1,4 +1,4 @@
-//! Who is behind a key, under whatever session name.
+//! Who is behind a key, regardless of session name.
 
 use sha2::{Digest, Sha256};
 
@@ -6,18 +6,18 @@ use crate::count::key::Key;
 use crate::rule::definition::Rule;
 use crate::rule::field::{Field, without_session};
 
-/// An account, and an identity that its owner cannot rename at will. People get one message per caller.
+/// An account and an identity that its owner cannot rename at will. People get one message per caller.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Caller {
     /// The account as logged; `None` is a value of its own.
     pub account: Option<String>,
-    /// The ARN of a role without its session, or of the user; `None` where the records name none
-    /// or the rule groups by neither.
+    /// The ARN of a role without its session, or of the user; `None` if the records name none or the
+    /// rule groups by neither.
     pub arn: Option<String>,
 }
 
 impl Caller {
-    /// The caller behind `key`, which is one of `rule`.
+    /// The caller behind `key`, a key of `rule`.
     #[must_use]
     pub fn of(rule: &Rule, key: &Key) -> Self {
         let user = key.get(rule, Field::User).map(without_session);
@@ -25,14 +25,14 @@ impl Caller {
         Self { account: key.get(rule, Field::Account).map(str::to_owned), arn: arn.map(str::to_owned) }
     }
 
-    /// Where the store keeps what belongs to the caller. No rule has such an id.
+    /// The key under which the store keeps the caller's state. No rule can have this id.
     #[must_use]
     pub fn key(&self) -> Key {
         Key { rule: "#caller", values: vec![self.account.clone(), self.arn.clone()] }
     }
 }
 
-/// Where the store keeps what belongs to an account. No rule has such an id.
+/// The key under which the store keeps an account's state. No rule can have this id.
 #[must_use]
 pub fn account_key(account: Option<&str>) -> Key {
     Key { rule: "#account", values: vec![account.map(str::to_owned)] }

@@ -1,7 +1,7 @@
-//! Which alerts are due: hot denials that no alert covers, and alerts whose publisher is gone.
+//! Which alerts are due: hot denials that no alert covers, and alerts whose publisher has died.
 //!
-//! Pure functions over the alerts of one key. The wall clock (`now`) is an argument; it decides about
-//! leases only, never about the rule.
+//! Pure functions over the alerts of one key. The wall clock (`now`) is an argument; it matters to
+//! leases only, never to the rule.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::count::incident::SPAN;
 use crate::count::step;
 use crate::log::time::EventTime;
 
-/// How far an alert has come.
+/// The state of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// Claimed by a delivery that will publish it.
@@ -24,39 +24,38 @@ pub enum State {
 pub struct AlertRecord {
     /// The alert's id.
     pub id: String,
-    /// How far it has come.
+    /// Its state.
     pub state: State,
     /// The delivery that claimed it.
     pub owner: String,
-    /// Until when the others leave it to its owner, in epoch seconds.
+    /// When the owner's lease ends, in epoch seconds. Until then others leave it alone.
     pub leased_until: u64,
-    /// Its number in the incident, where a delivery recorded it there and could not tell it: the
-    /// next one must not count it again.
+    /// Its number in the incident, if a delivery recorded it there but could not send the notice:
+    /// the next delivery must not count it again.
     pub number: Option<u64>,
 }
 
 /// The alerts of one key, by the time of the hot denial.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AlertLog {
-    /// Grows by one with every write; 0 before the first.
+    /// Incremented by every write; 0 before the first.
     pub version: u64,
-    /// The pending and the recent ones; at most one alert an instant.
+    /// The pending and recent ones; at most one per instant.
     pub alerts: BTreeMap<EventTime, AlertRecord>,
-    /// The latest of the older ones, which are kept apart; `None` when there are none.
+    /// The time of the newest archived alert; `None` if there are none.
     pub archived_to: Option<EventTime>,
-    /// The older ones, as far as they were read: all of them are published. They are not written
-    /// with the log.
+    /// Archived alerts that have been read, all published. They are not written back with the log.
     pub archived: BTreeSet<EventTime>,
 }
 
-/// Who claims, when, and for how long.
+/// Who claims, when and for how long.
 #[derive(Clone, Copy, Debug)]
 pub struct Claimant<'a> {
-    /// Names the delivery; a retry of it has the same name.
+    /// The delivery's name; a retry keeps it.
     pub owner: &'a str,
     /// Wall clock at the start of the delivery, in epoch seconds.
     pub now: u64,
-    /// How long the claim holds; longer than the delivery can run.
+    /// How long the claim holds: longer than the delivery can run.
     pub lease: Duration,
 }
 
@@ -66,29 +65,28 @@ impl Claimant<'_> {
     }
 }
 
-/// Pending alerts of one key. While nothing can be published no more are claimed, so that the item
-/// stays far below DynamoDB's 400 KB: a record takes some 150 bytes, and at most this many and
-/// [`MAX_PUBLISHED`] stand in the log when it is written, or as many published ones when these
-/// were all published at once.
+/// The most pending alerts of one key. While nothing can be published, no more are claimed, so the item
+/// stays far below DynamoDB's 400 KB: a record takes about 150 bytes, and a log holds at most this many
+/// plus [`MAX_PUBLISHED`] records when it is written.
 pub const MAX_PENDING: usize = 500;
-/// Published alerts that stay in the log; with more, all but the latest half are archived.
+/// The most published alerts that stay in the log; beyond it, all but the newest half are archived.
 pub const MAX_PUBLISHED: usize = 200;
-/// Alerts claimed in one write.
+/// The most alerts claimed in one write.
 pub const MAX_CLAIMS: usize = 100;
 
-/// What a claimant is to do.
+/// What a claimant has to do.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Claims {
-    /// The alerts to publish: new ones, its own from an earlier try, and abandoned ones.
+    /// The alerts to publish: new ones, its own from an earlier attempt, and abandoned ones.
     pub mine: Vec<EventTime>,
-    /// How many of the hot denials are dealt with; the rest comes after these are published.
+    /// How many of the hot denials are settled; the rest follow once these are published.
     pub done: usize,
-    /// The log was changed and must be written first.
+    /// The log has changed and must be written first.
     pub changed: bool,
 }
 
-/// Claims in `log` what is due of `hot` (in order of time), at most [`MAX_CLAIMS`] new alerts, and
-/// takes over what is abandoned. [`AlertLog::archived`] must hold what lies within the cooldown of
+/// Claims in `log` the alerts that `hot` (in order of time) makes due, at most [`MAX_CLAIMS`] new ones,
+/// and takes over abandoned ones. [`AlertLog::archived`] must cover the cooldown on either side of
 /// `hot`.
 pub fn claim(
     log: &mut AlertLog,
@@ -136,8 +134,8 @@ pub fn claim(
     claims
 }
 
-/// Takes the older published alerts out of a log that has too many of them; they must be archived
-/// before the log is written.
+/// Removes the older published alerts from a log that has too many; archive them before you write the
+/// log.
 pub fn archive(log: &mut AlertLog) -> Vec<EventTime> {
     step(log.alerts.len());
     let published = log.alerts.iter().filter(|(_, alert)| alert.state == State::Published);
@@ -154,17 +152,17 @@ pub fn archive(log: &mut AlertLog) -> Vec<EventTime> {
     older.to_vec()
 }
 
-/// What became of a claim.
+/// The outcome of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// It was recorded, and reported where a notice was due.
+    /// It was recorded, and reported if a notice was due.
     Published,
-    /// Its notice could not be sent; with its number in the incident, where it was recorded.
+    /// Its notice could not be sent. Holds its number in the incident, if it was recorded.
     Failed(Option<u64>),
 }
 
-/// Marks what was published, and gives up the lease of `owner` on the rest, so that the next delivery
-/// need not wait for it. Returns whether that changed anything.
+/// Marks published alerts and releases `owner`'s lease on the rest, so the next delivery need not wait
+/// for it. Returns whether anything changed.
 pub fn settle(log: &mut AlertLog, fates: &[(EventTime, Fate)], owner: &str) -> bool {
     let mut changed = false;
     for (at, fate) in fates {
@@ -189,8 +187,8 @@ pub fn settle(log: &mut AlertLog, fates: &[(EventTime, Fate)], owner: &str) -> b
     changed
 }
 
-/// No alert of the key but `at` can belong to its incident: of those near it, it is the first of
-/// the claimed ones, which are `mine`, and there is no other.
+/// Whether no alert of the key but `at` can belong to its incident: it is the first of the claimed
+/// ones, `mine`, and no other is near it.
 #[must_use]
 pub fn is_alone(log: &AlertLog, mine: &[EventTime], at: EventTime) -> bool {
     let near = log.alerts.range(at.minus(2 * SPAN)..=at.plus(2 * SPAN));
@@ -282,7 +280,7 @@ mod tests {
         let claims = claim(&mut log, &hot, Duration::from_secs(10), &next, |_| String::new());
         assert_eq!(claims.mine, hot[1..]);
         assert_eq!(log.alerts[&hot[1]].number, Some(7), "recorded, not told");
-        // What another has taken over meanwhile is not given up.
+        // A lease that another has taken over meanwhile is not released.
         assert!(!settle(&mut log, &[(hot[1], Fate::Failed(None))], "me"));
     }
 
@@ -314,7 +312,7 @@ mod tests {
         let mut log = AlertLog::default();
         let claims = claim(&mut log, &hot, Duration::from_secs(10), &claimant, |_| String::new());
         assert_eq!((claims.mine.as_slice(), claims.done), (&hot[..MAX_CLAIMS], MAX_CLAIMS));
-        // What was taken over counts not against the new ones.
+        // Alerts taken over do not count against the limit on new ones.
         let later = Claimant { owner: "you", now: 1, lease: Duration::ZERO };
         let claims = claim(&mut log, &hot, Duration::from_secs(10), &later, |_| String::new());
         assert_eq!((claims.mine.len(), claims.done), (2 * MAX_CLAIMS, 2 * MAX_CLAIMS));
@@ -338,7 +336,7 @@ mod tests {
         let kept: Vec<EventTime> = log.alerts.keys().copied().chain(archived.clone()).collect();
         assert_eq!(kept.len(), 3 * MAX_PUBLISHED, "every alert is in one of the two places");
         assert_eq!((archived[0], log.alerts.keys().next()), (second(33), Some(&second(0))));
-        // What is archived still covers.
+        // Archived alerts still cover.
         let before = log.clone();
         let claims = claim(&mut log, &archived, Duration::from_secs(10), &claimant, |_| String::new());
         assert_eq!((claims.mine.len(), claims.done), (3, archived.len()), "only those still pending");
@@ -358,7 +356,7 @@ mod tests {
             settle(&mut log, &fates, &owner);
         }
         assert_eq!(log.alerts.len(), MAX_PENDING);
-        // Under others' live leases there is nothing to do but to come again.
+        // Under others' live leases there is nothing to do but come back later.
         let all: Vec<EventTime> = log.alerts.keys().copied().collect();
         for alert in log.alerts.values_mut() {
             alert.leased_until = 1_000;

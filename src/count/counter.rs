@@ -11,7 +11,7 @@ use crate::count::evidence::Evidence;
 use crate::log::denial::Source;
 use crate::log::time::EventTime;
 
-/// A stretch of event time in one log. The logs are counted apart: both may tell of the same denial.
+/// A stretch of event time in one log. The logs are counted apart, since both may record the same denial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot {
     /// Its start.
@@ -21,7 +21,7 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// The slots of either log that start within `starts`.
+    /// The slots of both logs that start within `starts`.
     #[must_use]
     pub fn of_all_logs(starts: RangeInclusive<EventTime>) -> RangeInclusive<Self> {
         let (first, last) = starts.into_inner();
@@ -69,21 +69,21 @@ pub struct Digest {
     pub hash: String,
     /// How many distinct values the object holds in the slot.
     pub denials: u64,
-    /// How many of them stand among its samples.
+    /// How many of them are among its samples.
     pub sampled: u64,
-    /// The object held more than could be told apart: `denials` is a lower bound.
+    /// The object held more values than could be distinguished: `denials` is a lower bound.
     pub at_least: bool,
 }
 
 impl Digest {
-    /// The shard of the slot that the contribution belongs to, from 0 to [`SHARDS`] - 1.
+    /// The shard of the slot that holds the contribution, from 0 to [`SHARDS`] - 1.
     #[must_use]
     pub fn shard(&self) -> u8 {
         Sha256::digest(self.to_string().as_bytes())[0] % SHARDS
     }
 }
 
-/// As stored: `<hash>:<denials>:<sampled>`, with a `+` behind it for a lower bound.
+/// As stored: `<hash>:<denials>:<sampled>`, followed by `+` for a lower bound.
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { hash, denials, sampled, at_least } = self;
@@ -113,16 +113,16 @@ impl FromStr for Digest {
 /// What one object adds to one slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contribution {
-    /// Tells whether it was added before.
+    /// Identifies it, so it is added once.
     pub digest: Digest,
     /// Its earliest and latest distinct values.
     pub samples: BTreeSet<Sample>,
-    /// What it tells beside them.
+    /// The evidence that came with them.
     pub evidence: BTreeSet<Evidence>,
 }
 
-/// Shards of a slot. A busy slot is spread over this many items, since DynamoDB charges an
-/// update by the item's whole size.
+/// Shards per slot. A busy slot is spread over this many items, because DynamoDB charges an update by
+/// the size of the whole item.
 pub const SHARDS: u8 = 16;
 
 /// One slot as the store holds it, by shard.
@@ -130,7 +130,7 @@ pub const SHARDS: u8 = 16;
 pub struct Counter {
     /// Which slot.
     pub slot: Slot,
-    /// What each shard holds; a shard without contributions is missing.
+    /// The shards; one without contributions is missing.
     pub shards: BTreeMap<u8, Shard>,
 }
 
@@ -152,7 +152,7 @@ impl Counter {
         Self { slot, shards: BTreeMap::new() }
     }
 
-    /// Adds `contribution` unless it was added before; tells whether it was new.
+    /// Adds `contribution` unless it was added before; returns whether it was new.
     pub fn add(&mut self, contribution: &Contribution) -> bool {
         let shard = self.shards.entry(contribution.digest.shard()).or_default();
         let new = shard.contributions.insert(contribution.digest.clone());
@@ -168,12 +168,12 @@ impl Counter {
         self.shards.values().flat_map(|shard| &shard.contributions)
     }
 
-    /// The samples of all shards; the same one may come from several.
+    /// The samples of all shards; several shards may hold the same one.
     pub fn samples(&self) -> impl Iterator<Item = &Sample> {
         self.shards.values().flat_map(|shard| &shard.samples)
     }
 
-    /// The evidence of all shards; the same piece may come from several.
+    /// The evidence of all shards; several shards may hold the same piece.
     pub fn evidence(&self) -> impl Iterator<Item = &Evidence> {
         self.shards.values().flat_map(|shard| &shard.evidence)
     }

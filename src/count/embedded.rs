@@ -1,4 +1,4 @@
-//! The store in memory: for `replay`, and the yardstick for the one in DynamoDB.
+//! The in-memory store: for `replay`, and the reference for the one in DynamoDB.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -16,7 +16,7 @@ use crate::count::store::{CallerState, CounterStore, Mute, StoreError};
 use crate::log::time::EventTime;
 use crate::rule::definition::Rule;
 
-/// Keeps everything until it is dropped: expiry is garbage collection, and here there is none.
+/// Keeps everything until dropped: expiry is garbage collection, which memory does not need.
 #[derive(Default)]
 pub struct EmbeddedStore {
     keys: Mutex<IndexMap<Key, Item>>,
@@ -24,7 +24,7 @@ pub struct EmbeddedStore {
     accounts: Mutex<IndexMap<Option<String>, FloodLog>>,
 }
 
-/// All that is stored of one key.
+/// Everything stored for one key.
 #[derive(Clone, Debug, Default)]
 pub struct Item {
     /// By slot and log.
@@ -44,12 +44,12 @@ impl Item {
 }
 
 impl EmbeddedStore {
-    /// All keys with what is stored of them, in the order of their first denial.
+    /// All keys and their state, in the order of their first denial.
     pub fn into_keys(self) -> impl Iterator<Item = (Key, Item)> {
         self.keys.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter()
     }
 
-    /// All callers with what is stored of them, in the order of their first alert.
+    /// All callers and their state, in the order of their first alert.
     #[must_use]
     pub fn callers(&self) -> Vec<(Caller, CallerState)> {
         let callers = lock(&self.callers);

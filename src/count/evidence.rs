@@ -1,18 +1,18 @@
-//! What the records tell beside what the rules count: from where and how the calls came.
+//! What records show besides what the rules count: where calls came from, and how.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::log::denial::Denial;
 
-/// What a piece of evidence is.
+/// The kind of a piece of evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// The AWS region.
     Region,
     /// The caller's address, or the AWS service that called.
     SourceIp,
-    /// The caller's client, as it calls itself.
+    /// The caller's client, by its own account.
     UserAgent,
     /// The id of the caller's access key; no secret.
     AccessKeyId,
@@ -22,15 +22,21 @@ pub enum Kind {
     ModelCalled,
     /// The type of the Bedrock API key that made the call.
     ApiKey,
-    /// The caller's own account, where the log has no ARN of the caller.
+    /// The caller's own account, if the log has no ARN of the caller.
     CallerAccount,
-    /// The VPC endpoint that the call came through.
+    /// The VPC endpoint through which the call came.
     VpcEndpoint,
+    /// The id of a guardrail that found something.
+    Guardrail,
+    /// The policy of a guardrail that acted.
+    Policy,
+    /// What it acted on: the type of a finding, such as `HATE` or `EMAIL`; never the words themselves.
+    Violation,
 }
 
 impl Kind {
-    /// All kinds there are.
-    pub const ALL: [Self; 9] = [
+    /// All kinds.
+    pub const ALL: [Self; 12] = [
         Self::Region,
         Self::SourceIp,
         Self::UserAgent,
@@ -40,10 +46,13 @@ impl Kind {
         Self::ApiKey,
         Self::CallerAccount,
         Self::VpcEndpoint,
+        Self::Guardrail,
+        Self::Policy,
+        Self::Violation,
     ];
 
-    /// The longest value that is kept and shown. What the caller writes may be long, a user agent a
-    /// kilobyte; what AWS writes is not.
+    /// The longest value that is kept and shown, in bytes. What the caller writes may be long, such as a
+    /// user agent of a kilobyte; what AWS writes is not.
     const fn max_bytes(self) -> usize {
         match self {
             Self::UserAgent | Self::ModelCalled => MAX_EVIDENCE_BYTES,
@@ -51,7 +60,7 @@ impl Kind {
         }
     }
 
-    /// `value`, cut to what is kept of this kind.
+    /// `value`, cut to the length kept for this kind.
     #[must_use]
     pub fn cut(self, value: &str) -> &str {
         &value[..value.floor_char_boundary(self.max_bytes())]
@@ -68,6 +77,9 @@ impl Kind {
             Self::ApiKey => "api_key",
             Self::CallerAccount => "caller_account",
             Self::VpcEndpoint => "vpc_endpoint",
+            Self::Guardrail => "guardrail",
+            Self::Policy => "policy",
+            Self::Violation => "violation",
         }
     }
 }
@@ -75,15 +87,15 @@ impl Kind {
 /// One piece of evidence.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Evidence {
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
-    /// Its text, from the caller for some kinds; at most [`MAX_EVIDENCE_BYTES`].
+    /// Its text, which for some kinds the caller chose; at most [`MAX_EVIDENCE_BYTES`].
     pub value: String,
 }
 
-/// Different values of one kind that an object keeps for a slot, and that an alert shows.
+/// The most different values of one kind that an object keeps for a slot, and that an alert shows.
 pub const MAX_EVIDENCE: usize = 10;
-/// The longest value of any kind that is kept.
+/// The longest value kept, of any kind, in bytes.
 pub const MAX_EVIDENCE_BYTES: usize = 256;
 
 impl Evidence {
@@ -127,7 +139,13 @@ pub fn shown<'d>(denial: &'d Denial<'_>) -> impl Iterator<Item = (Kind, &'d str)
         (Kind::CallerAccount, denial.caller_account.as_deref()),
         (Kind::VpcEndpoint, denial.vpc_endpoint.as_deref()),
     ];
-    told.into_iter().filter_map(|(kind, value)| {
+    let facts = &denial.facts;
+    let guardrails = facts.guardrails.iter().map(|id| (Kind::Guardrail, Some(id.as_ref())));
+    let acted = facts.findings.iter().filter(|finding| finding.acted());
+    let found = acted.flat_map(|finding| {
+        [(Kind::Policy, Some(finding.policy.name())), (Kind::Violation, finding.kind.as_deref())]
+    });
+    told.into_iter().chain(guardrails).chain(found).filter_map(|(kind, value)| {
         let value = value.filter(|value| !value.is_empty())?;
         Some((kind, kind.cut(value)))
     })

@@ -1,5 +1,5 @@
-//! An account's flood: many callers at once, of which only the first get notices of their own. The
-//! names of federated users are free to choose, so one key can pose as any number of callers.
+//! An account's flood: many callers at once, of which only the first get notices of their own.
+//! Federated users choose their names freely, so one key can pose as any number of callers.
 //!
 //! Pure functions over the floods of one account, like those over a caller's incidents.
 
@@ -15,29 +15,29 @@ use crate::count::recent::{self, Entry};
 use crate::log::time::EventTime;
 use crate::rule::definition::Severity;
 
-/// So many incidents of an account that begin within an hour get notices of their own.
+/// How many incidents of an account that begin within an hour get notices of their own.
 pub const MAX_SINGLE: u64 = 10;
-/// Of the further ones a notice is due at this many, and at each fourfold.
+/// Beyond those, a notice is due at this many callers and each time they quadruple.
 const FIRST_LEVEL: u64 = 16;
 const GROWTH: u64 = 4;
-/// Callers that a notice names.
+/// How many callers a notice names.
 pub const MAX_NAMED: usize = 10;
 
 /// The floods of one account, by their beginning.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FloodLog {
-    /// Grows by one with every write; 0 before the first.
+    /// Incremented by every write; 0 before the first.
     pub version: u64,
     /// The delivery that wrote this version.
     pub writer: String,
-    /// At most one begins at an instant.
+    /// At most one per instant.
     pub floods: BTreeMap<EventTime, Flood>,
 }
 
 /// The incidents of one account that begin within [`SPAN`] of the first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Flood {
-    /// Incidents, each of another caller.
+    /// How many incidents, each of a different caller.
     pub callers: u64,
     /// The ids of those with notices of their own, so that a retry counts none twice.
     pub single: Vec<String>,
@@ -51,7 +51,7 @@ pub struct Flood {
     pub notices: u64,
     /// The latest callers beyond the first.
     pub latest: Vec<Option<String>>,
-    /// The next notice, where it is under way.
+    /// The next notice, if one is under way.
     pub pending: Option<Pending>,
     /// When it last changed, in epoch seconds.
     pub changed_at: u64,
@@ -68,11 +68,11 @@ pub struct Newcomer<'a> {
     pub arn: Option<&'a str>,
     /// The highest severity of its alerts.
     pub severity: Severity,
-    /// It was counted before, and only its severity has risen.
+    /// It was counted before; only its severity has risen.
     pub counted: bool,
 }
 
-/// The answer to one newcomer.
+/// The answer for one newcomer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Admitted {
     /// The flood's beginning.
@@ -87,9 +87,9 @@ pub fn id(account: Option<&str>, begin: EventTime) -> String {
     digest(&[&account_key(account).text(), &begin.epoch_ms().to_string()])
 }
 
-/// Admits incidents to the account's floods, in the order given, and claims the notices that are
-/// due or abandoned of those that take some in; returns the answers, and
-/// the floods whose next notice the claimant is to send.
+/// Admits incidents to the account's floods, in the order given, and claims the notices that this makes
+/// due or that were abandoned. Returns the answers, and the floods whose next notice the claimant has to
+/// send.
 pub fn admit(
     log: &mut FloodLog,
     newcomers: &[Newcomer<'_>],
@@ -112,8 +112,8 @@ pub fn admit(
     (admitted, held)
 }
 
-/// Notes what became of the notice that the claimant held, and looks again. Returns whether the
-/// claimant now holds the next one.
+/// Records the outcome of the claimant's notice and looks again. Returns whether the claimant now holds
+/// the next one.
 pub fn mark(log: &mut FloodLog, begin: EventTime, sent: Sent, claimant: &Claimant<'_>) -> bool {
     claimant.owner.clone_into(&mut log.writer);
     let Some(flood) = log.floods.get_mut(&begin) else { return false };
@@ -253,7 +253,7 @@ mod tests {
         assert_eq!(run(&mut log, &newcomers(0..11, Severity::Medium)), (10, vec![]));
         assert_eq!(run(&mut log, &newcomers(11..12, Severity::High)), (0, vec![12]));
         assert_eq!(run(&mut log, &newcomers(12..15, Severity::High)), (0, vec![]));
-        // One that is counted already and rises.
+        // One that was counted already and has risen.
         let risen = Newcomer { counted: true, ..newcomers(14..15, Severity::Critical).remove(0) };
         assert_eq!(run(&mut log, &[risen]), (0, vec![15]));
     }

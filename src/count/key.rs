@@ -8,8 +8,7 @@ use crate::log::text;
 use crate::rule::definition::Rule;
 use crate::rule::field::{Field, MISSING};
 
-/// The longest part of a partition key that stands as it was logged, counted in the bytes of its
-/// JSON text: a control character is one byte in a log and six in JSON. A rule's id and five such
+/// The longest part of a partition key that is stored as logged, in bytes of its JSON text: a control character is one byte in a log and six in JSON. A rule's id and five such
 /// parts stay under 1,500 bytes; DynamoDB takes 2,048.
 pub const MAX_PART_BYTES: usize = 256;
 /// The longest value that a sample keeps as it is; a longer one is kept as its hash. At the
@@ -26,7 +25,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// The value of `field`, where `rule` groups by it.
+    /// The value of `field`, if `rule` groups by it.
     #[must_use]
     pub fn get(&self, rule: &Rule, field: Field) -> Option<&str> {
         let position = rule.group_by.iter().position(|by| *by == field)?;
@@ -135,7 +134,7 @@ mod tests {
             kept.iter().map(|value| sample_value(value.as_deref())).collect();
         assert_eq!(samples.len(), values.len());
         assert!(samples.contains(literals[0].as_str()), "the hash of the whole text, not of its head");
-        // And what is hashed twice is another value again.
+        // A hash that is hashed again is yet another value.
         assert_ne!(sample_value(Some(&literals[0])), literals[0]);
     }
 }

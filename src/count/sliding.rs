@@ -1,5 +1,5 @@
-//! The figures of one alert after the other, in one pass over the samples: a window that slides
-//! forward, so that a thousand alerts in one day do not read the day a thousand times.
+//! The figures of successive alerts in one pass over the samples: the window slides forward, so a
+//! thousand alerts in one day do not read the day a thousand times.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -10,7 +10,7 @@ use crate::count::step;
 use crate::log::denial::Source;
 use crate::log::time::EventTime;
 
-/// Distinct values that an alert lists.
+/// The most distinct values that an alert lists.
 pub const MAX_LISTED: usize = 10;
 
 /// The counters of one slot, of all logs.
@@ -34,24 +34,24 @@ pub struct Sliding<'c> {
 #[derive(Default)]
 struct Now<'c> {
     between: Option<(EventTime, EventTime)>,
-    /// The samples between: from this one on, up to that one.
+    /// The range of samples between the two times.
     oldest: usize,
     newest: usize,
     /// How many samples each value has between, and the time of the newest.
     values: HashMap<&'c str, (usize, EventTime)>,
     by_newest: BTreeSet<(EventTime, &'c str)>,
-    /// The first slot that begins later.
+    /// The first slot that begins after the later time.
     next: usize,
     /// Slots that reach beyond the later time.
     ahead: Vec<usize>,
-    /// Slots that lie between as a whole, by their first denial.
+    /// Slots that lie entirely between, by their first denial.
     inside: BTreeMap<(EventTime, usize), Bound<'c>>,
     /// Slots that begin before the earlier time.
     behind: Vec<usize>,
     sum: Sum<'c>,
 }
 
-/// What the slots that lie between as a whole tell together.
+/// The combined bound of the slots that lie entirely between.
 #[derive(Default)]
 struct Sum<'c> {
     unsampled: u64,
@@ -69,14 +69,14 @@ pub struct Between {
     pub at_least: bool,
     /// The newest distinct values, newest last.
     pub newest: Vec<String>,
-    /// The logs that tell of it.
+    /// The logs that recorded it.
     pub sources: BTreeSet<Source>,
-    /// What they tell beside it: of each kind the first few of the slots that are touched.
+    /// Their evidence: the first few of each kind, over the slots touched.
     pub evidence: BTreeSet<Evidence>,
 }
 
 impl<'c> Sliding<'c> {
-    /// `counters` are sorted by slot; `samples` are theirs by time.
+    /// `counters` are sorted by slot; `samples` are their samples by time.
     #[must_use]
     pub fn new(counters: &'c [Counter], samples: Vec<(EventTime, &'c str)>, recurs: bool) -> Self {
         let slots = counters.chunk_by(|one, other| one.slot.start == other.slot.start);
@@ -99,7 +99,7 @@ impl<'c> Sliding<'c> {
         &self.samples
     }
 
-    /// What lies from `first` to `last`. It costs least when both only grow from one call to the next.
+    /// What lies from `first` to `last`. Cheapest when both only grow from call to call.
     pub fn between(&mut self, first: EventTime, last: EventTime) -> Between {
         if self.now.between.is_some_and(|(from, to)| first < from || last < to) {
             self.now = Now::default();
@@ -185,7 +185,7 @@ impl<'c> Sliding<'c> {
     }
 }
 
-/// Of each kind the first [`MAX_EVIDENCE`].
+/// The first [`MAX_EVIDENCE`] of each kind.
 fn first_of_each_kind(evidence: impl Iterator<Item = Evidence>) -> BTreeSet<Evidence> {
     let mut count: BTreeMap<Kind, usize> = BTreeMap::new();
     let all: BTreeSet<Evidence> = evidence.collect();

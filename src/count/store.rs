@@ -14,39 +14,39 @@ use crate::count::key::Key;
 use crate::log::time::EventTime;
 use crate::rule::definition::Rule;
 
-/// The store failed; the delivery fails with it and is tried again.
+/// The store failed; the delivery fails too and is retried.
 #[derive(Debug, thiserror::Error)]
 #[error("{operation}: {cause}")]
 pub struct StoreError {
     /// Operation and place, such as `DynamoDB Query on table x`.
     pub operation: String,
-    /// Why.
+    /// The cause.
     pub cause: Box<dyn Error + Send + Sync>,
-    /// The store answered, and refused this one request: another key may fare better. `false` when it
-    /// did not answer, or answers everybody that it cannot at present.
+    /// The store answered and refused this request only: another key may succeed. `false` if it did not
+    /// answer, or refuses everyone at present.
     pub refused: bool,
 }
 
-/// What is stored of one caller.
+/// The state of one caller.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CallerState {
     /// The caller's incidents.
     pub log: IncidentLog,
-    /// Set while people are not to hear of the caller.
+    /// Set while the caller is muted.
     pub mute: Option<Mute>,
 }
 
-/// An operator's order not to tell people of a caller.
+/// An operator's order not to send notices about a caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mute {
     /// When it ends, in epoch seconds.
     pub until: u64,
-    /// What the operator said.
+    /// The operator's reason.
     pub why: String,
 }
 
 impl CallerState {
-    /// Whether people are not to hear of the caller at `now`, in epoch seconds.
+    /// Whether the caller is muted at `now`, in epoch seconds.
     #[must_use]
     pub fn is_muted(&self, now: u64) -> bool {
         self.mute.as_ref().is_some_and(|mute| now < mute.until)
@@ -59,7 +59,7 @@ pub trait CounterStore {
     /// changes nothing and succeeds. The item may be deleted after `expires_at` (epoch seconds).
     ///
     /// # Errors
-    /// When the store cannot be written; nothing was added then, or all of it.
+    /// When the store cannot be written; then either nothing was added or all of it.
     fn add(
         &self,
         rule: &Rule,
@@ -73,21 +73,21 @@ pub trait CounterStore {
     /// finished write.
     ///
     /// # Errors
-    /// When the store cannot be read, or holds what it should not.
+    /// When the store cannot be read, or holds something malformed.
     fn counters(
         &self,
         key: &Key,
         slots: RangeInclusive<EventTime>,
     ) -> impl Future<Output = Result<Vec<Counter>, StoreError>>;
 
-    /// The alerts of `key` as of the latest finished write, without those that are archived; empty at
-    /// version 0 where there are none.
+    /// The alerts of `key` as of the latest finished write, without archived ones; empty at version 0 if
+    /// there are none.
     ///
     /// # Errors
     /// As for [`Self::counters`].
     fn alerts(&self, key: &Key) -> impl Future<Output = Result<AlertLog, StoreError>>;
 
-    /// The archived alerts of `key` between two times, and perhaps others near them.
+    /// The archived alerts of `key` between two times, and possibly some around them.
     ///
     /// # Errors
     /// As for [`Self::counters`].
@@ -101,7 +101,7 @@ pub trait CounterStore {
     /// deleted after `expires_at` (epoch seconds).
     ///
     /// # Errors
-    /// When the store cannot be written; any part of it was added then.
+    /// When the store cannot be written; then any part of them may have been added.
     fn archive_alerts(
         &self,
         key: &Key,
@@ -121,7 +121,7 @@ pub trait CounterStore {
         expires_at: u64,
     ) -> impl Future<Output = Result<bool, StoreError>>;
 
-    /// What is kept of `caller`, as of the latest finished write; nothing at version 0 where there is none.
+    /// The state of `caller` as of the latest finished write; empty at version 0 if there is none.
     ///
     /// # Errors
     /// As for [`Self::counters`].
@@ -138,7 +138,7 @@ pub trait CounterStore {
         expires_at: u64,
     ) -> impl Future<Output = Result<bool, StoreError>>;
 
-    /// The floods of `account`, as of the latest finished write; none at version 0 where there are none.
+    /// The floods of `account` as of the latest finished write; empty at version 0 if there are none.
     ///
     /// # Errors
     /// As for [`Self::counters`].

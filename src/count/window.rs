@@ -1,4 +1,4 @@
-//! What the counters around some denials tell: which denials are hot, and an alert's figures.
+//! Finds the hot denials in a stretch of counters, and the figures their alerts report.
 //!
 //! Pure functions of counters read from the store; no clock, no store.
 
@@ -8,9 +8,10 @@ use crate::count::counter::Counter;
 use crate::count::evidence::Evidence;
 use crate::count::sliding::{Between, Sliding};
 use crate::count::step;
+use crate::count::sums::{self, Sums};
 use crate::log::denial::Source;
 use crate::log::time::EventTime;
-use crate::rule::definition::Rule;
+use crate::rule::definition::{Rule, Weight};
 
 pub use crate::count::sliding::MAX_LISTED;
 
@@ -18,6 +19,8 @@ pub use crate::count::sliding::MAX_LISTED;
 pub struct Window<'a> {
     rule: &'a Rule,
     sliding: Sliding<'a>,
+    /// Set for a rule that sums.
+    sums: Option<Sums>,
 }
 
 /// The figures of one alert.
@@ -33,14 +36,14 @@ pub struct Figures {
     pub at_least: bool,
     /// The newest distinct values between the two, newest last.
     pub newest: Vec<String>,
-    /// The logs that tell of it.
+    /// The logs that recorded it.
     pub sources: BTreeSet<Source>,
-    /// What they tell beside it, of the slots that it touches: the first few of each kind.
+    /// Their evidence: the first few of each kind, over the slots touched.
     pub evidence: BTreeSet<Evidence>,
 }
 
 impl Figures {
-    /// All that is sure of an alert whose counters are gone: it fired.
+    /// The little that is certain about an alert whose counters are gone: it fired.
     #[must_use]
     pub fn at_least(rule: &Rule, at: EventTime) -> Self {
         let total = rule.threshold as u64 + 1;
@@ -57,7 +60,7 @@ impl Figures {
 }
 
 impl<'a> Window<'a> {
-    /// The counters, sorted by slot, must cover the whole stretch that is asked about later.
+    /// `counters`, sorted by slot, must cover every stretch you ask about later.
     #[must_use]
     pub fn new(rule: &'a Rule, counters: &'a [Counter]) -> Self {
         let samples = counters.iter().flat_map(Counter::samples);
@@ -65,13 +68,22 @@ impl<'a> Window<'a> {
         samples.sort_unstable();
         samples.dedup();
         step(samples.len());
-        Self { rule, sliding: Sliding::new(counters, samples, rule.distinct.recurs()) }
+        let sums = (rule.weight == Weight::Tokens).then(|| Sums::new(counters));
+        Self { rule, sliding: Sliding::new(counters, samples, rule.distinct.recurs()), sums }
     }
 
     /// The times of the known hot denials from `from` to `to`: those that have more than
-    /// `threshold` distinct values in the window that ends with them.
+    /// `threshold` distinct values, or a larger sum, in the window that ends with them.
     #[must_use]
     pub fn hot(&self, from: EventTime, to: EventTime) -> Vec<EventTime> {
+        if let Some(sums) = &self.sums {
+            let mut times: Vec<_> = self.since(from).iter().map(|(at, _)| *at).collect();
+            times.dedup();
+            let above = |at: &EventTime| {
+                sums.between(at.minus(self.rule.window), *at).total > self.rule.threshold as u64
+            };
+            return times.into_iter().take_while(|at| *at <= to).filter(above).collect();
+        }
         let mut hot = Vec::new();
         let mut inside: HashMap<&str, usize> = HashMap::new();
         let samples = self.since(from.minus(self.rule.window));
@@ -101,8 +113,8 @@ impl<'a> Window<'a> {
         hot
     }
 
-    /// The figures of an alert at `at`; `None` when no denial is known in its window. It costs
-    /// least when alerts are asked about in order of time.
+    /// The figures of an alert at `at`; `None` if no denial is known in its window. Cheapest when you
+    /// ask in order of time.
     pub fn figures(&mut self, at: EventTime) -> Option<Figures> {
         let (first_seen, _) = *self.since(at.minus(self.rule.window)).first()?;
         if first_seen > at {
@@ -115,7 +127,7 @@ impl<'a> Window<'a> {
         Some(self.figures_between(first_seen, last_seen))
     }
 
-    /// The figures of everything known; `None` when that is nothing.
+    /// The figures of everything known; `None` if nothing is.
     pub fn all(&mut self) -> Option<Figures> {
         let samples = self.sliding.samples();
         let ((first, _), (last, _)) = (*samples.first()?, *samples.last()?);
@@ -128,8 +140,11 @@ impl<'a> Window<'a> {
     }
 
     fn figures_between(&mut self, first_seen: EventTime, last_seen: EventTime) -> Figures {
-        let Between { total, at_least, newest, sources, evidence } =
+        let Between { mut total, mut at_least, newest, sources, evidence } =
             self.sliding.between(first_seen, last_seen);
+        if let Some(sums) = &self.sums {
+            sums::Sum { total, at_least } = sums.between(first_seen, last_seen);
+        }
         Figures { first_seen, last_seen, total, at_least, newest, sources, evidence }
     }
 }
@@ -228,7 +243,7 @@ mod tests {
 
     #[test]
     fn objects_that_share_denials_are_not_summed() {
-        // What lies before the larger one is none of its denials.
+        // A denial before the larger object's span is none of its denials.
         check_figures(&[(0, &[(90, FOUR), (100, &[(4, "d"), (5, "e")])])], 4, "1 5 103+");
         check_figures(
             &[(0, &[(4, FOUR), (5, &[(1, "a"), (2, "b"), (3, "c"), (4, "d"), (5, "e")])])],
@@ -253,7 +268,7 @@ mod tests {
         // Two that lie apart hold more than the one that overlaps both.
         let across: Object<'_> = (70, &[(58, "x"), (59, "y"), (61, "z")]);
         check_figures(&[(0, &[large, across, (20, &[(61, "z"), (70, "q")])])], 3, "1 70 81+");
-        // Within one shard nothing tells whose the samples are.
+        // Within one shard nothing shows whose the samples are.
         let apart: Object<'_> = (20, &[(60, "p"), (70, "q")]);
         let counters = counters_in(&[(0, &[large, apart])], |_| 7);
         let figures = Window::new(&DENIED_MODEL, &counters).all().expect("figures");

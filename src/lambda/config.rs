@@ -212,7 +212,11 @@ mod tests {
         check_refused("EVERY_ALERT_TOPIC_ARN", "alerts", "expected the ARN");
         check_refused("TOPIC_ARN", "arn:aws:sqs:us-east-1:1:alerts", "expected the ARN");
         check_refused("TOPIC_ARN", "arn:aws:sns:us-east-1:1:alerts.fifo", "standard");
-        check_refused("RULES", "denied-model,sweep", "expected one or more of denied-model, model-sweep");
+        check_refused(
+            "RULES",
+            "denied-model,sweep",
+            "expected one or more of denied-model, guardrail-content",
+        );
         check_refused("RULE_SETTINGS", "denied-model.threshold", "expected <rule>.<setting>=<value>");
         check_refused(
             "RULE_SETTINGS",

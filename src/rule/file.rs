@@ -5,14 +5,16 @@
 
 use std::ops::Range;
 use std::path::Path;
-use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
-use toml::{Spanned, Value};
+use serde::Deserialize;
+use toml::Spanned;
 
 use super::bounds;
-use super::definition::{Elastic, Rule, Severity, Technique, Wording};
+use super::condition::{Condition, FindingCondition, Guardrail};
+use super::definition::{Elastic, Rule, Severity, Technique, Weight, Wording};
 use super::field::Field;
+use super::value::{ErrorCode, List, Noun, Policies, RiskScore, RoleName, Span, Text, Threshold, Url, Word};
+use crate::log::facts::Policy;
 
 /// What is wrong with a rule file, and where.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -91,7 +93,8 @@ fn parse(file: &str, text: &str) -> Result<(Rule, Vec<Example>), RuleError> {
         |found: &toml::de::Error, field: String| error(found.span(), field, found.message().to_owned());
     let document = toml::Deserializer::parse(text).map_err(|found| syntax(&found, String::new()))?;
     let mut written: Written = serde_path_to_error::deserialize(document).map_err(|found| {
-        let path = found.path().to_string();
+        // What the toml crate puts between a field and where it stands.
+        let path = found.path().to_string().replace(".$__serde_spanned_private_value", "");
         syntax(found.inner(), if path == "." { String::new() } else { path })
     })?;
     let examples = std::mem::take(&mut written.example);
@@ -120,8 +123,9 @@ struct Written {
     risk_score: RiskScore,
     action: Text,
     group_by: Spanned<Vec<Field>>,
-    count: Spanned<Field>,
-    threshold: Threshold,
+    count: Option<Spanned<Field>>,
+    sum: Option<Spanned<Text>>,
+    threshold: Spanned<Threshold>,
     window: Span,
     cooldown: Option<Span>,
     references: List<Url>,
@@ -129,7 +133,7 @@ struct Written {
     techniques: Vec<WrittenTechnique>,
     triage: List<Text>,
     false_positives: List<Text>,
-    record: Record,
+    record: Spanned<Record>,
     elastic: Option<WrittenElastic>,
     wording: WrittenWording,
     #[serde(default)]
@@ -139,9 +143,45 @@ struct Written {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Record {
-    error_codes: List<ErrorCode>,
+    error_codes: Option<List<ErrorCode>>,
+    guardrail: Option<Guardrail>,
+    finding: Option<WrittenFinding>,
+    min_policies_blocked: Option<Policies>,
+    #[serde(default)]
+    succeeded: bool,
+    #[serde(default)]
+    has_body: bool,
     #[serde(default)]
     except_roles: Vec<RoleName>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenFinding {
+    policy: Policy,
+    action: Word,
+    confidence: Option<List<Word>>,
+    r#type: Option<List<Word>>,
+}
+
+impl Record {
+    fn condition(self) -> Condition {
+        let words = |list: Option<List<Word>>| list.map_or(&[][..], |list| list.leak(|word| word.0));
+        Condition {
+            error_codes: self.error_codes.map_or(&[][..], |codes| codes.leak(|code| code.0)),
+            guardrail: self.guardrail,
+            finding: self.finding.map(|finding| FindingCondition {
+                policy: finding.policy,
+                action: finding.action.0,
+                confidence: words(finding.confidence),
+                kinds: words(finding.r#type),
+            }),
+            min_policies_blocked: self.min_policies_blocked.map_or(0, |number| number.0),
+            succeeded: self.succeeded,
+            has_body: self.has_body,
+            except_roles: List(self.except_roles).leak(|role| role.0),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -162,7 +202,7 @@ struct WrittenElastic {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenWording {
-    noun: Text,
+    noun: Noun,
     headline: Spanned<Text>,
     reason: Spanned<Text>,
     title: Spanned<Text>,
@@ -173,6 +213,14 @@ struct WrittenWording {
 impl Written {
     fn rule(self, file: &str) -> Result<Rule, Misfit> {
         self.check(file)?;
+        let weight = if self.sum.is_some() { Weight::Tokens } else { Weight::One };
+        let Threshold(given) = self.threshold.get_ref();
+        let threshold = given.as_integer().map(|number| number.to_string()).unwrap_or_default();
+        let threshold = bounds::threshold(weight, &threshold).map_err(|expected| Misfit {
+            at: self.threshold.span(),
+            field: "threshold",
+            expected,
+        })?;
         let window = self.window.0;
         let (uuid, differs) = match self.elastic {
             Some(elastic) => (Some(elastic.rule.0), elastic.differs.leak(|text| text.0)),
@@ -192,11 +240,11 @@ impl Written {
             severity: self.severity,
             risk_score: self.risk_score.0,
             action: self.action.0,
-            error_codes: self.record.error_codes.leak(|code| code.0),
-            excepted_roles: List(self.record.except_roles).leak(|role| role.0),
+            record: self.record.into_inner().condition(),
+            weight,
             group_by: self.group_by.into_inner().leak(),
-            distinct: self.count.into_inner(),
-            threshold: self.threshold.0,
+            distinct: self.count.map_or(Field::RequestId, Spanned::into_inner),
+            threshold,
             window,
             cooldown: self.cooldown.map_or(window, |span| span.0),
             exempt_users: Vec::new(),
@@ -226,9 +274,9 @@ impl Written {
         let has = |field| group_by.contains(&field);
         let repeated = (1..group_by.len()).any(|at| group_by[..at].contains(&group_by[at]));
         let callers = usize::from(has(Field::User)) + usize::from(has(Field::Role));
-        if repeated || !has(Field::Account) || callers != 1 {
+        if repeated || !has(Field::Account) || callers > 1 {
             let expected =
-                "expected \"account\", either \"user\" or \"role\", and perhaps \"model\", each once";
+                "expected \"account\", and perhaps \"model\" and either \"user\" or \"role\", each once";
             return misfit(self.group_by.span(), "group_by", expected);
         }
         if group_by
@@ -238,10 +286,40 @@ impl Written {
             let expected = "expected no other than \"account\", \"user\", \"role\" and \"model\"";
             return misfit(self.group_by.span(), "group_by", expected);
         }
-        let count = *self.count.get_ref();
-        if !matches!(count, Field::RequestId | Field::Model | Field::Session) || has(count) {
-            let expected = "expected \"request\", \"model\" or \"session\", and not what the rule groups by";
-            return misfit(self.count.span(), "count", expected);
+        match (&self.count, &self.sum) {
+            (Some(count), None) => {
+                let field = *count.get_ref();
+                if !matches!(field, Field::RequestId | Field::Model | Field::Session) || has(field) {
+                    let expected =
+                        "expected \"request\", \"model\" or \"session\", and not what the rule groups by";
+                    return misfit(count.span(), "count", expected);
+                }
+            }
+            (None, Some(sum)) if sum.get_ref().0 == "tokens" => {}
+            (None, Some(sum)) => return misfit(sum.span(), "sum", "expected \"tokens\""),
+            (Some(count), Some(_)) => return misfit(count.span(), "count", "expected either count or sum"),
+            (None, None) => {
+                return misfit(
+                    self.id.span(),
+                    "count",
+                    "expected count = \"request\" or the like, or sum = \"tokens\"",
+                );
+            }
+        }
+        let Record { error_codes, guardrail, finding, min_policies_blocked, succeeded, .. } =
+            self.record.get_ref();
+        let shows = error_codes.is_some()
+            || *guardrail == Some(Guardrail::Intervened)
+            || finding.is_some()
+            || min_policies_blocked.is_some()
+            || *succeeded;
+        if !shows {
+            let expected = "expected one or more of error_codes, guardrail = \"intervened\", finding, \
+                            min_policies_blocked and succeeded = true";
+            return misfit(self.record.span(), "record", expected);
+        }
+        if *succeeded && error_codes.is_some() {
+            return misfit(self.record.span(), "record", "expected either error_codes or succeeded = true");
         }
         let WrittenWording { headline, reason, title, .. } = &self.wording;
         for (field, phrase) in
@@ -273,85 +351,3 @@ fn check_phrase(phrase: &str, group_by: &[Field]) -> Result<(), String> {
     }
     Ok(())
 }
-
-/// Text with something in it.
-struct Text(&'static str);
-
-/// A web address.
-struct Url(&'static str);
-
-/// An error code as Bedrock spells it; it is looked for word by word.
-struct ErrorCode(&'static str);
-
-/// The begin of a role's name.
-struct RoleName(&'static str);
-
-/// A whole number within a rule's bounds.
-struct Threshold(usize);
-
-/// Elastic's risk score.
-struct RiskScore(u8);
-
-/// Whole minutes.
-struct Span(Duration);
-
-/// At least one.
-struct List<T>(Vec<T>);
-
-impl<T> List<T> {
-    fn leak<R>(self, take: impl FnMut(T) -> R) -> &'static [R] {
-        self.0.into_iter().map(take).collect::<Vec<_>>().leak()
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let items = Vec::deserialize(deserializer)?;
-        if items.is_empty() {
-            Err(serde::de::Error::custom("expected at least one"))
-        } else {
-            Ok(Self(items))
-        }
-    }
-}
-
-/// A type read from a value that `$read` takes, or else with `$expected`.
-macro_rules! value {
-    ($type:ident, $expected:expr, $read:expr) => {
-        impl<'de> Deserialize<'de> for $type {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let value = Value::deserialize(deserializer)?;
-                let read: fn(&Value) -> Option<Self> = $read;
-                read(&value).ok_or_else(|| serde::de::Error::custom($expected))
-            }
-        }
-    };
-}
-
-fn text(value: &Value, good: impl FnOnce(&str) -> bool) -> Option<&'static str> {
-    let text = value.as_str().filter(|text| good(text))?;
-    Some(text.to_owned().leak())
-}
-
-value!(Text, "expected text", |value| text(value, |text| !text.trim().is_empty()).map(Self));
-value!(Url, "expected an address that begins with https://", |value| {
-    let good = |text: &str| text.starts_with("https://") && !text.contains(char::is_whitespace);
-    text(value, good).map(Self)
-});
-value!(ErrorCode, "expected an error code such as AccessDeniedException, of letters and digits", |value| {
-    let good = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    text(value, good).map(Self)
-});
-value!(RoleName, "expected the begin of a role's name: letters, digits and _+=,.@-", |value| {
-    let good = |byte: u8| byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte);
-    text(value, |text| !text.is_empty() && text.bytes().all(good)).map(Self)
-});
-value!(Threshold, bounds::threshold("").err().unwrap_or_default(), |value| {
-    bounds::threshold(&value.as_integer()?.to_string()).ok().map(Self)
-});
-value!(RiskScore, "expected a whole number from 0 to 100", |value| {
-    u8::try_from(value.as_integer()?).ok().filter(|score| *score <= 100).map(Self)
-});
-value!(Span, bounds::span("").err().unwrap_or_default(), |value| bounds::span(value.as_str()?)
-    .ok()
-    .map(Self));

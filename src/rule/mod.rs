@@ -3,15 +3,18 @@
 //! | question | file |
 //! |---|---|
 //! | What is a rule? | [`definition`] |
+//! | What must a record show? | [`condition`] |
 //! | What can it group by or count? | [`field`] |
 //! | Which values may it have? | [`bounds`] |
-//! | How is it written down? | [`mod@file`] |
+//! | How is it written down? | [`mod@file`], `value` |
 //! | Which rules are there? | [`catalogue`] |
 //! | What did the user set? | [`settings`] |
 
 pub mod bounds;
 pub mod catalogue;
+pub mod condition;
 pub mod definition;
 pub mod field;
 pub mod file;
 pub mod settings;
+mod value;

@@ -1,8 +1,8 @@
 //! Which alerts of a caller belong together, and when a notice about them is due.
 //!
-//! Pure functions over the incidents of one caller; the wall clock (`now`) serves leases and
-//! forgetting, never the rule. Numbers are too high only after a crash between recording and
-//! marking, when a retry records the same alerts once more.
+//! Pure functions over the incidents of one caller; the wall clock (`now`) matters to leases and
+//! expiry, never to the rule. Numbers are too high only after a crash between recording and marking,
+//! when a retry records the same alerts again.
 
 mod record;
 
@@ -23,21 +23,21 @@ use crate::rule::field::Field;
 
 pub use self::record::{Place, Recorded, Sent, Told, mark, record};
 
-/// How far an incident reaches from its beginning, to either side.
+/// How far an incident reaches from its beginning, in either direction.
 pub const SPAN: Duration = Duration::from_secs(3600);
-/// The alerts that an incident remembers one by one: the one that a notice shows in full, and ten.
+/// How many alerts an incident remembers one by one: the one that a notice shows in full, and ten more.
 pub const MAX_TOP: usize = 11;
-/// The next notice is due at this many times the alerts that the last one reported.
+/// The next notice is due at this multiple of the alerts that the last one reported.
 const GROWTH: u64 = 4;
 
 /// The incidents of one caller, by their beginning.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IncidentLog {
-    /// Grows by one with every write; 0 before the first.
+    /// Incremented by every write; 0 before the first.
     pub version: u64,
     /// The delivery that wrote this version.
     pub writer: String,
-    /// At most one begins at an instant.
+    /// At most one per instant.
     pub incidents: BTreeMap<EventTime, Incident>,
 }
 
@@ -54,15 +54,15 @@ pub struct Incident {
     pub notices: u64,
     /// Which notices it gets.
     pub admission: Admission,
-    /// The oldest denial known of its alerts.
+    /// The oldest known denial of its alerts.
     pub first_seen: EventTime,
-    /// The newest denial known of its alerts.
+    /// The newest known denial of its alerts.
     pub last_seen: EventTime,
     /// Figures by rule id.
     pub rules: BTreeMap<String, RuleFigures>,
     /// The worst alerts, worst first, at most [`MAX_TOP`].
     pub top: Vec<Finding>,
-    /// The next notice, where it is under way.
+    /// The next notice, if one is under way.
     pub pending: Option<Pending>,
     /// When it last changed, in epoch seconds.
     pub changed_at: u64,
@@ -74,22 +74,22 @@ pub struct Incident {
 pub enum Admission {
     /// Not yet decided.
     New,
-    /// By notices of its own.
+    /// Notices of its own.
     Single,
-    /// By those of its account's flood.
+    /// Those of its account's flood.
     Flooded,
 }
 
-/// What an incident holds of one rule; never above the truth.
+/// An incident's figures for one rule; never above the truth.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct RuleFigures {
     /// Alerts recorded.
     pub alerts: u64,
-    /// Sum of their totals, of each key once.
+    /// The sum of their totals, counting each key once.
     pub total: u64,
     /// The largest total.
     pub most: u64,
-    /// Different models that are known to be among them.
+    /// How many different models are known to be among them.
     pub models: u64,
 }
 
@@ -104,11 +104,11 @@ pub struct Finding {
     pub at: EventTime,
     /// The rule's severity.
     pub severity: Severity,
-    /// What was known of it when it was recorded.
+    /// Its total when it was recorded.
     pub total: u64,
     /// `total` is a lower bound.
     pub at_least: bool,
-    /// Which alert of the incident it is, counted from 1.
+    /// Its number in the incident, from 1.
     pub number: u64,
 }
 
@@ -117,21 +117,21 @@ pub struct Finding {
 pub struct Found<'r> {
     /// The rule that fired.
     pub rule: &'r Rule,
-    /// For whom and what it fired.
+    /// What it fired for.
     pub key: Key,
     /// The time of the hot denial.
     pub at: EventTime,
-    /// The oldest denial known of it.
+    /// Its oldest known denial.
     pub first_seen: EventTime,
-    /// The newest denial known of it.
+    /// Its newest known denial.
     pub last_seen: EventTime,
-    /// Distinct values known of it.
+    /// Its known distinct values.
     pub total: u64,
     /// `total` is a lower bound.
     pub at_least: bool,
     /// No other alert of the key can belong to the same incident.
     pub alone: bool,
-    /// Its number in the incident, where a delivery recorded it that could not tell it then.
+    /// Its number in the incident, if an earlier delivery recorded it but could not send the notice.
     pub number: Option<u64>,
 }
 
@@ -164,13 +164,13 @@ impl Incident {
         }
     }
 
-    /// The highest severity of the alerts that it remembers.
+    /// The highest severity of the alerts it remembers.
     #[must_use]
     pub fn severity(&self) -> Option<Severity> {
         self.top.first().map(|worst| worst.severity)
     }
 
-    /// The number of an alert that it remembers.
+    /// The number of an alert it remembers.
     fn number_of(&self, alert: &Found<'_>) -> Option<u64> {
         let same = |one: &&Finding| {
             one.at == alert.at && one.rule == alert.rule.id && one.values == alert.key.values
@@ -202,7 +202,7 @@ impl Incident {
         self.alerts
     }
 
-    /// A notice is due that nobody has claimed.
+    /// Whether a notice is due that nobody has claimed.
     fn is_due(&self) -> bool {
         let rises = self.severity() > self.told_severity;
         match self.admission {
@@ -247,7 +247,7 @@ impl Found<'_> {
         }
     }
 
-    /// Two keys of this rule and caller are two models.
+    /// Whether two keys of this rule and caller always mean two models.
     fn differs_by_model(&self) -> bool {
         let user = self.key.get(self.rule, Field::User);
         let fixed = user.is_none() || user == Caller::of(self.rule, &self.key).arn.as_deref();

@@ -1,4 +1,4 @@
-//! Recording alerts in a caller's incidents, and noting what became of their notices.
+//! Records alerts in a caller's incidents, and the outcome of their notices.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,36 +15,36 @@ use crate::rule::field::Field;
 pub struct Place {
     /// The incident's beginning.
     pub begin: EventTime,
-    /// Which alert of the incident it is, counted from 1.
+    /// Its number in the incident, from 1.
     pub number: u64,
 }
 
-/// What became of a delivery's alerts.
+/// Where a delivery's alerts were recorded.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Recorded {
-    /// One for each alert, in the order in which they were given.
+    /// One for each alert, in the order given.
     pub places: Vec<Place>,
-    /// The incidents whose next notice the claimant is to send.
+    /// The incidents whose next notice the claimant has to send.
     pub held: Vec<EventTime>,
     /// How many incidents began.
     pub begun: u64,
 }
 
-/// What became of a notice.
+/// The outcome of a notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
-    /// The sink took it.
+    /// The sink accepted it.
     Notice(Told),
     /// The account's flood reports it.
     ToFlood(Severity),
-    /// It was not, or not surely, sent.
+    /// It was not sent, or nobody knows whether it was.
     Not,
 }
 
 /// What a notice reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Told {
-    /// Which notice it was, counted from 1.
+    /// Its number, from 1.
     pub number: u64,
     /// How many alerts, or callers, it reported.
     pub count: u64,
@@ -52,8 +52,8 @@ pub struct Told {
     pub severity: Severity,
 }
 
-/// Records what a delivery found of one caller, and claims the notices that are due or abandoned;
-/// none of a caller who is `muted`.
+/// Records the alerts that a delivery found for one caller, and claims the notices that are due or
+/// abandoned; none for a `muted` caller.
 pub fn record(log: &mut IncidentLog, found: &[Found<'_>], muted: bool, claimant: &Claimant<'_>) -> Recorded {
     claimant.owner.clone_into(&mut log.writer);
     let mut recorded = Recorded {
@@ -92,7 +92,7 @@ pub fn record(log: &mut IncidentLog, found: &[Found<'_>], muted: bool, claimant:
     if !muted {
         let touched: BTreeSet<EventTime> = recorded.places.iter().map(|place| place.begin).collect();
         let held = log.incidents.iter_mut().filter_map(|(begin, incident)| {
-            // What was recorded while the caller was muted stays untold unless it goes on.
+            // Alerts recorded while the caller was muted are not reported unless the incident goes on.
             let mine = (touched.contains(begin) || incident.pending.is_some()) && incident.claim(claimant);
             mine.then_some(*begin)
         });
@@ -102,8 +102,8 @@ pub fn record(log: &mut IncidentLog, found: &[Found<'_>], muted: bool, claimant:
     recorded
 }
 
-/// Notes what became of the notice that the claimant held, and looks again. Returns whether the
-/// claimant now holds the next one.
+/// Records the outcome of the claimant's notice and looks again. Returns whether the claimant now holds
+/// the next one.
 pub fn mark(log: &mut IncidentLog, begin: EventTime, sent: Sent, claimant: &Claimant<'_>) -> bool {
     claimant.owner.clone_into(&mut log.writer);
     let Some(incident) = log.incidents.get_mut(&begin) else { return false };

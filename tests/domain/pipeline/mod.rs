@@ -5,3 +5,5 @@ mod hostile;
 mod incidents;
 mod invariants;
 mod spellings;
+mod sums;
+mod times;

@@ -1,0 +1,109 @@
+//! The values of a rule file's fields, each with what it must be.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer};
+use toml::Value;
+
+use super::bounds;
+
+/// Text with something in it.
+pub struct Text(pub &'static str);
+
+/// What is counted; alerts have it in a column of its own.
+pub struct Noun(pub &'static str);
+
+/// A web address.
+pub struct Url(pub &'static str);
+
+/// An error code as Bedrock spells it; it is looked for word by word.
+pub struct ErrorCode(pub &'static str);
+
+/// A word as guardrails write it, in capitals; it is looked for as it stands.
+pub struct Word(pub &'static str);
+
+/// How many policies of a guardrail.
+pub struct Policies(pub usize);
+
+/// The begin of a role's name.
+pub struct RoleName(pub &'static str);
+
+/// Whatever is given; which numbers are good depends on what the rule counts.
+pub struct Threshold(pub Value);
+
+/// Elastic's risk score.
+pub struct RiskScore(pub u8);
+
+/// Whole minutes.
+pub struct Span(pub Duration);
+
+/// At least one.
+pub struct List<T>(pub Vec<T>);
+
+impl<T> List<T> {
+    pub fn leak<R>(self, take: impl FnMut(T) -> R) -> &'static [R] {
+        self.0.into_iter().map(take).collect::<Vec<_>>().leak()
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let items = Vec::deserialize(deserializer)?;
+        if items.is_empty() {
+            Err(serde::de::Error::custom("expected at least one"))
+        } else {
+            Ok(Self(items))
+        }
+    }
+}
+
+/// A type read from a value that `$read` takes, or else with `$expected`.
+macro_rules! value {
+    ($type:ident, $expected:expr, $read:expr) => {
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let value = Value::deserialize(deserializer)?;
+                let read: fn(&Value) -> Option<Self> = $read;
+                read(&value).ok_or_else(|| serde::de::Error::custom($expected))
+            }
+        }
+    };
+}
+
+fn text(value: &Value, good: impl FnOnce(&str) -> bool) -> Option<&'static str> {
+    let text = value.as_str().filter(|text| good(text))?;
+    Some(text.to_owned().leak())
+}
+
+value!(Text, "expected text", |value| text(value, |text| !text.trim().is_empty()).map(Self));
+value!(Noun, "expected one word of at most 9 letters, in the plural", |value| {
+    let good =
+        |text: &str| (1..=9).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase());
+    text(value, good).map(Self)
+});
+value!(Url, "expected an address that begins with https://", |value| {
+    let good = |text: &str| text.starts_with("https://") && !text.contains(char::is_whitespace);
+    text(value, good).map(Self)
+});
+value!(ErrorCode, "expected an error code such as AccessDeniedException, of letters and digits", |value| {
+    let good = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    text(value, good).map(Self)
+});
+value!(Word, "expected a word in capitals such as BLOCKED or PROMPT_ATTACK", |value| {
+    let good = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    text(value, |text| !text.is_empty() && text.bytes().all(good)).map(Self)
+});
+value!(Policies, "expected a whole number from 1 to 6", |value| {
+    usize::try_from(value.as_integer()?).ok().filter(|number| (1..=6).contains(number)).map(Self)
+});
+value!(RoleName, "expected the begin of a role's name: letters, digits and _+=,.@-", |value| {
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte);
+    text(value, |text| !text.is_empty() && text.bytes().all(good)).map(Self)
+});
+value!(Threshold, "expected a whole number", |value| Some(Self(value.clone())));
+value!(RiskScore, "expected a whole number from 0 to 100", |value| {
+    u8::try_from(value.as_integer()?).ok().filter(|score| *score <= 100).map(Self)
+});
+value!(Span, bounds::span("").err().unwrap_or_default(), |value| bounds::span(value.as_str()?)
+    .ok()
+    .map(Self));
