@@ -1,5 +1,5 @@
 //! The alert for Slack and Teams, in the custom-notification schema of Amazon Q Developer in
-//! chat applications. Any other JSON on the topic is dropped there without a word.
+//! chat applications, which silently drops any other JSON.
 //!
 //! Source: "Custom notifications" in the service's administrator guide.
 
@@ -112,11 +112,11 @@ impl Alert<'_> {
     }
 }
 
-/// A list, each value cut so short that ten fit beside all else.
+/// A list, each value cut short enough that ten fit beside everything else.
 fn codes<'v>(values: impl Iterator<Item = Option<&'v str>>) -> String {
     let shown = values.map(|value| code(value.map(|value| plain(value, LISTED_BYTES)).as_deref()));
     shown.collect::<Vec<_>>().join(", ")
 }
 
-/// The longest value in a list, in bytes; the JSON document and the e-mail have more of it.
+/// The longest value in a list, in bytes; the JSON document and the e-mail show more of it.
 const LISTED_BYTES: usize = 80;

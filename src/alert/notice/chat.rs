@@ -6,7 +6,7 @@ use crate::alert::chat::Chat;
 use crate::alert::display::{code, plain, utc};
 use crate::count::caller::{account_key, digest};
 
-/// The longest value in a list, in bytes; the JSON document and the e-mail have more of it.
+/// The longest value in a list, in bytes; the JSON document and the e-mail show more of it.
 const LISTED_BYTES: usize = 80;
 
 impl Notice<'_> {

@@ -8,7 +8,7 @@ use crate::alert::email::{SMS_CHARACTERS, SUBJECT_CHARACTERS};
 use crate::count::evidence::Kind;
 use crate::rule::field::Field;
 
-/// Where the lines of the text end; ids stay whole.
+/// The width of the text; ids stay whole.
 const COLUMNS: usize = 72;
 /// An account id has twelve digits.
 const ACCOUNT_CHARACTERS: usize = 14;
@@ -109,7 +109,7 @@ impl Notice<'_> {
         rows
     }
 
-    /// The worst alert, the others that are remembered, and how many more there are.
+    /// The worst alert, the others the incident remembers, and how many more there are.
     fn alerts(&self) -> String {
         let worst = &self.worst;
         let what = self.worst_finding().map(|finding| finding.what()).unwrap_or_default();
@@ -131,7 +131,7 @@ impl Notice<'_> {
         text
     }
 
-    /// The models or sessions of the worst alert; request ids stand in the document.
+    /// The models or sessions of the worst alert; request ids are in the document.
     fn counted(&self) -> Option<String> {
         let field = Some(self.worst.rule.distinct).filter(|field| *field != Field::RequestId)?;
         let values: String = self.worst.newest().map(|value| format!("  {}\n", shown(value))).collect();
@@ -144,7 +144,7 @@ impl Notice<'_> {
         (1..).zip(steps).map(|(number, step)| wrapped(&format!("{number:>3}. "), step)).collect()
     }
 
-    /// When people hear of it again.
+    /// When the next message comes.
     fn next(&self) -> String {
         match self.crowd {
             Some(Crowd { callers, .. }) => {
@@ -164,7 +164,7 @@ impl Notice<'_> {
     }
 }
 
-/// The names of federated users and of sessions are free to choose.
+/// Federated users and sessions choose their names freely.
 pub(super) const CROWD_TRIAGE: &str = "Look for the one credential behind these callers: in CloudTrail, GetFederationToken and \
      AssumeRole calls name who made them.";
 
@@ -181,7 +181,7 @@ fn joined(values: &[&str]) -> String {
     shown.join(", ")
 }
 
-/// `text` behind `indent`, in lines of at most [`COLUMNS`] where its words allow.
+/// `text` indented by `indent`, in lines of at most [`COLUMNS`] where its words allow.
 fn wrapped(indent: &str, text: &str) -> String {
     let text = text.replace('\n', " ");
     let below = " ".repeat(indent.len());
