@@ -134,7 +134,7 @@ test-alert: .venv/.done ## Four synthetic refusals through function and topic; s
 	@$(call verb,try_alert.py)
 
 .PHONY: mute
-mute: .venv/.done ## Do not tell of a caller for a while: CALLER=arn:… FOR=7d WHY="load test"
+mute: .venv/.done ## Send no notices about a caller for a while: CALLER=arn:… FOR=7d WHY="load test"
 	@$(call verb,mute.py) mute --caller "$(CALLER)" --for "$(FOR)" --why "$(WHY)" $(if $(ACCOUNT),--account $(ACCOUNT))
 
 .PHONY: mutes

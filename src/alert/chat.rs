@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::Alert;
 use super::display::{capitalised, code, minutes, plain, utc};
+use super::mute::mute_command;
 use crate::rule::definition::Rule;
 use crate::rule::field::Field;
 
@@ -108,8 +109,16 @@ impl Alert<'_> {
             lines.push(format!("*{label}* {}", codes(values.into_iter().map(Some))));
         }
         lines.push(format!("*Alert* {}", self.id()));
+        lines.extend(mute(self.account(), self.incident.caller));
         lines.join("\n")
     }
+}
+
+/// How to mute the caller, unless anything in the command would have to be changed for the chat.
+pub(super) fn mute(account: Option<&str>, caller: Option<&str>) -> Option<String> {
+    let command = mute_command(account, caller)?;
+    let span = code(Some(&command));
+    (span == format!("`{command}`")).then(|| format!("*To mute this caller* {span}"))
 }
 
 /// A list, each value cut short enough that ten fit beside everything else.

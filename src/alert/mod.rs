@@ -5,6 +5,7 @@ pub mod display;
 mod document;
 mod email;
 mod message;
+mod mute;
 pub mod notice;
 pub mod shorten;
 pub mod sink;

@@ -2,7 +2,7 @@
 
 use super::email::CROWD_TRIAGE;
 use super::{Crowd, Notice, Other};
-use crate::alert::chat::Chat;
+use crate::alert::chat::{Chat, mute};
 use crate::alert::display::{code, plain, utc};
 use crate::count::caller::{account_key, digest};
 
@@ -63,6 +63,9 @@ impl Notice<'_> {
             lines.push(format!("*{label}* {}", values.join(", ")));
         }
         lines.push(format!("*Incident* {}", worst.incident.id));
+        if self.crowd.is_none() {
+            lines.extend(mute(self.caller.account.as_deref(), self.caller.arn.as_deref()));
+        }
         lines.join("\n")
     }
 }

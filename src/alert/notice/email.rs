@@ -4,7 +4,7 @@ use textwrap::{Options, WordSplitter, fill};
 
 use super::{Crowd, Notice};
 use crate::alert::display::{ascii, object, short, shown, utc};
-use crate::alert::email::{SMS_CHARACTERS, SUBJECT_CHARACTERS};
+use crate::alert::email::{SMS_CHARACTERS, SUBJECT_CHARACTERS, mute};
 use crate::count::evidence::Kind;
 use crate::rule::field::Field;
 
@@ -75,7 +75,11 @@ impl Notice<'_> {
             worst.incident.id,
             self.id,
         ));
-        parts.join("\n")
+        let mute = match self.crowd {
+            Some(_) => String::new(),
+            None => mute(self.caller.account.as_deref(), self.caller.arn.as_deref()),
+        };
+        parts.join("\n") + &mute
     }
 
     fn opening(&self) -> String {
