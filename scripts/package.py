@@ -15,8 +15,8 @@ import json
 import os
 import pathlib
 import re
-import shutil
 import sys
+import zipfile
 
 ROOT = pathlib.Path(__file__).parents[1]
 # What a request to CloudFormation may hold as TemplateBody, in bytes.
@@ -143,6 +143,16 @@ def named_zip(text):
     return architecture, pathlib.Path(path)
 
 
+def repack(source, target):
+    """The same files, without the time at which they were built: the same bytes from the same code."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for name in sorted(old.namelist()):
+            entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            entry.create_system = 3  # Unix, so that the mode holds
+            entry.external_attr = 0o755 << 16
+            new.writestr(entry, old.read(name), zipfile.ZIP_DEFLATED, compresslevel=9)
+
+
 def main():
     parser = argparse.ArgumentParser(description="Write what deploys without Rust and without a transform.")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "dist", help="folder to write (%(default)s)")
@@ -153,7 +163,7 @@ def main():
     write(template, arguments.out / "template.json")
     write(without_chat(template), arguments.out / "template-without-chat.json")
     for architecture, path in arguments.zip:
-        shutil.copy(path, arguments.out / f"bedrock-denial-watch-{architecture}.zip")
+        repack(path, arguments.out / f"bedrock-denial-watch-{architecture}.zip")
     sums(arguments.out)
 
 

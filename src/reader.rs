@@ -247,6 +247,8 @@ impl<'o> Reader<'o> {
     #[must_use]
     pub fn finish(mut self) -> Finished<'o> {
         self.examine(true);
+        // The last block may have gone beyond a limit too.
+        self.damage = self.damage.take().or_else(|| self.beyond_limits());
         let work = self.work_before + self.text.work();
         let records = match self.stage {
             // A screen adds nothing to the tally, and comes before anything else does.

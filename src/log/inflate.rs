@@ -25,6 +25,11 @@ pub enum Damage {
         /// Length of the object as stored.
         at: u64,
     },
+    /// What was decompressed is gzip again.
+    #[error(
+        "gzip inside gzip: compressed twice, and not read; where Firehose takes it from CloudWatch Logs, turn its compression off"
+    )]
+    Nested,
     /// More pairs of a key and a slot than the limit: nobody is denied so many models.
     #[error(
         "more than {limit} combinations of user, model and time slot in one object, the limit; what stands before it was counted"
@@ -55,6 +60,28 @@ pub struct Inflate {
     state: State,
     /// Bytes of the object consumed so far.
     consumed: u64,
+    /// The first bytes that were decompressed.
+    head: Head,
+}
+
+/// The first two bytes of a text that gzip held.
+#[derive(Default)]
+struct Head {
+    seen: usize,
+    magic: usize,
+}
+
+impl Head {
+    fn take(&mut self, decompressed: &[u8]) {
+        for byte in decompressed.iter().take(MAGIC.len() - self.seen) {
+            self.magic += usize::from(*byte == MAGIC[self.seen]);
+            self.seen += 1;
+        }
+    }
+
+    fn is_gzip(&self) -> bool {
+        self.magic == MAGIC.len()
+    }
 }
 
 #[derive(Default)]
@@ -77,9 +104,9 @@ impl Inflate {
     /// wrote. All is decoded when `input` is empty and `output` was not filled.
     ///
     /// # Errors
-    /// [`Damage::Corrupt`], once all that stands before it has been written.
+    /// [`Damage::Corrupt`], once all that stands before it has been written; [`Damage::Nested`].
     pub fn decode(&mut self, input: &mut &[u8], output: &mut [u8]) -> Result<usize, Damage> {
-        if let Some(damage) = self.corrupt() {
+        if let Some(damage) = self.damage() {
             return Err(damage);
         }
         let before = input.len();
@@ -91,16 +118,17 @@ impl Inflate {
     /// Says that the object has ended.
     ///
     /// # Errors
-    /// [`Damage::Truncated`] when it ends inside a gzip member, or the corruption found last.
+    /// [`Damage::Truncated`] when it ends inside a gzip member, or the damage found last.
     pub fn finish(&self) -> Result<(), Damage> {
         match self.state {
-            State::Member(_) => Err(Damage::Truncated { at: self.consumed }),
-            _ => self.corrupt().map_or(Ok(()), Err),
+            State::Member(_) if !self.head.is_gzip() => Err(Damage::Truncated { at: self.consumed }),
+            _ => self.damage().map_or(Ok(()), Err),
         }
     }
 
-    fn corrupt(&self) -> Option<Damage> {
+    fn damage(&self) -> Option<Damage> {
         match &self.state {
+            _ if self.head.is_gzip() => Some(Damage::Nested),
             State::Broken(cause) => Some(Damage::Corrupt { at: self.consumed, cause: cause.clone() }),
             _ => None,
         }
@@ -153,6 +181,7 @@ impl Inflate {
             let moved = |now: u64, before: u64| usize::try_from(now - before).unwrap_or(usize::MAX);
             *input = &input[moved(decoder.total_in(), before_in)..];
             written = moved(decoder.total_out(), before_out);
+            self.head.take(&output[..written]);
             match result {
                 Ok(Status::StreamEnd) => self.state = State::Between,
                 Ok(_) => {}
@@ -254,6 +283,19 @@ mod tests {
         let sum = wrong_sum.len() - 8;
         wrong_sum[sum] ^= 1;
         check_damage(&wrong_sum, b"one ", "corrupt gzip at byte");
+    }
+
+    #[test]
+    fn gzip_inside_gzip_is_said_and_not_taken_for_text() {
+        let twice = gzip(&gzip(b"text"));
+        for (chunk, room) in [(1, 1), (3, 7), (1000, 1000)] {
+            assert_eq!(decode(&twice, chunk, room).1, Err(Damage::Nested));
+            assert_eq!(decode(&gzip(&twice), chunk, room).1, Err(Damage::Nested));
+            // Only a text's first bytes say what it is.
+            for text in [&b"x\x1f\x8b"[..], b"\x1fx\x8b", b"\x1f"] {
+                assert_eq!(decode(&gzip(text), chunk, room), (text.to_vec(), Ok(())));
+            }
+        }
     }
 
     #[test]

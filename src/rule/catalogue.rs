@@ -1,8 +1,9 @@
 //! The rules: the files of `rules/`, compiled in, and those of a folder.
 
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::LazyLock;
-use std::{fs, io};
 
 use super::definition::Rule;
 use super::file::{self, RuleError};
@@ -57,12 +58,43 @@ pub fn files_in(folder: &Path) -> Result<Vec<(String, String)>, LoadError> {
     for entry in fs::read_dir(folder).map_err(|cause| unreadable(folder, cause))? {
         let path = entry.map_err(|cause| unreadable(folder, cause))?.path();
         if path.extension().is_some_and(|extension| extension == "toml") {
-            let text = fs::read_to_string(&path).map_err(|cause| unreadable(&path, cause))?;
+            let text = text_of(&path).map_err(|cause| unreadable(&path, cause))?;
             files.push((path.display().to_string(), text));
         }
     }
     files.sort();
     if files.is_empty() { Err(LoadError::Empty(folder.display().to_string())) } else { Ok(files) }
+}
+
+/// A rule of ours has 10 KB, with all its examples.
+const FILE_BYTES: u64 = 256 * 1024;
+
+/// What a rule file holds. A folder of rules may come from others, with a link to a device in it, or with
+/// texts that act on a terminal.
+fn text_of(path: &Path) -> io::Result<String> {
+    let expected = |what: &str| Err(io::Error::other(format!("expected {what}")));
+    if !fs::metadata(path)?.is_file() {
+        return expected("a file");
+    }
+    let mut text = String::new();
+    File::open(path)?.take(FILE_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > FILE_BYTES {
+        return expected(&format!("at most {FILE_BYTES} bytes"));
+    }
+    // What is no TOML is said with its line by whoever reads the rule.
+    if toml::from_str(&text).is_ok_and(|table| has_control_characters(&toml::Value::Table(table))) {
+        return expected("texts without control characters");
+    }
+    Ok(text)
+}
+
+fn has_control_characters(value: &toml::Value) -> bool {
+    match value {
+        toml::Value::String(text) => text.chars().any(|one| one.is_control() && !matches!(one, '\n' | '\t')),
+        toml::Value::Array(values) => values.iter().any(has_control_characters),
+        toml::Value::Table(table) => table.values().any(has_control_characters),
+        _ => false,
+    }
 }
 
 /// The built-in rules and those of `folder`, which replace a built-in one of the same id.

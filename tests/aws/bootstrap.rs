@@ -4,8 +4,10 @@
 use std::io::Read;
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use aws_config::SdkConfig;
 use serde_json::{Value, json};
 
 use crate::http::{Reply, Request, Server};
@@ -61,19 +63,21 @@ fn a_bad_variable_stops_the_start_and_is_named_in_the_log() {
     assert!(message.contains("TABLE_NAME is not set: expected the name"), "{message}");
 }
 
-/// Runs the binary for one event. Returns what it answered (path and body) and its output lines.
-async fn invoke(
-    event: &str,
-    objects: &'static [(&'static str, &'static [&'static str])],
-) -> (Request, Vec<Value>) {
-    let config = dynamodb().await;
-    let s3 = Server::start(move |_, request| {
-        let found = objects.iter().find(|(key, _)| request.target.starts_with(&format!("/b/{key}")));
-        Some(match found {
-            Some((_, ids)) => Reply::new(200, gzip(&log(ids))),
-            None => Reply::s3_error(404, "NoSuchKey", "The specified key does not exist."),
-        })
-    });
+/// What the binary made of one event.
+pub struct Run {
+    /// Path and body of what it answered.
+    pub answer: Request,
+    /// Its output.
+    pub lines: Vec<Value>,
+    /// What it published, as forms.
+    pub published: Vec<Request>,
+    /// Where its table is.
+    pub dynamodb: SdkConfig,
+}
+
+/// Runs the binary for one event, with objects from `s3` and further `variables`.
+pub async fn run(event: &str, s3: &Server, variables: &[(&str, &str)]) -> Run {
+    let dynamodb = dynamodb().await;
     let sns = Server::start(|_, _| Some(accepted()));
     let (answered, answer) = mpsc::channel();
     let event = event.to_owned();
@@ -105,19 +109,40 @@ async fn invoke(
         ("AWS_LAMBDA_RUNTIME_API", address),
         ("AWS_ENDPOINT_URL_S3", &s3.url),
         ("AWS_ENDPOINT_URL_SNS", &sns.url),
-        ("AWS_ENDPOINT_URL_DYNAMODB", config.endpoint_url().expect("set")),
+        ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.endpoint_url().expect("set")),
         // At the lowest level too nothing of a caller may be logged.
         ("LOG_LEVEL", "trace"),
     ])
+    .envs(variables.iter().copied())
     .spawn()
     .expect("it runs");
+    // Read while it runs: a full pipe would stop it.
+    let mut stdout = child.stdout.take().expect("piped");
+    let output = thread::spawn(move || {
+        let mut output = Vec::new();
+        stdout.read_to_end(&mut output).map(|_| output)
+    });
     let answer = answer.recv_timeout(Duration::from_mins(1)).expect("an answer");
     child.kill().expect("it waits for the next event");
-    let mut output = Vec::new();
-    let mut stdout = child.stdout.take().expect("piped");
-    stdout.read_to_end(&mut output).expect("read");
+    let output = output.join().expect("no panic").expect("read");
     child.wait().expect("ended");
-    (answer, lines(&output))
+    Run { answer, lines: lines(&output), published: sns.requests(), dynamodb }
+}
+
+/// Runs the binary for one event. Returns what it answered (path and body) and its output lines.
+async fn invoke(
+    event: &str,
+    objects: &'static [(&'static str, &'static [&'static str])],
+) -> (Request, Vec<Value>) {
+    let s3 = Server::start(move |_, request| {
+        let found = objects.iter().find(|(key, _)| request.target.starts_with(&format!("/b/{key}")));
+        Some(match found {
+            Some((_, ids)) => Reply::new(200, gzip(&log(ids))),
+            None => Reply::s3_error(404, "NoSuchKey", "The specified key does not exist."),
+        })
+    });
+    let run = run(event, &s3, &[]).await;
+    (run.answer, run.lines)
 }
 
 fn notification(keys: &[&str]) -> Value {

@@ -4,11 +4,15 @@
 
 mod batch_operations;
 mod bootstrap;
+mod bounded;
 mod dynamodb;
+#[path = "../fixtures/every_field.rs"]
+mod every_field;
 mod handler;
 mod http;
 mod incident_contract;
 mod inline;
+mod privacy;
 mod s3;
 mod samples;
 mod sns;

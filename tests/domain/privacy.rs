@@ -15,37 +15,13 @@ use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::pipeline::Delivery;
 use bedrock_denial_watch::rule::catalogue::ALL;
 use bedrock_denial_watch::rule::definition::Rule;
-use serde_json::Value;
 
-use crate::every_field::{canaries, canary, invocation, objects, trail};
+use crate::every_field::{canaries, canary, check, inputs};
 use crate::support::{LEASE, block_on, pipeline, read};
-
-/// What alerts, notices and the state may name. What a guardrail found is told by its id and the names and
-/// types of its policies, never by the words that matched.
-const ALLOWED: &[&str] = &[
-    "account",
-    "role",
-    "session",
-    "region",
-    "request",
-    "model",
-    "address",
-    "client",
-    "accesskey",
-    "vpcendpoint",
-    "guardrail",
-];
 
 /// What every alert of CloudTrail's shows, so that a test that loses its canaries fails.
 const SHOWN: &[&str] =
     &["account", "role", "session", "region", "request", "model", "address", "client", "accesskey"];
-
-#[track_caller]
-fn check(place: &str, text: &str) {
-    let found = canaries(text);
-    let leaked: Vec<&String> = found.iter().filter(|name| !ALLOWED.contains(&name.as_str())).collect();
-    assert_eq!(leaked, [""; 0], "{place}: {text}");
-}
 
 /// All that is made of alerts and notices.
 #[derive(Default)]
@@ -78,20 +54,6 @@ impl AlertSink for &All {
     }
 }
 
-/// Every object in which refusals stand, by its form.
-fn inputs() -> Vec<(&'static str, String)> {
-    let of = |record: &dyn Fn(usize) -> Value| (0..5).map(record).collect::<Vec<_>>();
-    [
-        of(&|number| invocation(&canary, number, true)),
-        of(&|number| invocation(&canary, number, false)),
-        of(&|number| trail(&canary, number, false)),
-        of(&|number| trail(&canary, number, true)),
-    ]
-    .iter()
-    .flat_map(|records| objects(&canary, records))
-    .collect()
-}
-
 /// All rules, each of which fires at once.
 fn rules() -> Vec<Rule> {
     ALL.iter().map(|rule| Rule { threshold: 0, on: true, ..rule.clone() }).collect()
@@ -101,7 +63,7 @@ fn rules() -> Vec<Rule> {
 fn no_alert_notice_or_state_holds_what_the_contract_does_not_name() {
     let mut seen = BTreeSet::new();
     let mut fired = BTreeSet::new();
-    for (form, log) in inputs() {
+    for (form, log) in inputs(&canary) {
         let sink = All::default();
         let mut pipeline = pipeline(rules()[0].clone(), EmbeddedStore::default(), &sink);
         pipeline.rules = rules();
@@ -131,7 +93,7 @@ fn no_alert_notice_or_state_holds_what_the_contract_does_not_name() {
 #[test]
 fn replay_prints_nothing_else_either_whatever_is_wrong_with_a_file() {
     let folder = tempfile::tempdir().expect("a folder");
-    for (number, (_, log)) in inputs().into_iter().enumerate() {
+    for (number, (_, log)) in inputs(&canary).into_iter().enumerate() {
         // Whole, cut, with a field of another type, without its time, and as one faulty line among good ones.
         let texts = [
             log.clone(),

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+import zipfile
 
 import pytest
 
@@ -21,7 +22,8 @@ def dist(tmp_path_factory):
     """A folder as `make package` writes it, with a zip that says so."""
     folder = tmp_path_factory.mktemp("dist")
     zipped = folder.parent / "bootstrap.zip"
-    zipped.write_text("a zip")
+    with zipfile.ZipFile(zipped, "w") as archive:
+        archive.writestr("bootstrap", "a function")
     command = [sys.executable, ROOT / "scripts/package.py", "--out", folder, "--zip", f"x86_64={zipped}"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return folder
@@ -58,6 +60,20 @@ def test_the_packaged_template_is_small_and_needs_no_transform(dist):
         text = (dist / name).read_bytes()
         assert len(text) < 51_200, name
         assert "Transform" not in json.loads(text) and b"AWS::Serverless::" not in text
+
+
+def test_the_zip_depends_on_nothing_but_the_function(tmp_path):
+    """Not on the time of the build, and Lambda may run what lies in it."""
+    packed = []
+    for year in [2024, 2025]:
+        built, out = tmp_path / "built.zip", tmp_path / f"{year}.zip"
+        with zipfile.ZipFile(built, "w") as archive:
+            archive.writestr(zipfile.ZipInfo("bootstrap", date_time=(year, 6, 1, 10, 0, 0)), "a function")
+        package.repack(built, out)
+        packed.append(out.read_bytes())
+    assert packed[0] == packed[1]
+    [entry] = zipfile.ZipFile(out).infolist()
+    assert entry.filename == "bootstrap" and entry.external_attr >> 16 == 0o755
 
 
 def test_it_makes_the_same_resources_as_the_source(templates):

@@ -66,3 +66,35 @@ fn a_bomb_fails_with_its_reason_and_keeps_what_stands_before_it() {
     assert!(read.statistics.text_bytes < (2 << 20));
     assert_eq!(read.statistics.denials, 1);
 }
+
+#[test]
+fn one_more_than_two_hundred_thousand_invented_models_is_said() {
+    let limits = Limits::default();
+    let log = (0..=limits.pairs).fold(String::new(), |log, number| {
+        log + &format!(
+            r#"{{"timestamp":"2025-06-01T10:00:00Z","modelId":"m{number}","requestId":"r","errorCode":"AccessDeniedException"}}{}"#,
+            "\n"
+        )
+    });
+    let read = read(log.as_bytes(), 1 << 20, limits);
+    assert_eq!(read.damage, Some(Damage::TooManyPairs { limit: limits.pairs }));
+    assert!(read.tally.bytes() < 500 * limits.pairs, "{} bytes", read.tally.bytes());
+}
+
+/// Whatever an id's length, no more of it is kept than its head and its hash.
+#[test]
+fn long_ids_take_no_more_memory_than_their_heads() {
+    let log = (0..2000).fold(String::new(), |log, number| {
+        let model = format!("\"modelId\":\"m{number}{}\",\"requestId\"", "x".repeat(2048));
+        log + &expand("$a").replace("\"requestId\"", &model) + "\n"
+    });
+    let read = read(log.as_bytes(), log.len(), Limits::default());
+    assert_eq!(read.statistics.denials, 2000);
+    assert!(read.tally.bytes() < 2000 * 1200, "{} bytes", read.tally.bytes());
+}
+
+#[test]
+fn gzip_inside_gzip_never_looks_like_a_clean_log() {
+    let twice = gzip(&gzip(expand("$a\n").as_bytes()));
+    assert_eq!(read(&twice, 7, Limits::default()).damage, Some(Damage::Nested));
+}

@@ -6,3 +6,4 @@ mod incidents;
 mod invariants;
 mod spellings;
 mod sums;
+mod times;

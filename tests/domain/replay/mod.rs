@@ -2,4 +2,6 @@
 
 mod cli;
 mod golden;
+#[cfg(target_os = "linux")]
+mod hostile;
 mod terminal;
