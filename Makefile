@@ -103,8 +103,8 @@ package: $(PACKAGED) ## Write dist/: zips and templates that deploy without Rust
 .PHONY: reproducible
 reproducible: .venv/.done ## Package this commit twice, in two folders, and compare (ARCHS=x86_64: for one processor)
 	rm -rf target/reproducible
-	for copy in one two; do \
-		mkdir -p target/reproducible/$$copy && git archive HEAD | tar -x -C target/reproducible/$$copy && \
+	commit=$$(git rev-parse HEAD) && for copy in one two; do \
+		mkdir -p target/reproducible/$$copy && git archive $$commit | tar -x -C target/reproducible/$$copy && \
 		ln -s "$(CURDIR)/.venv" target/reproducible/$$copy/.venv && \
 		$(MAKE) -C target/reproducible/$$copy -o .venv/.done package ARCHS="$(ARCHS)" || exit 1; \
 	done
