@@ -103,8 +103,8 @@ package: $(PACKAGED) ## Write dist/: zips and templates that deploy without Rust
 .PHONY: reproducible
 reproducible: .venv/.done ## Package this commit twice, in two folders, and compare (ARCHS=x86_64: for one processor)
 	rm -rf target/reproducible
-	for copy in one two; do \
-		mkdir -p target/reproducible/$$copy && git archive HEAD | tar -x -C target/reproducible/$$copy && \
+	commit=$$(git rev-parse HEAD) && for copy in one two; do \
+		mkdir -p target/reproducible/$$copy && git archive $$commit | tar -x -C target/reproducible/$$copy && \
 		ln -s "$(CURDIR)/.venv" target/reproducible/$$copy/.venv && \
 		$(MAKE) -C target/reproducible/$$copy -o .venv/.done package ARCHS="$(ARCHS)" || exit 1; \
 	done
@@ -152,7 +152,7 @@ test-alert: .venv/.done ## Four synthetic refusals through function and topic; s
 	@$(call verb,try_alert.py)
 
 .PHONY: mute
-mute: .venv/.done ## Do not tell of a caller for a while: CALLER=arn:… FOR=7d WHY="load test"
+mute: .venv/.done ## Send no notices about a caller for a while: CALLER=arn:… FOR=7d WHY="load test"
 	@$(call verb,mute.py) mute --caller "$(CALLER)" --for "$(FOR)" --why "$(WHY)" $(if $(ACCOUNT),--account $(ACCOUNT))
 
 .PHONY: mutes

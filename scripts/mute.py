@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""`make mute`, `make mutes`, `make unmute`: people are not told of a caller for a while.
+"""`make mute`, `make mutes`, `make unmute`: no notices about a caller for a while.
 
 A muted caller's alerts and incidents are counted and recorded as ever, and `make status` shows
 them. The order is an item of the table that ends by itself; nothing is deployed.
@@ -105,12 +105,12 @@ def main(arguments=None, stack=None):
     key = {"pk": {"S": caller_key(account, arn)}, "sk": {"S": "mute"}}
     if arguments.action == "unmute":
         gone = client.delete_item(TableName=table, Key=key, ReturnValues="ALL_OLD").get("Attributes")
-        print(f"{arn} is told of again" if gone else f"{arn} (account {account}) was not muted")
+        print(f"{arn} raises notices again" if gone else f"{arn} (account {account}) was not muted")
         return 0 if gone else 1
     until = int(time.time()) + span
     order = {"until": {"N": str(until)}, "expires_at": {"N": str(until)}, "why": {"S": arguments.why}}
     client.put_item(TableName=table, Item=key | order)
-    print(f"{arn} (account {account}) is muted until {day(until)}: counted, recorded and shown by make status, not told.")
+    print(f"{arn} (account {account}) is muted until {day(until)}: counted, recorded and shown by make status, but nobody is notified.")
     print(f"Undo: make unmute CALLER={arn}" + (f" ACCOUNT={account}" if arguments.account else ""))
     return 0
 

@@ -163,7 +163,7 @@ class Redrive:
             name = "ApproximateNumberOfMessages"
             attributes = self.sqs.get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=[name])["Attributes"]
             return f"about {attributes[name]} messages, and those just given back, are left in the queue"
-        except Exception as error:  # the queue keeps them whether or not it tells how many
+        except Exception as error:  # the queue keeps them whether or not it says how many
             return f"what was not taken is left in the queue ({error})"
 
     def report(self):

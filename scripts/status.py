@@ -93,7 +93,7 @@ def logging(report, stack, wanted):
     if there and (there["bucketName"], there.get("keyPrefix", "").strip("/")) == (bucket, prefix):
         report.good(f"Bedrock logs to s3://{bucket}/{prefix}")
     elif not wanted:
-        report.note("Bedrock does not log to the stack's bucket, as LOGGING=no expects: only CloudTrail tells")
+        report.note("Bedrock does not log to the stack's bucket, as LOGGING=no expects: only CloudTrail reports refusals")
     elif there:
         report.bad(f"Bedrock logs to s3://{there['bucketName']}/{there.get('keyPrefix', '')}, not to s3://{bucket}/{prefix}", "make enable-logging")
     else:
@@ -107,7 +107,7 @@ def buckets(report, stack):
     names = {stack.parameters.get(name) for name in ("ExistingLogBucket", "CloudTrailBucket")} - {"", None}
     for bucket in sorted(names):
         if "EventBridgeConfiguration" in stack.client("s3").get_bucket_notification_configuration(Bucket=bucket):
-            report.good(f"{bucket} tells EventBridge of new objects")
+            report.good(f"{bucket} sends its events to EventBridge")
         else:
             report.bad(f"{bucket} does not tell EventBridge of new objects", f"make watch-bucket BUCKET={bucket}")
 
@@ -239,13 +239,13 @@ def open_incidents(table, client, now):
 
 
 def in_words(incident):
-    """How much there is of it, and how much of that people were told."""
+    """The size of an incident, and how much of it was reported."""
     count, notices = incident["alerts"], incident["notices"]
     rules = f" of {', '.join(sorted(incident['rules']))}" if incident["rules"] else ""
     if incident["admission"] == "flooded":
-        told = "one of many callers, told together"
+        told = "one of many callers, reported together"
     else:
-        told = f"{incident['told']} told in {notices} notice{'s' if notices > 1 else ''}" if notices else "not told"
+        told = f"{incident['told']} reported in {notices} notice{'s' if notices > 1 else ''}" if notices else "not reported"
     return f"{count} alert{'s' if count > 1 else ''}{rules}, {told}"
 
 

@@ -31,7 +31,7 @@ def main(arguments=None, stack=None):
     if not buckets:
         raise verbs.Failure("The stack made its bucket itself and watches it. Which other one? make watch-bucket BUCKET=…")
     if not stack.parameters.get("ExistingLogBucket") and stack.output("LogBucketName") in buckets:
-        raise verbs.Failure(f"{stack.output('LogBucketName')} belongs to the stack, which is told by the bucket itself.")
+        raise verbs.Failure(f"{stack.output('LogBucketName')} belongs to the stack, which gets its events from the bucket directly.")
     return max([watch(stack, bucket, arguments) for bucket in buckets])
 
 

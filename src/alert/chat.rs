@@ -1,5 +1,5 @@
 //! The alert for Slack and Teams, in the custom-notification schema of Amazon Q Developer in
-//! chat applications. Any other JSON on the topic is dropped there without a word.
+//! chat applications, which silently drops any other JSON.
 //!
 //! Source: "Custom notifications" in the service's administrator guide.
 
@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::Alert;
 use super::display::{capitalised, code, minutes, plain, utc};
+use super::mute::mute_command;
 use crate::rule::definition::Rule;
 use crate::rule::field::Field;
 
@@ -108,15 +109,23 @@ impl Alert<'_> {
             lines.push(format!("*{label}* {}", codes(values.into_iter().map(Some))));
         }
         lines.push(format!("*Alert* {}", self.id()));
+        lines.extend(mute(self.account(), self.incident.caller));
         lines.join("\n")
     }
 }
 
-/// A list, each value cut so short that ten fit beside all else.
+/// How to mute the caller, unless anything in the command would have to be changed for the chat.
+pub(super) fn mute(account: Option<&str>, caller: Option<&str>) -> Option<String> {
+    let command = mute_command(account, caller)?;
+    let span = code(Some(&command));
+    (span == format!("`{command}`")).then(|| format!("*To mute this caller* {span}"))
+}
+
+/// A list, each value cut short enough that ten fit beside everything else.
 fn codes<'v>(values: impl Iterator<Item = Option<&'v str>>) -> String {
     let shown = values.map(|value| code(value.map(|value| plain(value, LISTED_BYTES)).as_deref()));
     shown.collect::<Vec<_>>().join(", ")
 }
 
-/// The longest value in a list, in bytes; the JSON document and the e-mail have more of it.
+/// The longest value in a list, in bytes; the JSON document and the e-mail show more of it.
 const LISTED_BYTES: usize = 80;

@@ -1,4 +1,4 @@
-//! Ids come from callers: what is done to them before anybody or anything shows them.
+//! Makes ids, which come from callers, safe to show.
 
 use std::fmt::Write;
 
@@ -6,15 +6,15 @@ use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
 use crate::log::time::EventTime;
 
-/// Shown for a value that the log record lacks.
+/// Shown for a value missing from the log record.
 pub const UNKNOWN: &str = "unknown";
 /// The longest name of an object in the JSON document, in bytes. A key in S3 has up to 1,024.
 pub const DOCUMENT_BYTES: usize = 2048;
-/// The longest id in a text that people read, in bytes.
+/// The longest id in text for people, in bytes.
 pub const TEXT_BYTES: usize = 256;
 
-/// `text` without characters that nobody sees, that act on what stands around them, or that a
-/// queue refuses; cut to at most `limit` bytes.
+/// `text` without characters that are invisible, that change the text around them, or that a queue
+/// refuses; cut to at most `limit` bytes.
 #[must_use]
 pub fn plain(text: &str, limit: usize) -> String {
     let mut shown: String = text.chars().filter(|character| !is_unsafe(*character)).collect();
@@ -32,7 +32,7 @@ pub fn plain(text: &str, limit: usize) -> String {
 
 /// Control characters, direction marks, zero-width characters and tags (`Cf`), line and paragraph
 /// separators, private use, and what Unicode does not assign, noncharacters among them, which SQS
-/// refuses; and what else is drawn as nothing, so that two different ids look the same. Sources: UAX #44;
+/// refuses; and other characters that render as nothing, which make two different ids look alike. Sources: UAX #44;
 /// `Default_Ignorable_Code_Point` in Unicode's DerivedCoreProperties.txt; `SendMessage` in the Amazon SQS
 /// API reference.
 fn is_unsafe(character: char) -> bool {
@@ -58,24 +58,22 @@ fn is_unsafe(character: char) -> bool {
     )
 }
 
-/// `text` with nothing left in it that a mail client, a chat or a telephone makes a link of.
+/// `text` with nothing left that a mail client, a chat or a phone would turn into a link.
 ///
-/// E-mail addresses stay as they are: honest sessions are named by them, and a link of one only
-/// opens a draft.
+/// E-mail addresses stay: honest sessions are named after them, and such a link only opens a draft.
 #[must_use]
 pub fn unlinked(text: &str) -> String {
     broken_up(text, unlinked_host)
 }
 
-/// `text` without the links that a terminal or an editor looks for: those with a scheme. Hosts' names
-/// stay, so that you find an id by the text that it has in the log.
+/// `text` without the links that a terminal or an editor detects: those with a scheme. Host names
+/// stay, so you can search for an id as it is in the log.
 #[must_use]
 pub fn unschemed(text: &str) -> String {
     broken_up(text, |_, word, _| word.to_owned())
 }
 
-/// `text` with its schemes broken up, and what `host` makes of each word, given what stands before and
-/// behind it.
+/// `text` with its schemes broken up and each word replaced by `host(before, word, after)`.
 fn broken_up(text: &str, host: impl Fn(&str, &str, &str) -> String) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
@@ -98,18 +96,18 @@ fn is_of_host(character: char) -> bool {
     character.is_alphanumeric() || character == '-' || is_dot(character)
 }
 
-/// The dots of a host's name. Source: RFC 3490, section 3.1.
+/// The dots of a host name. Source: RFC 3490, section 3.1.
 fn is_dot(character: char) -> bool {
     matches!(character, '.' | '\u{3002}' | '\u{ff0e}' | '\u{ff61}')
 }
 
-/// Schemes that are followed by no slashes, and that mail clients and telephones look for.
+/// Schemes without slashes that mail clients and phones detect.
 fn is_scheme(word: &str) -> bool {
     let word = word.to_ascii_lowercase();
     word.ends_with("mailto") || matches!(word.as_str(), "tel" | "sms")
 }
 
-/// Puts each dot in brackets that makes `word` a host's name: the one behind `www`, the one before a
+/// Puts brackets around each dot that makes `word` a host name: the one after `www`, the one before a
 /// top-level domain, and the last one before a path.
 fn unlinked_host(before: &str, word: &str, behind: &str) -> String {
     let has_path = behind.starts_with('/');
@@ -131,7 +129,7 @@ fn unlinked_host(before: &str, word: &str, behind: &str) -> String {
     shown
 }
 
-/// Whether what ends in `before` is the part of an e-mail address up to its `@`.
+/// Whether `before` ends in the part of an e-mail address up to its `@`.
 fn is_address(before: &str) -> bool {
     before.strip_suffix('@').is_some_and(|local| local.ends_with(char::is_alphanumeric))
 }
@@ -149,15 +147,14 @@ fn is_top_level(label: &str) -> bool {
     whole_word && !amazons && tld::exist_case_insensitive(letters)
 }
 
-/// A value for people: plain, without links, and `unknown` where it is missing or nothing is left
-/// of it.
+/// A value for people: plain, without links, and `unknown` if it is missing or nothing is left.
 #[must_use]
 pub fn shown(value: Option<&str>) -> String {
     let text = unlinked(&plain(value.unwrap_or(UNKNOWN), TEXT_BYTES));
     if text.trim().is_empty() { "\"\"".to_owned() } else { text }
 }
 
-/// The name of an object for people; the `s3://` is ours.
+/// An object's name for people; the `s3://` is ours.
 #[must_use]
 pub fn object(name: &str) -> String {
     let (scheme, rest) = without_scheme(name);
@@ -170,10 +167,10 @@ pub fn without_scheme(name: &str) -> (&str, &str) {
     name.split_at(if name.starts_with("s3://") { 5 } else { 0 })
 }
 
-/// A value for chat: in a code span, where no markup acts, with nothing left in it that
-/// would end the span, link or mention.
+/// A value for chat: in a code span, where markup has no effect, with nothing left that would end the
+/// span, make a link or mention anyone.
 ///
-/// Source: Slack's formatting reference, which asks for `&`, `<` and `>` to be escaped.
+/// Source: Slack's formatting reference, which asks you to escape `&`, `<` and `>`.
 #[must_use]
 pub fn code(value: Option<&str>) -> String {
     let mut text = String::from("`");
@@ -187,7 +184,7 @@ pub fn code(value: Option<&str>) -> String {
         }
     }
     text.push('`');
-    // The words that would call a whole channel.
+    // The words that would notify a whole channel.
     ["channel", "here", "everyone"]
         .iter()
         .fold(text, |text, word| text.replace(&format!("@{word}"), &format!("[@]{word}")))
@@ -201,7 +198,7 @@ pub fn ascii(text: &str, limit: usize) -> String {
     };
     let whole: String = plain(text, usize::MAX).chars().map(printable).collect();
     let mut shown = unlinked(&whole);
-    // A cut may leave a shorter name with a link in it, and breaking that up takes room.
+    // A cut may leave a shorter name that is a link, and breaking that up takes room.
     for kept in (0..limit.saturating_sub(2)).rev() {
         if shown.len() <= limit {
             break;
@@ -211,7 +208,7 @@ pub fn ascii(text: &str, limit: usize) -> String {
     shown
 }
 
-/// The part of an ARN or model id that people know it by: what follows the last `/`.
+/// The part of an ARN or model id that people recognise: what follows the last `/`.
 #[must_use]
 pub fn short(value: Option<&str>) -> String {
     let text = shown(value);
@@ -245,13 +242,13 @@ pub fn minutes(number: u64) -> String {
     format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
 }
 
-/// A list, one item a line.
+/// A list, one item per line.
 #[must_use]
 pub fn listed(items: &[&str]) -> String {
     items.iter().fold(String::new(), |text, item| text + "  - " + item + "\n")
 }
 
-/// A numbered list, one item a line.
+/// A numbered list, one item per line.
 #[must_use]
 pub fn numbered(items: &[&str]) -> String {
     items.iter().zip(1..).fold(String::new(), |mut text, (item, number)| {

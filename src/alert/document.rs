@@ -120,7 +120,7 @@ impl Alert<'_> {
         )
     }
 
-    /// How much was counted, under the names of what it is.
+    /// The totals, each named for what it counts.
     fn totals(&self) -> Totals {
         let Figures { total, at_least, .. } = self.figures;
         let named = |name, at_least| Total { name, count: total, at_least };
@@ -128,10 +128,10 @@ impl Alert<'_> {
         let calls = if record.error_codes.is_empty() { "total_requests" } else { "total_denials" };
         Totals(match (weight, distinct) {
             (Weight::Tokens, _) => vec![named("total_tokens", at_least)],
-            // Each was called once or more.
+            // Each was called at least once.
             (Weight::One, Field::Model) => vec![named(calls, true), named("total_models", at_least)],
             (Weight::One, Field::Session) => vec![named(calls, true), named("total_sessions", at_least)],
-            // An invalid request is no denial; the older name stays for those who read it.
+            // An invalid request is not a denial; the older name stays for existing consumers.
             _ if calls == "total_denials" && !record.error_codes.contains(&ACCESS_DENIED) => {
                 vec![named(calls, at_least), named("total_requests", at_least)]
             }
@@ -152,8 +152,8 @@ const fn dataset(source: Source) -> &'static str {
     }
 }
 
-/// Those that are addresses: where a service made the call, CloudTrail has its name, which a
-/// field of type `ip` would not take.
+/// Those that are IP addresses: if a service made the call, CloudTrail gives its name, which a field
+/// of type `ip` would reject.
 fn ips(addresses: &[String]) -> Vec<String> {
     addresses.iter().filter(|address| address.parse::<IpAddr>().is_ok()).cloned().collect()
 }
@@ -204,13 +204,13 @@ struct Document<'a> {
     id: String,
 }
 
-/// Figures that belong into the document itself, each under its own name.
+/// Figures at the top level of the document, each under its own name.
 struct Totals(Vec<Total>);
 
 struct Total {
     name: &'static str,
     count: u64,
-    /// It is a lower bound, which `<name>_at_least` says.
+    /// It is a lower bound, as `<name>_at_least` says.
     at_least: bool,
 }
 

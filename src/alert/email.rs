@@ -2,6 +2,7 @@
 
 use super::Alert;
 use super::display::{ascii, capitalised, listed, minutes, numbered, object, short, shown, utc};
+use super::mute::mute_command;
 use crate::count::evidence::Kind;
 use crate::rule::field::Field;
 
@@ -61,7 +62,8 @@ impl Alert<'_> {
              Log object  {object}\n\
              Rule        {name} ({rule})\n\
              Reference   {reference}\n\
-             Alert id    {id}\n",
+             Alert id    {id}\n\
+             {mute}",
             opening = wording.opening,
             rows = self.rows(),
             meaning = wording.meaning,
@@ -73,6 +75,7 @@ impl Alert<'_> {
             rule = self.rule.id,
             reference = self.rule.references[0],
             id = self.id(),
+            mute = mute(self.account(), self.incident.caller),
         )
     }
 
@@ -110,6 +113,13 @@ impl Alert<'_> {
     fn fires(&self) -> String {
         format!("the rule fires above {} within {}", self.rule.threshold, minutes(self.window_minutes()))
     }
+}
+
+/// How to mute the caller.
+pub(super) fn mute(account: Option<&str>, caller: Option<&str>) -> String {
+    mute_command(account, caller)
+        .map(|command| format!("\nTo mute this caller for a week:\n  {command}\n"))
+        .unwrap_or_default()
 }
 
 fn joined(values: &[&str]) -> String {

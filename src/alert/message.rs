@@ -6,10 +6,10 @@ use serde::Serialize;
 use super::Alert;
 use super::display::shown;
 
-/// The most that SNS takes, in bytes. Ids are cut short enough that no alert comes near it.
+/// The most that SNS accepts, in bytes. Ids are cut short enough that no alert comes near it.
 pub const MAX_MESSAGE_BYTES: usize = 262_144;
 
-/// What is handed to SNS, ready to send.
+/// A message ready for SNS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// The body for `MessageStructure: json`.
@@ -20,7 +20,7 @@ pub struct Message {
     pub attributes: [(&'static str, String); 4],
 }
 
-/// What people read.
+/// The texts for people.
 pub(super) struct Texts {
     pub subject: String,
     pub email: String,

@@ -1,10 +1,11 @@
-//! One alert as a value; how it is told to programs and people stands in the files below.
+//! One alert as a value. The files below render it for programs and people.
 
 mod chat;
 pub mod display;
 mod document;
 mod email;
 mod message;
+mod mute;
 pub mod notice;
 pub mod shorten;
 pub mod sink;
@@ -23,16 +24,16 @@ use crate::rule::field::{Field, MISSING};
 
 pub use self::message::{MAX_MESSAGE_BYTES, Message};
 
-/// Everything an analyst is told.
+/// Everything an analyst needs to know.
 #[derive(Clone, Debug)]
 pub struct Alert<'a> {
     /// The rule that fired.
     pub rule: &'a Rule,
-    /// For whom and what it fired.
+    /// What it fired for.
     pub key: &'a Key,
     /// The time of the hot denial.
     pub at: EventTime,
-    /// What the counters told at that moment.
+    /// The counters' figures at that moment.
     pub figures: Figures,
     /// The object whose delivery fired it.
     pub object: &'a str,
@@ -47,20 +48,20 @@ pub struct IncidentRef<'a> {
     pub id: &'a str,
     /// The ARN of the caller, a role without its session.
     pub caller: Option<&'a str>,
-    /// Which alert of the incident it is, counted from 1.
+    /// Its number in the incident, from 1.
     pub number: u64,
-    /// The id of the notice that told of it; `None` while none has.
+    /// The id of the notice that reported it; `None` while none has.
     pub notice: Option<&'a str>,
 }
 
 impl Alert<'_> {
-    /// The same for the same key and time, whoever publishes it and however often.
+    /// Stable: the same key and time always give the same id.
     #[must_use]
     pub fn id(&self) -> String {
         id(self.key, self.at)
     }
 
-    /// The account, where the rule groups by it.
+    /// The account, if the rule groups by it.
     #[must_use]
     pub fn account(&self) -> Option<&str> {
         self.key.get(self.rule, Field::Account)
@@ -74,12 +75,12 @@ impl Alert<'_> {
         self.key.get(self.rule, Field::Model)
     }
 
-    /// The user, or the role where the rule groups by that.
+    /// The user, or the role if the rule groups by role.
     fn caller(&self) -> Option<&str> {
         self.user().or_else(|| self.key.get(self.rule, Field::Role))
     }
 
-    /// One chat thread a caller, whatever the rule.
+    /// One chat thread per caller, whatever the rule.
     fn thread(&self) -> String {
         let caller = Value::from(vec![self.account(), self.incident.caller]);
         format!("bedrock-{}", digest(&[&caller.to_string()]))
@@ -109,7 +110,7 @@ impl Alert<'_> {
         same.take(MAX_EVIDENCE).map(|one| kind.cut(&one.value)).collect()
     }
 
-    /// The logs that tell of it, in words.
+    /// The logs that recorded it, in words.
     fn sources(&self) -> String {
         let names = self.figures.sources.iter().map(|source| match source {
             Source::InvocationLog => "Bedrock invocation log",
@@ -118,8 +119,8 @@ impl Alert<'_> {
         names.collect::<Vec<_>>().join(", ")
     }
 
-    /// What people read of the evidence, with a label of at most nine letters; nothing where
-    /// the logs told nothing.
+    /// The evidence for people, each kind with a label of at most nine letters; kinds without values are
+    /// left out.
     fn told(&self) -> Vec<(&'static str, Vec<&str>)> {
         let kinds = [
             ("Source IP", Kind::SourceIp),
@@ -141,7 +142,7 @@ impl Alert<'_> {
         told.into_iter().filter(|(_, values)| !values.is_empty()).collect()
     }
 
-    /// Those spellings of models that the reader does not see anyway.
+    /// The spellings of the model that the reader does not see anyway.
     fn other_spellings<'v>(&self, spellings: Vec<&'v str>) -> Vec<&'v str> {
         let listed = |spelling: &str| {
             self.rule.distinct == Field::Model && self.newest().any(|model| model == Some(spelling))
@@ -160,7 +161,7 @@ impl Alert<'_> {
         self.rule.window.as_secs() / 60
     }
 
-    /// `4`, or `at least 4` where the figure is a lower bound.
+    /// `4`, or `at least 4` for a lower bound.
     fn how_many(&self) -> String {
         let bound = if self.figures.at_least { "at least " } else { "" };
         format!("{bound}{}", self.figures.total)

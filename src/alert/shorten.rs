@@ -1,10 +1,10 @@
-//! Fits ids and file names into a few columns without losing what tells them apart.
+//! Fits ids and file names into a few columns without losing what distinguishes them.
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 const MARK: &str = "…";
-/// Where a name may be broken. Folders and ARN parts are better places than the dots and hyphens
-/// within them.
+/// Where a name may be broken. Folders and ARN parts are better places than the dots and hyphens inside
+/// them.
 const SEPARATORS: [&str; 3] = ["/", "/:", "/:.-_+=,@# "];
 
 /// `text` in at most `columns` columns of a terminal. A longer one loses whole words from its
@@ -21,8 +21,8 @@ pub fn shorten(text: &str, columns: usize) -> String {
         .unwrap_or_else(|| without_middle(text, columns))
 }
 
-/// How people know a caller: an ARN without what every ARN of the account has in common, and
-/// without the word that only says that a role was assumed.
+/// A caller as people know it: an ARN without what all ARNs of the account share, and without the
+/// word that only says a role was assumed.
 #[must_use]
 pub fn resource(id: &str) -> &str {
     let resource = if id.starts_with("arn:") { id.splitn(6, ':').nth(5).unwrap_or(id) } else { id };
@@ -36,14 +36,14 @@ fn without_middle_words(text: &str, columns: usize, separators: &str) -> Option<
     let heads = || found.iter().map(|(at, character)| at + character.len_utf8());
     // A name without the dot or hyphen before it still reads as a name, a path does not.
     let tails = || found.iter().map(|(at, character)| at + usize::from(!"/:".contains(*character)));
-    // The first folder of a path is worth a third of the room.
+    // The first folder of a path may take a third of the room.
     let first = heads().find(|at| *at > 1).filter(|at| text[..*at].width() <= columns / 3);
     let tail = [first.filter(|_| separators.len() == 1).unwrap_or(0), 0].into_iter().find_map(|head| {
         let room = room.checked_sub(text[..head].width())?;
         tails().find(|at| *at >= head && *at < text.len() && text[*at..].width() <= room)
     })?;
     let kept = text[tail..].width();
-    // An end that leaves half the room says less than one that begins at a finer separator.
+    // An end that leaves half the room empty says less than one that begins at a finer separator.
     if kept * 2 < columns {
         return None;
     }

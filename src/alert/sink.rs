@@ -1,35 +1,36 @@
-//! The port that notices and alerts leave by. Implementors: standard output for `replay`, `sns` in
-//! the cloud, and a recording one in the tests.
+//! The port for outgoing notices and alerts. Implementors: standard output for `replay`, `sns` in the
+//! cloud, and a recording one in the tests.
 
 use std::error::Error;
 
 use crate::alert::Alert;
 use crate::alert::notice::Notice;
 
-/// The message was not, or not surely, taken; it stays pending and is sent again.
+/// The sink did not accept the message, or nobody knows whether it did; it stays pending and is sent
+/// again.
 #[derive(Debug, thiserror::Error)]
 #[error("{operation}: {cause}")]
 pub struct SinkError {
     /// Operation and place, such as `SNS Publish to arn:…`.
     pub operation: String,
-    /// Why.
+    /// The cause.
     pub cause: Box<dyn Error + Send + Sync>,
 }
 
 /// Takes notices, which are for people, and alerts, which are for programs.
 pub trait AlertSink {
-    /// Hands a notice to those who are to read it.
+    /// Sends a notice to people.
     ///
     /// # Errors
-    /// When it was not surely taken.
+    /// When it is not certain that the sink accepted it.
     fn notice(&self, notice: &Notice<'_>) -> impl Future<Output = Result<(), SinkError>>;
 
-    /// Somebody wants each alert by itself. Where nobody does, none is made.
+    /// Whether anyone wants each alert as a message of its own. If not, none is rendered.
     fn wants_alerts(&self) -> bool;
 
-    /// Hands one alert to those who want each.
+    /// Sends one alert to those who want each.
     ///
     /// # Errors
-    /// When it was not surely taken.
+    /// When it is not certain that the sink accepted it.
     fn alert(&self, alert: &Alert<'_>) -> impl Future<Output = Result<(), SinkError>>;
 }

@@ -25,7 +25,7 @@ pub struct Layout {
 const LABEL_COLUMNS: usize = 12;
 
 impl Alert<'_> {
-    /// A few lines that each fit into the terminal; ids that do not fit lose their middle.
+    /// A few lines that fit the terminal; ids that do not fit lose their middle.
     #[must_use]
     pub fn block(&self, layout: Layout) -> String {
         let (rule, figures) = (self.rule, &self.figures);
@@ -67,7 +67,7 @@ impl Alert<'_> {
         block
     }
 
-    /// All of the block's facts as `name=value`, in whole, on a line that `grep` finds.
+    /// The block's facts as `name=value`, unshortened, on one line for `grep`.
     #[must_use]
     pub fn line(&self) -> String {
         let (rule, figures) = (self.rule, &self.figures);
@@ -133,7 +133,7 @@ impl Incident<'_> {
 }
 
 impl Layout {
-    /// A style that shows only where there is colour.
+    /// A style that shows only if there is colour.
     #[must_use]
     pub fn style(self) -> Style {
         Style::new().force_styling(self.colour)
@@ -150,7 +150,7 @@ impl Layout {
     }
 }
 
-/// An id in whole, without what would act on a terminal.
+/// A whole id, without anything that would act on a terminal.
 #[must_use]
 pub fn whole(value: Option<&str>) -> String {
     let text = unschemed(&plain(value.unwrap_or(UNKNOWN), DOCUMENT_BYTES));
@@ -162,13 +162,13 @@ fn file(name: &str) -> String {
     scheme.to_owned() + &whole(Some(rest))
 }
 
-/// `id` in whole where that fits, else without what every id of the account has in common.
+/// The whole `id` if it fits, otherwise without what all ids of the account share.
 #[must_use]
 pub fn known_by(id: &str, columns: usize) -> String {
     if id.width() <= columns { id.to_owned() } else { shorten(resource(id), columns) }
 }
 
-/// A value of a line: quoted where it could be taken for several.
+/// A value of a line, quoted if it could be taken for several.
 #[must_use]
 pub fn quoted(value: &str) -> String {
     let clear =
@@ -176,7 +176,7 @@ pub fn quoted(value: &str) -> String {
     if clear { value.to_owned() } else { serde_json::Value::from(value).to_string() }
 }
 
-/// Values, the newest first, on at most three lines, and how many more of `total` there are.
+/// Values, newest first, on at most three lines, and how many more of `total` there are.
 fn listed<'v>(
     newest_first: impl Iterator<Item = Option<&'v str>>,
     total: u64,

@@ -6,12 +6,12 @@ use crate::rule::bounds;
 use crate::rule::catalogue::{ALL, DENIED_MODEL};
 use crate::rule::settings::{Setting, Settings};
 
-/// Everything the Lambda can be told.
+/// The Lambda's configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// `TABLE_NAME`: the DynamoDB table of counters and alerts.
     pub table_name: String,
-    /// `TOPIC_ARN`: the SNS topic that people are told on.
+    /// `TOPIC_ARN`: the SNS topic for people.
     pub topic_arn: String,
     /// `EVERY_ALERT_TOPIC_ARN`: the SNS topic that gets each alert as a message of its own.
     pub every_alert_topic_arn: Option<String>,
@@ -32,17 +32,17 @@ pub enum ConfigError {
         /// What it should hold.
         expected: &'static str,
     },
-    /// It holds what it should not.
+    /// Its value is bad.
     #[error("{name}={value:?}: {expected}")]
     Bad {
         /// The variable.
         name: &'static str,
         /// Its value.
         value: String,
-        /// What was expected, in a sentence that says so.
+        /// What was expected, as a sentence.
         expected: String,
     },
-    /// The settings of a rule are good one by one, but not together.
+    /// A rule's settings are valid one by one, but not together.
     #[error("{0}")]
     TooCostly(String),
 }

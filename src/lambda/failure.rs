@@ -1,4 +1,4 @@
-//! Why a delivery failed, whether trying again may help, and what Lambda is told.
+//! Why a delivery failed, whether a retry may help, and what is reported to Lambda.
 
 use lambda_runtime::Diagnostic;
 
@@ -41,7 +41,7 @@ pub enum Cause {
 }
 
 impl Failure {
-    /// Whether another try may succeed though nobody has changed anything.
+    /// Whether a retry may succeed without anybody changing anything.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         match self {
@@ -57,7 +57,7 @@ fn join(causes: &[Cause]) -> String {
     causes.join("; ")
 }
 
-/// Part of an event that is answered as a whole failed. Everything else in it was done.
+/// Part of an event failed that is answered as a whole. Everything else in it was done.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{failed} of {all} failed: {causes}")]
 pub struct DeliveryError {
@@ -76,12 +76,12 @@ impl From<DeliveryError> for Diagnostic {
     }
 }
 
-/// Of the text that Lambda gets, in bytes. It goes into the on-failure record, whose queue takes
-/// 256 KB, with the event beside it.
+/// The longest text for Lambda, in bytes. It goes into the on-failure record, whose queue takes 256 KB,
+/// event included.
 const MAX_CAUSES_BYTES: usize = 16 * 1024;
 
 impl DeliveryError {
-    /// `None` where nothing failed of `all`.
+    /// `None` if none of `all` failed.
     #[must_use]
     pub fn new(failures: &[Failure], all: usize) -> Option<Self> {
         if failures.is_empty() {

@@ -52,10 +52,10 @@ impl<'a> Invocation<'a> {
     }
 }
 
-/// What became of one invocation.
+/// The result of one invocation.
 #[derive(Debug)]
 pub struct Delivered {
-    /// What Lambda hands to whoever invoked it.
+    /// The answer that Lambda returns to the caller.
     pub answer: Result<Answer, DeliveryError>,
     /// Its figures.
     pub metrics: Metrics,
@@ -71,11 +71,11 @@ pub enum Answer {
     /// event source mapping must ask for `ReportBatchItemFailures`, or Lambda takes every answer as
     /// a success of all; a pipe always looks at it.
     Batch(SqsBatchResponse),
-    /// What became of each task of an S3 Batch Operations job.
+    /// The result of each task of an S3 Batch Operations job.
     Job(JobAnswer),
 }
 
-/// What became of one object or record that did not fail.
+/// The result of one object or record that did not fail.
 enum Outcome {
     Skipped(Skip),
     OtherCall,
@@ -114,8 +114,8 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
         Delivered { answer, metrics }
     }
 
-    /// The queue's visibility time-out must be longer than the function's, or one message is worked
-    /// on twice at once under the same owner.
+    /// The queue's visibility time-out must be longer than the function's, or one message is processed twice
+    /// at once under the same owner.
     ///
     /// Source: "Handling errors for an SQS event source" in the AWS Lambda developer guide.
     async fn batch(

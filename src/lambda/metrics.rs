@@ -27,19 +27,19 @@ pub struct Metrics {
     pub objects: u64,
     /// CloudTrail records that came in the event itself and were read.
     pub event_records: u64,
-    /// Calls without a model that EventBridge told of.
+    /// Calls without a model that EventBridge delivered.
     pub other_calls: u64,
     /// Objects skipped.
     pub skipped: u64,
     /// Objects, or parts of the event, that failed.
     pub failures: u64,
-    /// Alerts that were recorded, and told where that was due.
+    /// Alerts that were recorded, and reported if a notice was due.
     pub alerts: u64,
     /// Incidents that began.
     pub incidents: u64,
     /// Notices that SNS accepted.
     pub notices: u64,
-    /// The times of the denials that fired the alerts of which a notice told.
+    /// The times of the denials behind the alerts that notices reported.
     pub told: Vec<EventTime>,
     /// What was read, summed up.
     pub read: Statistics,
@@ -60,7 +60,7 @@ impl Metrics {
     }
 
     /// The line, without a line end. `now_ms` is the wall clock (epoch milliseconds): the metrics'
-    /// time stamp, and the end of the lag of each alert that was told.
+    /// time stamp, and the end of the lag of each reported alert.
     #[must_use]
     pub fn line(&self, function: &str, request_id: &str, now_ms: u64) -> String {
         let read = &self.read;

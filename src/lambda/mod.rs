@@ -5,7 +5,7 @@
 //! | Environment → settings | [`config`] |
 //! | What it was invoked with → objects and records to read | [`event`] |
 //! | One invocation, everything it asks for | [`handler`] |
-//! | What failed, and what Lambda is told | [`failure`] |
+//! | What failed, and what is reported to Lambda | [`failure`] |
 //! | Its figures, as one log line | [`metrics`] |
 //! | S3 source, DynamoDB store, SNS sink | [`aws`] |
 

@@ -1,13 +1,13 @@
-//! The part of a stream of text that is in view: blocks go in at its end, and what is no longer
-//! needed leaves at its front.
+//! A sliding view of a stream of text: blocks are appended at the end, and bytes no longer needed
+//! are dropped from the front.
 //!
-//! Every look at the text is counted, so that a test can say what an input costs without a clock.
+//! Every byte examined is counted, so a test can measure the cost of an input without a clock.
 
 use std::cell::Cell;
 
 use memchr::{memchr, memrchr};
 
-/// A window over a stream. Positions count from its front, offsets from the stream's.
+/// A window over a stream. Positions count from the window's front, offsets from the stream's.
 pub struct Buffer {
     /// Stream offset of `bytes[0]`.
     base: u64,
@@ -15,7 +15,7 @@ pub struct Buffer {
     block_bytes: usize,
     /// The filled part of `bytes`.
     pub end: usize,
-    /// Nothing before this is needed any more.
+    /// Bytes before this are no longer needed.
     pub start: usize,
     /// Everything before this has been examined.
     pub cursor: usize,
@@ -23,7 +23,7 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    /// Takes in `block_bytes` more at a time.
+    /// Grows by `block_bytes` at a time.
     #[must_use]
     pub fn new(block_bytes: usize) -> Self {
         let block_bytes = block_bytes.max(1);
@@ -43,7 +43,7 @@ impl Buffer {
         &mut self.bytes[self.end..]
     }
 
-    /// Says that `count` bytes were written to [`Self::space`]. `true` when a block is complete:
+    /// Records that `count` bytes were written to [`Self::space`]. `true` when a block is complete:
     /// examine it, then [`Self::make_room`].
     #[must_use]
     pub fn filled(&mut self, count: usize) -> bool {
@@ -52,8 +52,8 @@ impl Buffer {
         self.end == self.bytes.len()
     }
 
-    /// Makes space for another block, where what is not needed any more stands if it can be had
-    /// for less work than was done to read it.
+    /// Makes space for another block. Reuses the space of bytes no longer needed, provided moving the
+    /// rest costs less than reading it did.
     pub fn make_room(&mut self) {
         let needed = self.end - self.start;
         if needed <= self.start.max(self.block_bytes) && self.start > 0 {
@@ -73,31 +73,31 @@ impl Buffer {
         self.base + position as u64
     }
 
-    /// The position of a stream offset; the front where that has left the view.
+    /// The position of a stream offset; the front if that offset has left the view.
     #[must_use]
     pub fn position(&self, offset: u64) -> usize {
         usize::try_from(offset.saturating_sub(self.base)).map_or(self.end, |at| at.min(self.end))
     }
 
-    /// The text between two positions. Say with [`Self::spend`] how much of it was looked at.
+    /// The text between two positions. Report how much of it you examined with [`Self::spend`].
     #[must_use]
     pub fn text(&self, from: usize, to: usize) -> &[u8] {
         &self.bytes[from..to]
     }
 
-    /// The text from a position on, as far as it is there.
+    /// The available text from a position on.
     #[must_use]
     pub fn rest(&self, from: usize) -> &[u8] {
         &self.bytes[from..self.end]
     }
 
-    /// The byte at a position; `None` at the end of what is there.
+    /// The byte at a position; `None` past the available text.
     #[must_use]
     pub fn byte(&self, at: usize) -> Option<u8> {
         self.rest(at).first().copied()
     }
 
-    /// Where the first `byte` between two positions is.
+    /// The position of the first `byte` between two positions.
     #[must_use]
     pub fn find(&self, byte: u8, from: usize, to: usize) -> Option<usize> {
         let found = memchr(byte, self.text(from, to));
@@ -105,7 +105,7 @@ impl Buffer {
         found.map(|at| from + at)
     }
 
-    /// Where the last `byte` between two positions is.
+    /// The position of the last `byte` between two positions.
     #[must_use]
     pub fn rfind(&self, byte: u8, from: usize, to: usize) -> Option<usize> {
         let found = memrchr(byte, self.text(from, to));
@@ -113,8 +113,8 @@ impl Buffer {
         found.map(|at| from + at)
     }
 
-    /// Where the first byte that is none of `bytes` is, from a position on; the end where
-    /// all that is there is such.
+    /// The position of the first byte not in `bytes`, from a position on; the end of the available
+    /// text if there is none.
     #[must_use]
     pub fn pass(&self, bytes: &[u8], from: usize) -> usize {
         let count = self.rest(from).iter().take_while(|byte| bytes.contains(byte)).count();
@@ -122,18 +122,18 @@ impl Buffer {
         from + count
     }
 
-    /// Goes on at a position, and forgets what stands before it.
+    /// Continues at a position and forgets everything before it.
     pub fn restart(&mut self, at: usize) {
         self.start = at;
         self.cursor = at;
     }
 
-    /// Counts a look at this many bytes, and one step.
+    /// Counts this many bytes as examined, and one step.
     pub fn spend(&self, bytes: usize) {
         self.work.set(self.work.get() + bytes as u64 + 1);
     }
 
-    /// How many bytes were looked at or moved so far, each as often as it was, and how many steps it took.
+    /// Bytes examined or moved so far, counting repeats, and the number of steps.
     #[must_use]
     pub fn work(&self) -> u64 {
         self.work.get()

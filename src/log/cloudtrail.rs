@@ -1,22 +1,22 @@
-//! What the words of a CloudTrail record mean: which calls use a model, what was asked for, and
-//! what refused it.
+//! Interprets the fields of a CloudTrail record: which calls use a model, what they asked for, and
+//! what refused them.
 //!
-//! The text of `errorMessage` is AWS's, but the ids in it are the caller's. So what AWS says
-//! is looked for only where no id can stand.
+//! AWS writes the text of `errorMessage`, but the caller chooses the ids in it. So AWS's phrases are
+//! matched only where no id can appear.
 
 use std::borrow::Cow;
 
 use crate::log::denial::MODEL_NOT_FOUND;
 
 const BEDROCK: &str = "bedrock.amazonaws.com";
-/// How the JSON of every such `eventSource` begins.
+/// The prefix that the JSON of every such `eventSource` shares.
 pub const SOURCE_START: &str = "\"bedrock";
-/// `eventSource` of the endpoint that speaks OpenAI's and Anthropic's own protocols.
+/// `eventSource` of the endpoint that speaks OpenAI's and Anthropic's native protocols.
 pub const MANTLE: &str = "bedrock-mantle.amazonaws.com";
 
 /// The calls that use a model, by `eventSource`. Sources: "Monitor Amazon Bedrock API calls using
 /// CloudTrail" and "Monitor bedrock-mantle API calls using CloudTrail" in the Amazon Bedrock user
-/// guide. All but the last are asked of `bedrock-runtime`, whose source is `bedrock` too.
+/// guide. All but the last go to `bedrock-runtime`, whose source is also `bedrock`.
 pub const MODEL_CALLS: [(&str, &[&str]); 2] = [
     (
         BEDROCK,
@@ -32,10 +32,10 @@ pub const MODEL_CALLS: [(&str, &[&str]); 2] = [
     (MANTLE, &["CreateInference"]),
 ];
 
-/// CloudTrail's own spellings of error codes, and how Bedrock spells the same.
+/// CloudTrail's own spellings of error codes, and Bedrock's spelling of each.
 pub const SPELLINGS: [(&str, &str); 1] = [("AccessDenied", "AccessDeniedException")];
 
-/// Tells whether a record speaks of a call that uses a model.
+/// Whether a record describes a call that uses a model.
 #[must_use]
 pub fn is_model_call(source: &str, name: &str) -> bool {
     MODEL_CALLS.iter().any(|(known, names)| *known == source && names.contains(&name))
@@ -51,7 +51,7 @@ pub fn error_code(written: Cow<'_, str>) -> Cow<'_, str> {
 }
 
 /// The ARN of the model that a refusal names: `User: … is not authorized to perform: … on resource:
-/// <ARN> …`. Which resource that is depends on the policy: the inference profile that was called, or a
+/// <ARN> …`. The policy determines which resource that is: the inference profile that was called, or a
 /// foundation model in any region that the profile routes to.
 #[must_use]
 pub fn refused_model(message: &str) -> Option<&str> {
@@ -67,18 +67,18 @@ pub fn refused_model(message: &str) -> Option<&str> {
     is_model.then_some(arn)
 }
 
-/// What else a call that uses a model may be refused for. On bedrock-mantle it is always a project.
+/// Other resources a model call may be refused on. On bedrock-mantle it is always a project.
 const NO_MODEL: [&str; 2] = ["guardrail/", "guardrail-profile/"];
 
 const ACTION: &str = " is not authorized to perform: ";
 const RESOURCE: &str = " on resource: ";
 
-/// What stands before the kind of policy: where one denies, and where none allows.
+/// The words before the kind of policy: for an explicit deny, and for a missing allow.
 ///
 /// Source: "Troubleshoot access denied error messages" in the AWS IAM user guide.
 const REASONS: [&str; 2] = ["explicit deny in ", "because no "];
 
-/// The kinds of policy as AWS writes them, and in few words. Source: as above.
+/// The kinds of policy as AWS writes them, and a short name for each. Source: as above.
 const POLICIES: [(&str, &str); 7] = [
     ("identity-based policy", "IAM identity policy"),
     ("service control policy", "service control policy"),
@@ -89,30 +89,29 @@ const POLICIES: [(&str, &str); 7] = [
     ("resource-based policy", "resource policy"),
 ];
 
-/// What Bedrock itself says, and what that means in few words. Sources: "Resolve InvokeModel API errors
-/// in Amazon Bedrock" in AWS's knowledge center; answers of the service. The first that is found
-/// counts.
+/// Bedrock's own messages, and a short meaning for each. Sources: "Resolve InvokeModel API errors in
+/// Amazon Bedrock" in the AWS Knowledge Center; responses from the service. The first match wins.
 const ANSWERS: [(&str, &str); 7] = [
     ("You don't have access to the model with the specified model ID", NO_ACCESS),
     ("Your account is not authorized to invoke this API operation", NO_ACCESS),
     (" is not available for this account. You can explore other available models", NO_ACCESS),
-    // The AWS Marketplace subscription is missing, and the caller may not make it.
+    // The account has no AWS Marketplace subscription, and the caller may not create one.
     ("Model access is denied due to ", NO_ACCESS),
     ("Model use case details have not been submitted for this account", NO_ACCESS),
     ("fill out the Anthropic use case details form", NO_ACCESS),
-    // It answers only accounts that have used it within the last 30 days.
+    // The model serves only accounts that have used it within the last 30 days.
     ("This Model is marked by provider as Legacy", "legacy model"),
 ];
 const NO_ACCESS: &str = "no model access";
 
-/// What refused a call, in a few words, as far as its error code and message tell.
+/// A short description of what refused a call, as far as its error code and message show.
 #[must_use]
 pub fn refusal(error_code: &str, message: Option<&str>) -> Option<&'static str> {
     message.and_then(told_refusal).or_else(|| (error_code == MODEL_NOT_FOUND).then_some("model not found"))
 }
 
 fn told_refusal(message: &str) -> Option<&'static str> {
-    // The last one: only the policy's ARN follows it, and no ARN holds a space.
+    // Take the last match: only the policy's ARN follows it, and no ARN contains a space.
     let reason = REASONS.iter().filter_map(|words| message.rfind(words).map(|at| at + words.len())).max();
     if let Some(at) = reason {
         let kind = &message[at..];
@@ -125,12 +124,12 @@ fn told_refusal(message: &str) -> Option<&'static str> {
     ANSWERS.iter().find(|(words, _)| message.contains(words)).map(|(_, short)| *short)
 }
 
-/// What kind of Bedrock API key made a call, if one did: its `user`, whether the call is `marked` as
-/// one with a bearer token, and the token's type.
+/// The kind of Bedrock API key that made a call, if one did: from its `user`, whether the call is
+/// `marked` as using a bearer token, and the token's type.
 ///
-/// A long-term key (`ABSK…`) belongs to an IAM user of its own, whom the console names
-/// `BedrockAPIKey-…`; such a user is enough of a sign where the log marks no call. Source: "How Amazon
-/// Bedrock API keys work" in the Amazon Bedrock user guide.
+/// A long-term key (`ABSK…`) belongs to a dedicated IAM user, which the console names
+/// `BedrockAPIKey-…`; that user name is evidence enough in a log that does not mark calls. Source: "How
+/// Amazon Bedrock API keys work" in the Amazon Bedrock user guide.
 #[must_use]
 pub fn api_key(user: Option<&str>, marked: Option<bool>, token_type: Option<&str>) -> Option<&'static str> {
     let names = user.and_then(|user| user.rsplit_once('/'));
@@ -149,7 +148,7 @@ pub fn api_key(user: Option<&str>, marked: Option<bool>, token_type: Option<&str
 
 const LONG_TERM: &str = "long-term";
 const SHORT_TERM: &str = "short-term";
-/// CloudTrail marks the call and does not say which type of key made it.
+/// CloudTrail marks the call without naming the type of key.
 pub const KEY_TYPE_UNKNOWN: &str = "type not logged";
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! One log record's JSON → one denial, or the reason why it is none.
+//! One log record's JSON → one denial, or the reason it is not one.
 //!
-//! Which log a record is of is told by its top-level keys alone: a caller controls what stands
-//! deeper in an invocation log, and may write an `eventSource` there.
+//! A record's top-level keys alone decide which log it came from: deeper in an invocation log, a
+//! caller controls the content and may write an `eventSource` there.
 
 use std::borrow::Cow;
 
@@ -16,10 +16,10 @@ use crate::log::time::EventTime;
 
 /// The error code of a refused call.
 pub const ACCESS_DENIED: &str = "AccessDeniedException";
-/// The error code of a call of a model that the account never asked for, of one that is no longer
-/// given to it, and of one that does not exist.
+/// The error code for calling a model that the account never requested access to, can no longer
+/// use, or that does not exist.
 pub const MODEL_NOT_FOUND: &str = "ResourceNotFoundException";
-/// The error code of a call with a parameter that the model does not take.
+/// The error code of a call with a parameter that the model does not accept.
 pub const VALIDATION_FAILED: &str = "ValidationException";
 
 /// Which log a record came from.
@@ -31,7 +31,7 @@ pub enum Source {
     CloudTrail,
 }
 
-/// Which records are looked for.
+/// Which records the rules need.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// Calls that failed with one of these error codes, as Bedrock spells them.
@@ -51,12 +51,12 @@ impl Wanted {
         Self { error_codes: error_codes.to_vec(), ..Self::default() }
     }
 
-    /// Whether the bodies of a call must be looked at.
+    /// Whether the bodies of a call must be read.
     fn has_facts(&self) -> bool {
         self.interventions || self.successes || !self.actions.is_empty()
     }
 
-    /// Whether a call without an error that is looked for is wanted for what its bodies show.
+    /// Whether a call without a matching error is needed for what its bodies show.
     fn wants(&self, facts: &Facts<'_>) -> bool {
         let acted = || facts.findings.iter().filter_map(|finding| finding.action.as_deref());
         (self.successes && facts.succeeded)
@@ -64,26 +64,27 @@ impl Wanted {
             || acted().any(|action| self.actions.contains(&action))
     }
 
-    /// What the JSON of every such record contains. Nearly every record has a time, so looking for all
-    /// successes means looking at every record.
+    /// Strings of which the JSON of every such record contains one. Nearly every record has a time, so
+    /// a rule about successful calls reads every record.
     ///
-    /// JSON escapes within a word (`\u0041ccessDenied`) are not looked for; AWS writes none.
+    /// JSON escapes within a word (`\u0041ccessDenied`) are not matched; AWS writes none.
     #[must_use]
     pub fn needles(&self) -> Vec<String> {
         let interventions: &[&str] = if self.interventions { &INTERVENED } else { &[] };
         let every: &[&str] = if self.successes { &["timestamp"] } else { &[] };
         let words = interventions.iter().chain(&self.actions).chain(every);
-        // The second is how it stands in a record that is text inside an envelope.
+        // The second form appears when an envelope carries the record as text.
         let words = words.flat_map(|word| [format!("\"{word}\""), format!("\"{word}\\")]);
         needles(&self.error_codes).into_iter().chain(words).collect()
     }
 }
 
-/// One refused model call, or another that a rule looks for. A value that the record lacks, or that is no text, is `None`; a long one is
-/// kept as [`text::keep`] does. Named is the field of the invocation log, then that of CloudTrail.
+/// One refused model call, or another call that a rule matches. A value that is missing or not text is
+/// `None`; [`text::keep`] shortens a long one. Each field names its source in the invocation log, then
+/// in CloudTrail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial<'a> {
-    /// The log that tells of it.
+    /// The log that recorded it.
     pub source: Source,
     /// `timestamp`, `eventTime`: when the call was made.
     pub at: EventTime,
@@ -91,15 +92,15 @@ pub struct Denial<'a> {
     pub account: Text<'a>,
     /// `identity.arn`, `userIdentity.arn`.
     pub user: Text<'a>,
-    /// Which model was asked for, however it was spelled: [`model::identity`].
+    /// The requested model, independent of spelling: [`model::identity`].
     pub model: Text<'a>,
-    /// As it was spelled: `modelId`; `requestParameters.modelId` (of the endpoint bedrock-mantle:
-    /// `model`), or else the resource that `errorMessage` names.
+    /// The model as spelled in the call: `modelId`; `requestParameters.modelId` (on the bedrock-mantle
+    /// endpoint: `model`), or else the resource that `errorMessage` names.
     pub model_called: Text<'a>,
     /// `region`, `awsRegion`.
     pub region: Text<'a>,
-    /// `requestId`, `requestID` or else `eventID`; where all are missing or empty, the object and
-    /// byte offset of the record.
+    /// `requestId`, `requestID` or else `eventID`; if all are missing or empty, the record's object and
+    /// byte offset.
     pub request_id: Cow<'a, str>,
     /// Top-level `errorCode`, as Bedrock spells it.
     pub error_code: Cow<'a, str>,
@@ -107,18 +108,18 @@ pub struct Denial<'a> {
     pub source_ip: Text<'a>,
     /// CloudTrail's `userAgent`.
     pub user_agent: Text<'a>,
-    /// CloudTrail's `userIdentity.accessKeyId`, which is no secret.
+    /// CloudTrail's `userIdentity.accessKeyId`, which is not a secret.
     pub access_key_id: Text<'a>,
-    /// CloudTrail's `userIdentity.accountId`, where there is no ARN: the caller's own account.
+    /// CloudTrail's `userIdentity.accountId`, if there is no ARN: the caller's own account.
     pub caller_account: Text<'a>,
     /// CloudTrail's `vpcEndpointId`.
     pub vpc_endpoint: Text<'a>,
-    /// What kind of Bedrock API key made the call, if one did.
+    /// The kind of Bedrock API key that made the call, if one did.
     pub api_key: Option<&'static str>,
-    /// What its bodies show; nothing in CloudTrail, which has none.
+    /// What the call's bodies show; empty for CloudTrail, which logs no bodies.
     pub facts: Facts<'a>,
-    /// What refused the call, in a few words, as far as error code and CloudTrail's `errorMessage`
-    /// tell.
+    /// A short description of what refused the call, as far as the error code and CloudTrail's
+    /// `errorMessage` show.
     pub refusal: Option<&'static str>,
 }
 
@@ -136,32 +137,32 @@ impl Denial<'_> {
 pub enum Reading<'a> {
     /// A refused call.
     Denial(Denial<'a>),
-    /// A record that no rule looks for.
+    /// A record that no rule matches.
     Other,
-    /// Valid JSON that is no record of either log.
+    /// Valid JSON that is not a record of either log.
     Unknown,
-    /// A denial whose `timestamp` or `eventTime` is missing or no RFC 3339 time.
+    /// A denial whose `timestamp` or `eventTime` is missing or not an RFC 3339 time.
     NoTimestamp,
 }
 
-/// What the JSON of every record contains that is refused with one of `error_codes`.
+/// Strings of which the JSON of every record refused with one of `error_codes` contains one.
 ///
-/// JSON escapes within a code (`\u0041ccessDenied`) are not looked for; AWS writes none.
+/// JSON escapes within a code (`\u0041ccessDenied`) are not matched; AWS writes none.
 #[must_use]
 pub fn needles(error_codes: &[&str]) -> Vec<String> {
     let spellings = trail_spellings(error_codes).into_iter().map(|code| format!("\"{code}\""));
-    // As it stands in a record that is text inside an envelope, however often that is escaped.
+    // The form in a record that an envelope carries as text, escaped any number of times.
     let escaped = trail_spellings(error_codes).into_iter().map(|code| format!("\"{code}\\"));
     error_codes.iter().map(ToString::to_string).chain(spellings).chain(escaped).collect()
 }
 
-/// How the JSON value of `errorCode` begins in such a record.
+/// The start of the JSON value of `errorCode` in such a record.
 #[must_use]
 pub fn value_starts(error_codes: &[&str]) -> Vec<String> {
     let spellings = trail_spellings(error_codes);
     let codes = error_codes.iter().chain(&spellings);
     let starts: Vec<String> = codes.map(|code| format!("\"{code}")).collect();
-    // One that begins another finds the other too.
+    // A code that is a prefix of another also finds the longer one.
     let covered = |start: &String| starts.iter().any(|other| other != start && start.starts_with(other));
     starts.iter().filter(|start| !covered(start)).cloned().collect()
 }
@@ -171,8 +172,8 @@ fn trail_spellings(error_codes: &[&str]) -> Vec<&'static str> {
     asked.map(|(trail, _)| *trail).collect()
 }
 
-/// Tells quickly of most JSON that no refusal can be in it: CloudTrail's names its source, and an
-/// invocation log's has a time.
+/// Quickly rules out most JSON that cannot contain a refusal: a CloudTrail refusal names its source, and
+/// an invocation log's has a time.
 #[must_use]
 pub fn is_unrelated(json: &[u8]) -> bool {
     [cloudtrail::SOURCE_START, "\"timestamp\""]
@@ -182,10 +183,10 @@ pub fn is_unrelated(json: &[u8]) -> bool {
 
 /// Reads one whole record.
 ///
-/// `place` stands in for a missing request id.
+/// `place` replaces a missing request id.
 ///
 /// # Errors
-/// When `json` is not exactly one valid JSON object, or is a CloudTrail log file with its records.
+/// If `json` is not exactly one valid JSON object, or is a whole CloudTrail log file.
 pub fn read<'a>(
     json: &'a [u8],
     wanted: &Wanted,
@@ -224,8 +225,8 @@ pub fn read<'a>(
     Ok(Reading::Denial(denial))
 }
 
-/// Whether these are the members of a record of either log. Each may be missing; but programs too
-/// log a `timestamp` and a `requestId`, and so do envelopes.
+/// Whether these members belong to a record of either log. Any one may be missing, yet `timestamp` and
+/// `requestId` are not enough: applications and envelopes log those too.
 fn is_known(record: &Record<'_>) -> bool {
     let any = |fields: &[Field]| fields.iter().any(|field| record.has(*field));
     any(&[Field::EventSource, Field::ErrorCode, Field::ModelId, Field::Identity, Field::SchemaType])
@@ -237,7 +238,7 @@ fn is_model_call(record: &Record<'_>) -> bool {
     source.zip(name).is_some_and(|(source, name)| cloudtrail::is_model_call(&source, &name))
 }
 
-/// The request id is empty where it is missing.
+/// A missing request id is empty.
 fn invocation<'a>(
     record: &Record<'a>,
     at: EventTime,
@@ -268,7 +269,7 @@ fn invocation<'a>(
     }
 }
 
-/// The request id is empty where it is missing.
+/// A missing request id is empty.
 fn trail<'a>(record: &Record<'a>, at: EventTime, error_code: Cow<'a, str>) -> Denial<'a> {
     let given = |text: &Cow<'_, str>| !text.is_empty();
     let kept = |field| record.text(field).map(text::keep);
@@ -277,7 +278,7 @@ fn trail<'a>(record: &Record<'a>, at: EventTime, error_code: Cow<'a, str>) -> De
     let user = caller.text(Field::Arn);
     let message = record.text(Field::ErrorMessage);
     let is_mantle = record.text(Field::EventSource).is_some_and(|source| source == cloudtrail::MANTLE);
-    // Only on this endpoint it is AWS that writes the marks of a bearer token among what was asked.
+    // Only on this endpoint does AWS itself write the bearer-token marks among the request parameters.
     let added = if is_mantle { &asked } else { &record.below(Field::AdditionalEventData) };
     let named = || cloudtrail::refused_model(message.as_deref()?).map(|model| Cow::Owned(model.to_owned()));
     let model = asked.text(if is_mantle { Field::Model } else { Field::ModelId });
@@ -310,7 +311,7 @@ fn trail<'a>(record: &Record<'a>, at: EventTime, error_code: Cow<'a, str>) -> De
     }
 }
 
-/// Told of the whole text: a long one has its geography in front and its id at its end.
+/// Derived from the whole text, before it is shortened: a geography comes first, and the id last.
 fn identity<'a>(spelled: &Text<'a>) -> Text<'a> {
     let identity = match spelled.as_ref()? {
         Cow::Borrowed(spelled) => Cow::Borrowed(model::identity(spelled)),

@@ -5,10 +5,10 @@ use crate::log::envelope;
 use crate::log::framing::Verdict;
 use crate::log::wrapper::Shape;
 
-/// Reads what `json` holds, and hands on each record. `place` stands in for a missing request id.
+/// Reads `json` and passes on each record in it. `place` replaces a missing request id.
 ///
-/// Whether an object is a record or an envelope is told by its own members alone, and an envelope
-/// holds no other, but for an event of EventBridge in a log group: whatever lies deeper is a caller's.
+/// An object's own members alone decide whether it is a record or an envelope. Envelopes do not nest,
+/// except an EventBridge event in a log group: anything deeper is under a caller's control.
 pub fn read(
     json: &[u8],
     shape: Shape,
@@ -43,7 +43,7 @@ pub fn read(
     let mut verdict = Verdict::Unknown;
     for (number, document) in envelope::inside(&json, shape).unwrap_or_default().iter().enumerate() {
         let place = || format!("{}.{number}", place());
-        // A log group may hold other lines too.
+        // A log group may hold unrelated lines too.
         let recognised = record(document, &place) == Verdict::Record
             || envelope::detail(document).is_some_and(|detail| record(&detail, &place) == Verdict::Record);
         if recognised {

@@ -1,8 +1,8 @@
-//! Records inside something else: what CloudWatch Logs, EventBridge and the AWS CLI wrap around them.
+//! Unwraps records from the envelopes of CloudWatch Logs, EventBridge and the AWS CLI.
 //!
 //! Only an object's own members decide whether it is an envelope: a prompt may quote a whole one.
-//! An envelope that begins as [`wrapper`](crate::log::wrapper) tells is never here as a whole, only its
-//! elements are; one with an object before its array is.
+//! An envelope that [`wrapper`](crate::log::wrapper) recognises arrives here element by element; one
+//! with an object before its array arrives whole.
 //!
 //! Sources: "Log group-level subscription filters" and "Export log data to Amazon S3" in the Amazon
 //! CloudWatch Logs user guide; "LookupEvents" in the AWS CloudTrail API reference; "Events in
@@ -19,7 +19,7 @@ use crate::log::wrapper::Shape;
 
 type Raw<'a> = Option<&'a RawValue>;
 
-/// The members that make an envelope, or an element of one.
+/// The members that identify an envelope, or an element of one.
 #[derive(Deserialize)]
 struct Envelope<'a> {
     /// A subscription of CloudWatch Logs, as Firehose writes it to S3.
@@ -27,12 +27,12 @@ struct Envelope<'a> {
     log_events: Raw<'a>,
     #[serde(borrow)]
     message: Raw<'a>,
-    /// What `aws cloudtrail lookup-events` prints, and one event of it.
+    /// The output of `aws cloudtrail lookup-events`, and one event in it.
     #[serde(borrow, rename = "Events")]
     events: Raw<'a>,
     #[serde(borrow, rename = "CloudTrailEvent")]
     event: Raw<'a>,
-    /// An event of EventBridge.
+    /// An EventBridge event.
     #[serde(borrow, rename = "detail-type")]
     detail_type: Raw<'a>,
     #[serde(borrow)]
@@ -46,8 +46,8 @@ impl<'a> Envelope<'a> {
         serde_json::from_str(json).ok()
     }
 
-    /// Nobody but AWS sends events of a source that begins with `aws.`; anybody may send others, with
-    /// whatever inside.
+    /// Only AWS can send events whose source begins with `aws.`; anyone can send others, with any
+    /// content.
     fn detail(&self) -> Option<Cow<'a, str>> {
         let detail = self.detail_type.and(self.detail)?;
         let source = self.source.and_then(|source| unescaped(source.get()));
@@ -63,7 +63,7 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// The JSON of the documents that `json`, a whole object, holds; `None` where it is no envelope.
+/// The JSON documents inside `json`, a whole object; `None` if it is not an envelope.
 #[must_use]
 pub fn inside(json: &str, shape: Shape) -> Option<Vec<Cow<'_, str>>> {
     let envelope = Envelope::read(json)?;
@@ -97,18 +97,18 @@ fn elements<'a>(
     Some(events.iter().filter_map(inside).collect())
 }
 
-/// What else than a record a document inside an envelope may be: an event of EventBridge, of which
-/// a log group may be the target.
+/// A document inside an envelope may also be an EventBridge event, since a log group can be an
+/// EventBridge target.
 #[must_use]
 pub fn detail(json: &str) -> Option<Cow<'_, str>> {
     Envelope::read(json)?.detail()
 }
 
-/// The longest begin of a line of an exported log group.
+/// The longest prefix of a line in an exported log group.
 const EXPORT_BYTES: usize = 64;
 
-/// How far the time reaches that begins a line of an exported log group, with the blanks behind it:
-/// `2025-06-04T16:00:00.000Z {…}`. `None` where there is none; `Some(0)` where too little of it is there.
+/// The length of the time and blanks that begin a line of an exported log group:
+/// `2025-06-04T16:00:00.000Z {…}`. `None` if there is no time; `Some(0)` if more bytes are needed to decide.
 #[must_use]
 pub fn export_time(line: &[u8]) -> Option<usize> {
     let line = &line[..line.len().min(EXPORT_BYTES)];

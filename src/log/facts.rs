@@ -1,7 +1,7 @@
-//! What the bodies of a call show beside an error: tokens, and what a guardrail made of them.
+//! What the bodies of a call show besides an error: token counts and guardrail findings.
 //!
-//! Only the members that AWS writes are read. What guardrails matched (`match`), prompts and answers
-//! are passed over without being built.
+//! Only the members that AWS writes are read. Matched text (`match`), prompts and responses are
+//! skipped without being materialised.
 //!
 //! Sources: "Monitor model invocation using CloudWatch Logs and Amazon S3" and "Test a guardrail" in
 //! the Amazon Bedrock user guide; `GuardrailAssessment` in its API reference. A streamed `Converse` is
@@ -26,19 +26,19 @@ pub struct Facts<'a> {
     pub input_tokens: u64,
     /// `output.outputTokenCount`.
     pub output_tokens: u64,
-    /// The answer stands in the record: `output.outputBodyJson` holds something.
+    /// The record contains the response: `output.outputBodyJson` is not empty.
     pub has_body: bool,
-    /// There is a sign of a guardrail, whatever it did.
+    /// The record shows that a guardrail was involved, whatever it did.
     pub guarded: bool,
     /// A guardrail intervened.
     pub intervened: bool,
     /// The guardrails that assessed the call.
     pub guardrails: Vec<Cow<'a, str>>,
-    /// What they found, each once.
+    /// Their distinct findings.
     pub findings: Vec<Finding<'a>>,
 }
 
-/// One finding of a guardrail. `None` where the record has no such text.
+/// One guardrail finding. `None` for text missing from the record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Finding<'a> {
     /// Which policy of the guardrail.
@@ -52,7 +52,7 @@ pub struct Finding<'a> {
 }
 
 impl Finding<'_> {
-    /// Whether the guardrail did something about it.
+    /// Whether the guardrail acted on it.
     #[must_use]
     pub fn acted(&self) -> bool {
         matches!(self.action.as_deref(), Some("BLOCKED" | "ANONYMIZED"))
@@ -79,7 +79,7 @@ pub enum Policy {
 }
 
 impl Policy {
-    /// The name that Elastic's integration gives it (`gen_ai.policy.name`).
+    /// Its name in Elastic's integration (`gen_ai.policy.name`).
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -105,22 +105,22 @@ impl Policy {
     }
 }
 
-/// How a guardrail's intervention is told in a body.
+/// The value that reports a guardrail's intervention in a body.
 pub const INTERVENED: [&str; 2] = ["INTERVENED", "guardrail_intervened"];
 
-/// Different findings, and guardrails, of one call that are kept; AWS knows far fewer kinds.
+/// The most distinct findings, and guardrails, kept per call; AWS has far fewer kinds.
 const MAX_KEPT: usize = 100;
 
 impl<'a> Facts<'a> {
-    /// Reads a record's `input` and `output`. What is no valid text where AWS writes one hides what
-    /// follows it in the same member, and nothing else.
+    /// Reads a record's `input` and `output`. Invalid text where AWS writes valid text hides the rest of
+    /// the same member, and nothing else.
     #[must_use]
     pub fn read(input: Option<&'a RawValue>, output: Option<&'a RawValue>) -> Self {
         let mut facts = Self::default();
         for (json, place) in [(input, Place::Input), (output, Place::Output)] {
             if let Some(json) = json {
                 let mut deserializer = serde_json::Deserializer::from_str(json.get());
-                // The record as a whole was read before; only a lone surrogate is found first here.
+                // The whole record has already been parsed, so the only new fault here is a lone surrogate.
                 let _ = Reading { facts: &mut facts, place }.deserialize(&mut deserializer);
             }
         }
@@ -152,7 +152,7 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// Where in a record something stands.
+/// A place in a record.
 #[derive(Clone, Copy)]
 enum Place {
     /// `input`.
@@ -161,19 +161,19 @@ enum Place {
     Output,
     /// `output.outputBodyJson`: an object, or an array of events.
     Body,
-    /// An object of those, or what an event wraps.
+    /// One object of those, or the content of an event.
     Event,
     /// `trace` or `amazon-bedrock-trace`.
     Trace,
     /// `guardrail` in it.
     Guardrail,
-    /// By guardrail id, or a list of such.
+    /// Assessments by guardrail id, or a list of such maps.
     Assessments,
-    /// One such of a list.
+    /// One map in that list.
     ById,
     /// One assessment, or a list of them.
     Assessment,
-    /// One of a list.
+    /// One assessment in a list.
     OneAssessment,
     /// A policy's part of an assessment.
     Of(Policy),
@@ -183,7 +183,7 @@ enum Place {
     Finding(Policy),
 }
 
-/// Reads what stands at a place into `facts`; anything of another type than expected is passed over.
+/// Reads the value at a place into `facts`; skips a value of an unexpected type.
 struct Reading<'f, 'a> {
     facts: &'f mut Facts<'a>,
     place: Place,
@@ -278,7 +278,7 @@ enum Step {
     Leaf(Leaf),
 }
 
-/// A member that is read as it stands.
+/// A member that is read directly.
 #[derive(Clone, Copy)]
 enum Leaf {
     InputTokens,
@@ -301,7 +301,7 @@ impl<'de> Reading<'_, 'de> {
             }
             (Place::Body | Place::Event, b"stopReason" | b"stop_reason") => Step::Leaf(Leaf::StopReason),
             (Place::Body | Place::Event, b"trace" | b"amazon-bedrock-trace") => Step::Into(Place::Trace),
-            // What events of streams wrap.
+            // The content of stream events.
             (Place::Body | Place::Event, b"delta" | b"messageStop" | b"metadata") => Step::Into(Place::Event),
             (Place::Trace, b"guardrail") => {
                 self.facts.guarded = true;

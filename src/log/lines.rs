@@ -1,4 +1,4 @@
-//! The fast framer: one record a line, of which only those with a needle are looked at.
+//! The fast framer: one record per line. It examines only lines that contain a needle.
 
 use crate::log::buffer::Buffer;
 use crate::log::framing::{Found, Receiver, Scope, Step, Verdict};
@@ -12,17 +12,17 @@ const BLANK_BYTES: usize = 1024;
 /// Between two records, one a line.
 #[derive(Default)]
 pub struct Lines {
-    /// The line at the buffer's start holds a record that is not yet handed on.
+    /// The line at the buffer's start holds a record that has not been passed on.
     open: bool,
-    /// Stream offset of the first needle that is not dealt with, where one was found.
+    /// Stream offset of the first unprocessed needle, if one was found.
     hit: Option<u64>,
-    /// No other needle begins before this stream offset. `Values` may bring the cursor back here
-    /// often, and the text between is not searched again.
+    /// No other needle begins before this stream offset. `Values` may return the cursor here often,
+    /// and this avoids searching the same text again.
     searched: u64,
 }
 
 impl Lines {
-    /// Begins at the end of a line whose record is dealt with.
+    /// Begins at the end of a line whose record has been processed.
     pub fn begin(&mut self) {
         self.open = false;
     }
@@ -77,8 +77,8 @@ impl Lines {
         self.hit.map(|hit| text.position(hit))
     }
 
-    /// Moves the buffer's start to the last record that begins before `upto`. `false` where a
-    /// line end proves to be none between records.
+    /// Moves the buffer's start to the last record that begins before `upto`. `false` if a line end
+    /// turns out not to separate records.
     fn pass_lines(
         &mut self,
         scope: &mut Scope,
@@ -91,11 +91,11 @@ impl Lines {
             let next = text.pass(BLANK, newline);
             if next == text.end && !last {
                 text.cursor = newline;
-                // Else many blanks would be passed again with every block.
+                // Otherwise every block would rescan the same blanks.
                 return next - newline < BLANK_BYTES;
             }
-            // In JSON, nothing but the end of one record and the begin of the next puts a `{`
-            // behind a `}`, however deep the two stand.
+            // In JSON, a `{` follows a `}` only where one record ends and the next begins, at any
+            // depth.
             let line = text.text(text.start, newline).trim_ascii_end();
             text.spend(newline - text.start - line.len());
             let whole = !self.open || line.ends_with(b"}");
@@ -116,7 +116,7 @@ impl Lines {
         true
     }
 
-    /// Walks once more what is not yet handed on; `Values` counts its records again.
+    /// Rewinds to the text not yet passed on; `Values` counts its records again.
     fn as_values(&self, scope: &mut Scope, text: &mut Buffer) -> Step {
         scope.records -= u64::from(self.open);
         text.restart(text.start);
@@ -124,7 +124,7 @@ impl Lines {
     }
 }
 
-/// Whether a line is an object around records, which are read one by one.
+/// Whether a line begins an object that wraps records, which are read one by one.
 fn is_wrapper(text: &Buffer, line: &[u8]) -> bool {
     let begin = &line[..line.len().min(WRAPPER_BYTES)];
     let (looked_at, is_wrapper) = match wrapper(begin) {

@@ -1,4 +1,4 @@
-//! From a stored object to denials. Knows nothing of rules.
+//! From a stored object to denials. Independent of the rules.
 //!
 //! | step | file |
 //! |---|---|
@@ -7,7 +7,7 @@
 //! | Text in view | `buffer` |
 //! | Text → candidate records | `framing` by `lines` or `values`; `nesting`, `resync`, `wrapper` |
 //! | Is a CloudTrail file clean? | `screen`, `sweep` |
-//! | What is wrapped around records | `envelope`, `document` |
+//! | Envelopes around records | `envelope`, `document` |
 //! | Record → denial, from either log | `record`, [`facts`], `cloudtrail`, [`model`], [`text`], [`denial`], [`time`] |
 
 pub(crate) mod buffer;

@@ -1,21 +1,21 @@
-//! Which model was asked for, however it was spelled.
+//! Identifies the requested model, independent of its spelling.
 //!
 //! One model has many names: its id, its foundation-model ARN in every region, the ids of its
-//! inference profiles (one a geography) and their ARNs. The two logs name it differently for one
-//! and the same call, and a caller may choose among them to stay under a threshold.
+//! inference profiles (one per geography) and their ARNs. The two logs may name it differently for the
+//! same call, and a caller could switch between names to stay under a threshold.
 
-/// What the ids of the inference profiles that AWS defines begin with, each with a dot behind it.
+/// Prefixes of the ids of AWS-defined inference profiles, without the dot that follows.
 ///
 /// Sources: "Supported Regions and models for inference profiles" and the models' own pages in the
 /// Amazon Bedrock user guide; `CrossRegionInferenceProfileRegion` of the AWS CDK; for `amer` and
-/// `sa`, clients that met them (langchain-aws, pull request 607).
+/// `sa`, clients that encountered them (langchain-aws, pull request 607).
 const GEOGRAPHIES: [&str; 10] = ["us", "us-gov", "eu", "apac", "jp", "au", "ca", "sa", "amer", "global"];
 
-/// What stands for its model in an ARN of Bedrock. An application's inference profile, and a
-/// provisioned, custom or imported model, have an ARN that says nothing of the model.
+/// Kinds of Bedrock ARN that name a foundation model. The ARN of an application inference profile, or
+/// of a provisioned, custom or imported model, does not.
 const NAMED_BY_ID: [&str; 2] = ["foundation-model/", "inference-profile/"];
 
-/// The model that `spelled` names: the id of a foundation model, or what was asked for as it stands.
+/// The model that `spelled` names: the id of a foundation model, or `spelled` unchanged.
 #[must_use]
 pub fn identity(spelled: &str) -> &str {
     without_geography(id_in_arn(spelled).unwrap_or(spelled))
@@ -32,7 +32,7 @@ fn id_in_arn(arn: &str) -> Option<&str> {
     (!id.is_empty() && !id.contains('/')).then_some(id)
 }
 
-/// Only an id of `<provider>.<model>` has a geography before it.
+/// Only an id of the form `<provider>.<model>` can have a geography prefix.
 fn without_geography(id: &str) -> &str {
     let Some((geography, model)) = id.split_once('.') else { return id };
     let is_model =

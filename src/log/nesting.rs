@@ -1,41 +1,41 @@
-//! Where a JSON object ends, without building anything.
+//! Finds the end of a JSON object without building a value.
 
 use memchr::memchr3;
 
-/// Brackets that may stand open in one record. Only what is no log nests deeper; without a
-/// limit, 4 GiB of `[` would cost as much memory.
+/// The most brackets open at once in one record. No real log nests deeper; without a limit, 4 GiB
+/// of `[` would need as much memory.
 const MAX_DEPTH: usize = 4096;
 
-/// Follows the strings and brackets of one JSON object, without building anything.
+/// Follows the strings and brackets of one JSON object without building a value.
 #[derive(Default)]
 pub struct Nesting {
     /// The brackets that are open.
     open: Vec<u8>,
     in_string: bool,
     escaped: bool,
-    /// The last byte outside strings that is no white space.
+    /// The last byte outside strings that is not white space.
     previous: u8,
-    /// A line end stands between its tokens.
+    /// There is a line end between its tokens.
     pub many_lines: bool,
 }
 
-/// How far a walk came.
+/// How far a walk got.
 pub enum Walk {
-    /// The object closed behind this many bytes.
+    /// The object closed after this many bytes.
     Closed(usize),
-    /// This byte cannot stand here.
+    /// The byte here is invalid.
     Fault(usize),
     /// The object is still open.
     Open,
 }
 
 impl Nesting {
-    /// Begins behind an array that is a member of the object.
+    /// Begins after an array that is a member of the object.
     pub fn behind_array() -> Self {
         Self { open: vec![b'{'], previous: b']', ..Self::default() }
     }
 
-    /// Walks on, from where it stopped last; the first byte of all is the object's `{`.
+    /// Continues from where the last walk stopped; the very first byte is the object's `{`.
     pub fn walk(&mut self, bytes: &[u8]) -> Walk {
         let mut at = 0;
         while at < bytes.len() {

@@ -2,16 +2,16 @@
 
 use std::fmt;
 
-/// An S3 object as an event names it.
+/// An S3 object named by an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Object {
     /// The bucket's name.
     pub bucket: String,
     /// The object's key, decoded.
     pub key: String,
-    /// The version that the event names, on a versioned bucket.
+    /// The object's version, on a versioned bucket.
     pub version_id: Option<String>,
-    /// The size in bytes, where the event gives it.
+    /// The size in bytes, if the event gives it.
     pub size: Option<u64>,
 }
 
@@ -26,13 +26,13 @@ impl fmt::Display for Object {
 pub enum Skip {
     /// A body of over 100 KB that Bedrock stores beside its logs, under `data/`.
     BodyData,
-    /// The probe that Bedrock writes when logging is turned on.
+    /// The permission probe that Bedrock writes when you enable logging.
     PermissionCheck,
-    /// A signature over CloudTrail log files, under `CloudTrail-Digest/`.
+    /// A CloudTrail digest file, under `CloudTrail-Digest/`.
     TrailDigest,
-    /// A finding of CloudTrail Insights, under `CloudTrail-Insight/`; it names no calls.
+    /// A CloudTrail Insights event file, under `CloudTrail-Insight/`; it lists no calls.
     TrailInsight,
-    /// Not named like a log.
+    /// The name is not a log's.
     Suffix,
     /// An object of zero bytes.
     Empty,
@@ -63,11 +63,10 @@ const NO_LOGS: [(&str, Skip); 3] = [
     ("CloudTrail-Insight", Skip::TrailInsight),
 ];
 
-/// Why an object is no log, judged by its key alone; `None` for a log.
+/// Why an object is not a log, judged by its key alone; `None` for a log.
 ///
-/// A folder beside the logs counts only after `AWSLogs` where the key has that segment, so that a
-/// bucket owner's own prefix may have its name. `data` is a name that people choose: without
-/// `AWSLogs` it says nothing.
+/// If the key contains `AWSLogs`, only folders after it are checked, so a bucket owner's own prefix may
+/// reuse their names. People also choose the name `data`: without `AWSLogs`, it means nothing.
 #[must_use]
 pub fn skip_by_name(key: &str) -> Option<Skip> {
     let mut segments: Vec<&str> = key.split('/').collect();

@@ -1,11 +1,11 @@
-//! One log record's JSON → the members that are read, of either log.
+//! One log record's JSON, from either log → the members the detector reads.
 //!
-//! Only top-level members, and a few one level below, are looked at. Prompts, responses,
-//! `requestMetadata` and the rest of `requestParameters` are passed over without being built.
+//! Only top-level members, and a few one level below, are read. Prompts, responses,
+//! `requestMetadata` and the rest of `requestParameters` are skipped without being materialised.
 //!
-//! Nothing that a caller can put into a record makes it unreadable: a member of another type than
-//! expected is a missing one, a lone surrogate is shown as a replacement character, and numbers
-//! out of every range or thousands of brackets are only passed over.
+//! Nothing a caller puts into a record can make it unreadable: a member of an unexpected type counts
+//! as missing, a lone surrogate becomes a replacement character, and numbers out of range or
+//! thousands of brackets are skipped.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,13 +17,13 @@ use serde_json::value::RawValue;
 
 use crate::log::text::Text;
 
-/// A member that is read, at the top level or one below. An invocation log and CloudTrail share no
-/// name at the top but `errorCode`.
+/// A member to read, at the top level or one below. The only top-level name that an invocation log and
+/// CloudTrail share is `errorCode`.
 #[derive(Clone, Copy)]
 pub enum Field {
-    /// Of both logs.
+    /// In both logs.
     ErrorCode,
-    // Of an invocation log.
+    // In an invocation log.
     Timestamp,
     AccountId,
     Region,
@@ -33,7 +33,7 @@ pub enum Field {
     SchemaType,
     Input,
     Output,
-    // Of CloudTrail.
+    // In CloudTrail.
     EventSource,
     EventName,
     EventTime,
@@ -48,9 +48,9 @@ pub enum Field {
     UserAgent,
     ErrorMessage,
     VpcEndpointId,
-    /// A CloudTrail log file holds its records in it, and is no record itself.
+    /// Contains the records of a CloudTrail log file, which is not a record itself.
     Records,
-    // Of what lies below.
+    // One level below.
     Arn,
     AccessKeyId,
     Model,
@@ -98,14 +98,14 @@ impl Field {
     }
 }
 
-/// The members of one JSON object that are read, as they are written; of a repeated one the last.
+/// The members read from one JSON object, as raw JSON; the last one wins if a key repeats.
 pub struct Record<'a>([Option<&'a RawValue>; FIELDS]);
 
 impl<'a> Record<'a> {
-    /// Reads the object that `json` is.
+    /// Reads `json` as one object.
     ///
     /// # Errors
-    /// When `json` is not exactly one JSON object, or is a CloudTrail log file with its records.
+    /// If `json` is not exactly one JSON object, or is a whole CloudTrail log file.
     pub fn read(json: &'a [u8]) -> Result<Self, serde_json::Error> {
         let mut record = Self([None; FIELDS]);
         let mut deserializer = serde_json::Deserializer::from_slice(json);
@@ -119,31 +119,31 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// Whether there is such a member, of whatever type.
+    /// Whether the member exists, of any type.
     #[must_use]
     pub fn has(&self, field: Field) -> bool {
         self.0[field as usize].is_some()
     }
 
-    /// A text; `None` where there is none.
+    /// A member's text; `None` if it is missing or not text.
     #[must_use]
     pub fn text(&self, field: Field) -> Text<'a> {
         unescaped(self.0[field as usize]?.get())
     }
 
-    /// A member as it is written.
+    /// A member as raw JSON.
     #[must_use]
     pub fn json(&self, field: Field) -> Option<&'a RawValue> {
         self.0[field as usize]
     }
 
-    /// `true`, or the same as a text; `None` where it is neither that nor `false`.
+    /// A boolean, or one written as text; `None` for anything else.
     #[must_use]
     pub fn flag(&self, field: Field) -> Option<bool> {
         self.0[field as usize]?.get().trim_matches('"').parse().ok()
     }
 
-    /// The members of an object one level below; none where there is no object.
+    /// The members of an object one level below; empty if it is not an object.
     #[must_use]
     pub fn below(&self, field: Field) -> Self {
         let mut below = Self([None; FIELDS]);
@@ -155,7 +155,7 @@ impl<'a> Record<'a> {
     }
 }
 
-/// The text that a JSON value is; `None` where it is of another type.
+/// A JSON value as text; `None` if it has another type.
 #[must_use]
 pub fn unescaped(json: &str) -> Text<'_> {
     let inside = json.strip_prefix('"')?.strip_suffix('"')?;
@@ -166,7 +166,7 @@ pub fn unescaped(json: &str) -> Text<'_> {
     Some(Cow::Owned(with_replacements(&bytes)))
 }
 
-/// Fills in the members. A record is large, so it is not handed from one function to the next.
+/// Fills the members in place: a record is too large to move between functions cheaply.
 struct Members<'r, 'a>(&'r mut Record<'a>);
 
 impl<'de> Visitor<'de> for Members<'_, 'de> {
@@ -187,8 +187,8 @@ impl<'de> Visitor<'de> for Members<'_, 'de> {
     }
 }
 
-/// A JSON string, with each lone surrogate as the three bytes that it would have in UTF-8. Asked for
-/// text instead, serde_json refuses the whole record.
+/// A JSON string, with each lone surrogate as the three bytes it would take in UTF-8. If asked for text
+/// instead, serde_json rejects the whole record.
 pub struct Bytes<'a>(pub Cow<'a, [u8]>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Bytes<'a> {
@@ -218,7 +218,7 @@ fn with_replacements(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         text.push_str(chunk.valid());
-        // The second and third byte of a surrogate are chunks of their own.
+        // The second and third bytes of a surrogate arrive as separate chunks.
         if chunk.invalid().first().is_some_and(|byte| *byte >= 0xc0) {
             text.push(char::REPLACEMENT_CHARACTER);
         }

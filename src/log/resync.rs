@@ -1,15 +1,15 @@
-//! Behind a fault: where the next record may begin.
+//! After a fault, finds where the next record may begin.
 
 use crate::log::buffer::Buffer;
 use crate::log::envelope::export_time;
 use crate::log::framing::{Found, Receiver, Scope};
 
-/// Passes over the rest of a faulty line, and over every further line that cannot begin a
-/// record, reporting those that contain a needle. Keeps no more of them than a needle's length.
+/// Skips the rest of a faulty line and every following line that cannot begin a record, and reports
+/// those that contain a needle. Keeps no more text than a needle's length.
 pub struct Resync {
-    /// Stream offset of the line that is being passed; `None` where it is reported already.
+    /// Stream offset of the line being skipped; `None` once it has been reported.
     line: Option<u64>,
-    /// A record may be indented no deeper.
+    /// The deepest indentation at which a record may begin.
     indent: usize,
     place: Place,
 }
@@ -17,33 +17,33 @@ pub struct Resync {
 #[derive(Clone, Copy)]
 enum Place {
     InLine,
-    /// At the begin of a line: behind white space, and perhaps a comma.
+    /// At the beginning of a line: after white space, and perhaps a comma.
     Before(Begin),
 }
 
-/// What stands on a line before its first record.
+/// The text on a line before its first record.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Begin {
-    /// White space at the begin of the line.
+    /// White space at the beginning of the line.
     pub blank: usize,
     /// Nothing but white space.
     pub clean: bool,
 }
 
-/// The begin of an empty line.
+/// The beginning of an empty line.
 pub const EMPTY: Begin = Begin { blank: 0, clean: true };
 
-/// How far a search for the next record came.
+/// How far a search for the next record got.
 pub enum Resynced {
     NeedMore,
     Again,
-    /// A record, an array or the time of an exported line is at the cursor; this stands before it.
+    /// A record, an array or the time of an exported line is at the cursor, after this text.
     Found(Begin),
 }
 
 impl Resync {
-    /// Begins in a line whose part from the buffer's start on contains no record. `line` is its
-    /// offset, unless it is reported already.
+    /// Begins in a line with no record from the buffer's start on. `line` is its offset, unless it has
+    /// already been reported.
     pub fn behind(line: Option<u64>, indent: usize) -> Self {
         Self { line, indent, place: Place::InLine }
     }

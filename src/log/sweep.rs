@@ -1,65 +1,65 @@
-//! What stands around an error code in a CloudTrail log file, found without reading the file.
+//! Finds the object around an error code in a CloudTrail log file without parsing the file.
 //!
 //! A file of many megabytes holds the records of all services. Following its strings and brackets
-//! would cost as much as its inflation. So the text is searched for the key `errorCode`, and
-//! only where a code stands behind it that is looked for, the object around it is found.
+//! would cost as much as decompressing it. So the sweep searches for the key `errorCode`, and finds the
+//! object around it only if the code is one of those wanted.
 //!
 //! **Why no refusal in valid JSON is missed.** AWS writes keys and codes without escapes, so a
 //! refusal holds `"errorCode"`, white space, a colon, white space, and a quote with the code. In
-//! valid JSON, a quote that has no backslash before it opens a string or closes one, and
-//! behind one that closes stands no letter. So such a quote with `errorCode"` behind it opens a
-//! string; before it and behind its end, the text is outside strings. From there both
-//! directions can be walked, whatever strings hold: inside one, every quote has a backslash before
-//! it, so that a walk backward too knows where it began. And an `errorCode` stands directly in
-//! its record, so the innermost object around the key is the whole record.
+//! valid JSON, a quote without a backslash before it opens or closes a string, and no letter follows
+//! a closing quote. So such a quote followed by `errorCode"` opens a string; the text before it and
+//! after its end is outside strings. From there, both directions can be walked whatever the strings
+//! contain: inside a string, every quote has a backslash before it, so a backward walk also knows
+//! where the string began. And `errorCode` is a direct member of its record, so the innermost object
+//! around the key is the whole record.
 //!
-//! Nothing is promised for what is not valid JSON, but where a walk fails, the file is read again.
+//! There is no guarantee for invalid JSON, but if a walk fails, the file is read again thoroughly.
 
 use memchr::memmem::Finder;
 use memchr::memrchr;
 
-/// How much text is kept behind the place where the sweep stands, to walk back in. Before its
-/// `errorCode`, a record that AWS writes has less than 4 KB.
+/// How much text to keep before the sweep's position for walking back. A record that AWS writes has
+/// less than 4 KB before its `errorCode`.
 pub const HISTORY_BYTES: usize = 16 * 1024;
 
-/// More white space than this around a code's colon is left to the thorough reading.
+/// With more white space than this around a code's colon, the thorough reading takes over.
 const SPACE_BYTES: usize = 1024;
 
-/// Every CloudTrail record has this key, and as a rule nothing else has. Source: "CloudTrail record
+/// Every CloudTrail record has this key, and usually nothing else does. Source: "CloudTrail record
 /// contents" in the AWS CloudTrail user guide.
 const RECORD_KEY: &str = "\"eventVersion\"";
 
-/// Without its closing quote: in a record that is text inside an envelope, a backslash stands before that.
+/// Without its closing quote: if an envelope carries the record as text, a backslash precedes it.
 const CODE_KEY: &str = "\"errorCode";
 
-/// What is searched for. Two single searches are many times faster than one for both.
+/// The search terms. Two single searches are many times faster than one combined search.
 pub struct Sweep {
     record_key: Finder<'static>,
     code_key: Finder<'static>,
     value_starts: Vec<String>,
 }
 
-/// What stands around an error code.
+/// The surroundings of an error code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Around {
-    /// It is no code that is looked for.
+    /// Not one of the wanted codes.
     Nothing,
-    /// It is one that is looked for, in the object that begins here.
+    /// A wanted code, in the object that begins here.
     Object(usize),
-    /// The code is not there yet, or not all of it.
+    /// The code has not fully arrived yet.
     Open,
-    /// What came before is not there any more, or is no JSON.
+    /// The text before it is no longer available, or is not JSON.
     Unknown,
 }
 
 impl Sweep {
-    /// `value_starts` are the begins of the codes that are looked for, with their opening quotes.
+    /// `value_starts` are the prefixes of the wanted codes, with their opening quotes.
     #[must_use]
     pub fn new(value_starts: Vec<String>) -> Self {
         Self { record_key: Finder::new(RECORD_KEY), code_key: Finder::new(CODE_KEY), value_starts }
     }
 
-    /// How often the key that every record has stands in `text`, and where the last one ends.
+    /// How often the key that every record has occurs in `text`, and where the last one ends.
     #[must_use]
     pub fn records(&self, text: &[u8]) -> (u64, usize) {
         let key = RECORD_KEY.len();
@@ -72,7 +72,7 @@ impl Sweep {
         self.code_key.find(text)
     }
 
-    /// What stands around the key that begins at `key` in `text`, which may begin and end anywhere.
+    /// The surroundings of the key that begins at `key` in `text`, which may begin and end anywhere.
     #[must_use]
     pub fn around(&self, text: &[u8], key: usize) -> Around {
         let behind = &text[key + CODE_KEY.len()..];
@@ -103,8 +103,8 @@ impl Sweep {
         }
     }
 
-    /// What a key is that stands inside a string. An envelope may follow the file, with a refusal as the
-    /// text of a member: that is for the thorough reading to say. `behind` is what follows the key.
+    /// Classifies a key inside a string. An envelope may follow the file and carry a refusal as text: the
+    /// thorough reading decides that. `behind` is the text after the key.
     fn quoted(&self, behind: &[u8]) -> Around {
         let is_token = |byte: &u8| *byte != b'\\' && !byte.is_ascii_whitespace();
         let tokens: Vec<u8> = behind.iter().copied().filter(is_token).collect();
@@ -119,10 +119,10 @@ impl Sweep {
     }
 }
 
-/// A key that does not begin before this many last bytes of a text cannot be complete.
+/// A key that begins within this many bytes of the end of a text cannot be complete.
 pub const OVERLAP_BYTES: usize = RECORD_KEY.len() - 1;
 
-/// Where the string begins whose closing quote follows `text`.
+/// The start of the string whose closing quote follows `text`.
 fn string_begin(text: &[u8]) -> Option<usize> {
     let mut end = text.len();
     loop {
@@ -135,7 +135,7 @@ fn string_begin(text: &[u8]) -> Option<usize> {
     }
 }
 
-/// Where the innermost object begins that is open behind `text`, which ends outside strings.
+/// The start of the innermost object still open after `text`, which ends outside strings.
 fn object_begin(text: &[u8]) -> Option<usize> {
     let mut depth = 0_usize;
     let mut at = text.len();
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
     use crate::log::nesting::{Nesting, Walk};
 
-    /// `text` with the key behind `@`.
+    /// `text` with the key after `@`.
     #[track_caller]
     fn check(text: &str, expected: Result<&str, Around>) {
         let key = text.find('@').expect("a key");

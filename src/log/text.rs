@@ -1,27 +1,27 @@
-//! Texts as records hold them, and how long ones are kept.
+//! Text values from records, and how long ones are shortened.
 
 use std::borrow::Cow;
 
 use sha2::{Digest, Sha256};
 
-/// A text value; `None` where it is missing or of another type.
+/// A text value; `None` if it is missing or has another type.
 pub type Text<'a> = Option<Cow<'a, str>>;
 
-/// The longest text that is kept as it is. No id that AWS hands out is longer; callers may invent
-/// model ids of 2,048 bytes, and a damaged log holds anything.
+/// The longest text kept unchanged. No id that AWS issues is longer; callers may invent model ids of
+/// 2,048 bytes, and a damaged log may contain anything.
 pub const MAX_TEXT_BYTES: usize = 512;
 
 const MARK: &str = "…sha256:";
 const HASH_BYTES: usize = 64;
 
-/// The longest text that [`keep`] makes.
+/// The longest text that [`keep`] returns.
 pub const MAX_KEPT_BYTES: usize = MAX_TEXT_BYTES + MARK.len() + HASH_BYTES;
 
-/// `text` as it is kept: itself, or, where it is longer than [`MAX_TEXT_BYTES`], its head, `…sha256:`
-/// and the SHA-256 of the whole in hexadecimal. So whoever cuts it again shows its head.
+/// `text` itself, or, if it is longer than [`MAX_TEXT_BYTES`], its head, `…sha256:` and the SHA-256 of
+/// the whole in hexadecimal. The head comes first so that it survives further shortening.
 ///
-/// Two kept texts are equal exactly where the texts were: a shortened one is itself longer than
-/// [`MAX_TEXT_BYTES`], so no text that is kept as it is can look like it.
+/// Two kept texts are equal exactly when the originals were: a shortened one is itself longer than
+/// [`MAX_TEXT_BYTES`], so no unchanged text can look like it.
 #[must_use]
 pub fn keep(text: Cow<'_, str>) -> Cow<'_, str> {
     if text.len() <= MAX_TEXT_BYTES {
@@ -77,7 +77,7 @@ mod tests {
         let kept = keep(long.as_str().into());
         assert_ne!(keep(kept.clone()), kept);
         assert_ne!(keep(format!("{long}y").into()), kept);
-        // Every text is told from every other, whatever was cut.
+        // Texts that differ stay different, whatever was cut.
         let texts = [long.clone(), long.clone() + "…", kept.to_string(), keep(kept.clone()).to_string()];
         for (one, first) in texts.iter().enumerate() {
             for (other, second) in texts.iter().enumerate() {

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// The start of the year 0: RFC 3339 has no earlier one, and the text of one would not sort.
+/// The start of year 0: RFC 3339 cannot express an earlier time, and its text would not sort.
 const FIRST_MS: i64 = -62_167_219_200_000;
 
 /// A point in event time, in milliseconds since the Unix epoch.
 ///
-/// The rule reads no clock: every time it knows comes from a log record.
+/// Rules never read a clock: every time comes from a log record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventTime(i64);
 
@@ -28,7 +28,7 @@ impl EventTime {
     }
 
     /// Reads an RFC 3339 time with an offset, as Bedrock logs it (`2025-06-01T10:00:00Z`);
-    /// `None` for anything else, such as a year before 0. What is finer than a millisecond is cut off.
+    /// `None` for anything else, such as a year before 0. Truncates to whole milliseconds.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let time: Timestamp = text.parse().ok()?;
@@ -36,19 +36,19 @@ impl EventTime {
         (ms >= FIRST_MS).then_some(Self(ms))
     }
 
-    /// This time plus `span`, held at the end of time instead of overflowing.
+    /// This time plus `span`, saturating at the latest time.
     #[must_use]
     pub fn plus(self, span: Duration) -> Self {
         Self(self.0.saturating_add(span_ms(span)))
     }
 
-    /// This time minus `span`, held at the start of time instead of overflowing.
+    /// This time minus `span`, saturating at the earliest time.
     #[must_use]
     pub fn minus(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(span_ms(span)))
     }
 
-    /// The start of the `length`-long slot, counted from the epoch, that holds this time.
+    /// The start of the slot of `length`, counted from the epoch, that contains this time.
     #[must_use]
     pub fn slot(self, length: Duration) -> Self {
         let length = span_ms(length).max(1);
@@ -56,7 +56,7 @@ impl EventTime {
     }
 }
 
-/// RFC 3339 in UTC, with milliseconds where there are any.
+/// RFC 3339 in UTC, with milliseconds unless they are zero.
 impl fmt::Display for EventTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = self.0.clamp(Timestamp::MIN.as_millisecond(), Timestamp::MAX.as_millisecond());

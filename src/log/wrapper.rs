@@ -1,15 +1,15 @@
-//! Objects around records: whether one begins here. Its records are then read one by one, so that
-//! it may be of any length.
+//! Recognises the start of an object that wraps records. Its records are then read one by one, so it may
+//! be of any length.
 
 use memchr::memchr2;
 
-/// A wrapper's begin, up to its first record, is looked for in this much.
+/// The start of a wrapper, up to its first record, must fit into this many bytes.
 pub const WRAPPER_BYTES: usize = 4096;
 
-/// Whoever puts more white space than this into a wrapper's begin has no wrapper.
+/// With more white space than this at its start, an object is not a wrapper.
 const BLANK_BYTES: usize = 1024;
 
-/// What a piece of text is, by what stands around it.
+/// What a piece of text is, given what surrounds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// A record, or an envelope around some.
@@ -18,32 +18,32 @@ pub enum Shape {
     LogEvent,
     /// An element of `Events`: its `CloudTrailEvent` is a record.
     LookedUp,
-    /// Any of these: a fault has hidden what stands around it.
+    /// Any of these: a fault has hidden its surroundings.
     Any,
 }
 
-/// Whether an object is a wrapper around records.
+/// Whether an object wraps records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wrapper {
-    /// It is; its elements begin behind this many bytes.
+    /// It does; its elements begin after this many bytes.
     Opens(usize, Shape),
-    /// It is not, as this many bytes show.
+    /// It does not, as this many bytes show.
     None(usize),
-    /// Too little of it is there.
+    /// More bytes are needed to decide.
     Unknown,
 }
 
-/// Looks at an object's begin, with any white space. A wrapper's is one of:
+/// Examines the start of an object, allowing for white space. A wrapper starts with one of:
 ///
 /// - `{"Records":[`: a CloudTrail log file. Source: "CloudTrail log file examples" in the AWS
 ///   CloudTrail user guide.
-/// - `{"Events":[`: what `aws cloudtrail lookup-events` prints. Source: "LookupEvents" in the AWS
+/// - `{"Events":[`: the output of `aws cloudtrail lookup-events`. Source: "LookupEvents" in the AWS
 ///   CloudTrail API reference.
-/// - `{"messageType":"DATA_MESSAGE", … "logEvents":[`: a subscription of CloudWatch Logs, as Firehose
+/// - `{"messageType":"DATA_MESSAGE", … "logEvents":[`: a CloudWatch Logs subscription, as Firehose
 ///   writes it. Source: "Log group-level subscription filters" in the Amazon CloudWatch Logs user guide.
 ///
-/// Before the array of the latter two may stand texts, numbers and lists of them. No record begins
-/// so, and nothing that a caller writes stands so high.
+/// In the latter two, strings, numbers and lists of them may come before the array. No record begins
+/// like this, and a caller controls nothing at this level.
 #[must_use]
 pub fn wrapper(object: &[u8]) -> Wrapper {
     let mut begin = Begin { text: object, at: 0 };
@@ -108,7 +108,7 @@ impl<'a> Begin<'a> {
         Ok(())
     }
 
-    /// The inside of a string, as it is written.
+    /// The raw content of a string.
     fn string(&mut self) -> Result<&'a [u8], Stop> {
         self.token(b'"')?;
         let begin = self.at;
@@ -162,7 +162,7 @@ impl<'a> Begin<'a> {
 mod tests {
     use super::*;
 
-    /// `@` stands where the first element begins, if `begin` is a wrapper's.
+    /// `@` marks where the first element begins, if `begin` is a wrapper's.
     #[track_caller]
     fn check(begin: &str, expected: Option<Shape>) {
         let text = begin.replace('@', "");

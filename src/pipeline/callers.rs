@@ -1,5 +1,5 @@
-//! Each caller of a delivery: record the alerts, tell at most one notice of each incident, and mark
-//! it told. Only then are the alerts of the keys marked published, so that a crash anywhere before
+//! For each caller of a delivery: record the alerts, send at most one notice per incident, and mark it
+//! sent. Only then are the alerts of the keys marked published, so that a crash anywhere before
 //! is healed by the delivery's own retry, by a redrive, or by the caller's next alert.
 
 use std::collections::{BTreeMap, HashSet};
@@ -17,7 +17,7 @@ use crate::count::store::{CallerState, CounterStore};
 use crate::log::time::EventTime;
 use crate::rule::definition::Severity;
 
-/// The alerts of one caller, and where they were recorded; nowhere if they could not be.
+/// The alerts of one caller, and where they were recorded; nowhere if that failed.
 pub(super) struct Batch<'r> {
     pub caller: Caller,
     pub found: Vec<Found<'r>>,
@@ -73,7 +73,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         work::all(marking, outcome, |(batch, done), failure| {
             marked[batch] += done.len();
             published.extend(done);
-            // Why people could not be told matters more than that it could not be noted.
+            // Why the notice could not be sent matters more than that this could not be recorded.
             failure.filter(|_| !told.failed.iter().any(|(failed, _)| *failed == batch))
         })
         .await;
@@ -107,7 +107,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         }
     }
 
-    /// Changes the incidents of one caller, as often as others come before.
+    /// Changes the incidents of one caller, retrying while others get there first.
     pub(super) async fn change<T>(
         &self,
         caller: &Caller,
@@ -122,7 +122,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
                 && state.log.version == version + 1
                 && state.log.writer == delivery.claimant.owner
             {
-                // The write succeeded and its answer was lost: once more would count twice.
+                // The write succeeded but its answer was lost: writing again would count twice.
                 return Ok((state.log, answer));
             }
             let answer = change(&mut state);
@@ -134,7 +134,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         Err(Failure::Contended("incidents of one caller"))
     }
 
-    /// Hands on the alerts of one key to those who want each, and notes what became of them.
+    /// Sends one key's alerts to those who want each, and records the outcome.
     async fn mark(
         &self,
         caller: &Caller,
@@ -181,7 +181,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         .await;
         let fates: Vec<(EventTime, Fate)> = fates.into_iter().collect();
         let settled = self.settle(first.rule, &first.key, &fates, delivery).await;
-        // What could not be published matters more than that it could not be noted.
+        // What could not be published matters more than that this could not be recorded.
         ((batch, published), handed.and(settled))
     }
 }
@@ -207,7 +207,7 @@ impl Held {
     }
 }
 
-/// Incidents and floods outlive the longest redrive as well; their own memory ends no later.
+/// Incidents and floods outlive the longest redrive too; their own memory ends no later.
 pub(super) fn expires_at(delivery: Delivery<'_>) -> u64 {
     let around = 2 * incident::SPAN.as_secs();
     delivery.claimant.now.saturating_add(RETENTION.as_secs()).saturating_add(around)

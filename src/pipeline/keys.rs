@@ -1,5 +1,5 @@
-//! Each key of a delivery: add to its counters, read the window, decide what is hot, claim the
-//! alerts; and at the end mark them published.
+//! For each key of a delivery: add to its counters, read the window, find what is hot, claim the alerts;
+//! at the end, mark them published.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -38,14 +38,14 @@ impl Rest<'_> {
     }
 }
 
-/// What was found of one key, and what remains to be looked at.
+/// The alerts found for one key, and the stretches still to be read.
 #[derive(Default)]
 pub(super) struct Counted<'r> {
     found: Vec<Found<'r>>,
     rest: Option<Rest<'r>>,
 }
 
-/// Puts what was found under its caller; returns what remains.
+/// Files the alerts under their caller; returns what remains.
 pub(super) fn sort<'r>(
     counted: Counted<'r>,
     found: &mut IndexMap<Caller, Vec<Found<'r>>>,
@@ -62,7 +62,7 @@ pub(super) fn sort<'r>(
 }
 
 impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
-    /// Adds what the object holds of one key, and finds what is due.
+    /// Adds the object's share of one key, and finds the alerts due.
     pub(super) async fn count(
         &self,
         summary: Summary,
@@ -90,7 +90,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         Ok(())
     }
 
-    /// Claims what is due of one key, as far as a few writes go.
+    /// Claims one key's due alerts, in a few writes at most.
     pub(super) async fn find<'r>(
         &self,
         mut rest: Rest<'r>,
@@ -101,7 +101,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
             match self.claim(rest.rule, &rest.key, (first, last), delivery, &mut found).await {
                 Err(failure) => return (Counted { found, rest: None }, Err(failure)),
                 Ok(None) => {}
-                // What is claimed is told before more is.
+                // Claimed alerts are published before more are claimed.
                 Ok(Some(next)) => {
                     rest.stretches.push_front((next, last));
                     break;
@@ -134,7 +134,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         if claims.done == 0 && claims.mine.is_empty() {
             return Err(Failure::Crowded);
         }
-        // What was claimed for an earlier stretch is pending still.
+        // Alerts claimed for an earlier stretch are still pending.
         let known: BTreeSet<EventTime> = found.iter().map(|one| one.at).collect();
         let new = claims.mine.iter().filter(|at| !known.contains(at));
         let (inside, outside): (Vec<EventTime>, _) = new.partition(|at| (first..=last).contains(at));
@@ -142,7 +142,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
             .into_iter()
             .map(|at| (at, window.figures(at).unwrap_or_else(|| Figures::at_least(rule, at))))
             .collect();
-        // They only rank it; what is told is read again.
+        // They only rank it; the figures of notices are read again.
         let unread = |_| outside.iter().map(|at| (*at, Figures::at_least(rule, *at))).collect();
         figures.extend(self.figures(rule, key, &outside).await.unwrap_or_else(unread));
         found.extend(figures.into_iter().map(|(at, figures)| Found {
@@ -159,7 +159,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         Ok(hot.get(claims.done).copied())
     }
 
-    /// The figures of alerts as the counters tell them now, in order of time.
+    /// The alerts' figures from the counters as they are now, in order of time.
     pub(super) async fn figures(
         &self,
         rule: &Rule,
@@ -169,7 +169,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         let mut alerts = alerts.to_vec();
         alerts.sort_unstable();
         let mut figures = Vec::with_capacity(alerts.len());
-        // What stands near each other is read at once.
+        // Alerts near each other are read together.
         let around = rule.window + MAX_SLOT + rule.cooldown;
         for near in alerts.chunk_by(|one, next| *next <= one.plus(around)) {
             let ([first, .., last] | [first @ last]) = near else { continue };
@@ -231,7 +231,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         Err(Failure::Contended("alerts of one key"))
     }
 
-    /// Notes what became of one key's claims.
+    /// Records the outcome of one key's claims.
     pub(super) async fn settle(
         &self,
         rule: &Rule,

@@ -1,12 +1,12 @@
-//! One delivery after its object was read.
+//! One delivery, once its object has been read.
 //!
 //! | phase | file |
 //! |---|---|
 //! | Each key: add → read the window → decide → claim | [`keys`] |
-//! | Each caller: record → tell at most one notice → mark | [`callers`], [`telling`] |
+//! | Each caller: record → send at most one notice → mark | [`callers`], [`telling`] |
 //!
-//! Every step may be repeated, so any failure is answered by failing the delivery and trying
-//! it again. What fails for one key or caller holds up no other.
+//! Every step may be repeated, so any failure fails the delivery, and it is retried. A failure of one
+//! key or caller holds up no other.
 
 mod callers;
 mod keys;
@@ -26,15 +26,15 @@ use crate::log::time::EventTime;
 use crate::reader::{Limits, Reader};
 use crate::rule::definition::Rule;
 
-/// What is counted and claimed outlives the longest redrive of a failed delivery: 14 days in its
-/// queue, and one to spare.
+/// How long counters and claims live: longer than the longest redrive of a failed delivery, which waits
+/// 14 days in its queue.
 pub const RETENTION: Duration = Duration::from_secs(15 * 24 * 3600);
-/// Failures of one object that are reported one by one; further ones are only counted.
+/// How many failures of one object are reported one by one; further ones are only counted.
 pub const MAX_FAILURES: usize = 10;
-/// After this many keys or callers in a row that the store did not answer, it is down, and the others
-/// are left to the retry. A caller can invent keys, but none that the store does not answer.
+/// After this many keys or callers in a row without an answer, the store counts as down, and the rest
+/// are left to the retry. A caller can invent keys, but not keys that the store does not answer.
 pub const MAX_UNANSWERED: usize = work::AT_ONCE;
-/// After this many notices in a row that the topic did not accept, it is down.
+/// After this many notices in a row that the topic did not accept, it counts as down.
 const MAX_REFUSED: usize = 3;
 /// How often a compare-and-set is tried. Each time it fails, another delivery has succeeded.
 const MAX_ATTEMPTS: usize = 100;
@@ -62,23 +62,23 @@ pub struct Delivery<'a> {
     pub claimant: Claimant<'a>,
 }
 
-/// An alert that is done with.
+/// An alert that is settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Published {
     /// The time of the hot denial.
     pub at: EventTime,
-    /// A notice of this delivery reported it.
+    /// Whether a notice of this delivery reported it.
     pub told: bool,
 }
 
-/// What became of one delivery.
+/// The result of one delivery.
 #[derive(Debug, Default)]
 pub struct Outcome {
     /// The alerts that were found and recorded, and reported where a notice was due.
     pub published: Vec<Published>,
     /// Incidents that began.
     pub incidents: u64,
-    /// Notices that the sink took.
+    /// Notices that the sink accepted.
     pub notices: u64,
     /// The first [`MAX_FAILURES`]; the delivery fails if there is any.
     pub failures: Vec<Failure>,
@@ -158,7 +158,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         .await;
         loop {
             let failed = self.tell(std::mem::take(&mut found), delivery, &mut outcome).await;
-            // A key with more alerts than one write claims goes on when these are told.
+            // A key with more alerts than one write claims goes on once these are published.
             rest.retain(|key: &keys::Rest<'_>| !failed.contains(&key.caller()));
             if rest.is_empty() {
                 return outcome;

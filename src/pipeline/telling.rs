@@ -28,16 +28,16 @@ pub(super) struct Telling<'a, S, K> {
     refused: usize,
 }
 
-/// What became of the incidents that a delivery held, by batch and beginning.
+/// The outcome of the incidents that a delivery held, by batch and beginning.
 #[derive(Default)]
 pub(super) struct Told {
     /// The notice that reported it.
     pub notices: HashMap<(usize, EventTime), Rc<str>>,
-    /// Those whose notice was due and could not be sent.
+    /// Those whose notice was due but could not be sent.
     pub failed: HashSet<(usize, EventTime)>,
 }
 
-/// An alert that stands for its incident.
+/// The alert that represents its incident.
 struct Worst<'r> {
     rule: &'r Rule,
     key: Key,
@@ -87,8 +87,8 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
         self.told
     }
 
-    /// Asks the accounts which notices each of `asking` gets. Those with their own join `single`; the
-    /// others are returned.
+    /// Decides by account which notices each of `asking` gets. Those with notices of their own join
+    /// `single`; the others are returned.
     async fn admit(&mut self, asking: Vec<Held>, single: &mut Vec<Held>) -> Vec<Members<'a>> {
         let mut accounts: BTreeMap<Option<&str>, Vec<Held>> = BTreeMap::new();
         for one in asking {
@@ -182,7 +182,7 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
             };
             let mark = |log: &mut FloodLog| flood::mark(log, members.flood, outcome, &claimant);
             let again = self.change_floods(members.account, mark).await;
-            // What could not be told matters more than that it could not be noted.
+            // Why the notice could not be sent matters more than that this could not be recorded.
             sent?;
             let id: Rc<str> = id.into();
             let told = members.incidents.iter().map(|one| ((one.batch, one.begin), Rc::clone(&id)));
@@ -193,13 +193,13 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
         }
     }
 
-    /// Which notice this delivery is to send, if it still is.
+    /// The notice this delivery still has to send, if any.
     fn number(&self, pending: Option<&Pending>) -> Option<u64> {
         pending.filter(|held| held.owner == self.delivery.claimant.owner).map(|held| held.number)
     }
 
-    /// Sends one notice and returns the severity of its worst alert; `None`, and no notice, where every
-    /// rule that found something is off by now.
+    /// Sends one notice and returns the severity of its worst alert; `None`, and no notice, if every rule
+    /// that found something has been disabled meanwhile.
     async fn send(
         &mut self,
         held: Held,
@@ -226,7 +226,7 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
         Ok(Some(rule.severity))
     }
 
-    /// The worst alert that the incident remembers whose rule is on; else one that was just found.
+    /// The worst alert the incident remembers whose rule is enabled, or else one just found.
     fn worst(&self, held: Held, incident: &Incident) -> Option<Worst<'a>> {
         let rules = &self.pipeline.rules;
         let remembered = incident.top.iter().find_map(|one| {
@@ -245,7 +245,7 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
         })
     }
 
-    /// Notes that the flood reports these; returns those whose severity has risen meanwhile.
+    /// Records that the flood reports these; returns those whose severity has risen meanwhile.
     async fn leave_to_flood(&mut self, incidents: Vec<Held>) -> Vec<Held> {
         let claimant = self.delivery.claimant;
         let mut again = Vec::new();
@@ -280,9 +280,9 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
         again
     }
 
-    /// Notes that these notices could not be sent, and frees them for the next delivery.
+    /// Records that these notices could not be sent, and frees them for the next delivery.
     async fn fail(&mut self, incidents: &[Held], failure: Failure) {
-        // Of one caller, or of all at once, the first failure says it.
+        // For one caller or all at once, the first failure says enough.
         let known = |one: &Held| self.told.failed.iter().any(|(batch, _)| *batch == one.batch);
         if !incidents.iter().any(known) {
             self.outcome.fail(failure);
@@ -293,7 +293,7 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
         }
     }
 
-    /// Frees a notice; where that fails too, its lease runs out.
+    /// Frees a notice; if that fails too, its lease runs out.
     async fn release(&self, held: Held) {
         let claimant = self.delivery.claimant;
         let caller = &self.batches[held.batch].caller;
@@ -303,7 +303,7 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
         let _ = release.await;
     }
 
-    /// Changes the floods of one account, as often as others come before.
+    /// Changes the floods of one account, retrying while others get there first.
     async fn change_floods<T>(
         &self,
         account: Option<&str>,
@@ -317,7 +317,7 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
                 && log.version == version + 1
                 && log.writer == self.delivery.claimant.owner
             {
-                // The write succeeded and its answer was lost: once more would count twice.
+                // The write succeeded but its answer was lost: writing again would count twice.
                 return Ok(answer);
             }
             let answer = change(&mut log);

@@ -1,14 +1,14 @@
-//! Much to do at once, but not too much.
+//! Bounded concurrency.
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use super::{Failure, MAX_UNANSWERED, Outcome};
 
-/// Keys or callers of one object that are worked on at once.
+/// How many keys or callers of one object are processed at once.
 pub(super) const AT_ONCE: usize = 32;
 
-/// Does all of `work`, some of it at once, as long as the store answers. Hands each result to `take`,
-/// which returns the failure if it is to be reported.
+/// Does all of `work`, some of it concurrently, as long as the store answers. Passes each result to
+/// `take`, which returns a failure that has to be reported.
 pub(super) async fn all<F, T>(
     work: impl Iterator<Item = F>,
     outcome: &mut Outcome,
@@ -24,7 +24,7 @@ pub(super) async fn all<F, T>(
         if unanswered < MAX_UNANSWERED {
             running.extend(work.by_ref().take(AT_ONCE - running.len()));
         }
-        // What runs is never dropped: an alert could be left published and not marked.
+        // Work in progress is never dropped: an alert could be left published but not marked.
         let Some((done, result)) = running.next().await else { break };
         silent = result.as_ref().err().and_then(Failure::unanswered);
         unanswered = if silent.is_some() { unanswered + 1 } else { 0 };

@@ -1,5 +1,4 @@
-//! The values that a rule may have, in its file and in a setting alike. An error says what was
-//! expected.
+//! The values a rule may have, in its file and in settings alike. Errors say what was expected.
 
 use std::time::Duration;
 
@@ -7,15 +6,15 @@ use glob::Pattern;
 
 use super::definition::{Severity, Weight};
 
-/// Upper bound of the threshold: an object then samples at most 2,002 values a slot.
+/// Upper bound of the threshold: an object then samples at most 2,002 values per slot.
 pub const MAX_THRESHOLD: usize = 1000;
 /// Upper bound of window and cooldown, in minutes: one day.
 pub const MAX_MINUTES: u64 = 24 * 60;
 
-/// Upper bound of a threshold that is a sum.
+/// Upper bound of the threshold of a rule that sums.
 pub const MAX_SUM: usize = 1_000_000_000_000;
 
-/// Reads the threshold of a rule that counts, or sums, so.
+/// Reads the threshold of a rule that counts by `weight`.
 ///
 /// # Errors
 /// What was expected.
@@ -57,7 +56,7 @@ pub fn severity(text: &str) -> Result<Severity, String> {
     known.ok_or_else(|| "expected low, medium, high or critical".to_owned())
 }
 
-/// Reads whether a rule is on.
+/// Reads whether a rule is enabled.
 ///
 /// # Errors
 /// What was expected.

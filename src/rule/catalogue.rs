@@ -1,4 +1,4 @@
-//! Which rules there are: the files of `rules/`, compiled in, and those of a folder.
+//! The rules: the files of `rules/`, compiled in, and those of a folder.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -11,7 +11,7 @@ use super::file::{self, RuleError};
 /// Name and text of each file of `rules/`, by name.
 pub const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/rules.rs"));
 
-/// All rules that are compiled in, by id.
+/// All built-in rules, by id.
 pub static ALL: LazyLock<Vec<Rule>> = LazyLock::new(|| {
     let rules = FILES.iter().map(|(name, text)| file::rule(name, text));
     rules.map(|rule| rule.unwrap_or_else(|error| panic!("a test reads every file: {error}"))).collect()
@@ -20,16 +20,16 @@ pub static ALL: LazyLock<Vec<Rule>> = LazyLock::new(|| {
 /// The rule whose threshold, window and cooldown have parameters of their own.
 pub static DENIED_MODEL: LazyLock<Rule> = LazyLock::new(|| built_in("denied-model").clone());
 
-/// A rule that is compiled in.
+/// A built-in rule.
 ///
 /// # Panics
-/// When there is none of this id.
+/// When no built-in rule has this id.
 #[must_use]
 pub fn built_in(id: &str) -> &'static Rule {
     ALL.iter().find(|rule| rule.id == id).unwrap_or_else(|| panic!("there is no rules/{id}.toml"))
 }
 
-/// What keeps rule files from being used.
+/// Why rule files cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The folder, or a file in it, cannot be read.
@@ -37,13 +37,13 @@ pub enum LoadError {
     Unreadable {
         /// Folder or file.
         path: String,
-        /// Why.
+        /// The cause.
         cause: io::Error,
     },
-    /// There is no file whose name ends in `.toml`.
+    /// No file's name ends in `.toml`.
     #[error("{0}: expected a folder with rule files, <id>.toml")]
     Empty(String),
-    /// A file is no rule.
+    /// A file is not a rule.
     #[error(transparent)]
     Bad(#[from] RuleError),
 }
@@ -97,10 +97,10 @@ fn has_control_characters(value: &toml::Value) -> bool {
     }
 }
 
-/// The compiled-in rules and those of `folder`, which replace one of the same id.
+/// The built-in rules and those of `folder`, which replace a built-in one of the same id.
 ///
 /// # Errors
-/// When a file of the folder cannot be read or is no rule.
+/// When a file of the folder cannot be read or is not a rule.
 pub fn with_rules_in(folder: &Path) -> Result<Vec<Rule>, LoadError> {
     let mut rules = ALL.to_vec();
     for (name, text) in files_in(folder)? {

@@ -4,22 +4,22 @@ use super::field::AssumedRole;
 use crate::log::denial::Denial;
 use crate::log::facts::{Finding, Policy};
 
-/// What a record must show: everything that is named here.
+/// What a record must show. Everything named here must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Condition {
-    /// One of these error codes; any or none where there is nothing.
+    /// One of these error codes; if empty, any or none.
     pub error_codes: &'static [&'static str],
     /// What a guardrail did.
     pub guardrail: Option<Guardrail>,
-    /// One finding of a guardrail that is all of this.
+    /// One finding of a guardrail that matches all of this.
     pub finding: Option<FindingCondition>,
-    /// So many policies of guardrails that blocked something.
+    /// At least this many guardrail policies blocked something.
     pub min_policies_blocked: usize,
-    /// No error.
+    /// The call has no error code.
     pub succeeded: bool,
-    /// The answer itself.
+    /// The answer itself is in the record.
     pub has_body: bool,
-    /// No assumed role whose name begins so.
+    /// The caller is not an assumed role whose name begins with one of these.
     pub except_roles: &'static [&'static str],
 }
 
@@ -29,18 +29,18 @@ pub struct Condition {
 pub enum Guardrail {
     /// It intervened.
     Intervened,
-    /// There is no sign of one.
+    /// Nothing shows one.
     Absent,
 }
 
-/// What one finding must be. An empty list means any.
+/// What a single finding must be. An empty list means any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FindingCondition {
     /// The policy that found it.
     pub policy: Policy,
     /// What the guardrail did.
     pub action: &'static str,
-    /// How sure it was.
+    /// How confident it was.
     pub confidence: &'static [&'static str],
     /// What it found.
     pub kinds: &'static [&'static str],
@@ -59,7 +59,7 @@ impl FindingCondition {
 }
 
 impl Condition {
-    /// Whether `denial` shows all of it.
+    /// Whether `denial` meets the whole condition.
     #[must_use]
     pub fn holds(&self, denial: &Denial<'_>) -> bool {
         let facts = &denial.facts;
@@ -84,19 +84,19 @@ impl Condition {
                 .is_some_and(|role| self.except_roles.iter().any(|prefix| role.name.starts_with(prefix)))
     }
 
-    /// Whether it names anything that few records show; else every record must be looked at.
+    /// Whether it names nothing that a sweep could find, so that every record must be read.
     #[must_use]
     pub fn needs_every_record(&self) -> bool {
         self.error_codes.is_empty() && !self.needs_intervention() && self.needs_action().is_none()
     }
 
-    /// Whether only records that a guardrail intervened in can show it.
+    /// Whether only records with an intervention can meet it.
     #[must_use]
     pub fn needs_intervention(&self) -> bool {
         self.guardrail == Some(Guardrail::Intervened)
     }
 
-    /// The action of a guardrail without which no record can show it.
+    /// The guardrail action that every matching record contains.
     #[must_use]
     pub fn needs_action(&self) -> Option<&'static str> {
         let blocked = (self.min_policies_blocked > 0).then_some("BLOCKED");

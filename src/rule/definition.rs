@@ -13,18 +13,18 @@ use crate::log::denial::Denial;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Look when there is time.
+    /// Look when you have time.
     Low,
     /// Look today.
     Medium,
     /// Look now.
     High,
-    /// Wake somebody.
+    /// Wake someone.
     Critical,
 }
 
 impl Severity {
-    /// All of them, the least first.
+    /// All of them, lowest first.
     pub const ALL: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::Critical];
 
     /// The risk score that Elastic gives a rule of this severity.
@@ -63,28 +63,28 @@ pub struct Technique {
     pub reference: &'static str,
 }
 
-/// The rule of Elastic's that a rule makes real-time.
+/// The Elastic rule that a rule makes real-time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elastic {
     /// Its id.
     pub uuid: &'static str,
-    /// What ours does otherwise, on purpose.
+    /// How ours deliberately differs.
     pub differs: &'static [&'static str],
 }
 
-/// A threshold rule: it fires when more than `threshold` distinct values of `distinct`
-/// are denied in one `window` for one combination of `group_by`.
+/// A threshold rule: it fires when one combination of `group_by` has more than `threshold` distinct
+/// values of `distinct`, or a larger sum of weights, in one `window`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
     /// Stable id; part of every key and alert.
     pub id: &'static str,
-    /// The rule of Elastic's that this one makes real-time, where there is one.
+    /// The Elastic rule that this one makes real-time, if any.
     pub elastic: Option<Elastic>,
     /// The title.
     pub name: &'static str,
     /// Version of the rule's logic.
     pub version: &'static str,
-    /// Whether it is on.
+    /// Whether it is enabled.
     pub on: bool,
     /// How much an alert matters.
     pub severity: Severity,
@@ -98,13 +98,13 @@ pub struct Rule {
     pub group_by: &'static [Field],
     /// What is counted, each value once.
     pub distinct: Field,
-    /// How much each of them counts.
+    /// How much each of them weighs.
     pub weight: Weight,
     /// The rule fires when more than this many distinct values lie in one window.
     pub threshold: usize,
     /// Length of the window in event time, both ends included.
     pub window: Duration,
-    /// At most one alert a key in this span of event time.
+    /// At most one alert per key in this span of event time.
     pub cooldown: Duration,
     /// Users that this rule never alerts on.
     pub exempt_users: Vec<Pattern>,
@@ -120,7 +120,7 @@ pub struct Rule {
     pub false_positives: &'static [&'static str],
 }
 
-/// How much one counted value adds to what is compared with the threshold.
+/// How much one value adds to the figure that is compared with the threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weight {
     /// One.
@@ -129,8 +129,8 @@ pub enum Weight {
     Tokens,
 }
 
-/// How a rule's alerts are worded. In the phrases, `{count}` stands for how many distinct values
-/// there were, and `{user}`, `{role}` and `{model}` for what the rule groups by.
+/// How a rule's alerts are worded. In phrases, `{count}` stands for the number of distinct values, and
+/// `{user}`, `{role}` and `{model}` for what the rule groups by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wording {
     /// What is counted, in the plural.
@@ -147,26 +147,26 @@ pub struct Wording {
     pub meaning: &'static str,
 }
 
-/// The shortest slot, where window and cooldown allow it.
+/// The shortest slot, if window and cooldown allow it.
 const MIN_SLOT: Duration = Duration::from_secs(600);
 /// The longest slot that any settings give: a sixth of the longest window.
 pub const MAX_SLOT: Duration = Duration::from_secs(MAX_MINUTES * 60 / SLOTS_PER_WINDOW as u64);
 const SLOTS_PER_WINDOW: u32 = 6;
 
-/// Request ids can be summed up, values that recur cannot: only what is sampled can be told apart
-/// in other slots. Twice this many models or sessions an object are counted and listed exactly.
+/// Counts of request ids can be summed over slots, counts of recurring values cannot: only sampled
+/// ones can be compared. Up to twice this many models or sessions per object are exact.
 const RECURRING_SAMPLES: usize = 16;
 
-/// The most samples that one object in each slot may leave in a window: some 2.5 MB, which every
-/// delivery of an attack reads. All settings but a high threshold with a short cooldown stay below.
+/// The most samples that one object in each slot may leave in a window: about 2.5 MB, which every
+/// delivery of an attack reads. Only a high threshold with a short cooldown exceeds it.
 const MAX_WINDOW_SAMPLES: u128 = 50_000;
 
 impl Rule {
-    /// Checks that what a delivery reads of one window is bounded: it grows with the threshold and with
-    /// the number of slots, which a short cooldown multiplies.
+    /// Checks that a delivery reads a bounded amount per window: it grows with the threshold and with the
+    /// number of slots, which a short cooldown multiplies.
     ///
     /// # Errors
-    /// Which settings together are too much, and what to change.
+    /// Which settings are too much together, and what to change.
     pub fn check_cost(&self) -> Result<(), String> {
         let slots = self.window.as_secs().div_ceil(self.slot().as_secs().max(1));
         let samples = u128::from(slots) * 2 * self.samples() as u128;
@@ -193,11 +193,11 @@ impl Rule {
         (self.window / SLOTS_PER_WINDOW).max(MIN_SLOT).min(self.window).min(self.cooldown)
     }
 
-    /// How many of an object's earliest, and as many of its latest, distinct values a slot keeps. Of
-    /// values that recur it keeps every time, as long as there are no more than both together.
+    /// How many of an object's earliest and of its latest distinct values a slot keeps. Of recurring values
+    /// it keeps every time, up to both numbers together.
     #[must_use]
     pub fn samples(&self) -> usize {
-        // A sum needs no values, only from when to when they were seen.
+        // A sum needs no values, only the time span they cover.
         if self.weight == Weight::Tokens {
             return 1;
         }

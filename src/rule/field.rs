@@ -16,13 +16,13 @@ pub enum Field {
     Session,
     /// The model, however the caller spelled it.
     Model,
-    /// The request id, or the record's place where that is missing.
+    /// The request id, or the record's place if it is missing.
     #[serde(rename = "request")]
     RequestId,
 }
 
 impl Field {
-    /// The value of this field, `None` where the record has none.
+    /// The value of this field, `None` if the record has none.
     #[must_use]
     pub fn of<'a>(self, denial: &'a Denial<'_>) -> Option<&'a str> {
         let user = denial.user.as_deref();
@@ -36,20 +36,19 @@ impl Field {
         }
     }
 
-    /// Whether a record that lacks this field is none that the rule is about. Every other
-    /// missing value is a value of its own.
+    /// Whether a rule ignores records without this field. Any other missing value is a value of its own.
     #[must_use]
     pub const fn is_required(self) -> bool {
         matches!(self, Self::Role | Self::Session)
     }
 
-    /// Whether one value comes again and again, in many slots and objects. A request id does not.
+    /// Whether values recur in many slots and objects. Request ids do not.
     #[must_use]
     pub const fn recurs(self) -> bool {
         !matches!(self, Self::RequestId)
     }
 
-    /// The field's name in words that people read.
+    /// The field's name for people.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -63,7 +62,7 @@ impl Field {
     }
 }
 
-/// IAM Identity Center names the roles of people so, and one session a person.
+/// IAM Identity Center's roles for people begin with this; each session is one person.
 pub const PERSONAL_ROLES: &str = "AWSReservedSSO_";
 
 /// The ARN of an assumed role without its session, which whoever assumes it may choose freely; a
@@ -76,7 +75,7 @@ pub fn without_session(user: &str) -> &str {
     }
 }
 
-/// Stands for a missing value among those that a rule counts; no id can hold it.
+/// Stands for a missing value among counted ones; no id can contain it.
 pub const MISSING: &str = "\u{0}";
 
 /// The parts of `arn:aws:sts::111122223333:assumed-role/NAME/SESSION`.

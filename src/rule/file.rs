@@ -1,7 +1,6 @@
 //! A rule as its author writes it: the text of `rules/<id>.toml` → a [`Rule`] and its examples.
 //!
-//! What is read here lives as long as the process: rules are loaded once, and everything that
-//! counts and tells borrows from them.
+//! Rules live as long as the process: they are loaded once, and everything else borrows from them.
 
 use std::ops::Range;
 use std::path::Path;
@@ -24,7 +23,7 @@ pub struct RuleError {
     pub file: String,
     /// The line, from 1.
     pub line: usize,
-    /// The field, such as `wording.title`; empty where the text is no TOML.
+    /// The field, such as `wording.title`; empty if the text is not TOML.
     pub field: String,
     /// What was found, or what was expected.
     pub problem: String,
@@ -46,7 +45,7 @@ pub struct Example {
     pub alerts: usize,
     /// A log object as Bedrock or CloudTrail writes it.
     records: String,
-    /// How often each line of the records is given, with a number from 1 for each `{n}` in it.
+    /// How often each line is repeated; `{n}` in it becomes a number from 1.
     #[serde(default = "once")]
     times: usize,
 }
@@ -56,7 +55,7 @@ const fn once() -> usize {
 }
 
 impl Example {
-    /// The log object: every line as often as it is to be given.
+    /// The log object, with every line repeated.
     #[must_use]
     pub fn log(&self) -> String {
         let lines = self.records.lines().filter(|line| !line.trim().is_empty());
@@ -67,7 +66,7 @@ impl Example {
     }
 }
 
-/// Reads the rule, but not its examples, which stand last in a file: the detector starts sooner.
+/// Reads the rule but not its examples, which come last in a file, so the detector starts faster.
 ///
 /// # Errors
 /// The first thing that is wrong with the file.
@@ -93,7 +92,7 @@ fn parse(file: &str, text: &str) -> Result<(Rule, Vec<Example>), RuleError> {
         |found: &toml::de::Error, field: String| error(found.span(), field, found.message().to_owned());
     let document = toml::Deserializer::parse(text).map_err(|found| syntax(&found, String::new()))?;
     let mut written: Written = serde_path_to_error::deserialize(document).map_err(|found| {
-        // What the toml crate puts between a field and where it stands.
+        // The toml crate adds this to a field's path when it records its position.
         let path = found.path().to_string().replace(".$__serde_spanned_private_value", "");
         syntax(found.inner(), if path == "." { String::new() } else { path })
     })?;
@@ -104,7 +103,7 @@ fn parse(file: &str, text: &str) -> Result<(Rule, Vec<Example>), RuleError> {
         .map_err(|Misfit { at, field, expected }| error(Some(at), field.to_owned(), expected))
 }
 
-/// A field that does not go with the others.
+/// A field that does not fit the others.
 struct Misfit {
     at: Range<usize>,
     field: &'static str,
@@ -338,7 +337,7 @@ fn is_id(text: &str) -> bool {
     !text.is_empty() && text.len() <= 64 && text.bytes().all(good)
 }
 
-/// A phrase says how many, and names only what the rule groups by.
+/// Checks that a phrase says how many, and names only what the rule groups by.
 fn check_phrase(phrase: &str, group_by: &[Field]) -> Result<(), String> {
     let names = [("user", Field::User), ("role", Field::Role), ("model", Field::Model)];
     let named: Vec<&str> =

@@ -1,4 +1,4 @@
-//! What a user set, over what the rule files say: the same for `replay` and the Lambda.
+//! The user's settings on top of the rule files, the same for `replay` and the Lambda.
 
 use std::collections::BTreeMap;
 
@@ -10,29 +10,29 @@ use super::definition::Rule;
 /// The settings of a detector.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// All rules as they are set, on or off.
+    /// All rules with their settings, enabled or not.
     pub rules: Vec<Rule>,
-    /// Users whom no rule alerts on.
+    /// Users that no rule alerts on.
     pub exempt_users: Vec<Pattern>,
-    /// Who set what: rule and setting → the parameter, such as `--set`. What is not here stands so
-    /// in the rule's file.
+    /// Where each setting came from: rule and setting → the parameter, such as `--set`. Anything else
+    /// comes from the rule's file.
     origins: BTreeMap<(&'static str, Setting), String>,
 }
 
-/// What can be set of a rule.
+/// A setting of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Setting {
-    /// Whether it is on.
+    /// Whether it is enabled.
     On,
-    /// Above how many it fires.
+    /// The number above which it fires.
     Threshold,
     /// Length of the window.
     Window,
-    /// At most one alert a key in this span.
+    /// At most one alert per key in this span.
     Cooldown,
     /// How much an alert matters; the risk score follows.
     Severity,
-    /// A glob on users whom the rule never alerts on; may be given more than once.
+    /// A glob on users the rule never alerts on; may be repeated.
     Exempt,
 }
 
@@ -41,7 +41,7 @@ impl Setting {
     pub const ALL: [Self; 6] =
         [Self::On, Self::Severity, Self::Threshold, Self::Window, Self::Cooldown, Self::Exempt];
 
-    /// The name that stands behind the rule's id and a dot.
+    /// The name after the rule's id and a dot.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -56,19 +56,19 @@ impl Setting {
 }
 
 impl Settings {
-    /// `rules` as their files have them.
+    /// `rules` as in their files.
     #[must_use]
     pub fn new(rules: Vec<Rule>) -> Self {
         Self { rules, exempt_users: Vec::new(), origins: BTreeMap::new() }
     }
 
-    /// The rules that are on.
+    /// The enabled rules.
     #[must_use]
     pub fn rules_on(&self) -> Vec<Rule> {
         self.rules.iter().filter(|rule| rule.on).cloned().collect()
     }
 
-    /// Checks what no single setting shows: that the rules that are on cost no more than they may.
+    /// Checks what no single setting shows: that the enabled rules stay within their cost limit.
     ///
     /// # Errors
     /// As [`Rule::check_cost`].
@@ -76,14 +76,14 @@ impl Settings {
         self.rules.iter().filter(|rule| rule.on).try_for_each(Rule::check_cost)
     }
 
-    /// Who set it; `None` where it stands so in the rule's file.
+    /// Where the setting came from; `None` for the rule's file.
     #[must_use]
     pub fn origin(&self, rule: &Rule, setting: Setting) -> Option<&str> {
         self.origins.get(&(rule.id, setting)).map(String::as_str)
     }
 
-    /// Turns on the rules of which `text` has the ids, separated by commas, and all others off; `all`
-    /// is every rule.
+    /// Enables the rules whose ids `text` lists, separated by commas, and disables all others; `all` means
+    /// every rule.
     ///
     /// # Errors
     /// What was expected.
@@ -104,7 +104,7 @@ impl Settings {
     /// commas.
     ///
     /// # Errors
-    /// The first bad one: its key, its value and what was expected.
+    /// The first bad setting: its key, its value and what was expected.
     pub fn apply(&mut self, origin: &str, text: &str) -> Result<(), String> {
         for one in text.split(',').map(str::trim).filter(|one| !one.is_empty()) {
             let (key, value) = one.split_once('=').ok_or_else(|| {
@@ -128,13 +128,13 @@ impl Settings {
         Ok(())
     }
 
-    /// Sets one thing of a rule; of no rule where there is none of this id.
+    /// Changes one setting of a rule; does nothing if no rule has this id.
     ///
     /// # Errors
-    /// What was expected as a value, or who set it before.
+    /// What value was expected, or where it was already set.
     pub fn set(&mut self, origin: &str, id: &str, setting: Setting, value: &str) -> Result<(), String> {
         let Some(rule) = self.rules.iter_mut().find(|rule| rule.id == id) else { return Ok(()) };
-        // A cooldown that nobody gave a length of its own is the window.
+        // A cooldown without a length of its own follows the window.
         let follows =
             rule.cooldown == rule.window && !self.origins.contains_key(&(rule.id, Setting::Cooldown));
         match setting {

@@ -1,4 +1,4 @@
-//! The values of a rule file's fields, each with what it must be.
+//! The types of a rule file's fields, each of which checks its value.
 
 use std::time::Duration;
 
@@ -7,28 +7,28 @@ use toml::Value;
 
 use super::bounds;
 
-/// Text with something in it.
+/// Text that is not blank.
 pub struct Text(pub &'static str);
 
-/// What is counted; alerts have it in a column of its own.
+/// The noun for what is counted, short enough for a column of its own.
 pub struct Noun(pub &'static str);
 
 /// A web address.
 pub struct Url(pub &'static str);
 
-/// An error code as Bedrock spells it; it is looked for word by word.
+/// An error code as Bedrock spells it; the sweep searches for it verbatim.
 pub struct ErrorCode(pub &'static str);
 
-/// A word as guardrails write it, in capitals; it is looked for as it stands.
+/// A word as guardrails write it, in capitals; the sweep searches for it verbatim.
 pub struct Word(pub &'static str);
 
-/// How many policies of a guardrail.
+/// A number of guardrail policies.
 pub struct Policies(pub usize);
 
-/// The begin of a role's name.
+/// The beginning of a role's name.
 pub struct RoleName(pub &'static str);
 
-/// Whatever is given; which numbers are good depends on what the rule counts.
+/// Any value: the bounds depend on what the rule counts.
 pub struct Threshold(pub Value);
 
 /// Elastic's risk score.
@@ -57,7 +57,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
     }
 }
 
-/// A type read from a value that `$read` takes, or else with `$expected`.
+/// Makes `$type` deserialise from a value that `$read` accepts; otherwise the error is `$expected`.
 macro_rules! value {
     ($type:ident, $expected:expr, $read:expr) => {
         impl<'de> Deserialize<'de> for $type {
@@ -96,7 +96,7 @@ value!(Word, "expected a word in capitals such as BLOCKED or PROMPT_ATTACK", |va
 value!(Policies, "expected a whole number from 1 to 6", |value| {
     usize::try_from(value.as_integer()?).ok().filter(|number| (1..=6).contains(number)).map(Self)
 });
-value!(RoleName, "expected the begin of a role's name: letters, digits and _+=,.@-", |value| {
+value!(RoleName, "expected the beginning of a role's name: letters, digits and _+=,.@-", |value| {
     let good = |byte: u8| byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte);
     text(value, |text| !text.is_empty() && text.bytes().all(good)).map(Self)
 });

@@ -359,7 +359,7 @@ def test_status_says_what_to_do_about_each_thing_that_is_wrong(aws, existing_buc
     wrong = [line for line in lines if line[0] == "✗"]
     for part in ["email a@example.com has not confirmed", "Bedrock's logging to S3 is off: make enable-logging", "1 failed deliveries wait", "no trail logs management events"]:
         assert any(part in line for line in wrong), part
-    assert "✓ old-logs tells EventBridge of new objects" in lines
+    assert "✓ old-logs sends its events to EventBridge" in lines
 
 
 def test_status_is_content_when_all_is_well(aws, create, capsys):
@@ -403,9 +403,9 @@ def test_status_shows_open_incidents_with_most_alerts_first(aws, existing_bucket
         client.delete_item(TableName=table, Key={name: item[name] for name in ("pk", "sk")})
     shown = [line for line in capsys.readouterr().out.splitlines() if "open incident" in line]
     assert shown[:3] == [
-        "· open incident: eve (account 1): 23 alerts of denied-model, model-sweep, 5 told in 2 notices",
-        "· open incident: ann (account 1): 3 alerts of denied-model, model-sweep, not told",
-        "· open incident: x0 (account 1): 1 alert, one of many callers, told together",
+        "· open incident: eve (account 1): 23 alerts of denied-model, model-sweep, 5 reported in 2 notices",
+        "· open incident: ann (account 1): 3 alerts of denied-model, model-sweep, not reported",
+        "· open incident: x0 (account 1): 1 alert, one of many callers, reported together",
     ]
     assert (len(shown), shown[-1]) == (11, "· open incident: and 2 more")
 

@@ -2,11 +2,11 @@
 
 use super::email::CROWD_TRIAGE;
 use super::{Crowd, Notice, Other};
-use crate::alert::chat::Chat;
+use crate::alert::chat::{Chat, mute};
 use crate::alert::display::{code, plain, utc};
 use crate::count::caller::{account_key, digest};
 
-/// The longest value in a list, in bytes; the JSON document and the e-mail have more of it.
+/// The longest value in a list, in bytes; the JSON document and the e-mail show more of it.
 const LISTED_BYTES: usize = 80;
 
 impl Notice<'_> {
@@ -63,6 +63,9 @@ impl Notice<'_> {
             lines.push(format!("*{label}* {}", values.join(", ")));
         }
         lines.push(format!("*Incident* {}", worst.incident.id));
+        if self.crowd.is_none() {
+            lines.extend(mute(self.caller.account.as_deref(), self.caller.arn.as_deref()));
+        }
         lines.join("\n")
     }
 }

@@ -23,7 +23,7 @@ pub(in super::super) struct Rest<'a> {
 #[derive(Serialize)]
 struct OtherFields<'a> {
     rule: &'a str,
-    /// `null` for a call that names none; left out where the rule does not group by it.
+    /// `null` for a call that names none; left out if the rule does not group by it.
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -4,11 +4,11 @@ use textwrap::{Options, WordSplitter, fill};
 
 use super::{Crowd, Notice};
 use crate::alert::display::{ascii, object, short, shown, utc};
-use crate::alert::email::{SMS_CHARACTERS, SUBJECT_CHARACTERS};
+use crate::alert::email::{SMS_CHARACTERS, SUBJECT_CHARACTERS, mute};
 use crate::count::evidence::Kind;
 use crate::rule::field::Field;
 
-/// Where the lines of the text end; ids stay whole.
+/// The width of the text; ids stay whole.
 const COLUMNS: usize = 72;
 /// An account id has twelve digits.
 const ACCOUNT_CHARACTERS: usize = 14;
@@ -75,7 +75,11 @@ impl Notice<'_> {
             worst.incident.id,
             self.id,
         ));
-        parts.join("\n")
+        let mute = match self.crowd {
+            Some(_) => String::new(),
+            None => mute(self.caller.account.as_deref(), self.caller.arn.as_deref()),
+        };
+        parts.join("\n") + &mute
     }
 
     fn opening(&self) -> String {
@@ -109,7 +113,7 @@ impl Notice<'_> {
         rows
     }
 
-    /// The worst alert, the others that are remembered, and how many more there are.
+    /// The worst alert, the others the incident remembers, and how many more there are.
     fn alerts(&self) -> String {
         let worst = &self.worst;
         let what = self.worst_finding().map(|finding| finding.what()).unwrap_or_default();
@@ -131,7 +135,7 @@ impl Notice<'_> {
         text
     }
 
-    /// The models or sessions of the worst alert; request ids stand in the document.
+    /// The models or sessions of the worst alert; request ids are in the document.
     fn counted(&self) -> Option<String> {
         let field = Some(self.worst.rule.distinct).filter(|field| *field != Field::RequestId)?;
         let values: String = self.worst.newest().map(|value| format!("  {}\n", shown(value))).collect();
@@ -144,7 +148,7 @@ impl Notice<'_> {
         (1..).zip(steps).map(|(number, step)| wrapped(&format!("{number:>3}. "), step)).collect()
     }
 
-    /// When people hear of it again.
+    /// When the next message comes.
     fn next(&self) -> String {
         match self.crowd {
             Some(Crowd { callers, .. }) => {
@@ -164,7 +168,7 @@ impl Notice<'_> {
     }
 }
 
-/// The names of federated users and of sessions are free to choose.
+/// Federated users and sessions choose their names freely.
 pub(super) const CROWD_TRIAGE: &str = "Look for the one credential behind these callers: in CloudTrail, GetFederationToken and \
      AssumeRole calls name who made them.";
 
@@ -181,7 +185,7 @@ fn joined(values: &[&str]) -> String {
     shown.join(", ")
 }
 
-/// `text` behind `indent`, in lines of at most [`COLUMNS`] where its words allow.
+/// `text` indented by `indent`, in lines of at most [`COLUMNS`] where its words allow.
 fn wrapped(indent: &str, text: &str) -> String {
     let text = text.replace('\n', " ");
     let below = " ".repeat(indent.len());

@@ -1,5 +1,5 @@
-//! One message to people about everything a caller does. A single alert reads as an alert; several
-//! read as one story, worst first.
+//! One message to people about everything a caller did. A single alert reads as an alert; several read
+//! as one story, worst first.
 
 mod chat;
 mod document;
@@ -21,17 +21,17 @@ const LISTED_BYTES: usize = 256;
 /// One message to people.
 #[derive(Clone, Debug)]
 pub struct Notice<'a> {
-    /// The same for the same incident and number, so that a repeat is known as one.
+    /// Stable: the same incident and number always give the same id, so consumers recognise a repeat.
     pub id: &'a str,
-    /// Whom it is about.
+    /// The caller it is about.
     pub caller: &'a Caller,
-    /// What is known of the incident.
+    /// The incident as recorded.
     pub incident: &'a Incident,
     /// Its worst alert, in full.
     pub worst: Alert<'a>,
-    /// The rules that are on, by which the other alerts are worded.
+    /// The enabled rules, which word the other alerts.
     pub rules: &'a [Rule],
-    /// Set when many callers come at once: then it is about all that have no notices of their own.
+    /// Set when many callers come at once: then it is about all those without notices of their own.
     pub crowd: Option<Crowd<'a>>,
 }
 
@@ -58,12 +58,12 @@ impl<'a> Notice<'a> {
         alert.message_of(document, texts)
     }
 
-    /// There is nothing to tell but the alert itself.
+    /// Whether the alert itself is all there is to report.
     fn is_one_alert(&self) -> bool {
         self.incident.alerts <= 1 && self.crowd.is_none()
     }
 
-    /// The other alerts that the incident remembers, worst first.
+    /// The other alerts the incident remembers, worst first.
     fn others(&self) -> impl Iterator<Item = Other<'a>> {
         let (rule, key, at) = (self.worst.rule.id, self.worst.key, self.worst.at);
         let is_other = move |one: &&Finding| one.at != at || one.rule != rule || one.values != key.values;
@@ -88,20 +88,20 @@ impl<'a> Notice<'a> {
         if *notices > 0 { format!("{alerts} ({told} at the last message)") } else { alerts.to_string() }
     }
 
-    /// How many alerts there are beyond those that it names.
+    /// How many alerts there are beyond those it lists.
     fn more(&self) -> u64 {
         let named = 1 + self.others().count() as u64;
         self.incident.alerts.saturating_sub(named)
     }
 }
 
-/// Alerts that a notice names beside the worst.
+/// How many alerts a notice lists besides the worst.
 const MAX_OTHERS: usize = 10;
 
 /// One of the other alerts, as a list shows it.
 struct Other<'a> {
     finding: &'a Finding,
-    /// `None` where the rule is off by now.
+    /// `None` if the rule has been disabled meanwhile.
     rule: Option<&'a Rule>,
     /// The session that the caller's ARN leaves out.
     session: Option<&'a str>,
@@ -127,7 +127,7 @@ impl<'a> Other<'a> {
         &self.finding.rule
     }
 
-    /// Whether it is about one model, which may be one that the call did not name.
+    /// Whether it is about one model, possibly one that the call did not name.
     fn is_of_one_model(&self) -> bool {
         self.rule.is_some_and(|rule| rule.group_by.contains(&Field::Model))
     }
@@ -136,7 +136,7 @@ impl<'a> Other<'a> {
         self.value(Field::Model)
     }
 
-    /// `4`, or `at least 4` where the figure is a lower bound.
+    /// `4`, or `at least 4` for a lower bound.
     fn how_many(&self) -> String {
         format!("{}{}", if self.finding.at_least { "at least " } else { "" }, self.finding.total)
     }
@@ -146,7 +146,7 @@ impl<'a> Other<'a> {
         self.rule.map_or("in all", |rule| rule.wording.noun)
     }
 
-    /// What it is about, beside the caller.
+    /// What it is about, besides the caller.
     fn what(&self) -> String {
         let model = self.is_of_one_model().then(|| shown(self.model()));
         let session = self.session.map(|session| format!("session {}", shown(Some(session))));

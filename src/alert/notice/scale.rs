@@ -1,4 +1,4 @@
-//! How much there is of it: the figures of an incident in a few words.
+//! The size of an incident in a few words.
 
 use super::Notice;
 use crate::alert::display::short;
@@ -12,11 +12,11 @@ pub(super) struct Scale {
     pub models: u64,
     /// Refused calls.
     pub denials: u64,
-    /// There may be more of both.
+    /// Both may be higher.
     pub at_least: bool,
 }
 
-/// Whether the rule counts refused calls, rather than invalid ones or what a guardrail stopped.
+/// Whether the rule counts refused calls, rather than invalid or guarded ones.
 fn counts_denials(rule: &Rule) -> bool {
     rule.distinct == Field::RequestId && rule.wording.noun == "denials"
 }
@@ -35,24 +35,24 @@ impl Notice<'_> {
                 models_denied = models_denied.max(figures.models);
             }
         }
-        // The worst alert was looked at again just now.
+        // The worst alert's figures were just read again.
         let worst = &self.worst;
         if worst.rule.distinct == Field::Model {
             scale.models = scale.models.max(worst.figures.total);
         } else if counts_denials(worst.rule) {
             scale.denials = scale.denials.max(worst.figures.total);
         }
-        // Each model was refused once or more.
+        // Each model was refused at least once.
         scale.denials = scale.denials.max(scale.models);
-        // Alerts of earlier deliveries stand with what was known then, and models below a rule's
-        // threshold with nothing.
+        // Alerts of earlier deliveries keep the figures of that time, and models below a rule's
+        // threshold have none.
         let lower_bounds = self.incident.top.iter().any(|one| one.at_least) || worst.figures.at_least;
         scale.at_least = self.incident.notices > 0 || lower_bounds || models_denied < scale.models;
         scale
     }
 
-    /// What became of the caller: `denied 23 models, 140 times`, with `was` before it where that
-    /// is to be a sentence; ids are shown by `short`.
+    /// What happened to the caller: `denied 23 models, 140 times`, with `was` in front if it has to be a
+    /// sentence; `short` shows ids.
     pub(super) fn deed(&self, was: &str, short: impl Fn(Option<&str>) -> String) -> String {
         let Scale { models, denials, at_least } = self.scale();
         let was = format!("{was}denied {}", if at_least { "at least " } else { "" });
@@ -74,7 +74,7 @@ impl Notice<'_> {
         format!("raised {alerts} alert{plural} of {}", rules.join(", "))
     }
 
-    /// What people know the caller by.
+    /// The name people know the caller by.
     pub(super) fn who(&self) -> String {
         short(self.caller.arn.as_deref())
     }

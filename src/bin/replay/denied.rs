@@ -1,4 +1,4 @@
-//! Who was denied which model most, whether or not that fired.
+//! Who was denied which model most often, whether or not it fired.
 
 use std::cmp::Reverse;
 use std::io::{self, Write};
@@ -28,7 +28,7 @@ struct Denied {
     last_seen: EventTime,
 }
 
-/// Prints at most ten lines, the most denied first; nothing unless `denied-model` is among the rules.
+/// Prints at most ten lines, most denied first; nothing unless `denied-model` is enabled.
 pub fn print(
     out: &mut impl Write,
     terminal: Option<Layout>,
@@ -55,7 +55,7 @@ pub fn print(
     }
 }
 
-/// The most denied, and how many there are in all.
+/// The most denied, and how many there are in total.
 fn most_denied(rule: &Rule, store: EmbeddedStore) -> (Vec<Denied>, usize) {
     let keys = store.into_keys().filter(|(key, _)| key.rule == rule.id);
     let mut counted: Vec<_> = keys
@@ -90,7 +90,7 @@ fn table(out: &mut impl Write, layout: Layout, denied: &[Denied], all: usize) ->
     let denials: Vec<String> = denied.iter().map(|one| one.denials.to_string()).collect();
     let accounts = column(|one| &one.account, ACCOUNT_COLUMNS);
     let room = layout.columns.saturating_sub(widest(&denials) + widest(&accounts) + 4 * GAP.len());
-    // User and model have half the room each, or more where the other leaves some of its half.
+    // User and model get half the room each, or more if the other leaves some.
     let models = column(|one| resource(&one.model), room);
     let users = column(|one| resource(&one.user), room - widest(&models).min(room / 2));
     let models = column(|one| resource(&one.model), room - widest(&users));

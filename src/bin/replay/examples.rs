@@ -1,4 +1,4 @@
-//! `--test-rules`: the examples that stand in the rule files, each against its own rule.
+//! `--test-rules`: runs the examples in the rule files, each against its own rule.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -17,7 +17,7 @@ use bedrock_denial_watch::rule::definition::Rule;
 use bedrock_denial_watch::rule::file::{self, Example};
 use tokio::runtime::Runtime;
 
-/// Runs all examples: 0 when all are as expected, 1 when one is not, 2 when a file is no rule.
+/// Runs all examples: 0 if all are as expected, 1 if one is not, 2 if a file is not a rule.
 pub fn exit_code(folder: Option<&Path>) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string());
     match runtime.and_then(|runtime| run(folder, &runtime).map_err(|error| error.to_string())) {
@@ -30,8 +30,8 @@ pub fn exit_code(folder: Option<&Path>) -> ExitCode {
     }
 }
 
-/// Runs the examples of `folder`, or of the rules that are compiled in, and prints one line a
-/// file and one for each example that is not as expected; tells whether all are.
+/// Runs the examples of `folder`, or of the built-in rules. Prints one line per file and one for each
+/// example that is not as expected; returns whether all are.
 fn run(folder: Option<&Path>, runtime: &Runtime) -> Result<bool, LoadError> {
     let files = match folder {
         Some(folder) => catalogue::files_in(folder)?,
@@ -63,7 +63,7 @@ fn missing(examples: &[Example]) -> Option<String> {
     (!complete).then(|| "expected an example that fires and one that does not".to_owned())
 }
 
-/// What is wrong with what the rule makes of an example.
+/// How an example's alerts differ from what was expected.
 fn wrong(rule: &Rule, example: &Example, runtime: &Runtime) -> Option<String> {
     let pipeline = Pipeline {
         store: EmbeddedStore::default(),
@@ -88,7 +88,7 @@ fn wrong(rule: &Rule, example: &Example, runtime: &Runtime) -> Option<String> {
     (raised != expected).then(|| format!("{:?}: expected {expected} alerts, raised {raised}", example.name))
 }
 
-/// The sink that tells nobody.
+/// A sink that discards everything.
 struct Nobody;
 
 impl AlertSink for Nobody {

@@ -14,15 +14,14 @@ pub struct Input {
     pub name: String,
     /// Its size, 0 where unknown.
     pub bytes: u64,
-    /// Why it is passed over.
+    /// Why it is skipped.
     pub skip: Option<Skip>,
-    /// It was named itself, not found in a folder.
+    /// Whether it was named itself, rather than found in a folder.
     pub explicit: bool,
 }
 
 /// Finds all files below `paths`, in delivery order: by the time stamp in the name of a file
-/// that Bedrock wrote, then the others by path. What cannot be
-/// found is told by name and reason.
+/// that Bedrock wrote, then the others by path. What cannot be found is reported by name and reason.
 pub fn find(paths: &[PathBuf]) -> (Vec<Input>, Vec<(String, String)>) {
     let mut inputs = Vec::new();
     let mut problems = Vec::new();
@@ -41,7 +40,7 @@ pub fn find(paths: &[PathBuf]) -> (Vec<Input>, Vec<(String, String)>) {
                     problems.push((name, why));
                 }
                 Ok(entry) if entry.file_type().is_dir() => {}
-                // One file by two names is one object.
+                // Two names of one file are one object.
                 Ok(entry)
                     if !seen.insert(entry.path().canonicalize().unwrap_or_else(|_| entry.path().into())) => {}
                 Ok(entry) if entry.depth() > 0 && !entry.file_type().is_file() => {
@@ -64,8 +63,8 @@ pub fn find(paths: &[PathBuf]) -> (Vec<Input>, Vec<(String, String)>) {
     (inputs, problems)
 }
 
-/// The path as an object's key. It is the absolute one, so that `data/` beside a log is recognised by
-/// the `AWSLogs` above it, wherever in that tree the replay starts.
+/// The absolute path as an object's key, so `data/` beside a log is recognised by the `AWSLogs` above
+/// it, wherever in that tree the replay starts.
 fn key(path: &Path) -> String {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     path.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/")

@@ -1,4 +1,4 @@
-//! `--list-rules`: every rule as it is set, and where that was set if not in its file.
+//! `--list-rules`: every rule with its settings, and where each came from if not from its file.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use bedrock_denial_watch::alert::display::minutes;
 use bedrock_denial_watch::rule::definition::Rule;
 use bedrock_denial_watch::rule::settings::{Setting, Settings};
 
-/// One line a rule.
+/// One line per rule.
 pub fn of(settings: &Settings) -> String {
     let widest = settings.rules.iter().map(|rule| rule.id.len()).max().unwrap_or_default();
     settings.rules.iter().map(|rule| line(settings, rule, widest)).collect()

@@ -21,7 +21,7 @@ use glob::Pattern;
 #[command(
     name = "replay",
     version,
-    // Else clap shows the name that the program was called by, whatever is in it.
+    // Otherwise clap shows the name the program was called by, whatever it contains.
     bin_name = "replay",
     after_help = "Examples:
   replay events/logs                                    a folder of logs, as S3 stores them
@@ -44,7 +44,7 @@ pub struct Options {
     /// Add the rule files of this folder; one replaces the built-in rule of the same id
     #[arg(long, value_name = "DIR")]
     pub rules_dir: Option<PathBuf>,
-    /// List every rule as it is set, and which option set it where its file did not
+    /// List every rule with its settings, and which option changed them
     #[arg(long)]
     pub list_rules: bool,
     /// Run the examples in the rule files, built in or from --rules-dir; exit with status 1 if one is not as expected
@@ -81,12 +81,12 @@ pub struct Options {
 pub enum Format {
     /// Who was denied most, then the alerts: blocks on a terminal, one line each in a file or pipe
     Text,
-    /// One JSON document a line, and nothing else
+    /// One JSON document per line, and nothing else
     Json,
 }
 
 impl Options {
-    /// Parses the command line; prints help or what is wrong with it, and exits, where that is due.
+    /// Parses the command line; for help or a mistake it prints and exits.
     pub fn of_command_line() -> Self {
         Self::try_parse().unwrap_or_else(|error| harmless(error).exit())
     }
@@ -96,7 +96,7 @@ impl Options {
         self.jobs.or_else(|| thread::available_parallelism().ok()).unwrap_or(NonZero::<usize>::MIN)
     }
 
-    /// The rules with what was set; prints what is wrong with that, and exits.
+    /// The rules with their settings; for a bad one it prints what is wrong and exits.
     pub fn settings(&self) -> Settings {
         self.read_settings().unwrap_or_else(|why| {
             let why = display::plain(&why, display::DOCUMENT_BYTES);
@@ -137,8 +137,8 @@ impl Options {
     }
 }
 
-/// `error` without what would act on a terminal: it repeats arguments, which may be names of files
-/// that a shell's `*` found.
+/// `error` without anything that would act on a terminal: it repeats arguments, which may be file names
+/// from a shell's `*`.
 fn harmless(mut error: clap::Error) -> clap::Error {
     let plain = |text: &str| display::plain(text, display::DOCUMENT_BYTES);
     let cleaned: Vec<_> = error

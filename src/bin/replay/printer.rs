@@ -17,7 +17,7 @@ use crate::options::Format;
 use crate::progress::wrapped;
 use crate::summary::{Summary, count};
 
-/// Prints documents as they come, and keeps texts until [`Printer::finish`].
+/// Prints documents as they come; keeps texts until [`Printer::finish`].
 pub struct Printer {
     format: Format,
     terminal: Option<Layout>,
@@ -37,7 +37,7 @@ struct Incident {
     caller: Option<String>,
     account: Option<String>,
     severity: Severity,
-    /// By time; a file may hold later alerts than the next.
+    /// By time; one file may hold later alerts than the next.
     texts: Vec<(EventTime, String)>,
 }
 
@@ -73,7 +73,7 @@ impl AlertSink for Printer {
 }
 
 impl Printer {
-    /// On `terminal`, or into a file or pipe where there is none.
+    /// To `terminal`, or to a file or pipe if there is none.
     pub fn new(format: Format, terminal: Option<Layout>) -> Self {
         Self { format, terminal, state: RefCell::default() }
     }
@@ -88,7 +88,7 @@ impl Printer {
         self.state.into_inner().broken.map_or(Ok(()), Err)
     }
 
-    /// Prints who was denied most, and then the alerts.
+    /// Prints who was denied most, then the alerts.
     pub fn finish(self, rules: &[Rule], store: EmbeddedStore, summary: &Summary) -> io::Result<()> {
         let State { alerts, incidents, .. } = self.state.into_inner();
         let mut incidents: Vec<(String, Incident)> = incidents.into_iter().collect();
@@ -130,7 +130,7 @@ impl Printer {
     }
 }
 
-/// Silence would leave open whether anything was looked at.
+/// Silence would leave you wondering whether anything was read.
 fn no_alerts(
     out: &mut impl Write,
     terminal: Option<Layout>,

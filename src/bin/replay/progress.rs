@@ -10,7 +10,7 @@ use textwrap::{Options, WordSplitter};
 
 use crate::inputs::Input;
 
-/// How much is read, and what is said meanwhile. Clones share one bar.
+/// How much has been read, and messages along the way. Clones share one bar.
 #[derive(Clone)]
 pub struct Progress(ProgressBar);
 
@@ -26,35 +26,35 @@ impl Progress {
         Self(bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())))
     }
 
-    /// So many more bytes are read.
+    /// Advances by this many bytes.
     pub fn advance(&self, bytes: usize) {
         self.0.inc(bytes as u64);
     }
 
-    /// Puts the bar back by so many bytes, which are read again.
+    /// Moves the bar back by this many bytes, which are read again.
     pub fn rewind(&self, bytes: usize) {
         self.0.dec(bytes as u64);
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn clear(&self) {
         self.0.finish_and_clear();
     }
 
-    /// Prints `text` above the bar, without what would act on a terminal: file names are not ours.
+    /// Prints `text` above the bar, without anything that would act on a terminal: file names are not ours.
     pub fn say(&self, text: &str) {
         let columns = io::stderr().is_terminal().then(|| usize::from(Term::stderr().size().1));
         self.0.suspend(|| {
             for line in text.lines() {
                 let line = wrapped(&display::plain(line, usize::MAX), columns);
-                // Nobody is left to tell if this fails.
+                // If this fails, there is nobody left to report it to.
                 let _ = writeln!(io::stderr(), "{line}");
             }
         });
     }
 }
 
-/// `line` in lines of so many columns where its words allow; in a file or pipe it stays one.
+/// `line` wrapped to the columns where its words allow; in a file or pipe it stays one line.
 pub fn wrapped(line: &str, columns: Option<usize>) -> String {
     let Some(columns) = columns else { return line.to_owned() };
     let options = Options::new(columns).subsequent_indent("  ").break_words(false);

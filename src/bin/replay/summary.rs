@@ -1,4 +1,4 @@
-//! What a run came to, in words.
+//! The result of a run, in words.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +12,7 @@ use indicatif::HumanCount;
 pub struct Summary {
     /// Files read to their end.
     pub read: u64,
-    /// Inputs that could not be read, or not to their end.
+    /// Inputs that could not be read to their end.
     pub failed: u64,
     /// Alerts raised.
     pub alerts: u64,
@@ -34,7 +34,7 @@ impl Summary {
         self.sum.oversized += one.oversized;
     }
 
-    /// What was looked at: `392 records in 39 files, 116 denials among them`.
+    /// What was read: `392 records in 39 files, 116 denials among them`.
     pub fn scope(&self) -> String {
         let Statistics { records, denials, .. } = self.sum;
         let files = self.read + self.failed;

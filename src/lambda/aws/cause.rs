@@ -6,8 +6,7 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId;
 
-/// What the service answered (code, message, request id), or the chain of causes where there
-/// was no answer. The SDK's `DisplayErrorContext` would add a dump of the whole response.
+/// The service's answer (code, message, request id), or the chain of causes if there was none. The SDK's `DisplayErrorContext` would add a dump of the whole response.
 pub fn cause<E>(error: &SdkError<E, HttpResponse>) -> String
 where
     E: ProvideErrorMetadata + Error + 'static,
@@ -22,7 +21,7 @@ where
     format!("{code}: {message} (request id {request})")
 }
 
-/// An error and what caused it, each once.
+/// An error and its causes, each once.
 pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();

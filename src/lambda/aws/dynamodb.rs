@@ -32,10 +32,10 @@ use crate::rule::definition::Rule;
 /// DynamoDB answers within ten milliseconds; a page of 1 MB takes longer.
 const ATTEMPT: Duration = Duration::from_secs(5);
 const OPERATION: Duration = Duration::from_secs(30);
-/// The waits sum up to some six seconds, in which a table on demand grows to meet a burst.
+/// The waits add up to about six seconds, in which an on-demand table grows to meet a burst.
 const ATTEMPTS: u32 = 8;
-/// Items of one shard beyond its first. Each holds some 900 objects' contributions at the default
-/// threshold, and never less than one.
+/// How many items one shard may have beyond its first. Each holds about 900 objects' contributions at
+/// the default threshold, and never less than one.
 const MAX_OVERFLOW: u32 = 999;
 
 /// The table. Its partition key is `pk`, its sort key `sk`, both strings.
@@ -106,7 +106,7 @@ impl DynamoDbStore {
         }
     }
 
-    /// Hands on every item of a key from one sort key to another, in order.
+    /// Passes on every item of a key from one sort key to another, in order.
     async fn query(
         &self,
         key: &Key,
@@ -242,9 +242,9 @@ fn is_too_large(error: &SdkError<UpdateItemError, HttpResponse>) -> bool {
 }
 
 impl CounterStore for DynamoDbStore {
-    /// The digest tells the shard. Its first item is tried first, then one after the other, each
-    /// until it is full. An item never shrinks, so a contribution that found no room finds none
-    /// later, and whoever adds it again arrives at the item that holds it.
+    /// The digest decides the shard. Its items are tried in order, the first one first. An item never
+    /// shrinks, so a contribution that found no room in one never will, and whoever adds it again
+    /// arrives at the item that holds it.
     async fn add(
         &self,
         rule: &Rule,
@@ -258,7 +258,7 @@ impl CounterStore for DynamoDbStore {
             let sort_key = item::counter_sort_key(slot, shard, overflow);
             let added = self.add_to(rule, key, sort_key, contribution, expires_at);
             match added.await? {
-                // A repeated attempt whose first answer was lost looks like an earlier one.
+                // A retry whose first answer was lost looks like an earlier delivery.
                 Added::Yes | Added::Before => return Ok(()),
                 Added::NoRoom => {}
             }
@@ -325,8 +325,8 @@ impl CounterStore for DynamoDbStore {
         Ok(())
     }
 
-    /// `false` also when the write succeeded but its answer was lost and the SDK tried again;
-    /// whoever reads then finds its own claim.
+    /// Also `false` if the write succeeded but its answer was lost and the SDK retried; the next read
+    /// then finds the claim.
     async fn replace_alerts(&self, key: &Key, log: &AlertLog, expires_at: u64) -> Result<bool, StoreError> {
         let mut attributes = vec![("alerts", item::from_log(log))];
         attributes.extend(log.archived_to.map(|archived_to| ("archived_to", text(archived_to.to_string()))));

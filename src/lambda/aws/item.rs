@@ -23,8 +23,8 @@ pub type Item = HashMap<String, AttributeValue>;
 /// Sort key of a key's pending and recent alerts.
 pub const ALERTS: &str = "alerts";
 
-/// An item of archived alerts holds those of one day of event time. They are more than a cooldown
-/// apart, which is at least a minute, so at most 1,440 numbers of some 10 bytes stand in it.
+/// An item of archived alerts holds one day of event time. Alerts are more than a cooldown apart, at
+/// least a minute, so it holds at most 1,440 numbers of about 10 bytes.
 const ARCHIVE: Duration = Duration::from_secs(24 * 3600);
 
 /// Sort key of the archived alerts of the day that holds `at`: `alerts#<day, RFC 3339>`.
@@ -44,7 +44,7 @@ pub fn archive(alerts: &[EventTime]) -> BTreeMap<String, AttributeValue> {
 /// Reads an item of archived alerts.
 ///
 /// # Errors
-/// Which attribute holds what it should not.
+/// Which attribute is malformed.
 pub fn to_archived(item: &Item) -> Result<Vec<EventTime>, String> {
     let times = item.get(PUBLISHED).and_then(|value| value.as_ns().ok());
     let times = times.ok_or_else(|| format!("{PUBLISHED}: expected a set of numbers"))?;
@@ -55,8 +55,8 @@ pub fn to_archived(item: &Item) -> Result<Vec<EventTime>, String> {
 /// The attribute of archived alerts: their times in epoch milliseconds.
 pub const PUBLISHED: &str = "published";
 
-/// The longest readable value beside a counter, in bytes: enough for any ARN that AWS
-/// documents, and little of the 400 KB of an item.
+/// The longest readable value beside a counter, in bytes: enough for any ARN that AWS documents, and
+/// little compared with the 400 KB of an item.
 const MAX_READABLE_BYTES: usize = 512;
 
 /// The first and last slot with a four-digit year, between which the text of a slot sorts
@@ -82,7 +82,7 @@ pub fn counter_sort_key(slot: Slot, shard: u8, overflow: u32) -> String {
     sort_key
 }
 
-/// A sort key before those of all items of the slots that start at `start`.
+/// A sort key before all items of the slots that start at `start`.
 pub fn first_sort_key(start: EventTime) -> String {
     format!("count#{}", within_years(start))
 }
@@ -91,8 +91,7 @@ fn within_years(time: EventTime) -> EventTime {
     EventTime::from_epoch_ms(time.epoch_ms().clamp(FIRST_SLOT_MS, LAST_SLOT_MS))
 }
 
-/// A sort key behind those of all items of the slots that start at `start`, and before those of
-/// the next ones.
+/// A sort key after all items of the slots that start at `start`, and before those of the next ones.
 pub fn last_sort_key(start: EventTime) -> String {
     format!("{}#~", first_sort_key(start))
 }
@@ -109,7 +108,7 @@ fn slot_and_shard(sort_key: &str) -> Option<(Slot, u8)> {
     Some((Slot { start, source }, shard))
 }
 
-/// The readable values beside a counter, by attribute name; a missing one is left out.
+/// The readable values beside a counter, by attribute name; missing ones are left out.
 pub fn readable(rule: &Rule, key: &Key) -> Vec<(&'static str, AttributeValue)> {
     let fields = rule.group_by.iter().zip(&key.values);
     fields.filter_map(|(field, value)| Some((name(*field), readable_text(value.as_deref()?)))).collect()
@@ -160,7 +159,7 @@ pub fn merge_counter(counters: &mut Vec<Counter>, item: &Item) -> Result<(), Str
     let Some(counter) = counters.last_mut() else {
         return Ok(());
     };
-    // The contributions tell it too, and an attribute that is none would mean a broken item.
+    // The contributions give the same number; reading it anyway finds a malformed item.
     integer(item, "denials")?;
     let shard = counter.shards.entry(shard).or_default();
     for digest in strings(item, "contributions")? {
@@ -238,7 +237,7 @@ pub fn to_log(item: &Item) -> Result<AlertLog, String> {
 pub const INCIDENTS: &str = "incidents";
 /// The attribute of both: JSON text, an object by the RFC 3339 time at which each begins.
 pub const ENTRIES: &str = "entries";
-/// Sort key of an operator's order not to tell people of a caller.
+/// Sort key of a caller's mute.
 pub const MUTE: &str = "mute";
 
 /// The entries of an item of incidents or floods. As text, since nobody asks for a part of them.
@@ -259,7 +258,7 @@ pub fn to_entries<T: DeserializeOwned>(item: &Item) -> Result<(u64, String, BTre
     Ok((integer(item, "version")?, string(item, "writer")?.to_owned(), entries))
 }
 
-/// Reads what is kept of a caller, one item after the other.
+/// Reads a caller's state, item by item.
 ///
 /// # Errors
 /// Which attribute holds what it should not.
@@ -273,7 +272,7 @@ pub fn merge_caller(state: &mut CallerState, item: &Item) -> Result<(), String> 
             let why = if item.contains_key("why") { string(item, "why")? } else { "" }.to_owned();
             state.mute = Some(Mute { until: integer(item, "until")?, why });
         }
-        // What a later version keeps beside them.
+        // Something that a later version keeps beside them.
         _ => {}
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! The three AWS services behind the domain, and how patient we are with them.
 //!
 //! Every client has a limit on connecting, on one attempt and on all attempts together, so
-//! that a hanging service costs one delivery its retry and never the whole function time-out.
+//! that a hanging service costs one delivery a retry and never the whole function time-out.
 //! The limits are far above what a healthy service needs and far below that time-out.
 //!
 //! Retries are the SDK's *standard* mode: exponential backoff with jitter, and a budget that
@@ -32,16 +32,16 @@ pub fn behavior() -> BehaviorVersion {
     BehaviorVersion::v2026_01_12()
 }
 
-/// Region and credentials from the environment, as Lambda sets them. `AWS_ENDPOINT_URL`
-/// leads the clients elsewhere.
+/// Region and credentials from the environment, as Lambda sets them. `AWS_ENDPOINT_URL` redirects the
+/// clients.
 pub async fn sdk_config() -> SdkConfig {
     aws_config::defaults(behavior()).load().await
 }
 
 /// A connection within a region takes milliseconds; a lost packet is sent again after one second.
 const CONNECT: Duration = Duration::from_secs(2);
-/// A throttled or failing service is asked again after 50 ms at first, not after the SDK's
-/// one second: most faults are gone by then, and an alert waits.
+/// The first retry comes after 50 ms instead of the SDK's one second: most faults have passed by then,
+/// and an alert is waiting.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(50);
 const MAX_BACKOFF: Duration = Duration::from_secs(5);
 

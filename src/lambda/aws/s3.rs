@@ -1,4 +1,4 @@
-//! Objects from S3, streamed: what arrives is pushed on at once, and nothing is collected.
+//! Streams objects from S3: bytes are passed on as they arrive, and nothing is collected.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use super::{retries, timeouts};
 use crate::log::object::Object;
 use crate::reader::Reader;
 
-/// S3 answers within 100 to 200 ms, and within seconds where a key has just become hot.
+/// S3 answers within 100 to 200 ms, and within seconds if a key has just become hot.
 const ATTEMPT: Duration = Duration::from_secs(10);
 const OPERATION: Duration = Duration::from_secs(30);
 const ATTEMPTS: u32 = 5;
-/// A body that brings less than one byte a second for this long is given up. No time-out
-/// bounds a body as a whole: a large one may take minutes and be well.
+/// A body that brings less than one byte a second for this long is abandoned. No time-out bounds a
+/// whole body: a large one may legitimately take minutes.
 const STALLED: Duration = Duration::from_secs(10);
 
 /// Where objects are read from.
@@ -37,7 +37,7 @@ pub enum SourceError {
         cause: String,
         /// What to do about it, or nothing.
         advice: &'static str,
-        /// Trying again does not help before somebody has changed something.
+        /// Retrying does not help until somebody changes something.
         permanent: bool,
     },
     /// The body broke off.
@@ -47,7 +47,7 @@ pub enum SourceError {
         object: String,
         /// Bytes that had arrived.
         arrived: u64,
-        /// Why.
+        /// The cause.
         cause: String,
     },
     /// The body ended early without saying so.
@@ -63,7 +63,7 @@ pub enum SourceError {
 }
 
 impl SourceError {
-    /// Whether trying again does not help before somebody has changed something.
+    /// Whether retrying does not help until somebody changes something.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         matches!(self, Self::Get { permanent: true, .. })
@@ -137,8 +137,8 @@ fn name(object: &Object) -> String {
     }
 }
 
-/// Errors that S3 answers until somebody changes the object, the bucket, a key or a policy. Of an
-/// unknown one it is assumed that it may pass.
+/// Whether S3 gives this error until somebody changes the object, the bucket, a key or a policy. An
+/// unknown error is assumed to pass.
 ///
 /// Source: "Error responses" in the Amazon S3 API reference.
 const PERMANENT: [&str; 10] = [

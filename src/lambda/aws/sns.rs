@@ -14,8 +14,8 @@ use crate::alert::notice::Notice;
 use crate::alert::sink::{AlertSink, SinkError};
 use crate::alert::{Alert, MAX_MESSAGE_BYTES, Message};
 
-/// SNS answers within tens of milliseconds. An attempt that is given up may have been taken:
-/// subscribers then see the alert twice, with the same id.
+/// SNS answers within tens of milliseconds. An abandoned attempt may have succeeded: subscribers then
+/// see the alert twice, with the same id.
 const ATTEMPT: Duration = Duration::from_secs(5);
 const OPERATION: Duration = Duration::from_secs(20);
 const ATTEMPTS: u32 = 5;
@@ -46,7 +46,7 @@ struct Pace {
 }
 
 impl Pace {
-    /// Takes the next place in the row; tells how long to wait for it from `now` on.
+    /// Takes the next place in the queue; returns how long to wait for it from `now`.
     fn turn(&self, now: Instant) -> Duration {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let turn = next.map_or(now, |next| next.max(now));
@@ -57,7 +57,7 @@ impl Pace {
 
 impl SnsSink {
     /// Region, credentials and endpoint are those of `config`. Each alert goes to
-    /// `every_alert_topic_arn` as well, where there is one.
+    /// `every_alert_topic_arn` as well, if there is one.
     #[must_use]
     pub fn new(config: &SdkConfig, topic_arn: String, every_alert_topic_arn: Option<String>) -> Self {
         let config = aws_sdk_sns::config::Builder::from(config)
@@ -113,9 +113,8 @@ fn failed(topic_arn: &str, cause: String) -> SinkError {
     SinkError { operation: format!("SNS Publish to {topic_arn}"), cause: cause.into() }
 }
 
-/// `message` within the limits of SNS. Ids are cut short long before, so that this changes
-/// nothing; were it otherwise, a shortened alert is better than a lost one: first only the
-/// document goes out, then its beginning.
+/// `message` within the limits of SNS. Ids are cut short long before, so this changes nothing; if it
+/// ever did, a shortened alert beats a lost one: first only the document, then its beginning.
 fn fitted(mut message: Message, document: impl FnOnce() -> String, limit: usize) -> Message {
     let printable = |character: char| matches!(character, ' '..='~');
     message.subject.retain(printable);

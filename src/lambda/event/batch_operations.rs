@@ -1,5 +1,5 @@
-//! S3 Batch Operations: a job that names objects, a few at a time, and wants to know of each what
-//! became of it. So a bucket of any size is filled in later.
+//! S3 Batch Operations: a job passes in a few objects at a time and wants a result for each. This is how
+//! you back-fill a bucket of any size.
 //!
 //! Source: "Invoke AWS Lambda function" in the Amazon S3 user guide.
 
@@ -32,7 +32,7 @@ pub struct Task {
     pub item: Resolved,
 }
 
-/// The job that calls; `None` for anything else.
+/// The calling job; `None` for anything else.
 pub(super) fn job(fields: &Fields<'_>) -> Option<Result<Job, EventError>> {
     let schema_version = fields.text("invocationSchemaVersion")?;
     let tasks = fields.list("tasks").filter(|tasks| !tasks.is_empty());
@@ -68,12 +68,12 @@ fn bucket_name(arn: String) -> String {
     }
 }
 
-/// What a job is answered.
+/// The answer to a job.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JobAnswer {
     invocation_schema_version: String,
-    /// Of tasks that the answer lacks; it lacks none.
+    /// How the job treats tasks missing from the answer; none is.
     treat_missing_keys_as: ResultCode,
     invocation_id: String,
     results: Vec<TaskResult>,
@@ -92,10 +92,10 @@ impl JobAnswer {
     }
 }
 
-/// What became of a task.
+/// The result of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum ResultCode {
-    /// The object was read, or is no log.
+    /// The object was read, or is not a log.
     Succeeded,
     /// The job tries the task again before it ends.
     TemporaryFailure,
@@ -112,11 +112,12 @@ pub struct TaskResult {
     result_string: String,
 }
 
-/// Of a result's text, in characters. A report is a table, and an error may quote a key of 1,024 bytes.
+/// The longest text of a result, in characters. A report is a table, and an error may quote a key of
+/// 1,024 bytes.
 const MAX_RESULT_CHARS: usize = 1024;
 
 impl TaskResult {
-    /// `text` goes into the report; what is too long is cut.
+    /// `text` goes into the job's report, cut if too long.
     #[must_use]
     pub fn new(task: &Task, result_code: ResultCode, text: &str) -> Self {
         let result_string = text.chars().take(MAX_RESULT_CHARS).collect();

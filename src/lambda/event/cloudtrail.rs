@@ -1,5 +1,5 @@
-//! What CloudTrail says: that it wrote log files (through SNS), or that a call was made (through
-//! EventBridge, with the record itself).
+//! CloudTrail's messages: it wrote log files (through SNS), or a call was made (through EventBridge, with
+//! the record itself).
 //!
 //! Sources: "Configuring Amazon SNS notifications for CloudTrail" in the AWS CloudTrail user guide;
 //! "AWS service events delivered via CloudTrail" in the Amazon EventBridge user guide.
@@ -13,19 +13,19 @@ use crate::log::object::Object;
 
 /// `detail-type` of an EventBridge event that carries a record.
 pub const API_CALL: &str = "AWS API Call via CloudTrail";
-/// What CloudTrail publishes to a topic when a trail is given it.
+/// What CloudTrail publishes when you give a trail a topic.
 const VALIDATION: &str = "CloudTrail validation message.";
 
 /// One CloudTrail record that came in the event itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// What alerts and warnings call it.
+    /// Its name in alerts and warnings.
     pub name: String,
     /// Its JSON, byte for byte.
     pub json: String,
 }
 
-/// Whether `text` only tests that a topic takes messages.
+/// Whether `text` only tests that a topic accepts messages.
 pub fn is_validation(text: &str) -> bool {
     text.trim() == VALIDATION
 }
@@ -60,7 +60,7 @@ pub fn is_record(fields: &Fields<'_>) -> bool {
     service && fields.text("eventName").is_some()
 }
 
-/// The call that the record `json` speaks of; `id` is that of the event around it.
+/// The call in the record `json`; `id` is that of the surrounding event.
 pub fn call(json: &str, record: &Fields<'_>, id: Option<String>) -> Resolved {
     let Some((source, name)) = record.text("eventSource").zip(record.text("eventName")) else {
         return Err(no_call());

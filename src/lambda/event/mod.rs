@@ -1,8 +1,7 @@
 //! What Lambda was invoked with → the objects and records to read.
 //!
-//! Shapes are told apart by their content and may be nested in each other, up to [`MAX_NESTING`]
-//! deep. Only the fields that are needed are looked at: a detector must not fail because an event
-//! lacks something else.
+//! Shapes are recognised by their content and may be nested, up to [`MAX_NESTING`] deep. Only the fields
+//! we need are read: a detector must not fail because an event lacks something else.
 //!
 //! | file | shape |
 //! |---|---|
@@ -54,7 +53,7 @@ pub enum Item {
     Object(Object),
     /// Read this record.
     Record(Record),
-    /// Nothing to do: CloudTrail told of a call that uses no model.
+    /// Nothing to do: the CloudTrail call uses no model.
     OtherCall,
 }
 

@@ -1,4 +1,4 @@
-//! Every call to store and sink interrupted, before and after its effect, then repaired.
+//! Interrupts every call to store and sink, before and after its effect, then repairs it.
 
 use std::collections::BTreeSet;
 
@@ -16,19 +16,19 @@ fn batches() -> Vec<Batch> {
     ]
 }
 
-/// How a delivery that failed is tried again.
+/// How a failed delivery is retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Repair {
     /// Lambda's own retry: the same request id, at once.
     Retry,
-    /// Fed back from the on-failure queue: another request id, after the lease has run out.
+    /// Redriven from the on-failure queue: another request id, after the lease has expired.
     Redrive,
-    /// The same within the lease: enough where the delivery failed but its process lived on.
+    /// The same within the lease: enough if the delivery failed but its process survived.
     RedriveAtOnce,
 }
 
-/// Delivers all, with call number `fails` failing; a failed delivery is repaired at once.
-/// `None` when there are not that many calls.
+/// Delivers everything, with call number `fails` failing; repairs a failed delivery at once.
+/// `None` if there are fewer calls than that.
 fn run(rule: &Rule, fails: usize, after: bool, fatal: bool, repair: Repair) -> Option<Vec<Told>> {
     let (store, sink) = (EmbeddedStore::default(), Recording::default());
     let weather = Weather::default();
@@ -86,8 +86,8 @@ fn an_alert_that_could_not_be_published_is_published_by_a_redrive_at_once() {
     let mut refused = 0;
     for fails in 0.. {
         let Some(told) = run(&rule, fails, false, false, Repair::RedriveAtOnce) else { break };
-        // Refused by the sink: the lease is given up. Where the claim or the mark itself failed,
-        // its lease must run out, or its own retry must come.
+        // If the sink refuses, the lease is released. If the claim or the mark itself failed, its
+        // lease must expire or its own retry must arrive.
         let times: Vec<(u8, i64)> = told.iter().map(|alert| (alert.key, alert.at)).collect();
         let distinct: BTreeSet<_> = times.iter().collect();
         assert_eq!(distinct.len(), times.len(), "call {fails}: {times:?}");
@@ -105,7 +105,7 @@ fn an_alert_under_a_live_lease_is_left_to_its_owner_and_taken_over_later() {
     let weather = Weather::default();
     let pipeline = in_weather(rule, &store, &sink, &weather);
     block_on(async {
-        // All works until the notice, which kills the first delivery.
+        // Everything works until the notice, which kills the first delivery.
         weather.fails.set(Some(FIRST_NOTICE));
         weather.fatal.set(true);
         assert_eq!(deliver(&pipeline, &burst, "dead", 1_000).await.failures.len(), 1);
@@ -182,7 +182,7 @@ fn abandoned_alerts_hold_up_no_new_one() {
     let weather = Weather::default();
     let pipeline = in_weather(rule, &store, &sink, &weather);
     block_on(async {
-        // Of its hundred slots each is added by a call of its own.
+        // Each of its hundred slots is added by a separate call.
         weather.fails.set(Some(99 + FIRST_NOTICE));
         weather.fatal.set(true);
         assert_eq!(deliver(&pipeline, &late, "dead", 1_000).await.failures.len(), 1);
@@ -217,7 +217,7 @@ fn a_retry_renews_its_lease_so_that_nobody_publishes_beside_it() {
 
 #[test]
 fn an_interruption_while_older_alerts_are_archived_loses_and_repeats_none() {
-    // Two hundred alerts stand in the log; the next ones make it archive.
+    // The log holds two hundred alerts; the next ones make it archive.
     let rule = rule(0, 60, 60);
     let burst = |number: u32| Denied { at: i64::from(number) * 61, key: 1, value: number };
     let objects: Vec<Batch> =
@@ -248,7 +248,7 @@ fn an_interruption_while_older_alerts_are_archived_loses_and_repeats_none() {
             let ids: BTreeSet<&String> = told.iter().map(|alert| &alert.id).collect();
             let context = format!("call {fails}, after {after}, fatal {fatal}");
             assert_eq!(ids.len(), 204, "{context}");
-            // Where the mark is lost, its three are published again.
+            // If the mark is lost, its three are published again.
             assert!(told.len() <= 207, "{context}");
             if last.failed == 0 {
                 break;

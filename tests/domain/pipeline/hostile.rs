@@ -26,13 +26,13 @@ use serde_json::json;
 
 use crate::support::*;
 
-/// A store that refuses what DynamoDB refuses, and what else it is told to.
+/// A store that refuses what DynamoDB refuses, and whatever else the test configures.
 #[derive(Default)]
 struct Strict {
     inner: EmbeddedStore,
-    /// Refuses keys with this in them.
+    /// Refuses keys that contain this.
     refuses: Option<&'static str>,
-    /// Answers nobody.
+    /// Answers no calls.
     is_down: bool,
     calls: Cell<usize>,
 }
@@ -104,7 +104,7 @@ impl CounterStore for &Strict {
 
     async fn replace_alerts(&self, key: &Key, log: &AlertLog, expires_at: u64) -> Result<bool, StoreError> {
         self.answer(key)?;
-        // What an item of DynamoDB holds; a record takes some 150 bytes.
+        // The capacity of a DynamoDB item; a record takes about 150 bytes.
         if log.alerts.len() * 150 > 400 * 1024 {
             return Err(StoreError { operation: "injected".to_owned(), cause: "full".into(), refused: true });
         }
@@ -142,7 +142,7 @@ impl CounterStore for &Strict {
     }
 }
 
-/// A sink that refuses while it is told to.
+/// A sink that refuses while `is_down`.
 #[derive(Default)]
 struct Topic {
     inner: Recording,
@@ -206,7 +206,7 @@ fn a_topic_that_was_down_for_long_is_told_everything_afterwards() {
         assert!(why.contains("no answer"), "{why}");
     }
     topic.is_down.set(false);
-    // Each comes again from the on-failure queue.
+    // Each is redelivered from the on-failure queue.
     for (number, object) in objects.iter().enumerate() {
         let outcome = block_on(deliver(&pipeline, object, &format!("redrive {number}"), 2_000));
         assert_eq!(outcome.failed, 0, "{:?}", outcome.failures);
@@ -228,7 +228,7 @@ fn alerts_that_others_hold_leave_the_delivery_to_be_tried_again() {
         let dying = in_weather(rule.clone(), &store.inner, &sink, &weather);
         weather.calls.set(0);
         weather.fatal.set(true);
-        // It dies at its first notice; of its hundred slots each is added by a call of its own.
+        // It dies at its first notice; each of its hundred slots is added by a separate call.
         weather.fails.set(Some(99 + FIRST_NOTICE));
         assert_eq!(block_on(deliver(&dying, object, &owner, 1_000)).failed, 1);
     }
@@ -242,7 +242,7 @@ fn alerts_that_others_hold_leave_the_delivery_to_be_tried_again() {
     assert_eq!(topic.inner.told.borrow().len(), 600);
 }
 
-/// One record a line: user, model, seconds after [`TEN`].
+/// One record per line: user, model, seconds after [`TEN`].
 fn records<'a>(calls: impl IntoIterator<Item = (&'a str, String, i64)>) -> String {
     let lines = calls.into_iter().enumerate().map(|(number, (user, model, at))| {
         let record = json!({
@@ -258,7 +258,7 @@ fn records<'a>(calls: impl IntoIterator<Item = (&'a str, String, i64)>) -> Strin
     lines.collect()
 }
 
-/// Delivers `log`; what was published, by its user and the total.
+/// Delivers `log` and returns the published alerts, as user and total.
 fn run(store: &Strict, rules: &[Rule], log: &str) -> (Outcome, Vec<(String, u64)>) {
     let sink = Documents::default();
     let mut pipeline = pipeline(rules[0].clone(), store, &sink);
@@ -296,7 +296,7 @@ fn any_number_of_keys_that_the_store_refuses_stop_no_other() {
     let store = Strict { refuses: Some("odd"), ..Strict::default() };
     let (outcome, told) = run(&store, slice::from_ref(&DENIED_MODEL), &records(decoys.chain(denials)));
     assert_eq!(told, [("victim".to_owned(), 20)]);
-    // All are counted, the first few are kept.
+    // All are counted; the first few are kept.
     assert_eq!((outcome.failed, outcome.failures.len()), (500, MAX_FAILURES));
 }
 
@@ -313,7 +313,7 @@ fn a_store_that_answers_nobody_is_not_asked_for_every_key() {
 
 #[test]
 fn a_store_that_is_slow_to_recover_still_gets_every_key() {
-    // It does not answer now and then, but never for long.
+    // It fails to answer now and then, but never for long.
     let (store, sink) = (EmbeddedStore::default(), Recording::default());
     let weather = Weather::default();
     let pipeline = in_weather(rule(3, 3600, 3600), &store, &sink, &weather);
@@ -338,11 +338,11 @@ fn an_id_that_looks_like_anothers_hashed_form_is_another_key() {
         kept.clone().into_owned(),
         Key { rule: "denied-model", values: vec![Some(kept.clone().into_owned())] }.text(),
     ];
-    // Two denials each: all together would fire.
+    // Two denials each: merged, they would fire.
     let calls = || forms.iter().cycle().take(2 * forms.len()).map(|model| ("eve", model.clone(), 0));
     let (_, told) = run(&Strict::default(), slice::from_ref(&DENIED_MODEL), &records(calls()));
     assert_eq!(told, []);
-    // And each of them is a model of its own.
+    // And each of them is a separate model.
     let (_, told) = run(&Strict::default(), &[built_in("model-sweep").clone()], &records(calls()));
     assert_eq!(told, [("eve".to_owned(), 6)]);
 }
@@ -365,7 +365,7 @@ fn a_copy_of_some_denials_inside_a_larger_object_adds_nothing() {
     let later: Batch = vec![Denied { at: 3661, key: 1, value: 99 }];
     let (store, sink) = (EmbeddedStore::default(), Recording::default());
     let weather = Weather::default();
-    // The first alert is not told, so that its figures show all.
+    // The first alert is not published, so its figures cover everything.
     weather.fails.set(Some(FIRST_NOTICE));
     let pipeline = in_weather(rule.clone(), &store, &sink, &weather);
     block_on(async {

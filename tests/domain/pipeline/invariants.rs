@@ -39,7 +39,7 @@ impl Scenario {
     }
 }
 
-/// Every rule that counts, with figures of all kinds; `sums` has those that sum.
+/// Every rule that counts, with a range of figures; `sums` covers the rules that sum.
 fn rules() -> impl Strategy<Value = Rule> {
     let counting = ALL.iter().filter(|rule| rule.weight == Weight::One);
     let which = prop::sample::select(counting.cloned().collect::<Vec<_>>());
@@ -50,7 +50,7 @@ fn rules() -> impl Strategy<Value = Rule> {
     )
 }
 
-/// Gaps between denials that meet every edge: ties, one second, slot ends, window and cooldown ends.
+/// Gaps between denials that hit every edge: ties, one second, slot ends, window and cooldown ends.
 fn gaps(rule: &Rule) -> impl Strategy<Value = i64> + use<> {
     let window = i64::try_from(rule.window.as_secs()).expect("small");
     let cooldown = i64::try_from(rule.cooldown.as_secs()).expect("small");
@@ -79,7 +79,7 @@ fn scenarios(sizes: impl Strategy<Value = usize> + Clone + 'static) -> impl Stra
             prop::sample::select(vec![1_000, 30, 12, 5]),
         )
             .prop_map(|(rule, gaps, cuts, again, order, different)| {
-                // Models and sessions come again and again.
+                // Models and sessions recur.
                 let different = if rule.distinct.recurs() { different } else { u32::MAX };
                 let mut at = 0;
                 let denials = (0..).zip(gaps).map(|(value, (gap, key))| {
@@ -91,12 +91,12 @@ fn scenarios(sizes: impl Strategy<Value = usize> + Clone + 'static) -> impl Stra
     })
 }
 
-/// Delivers all from invocation logs.
+/// Delivers everything from invocation logs.
 fn run(rule: &Rule, batches: &[Batch]) -> Vec<Told> {
     run_from(|_| Source::InvocationLog, rule, batches)
 }
 
-/// Either log, as a random number says; sometimes always the same.
+/// Picks a log by random number; sometimes always the same one.
 fn either(random: &[u32]) -> impl Fn(usize) -> Source + use<'_> {
     let logs = match random.last() {
         Some(last) if last.is_multiple_of(3) => [Source::InvocationLog, Source::InvocationLog],
@@ -125,7 +125,7 @@ fn run_from(source: impl Fn(usize) -> Source, rule: &Rule, batches: &[Batch]) ->
     sink.told.take()
 }
 
-/// The same cases every time; `PROPTEST_CASES` and `PROPTEST_RNG_SEED` ask for others.
+/// The same cases every time; set `PROPTEST_CASES` and `PROPTEST_RNG_SEED` for others.
 pub fn config() -> ProptestConfig {
     let seed =
         std::env::var("PROPTEST_RNG_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_250_601);
@@ -157,7 +157,7 @@ proptest! {
 
     #[test]
     fn in_time_order_the_alerts_are_those_of_the_scan(scenario in scenarios(1..8_usize)) {
-        // Two denials an object for each of threshold + 1: no slot holds more than it samples.
+        // Two denials per object for each of threshold + 1: no slot holds more than its samples.
         let batches: Vec<Batch> = scenario.batches();
         prop_assume!(batches.iter().all(|batch| batch.len() <= 2 * scenario.rule.samples()));
         let told = run_from(either(&scenario.order), &scenario.rule, &batches);
@@ -185,7 +185,7 @@ proptest! {
 
     #[test]
     fn objects_that_share_denials_count_each_once(scenario in scenarios(1..40_usize), cuts in prop::collection::vec(1..40_usize, 1..4)) {
-        // The same denials, cut in two ways, and perhaps in the other log.
+        // The same denials, split two ways, and perhaps from the other log.
         let other = Scenario { cuts, ..scenario.clone() };
         let batches = [scenario.batches(), other.batches()].concat();
         let told = run_from(either(&scenario.order), &scenario.rule, &batches);
@@ -212,7 +212,7 @@ proptest! {
     }
 }
 
-/// Everything that `rules` tell of these logs, sorted.
+/// Every alert that `rules` raise for these logs, sorted.
 fn documents(rules: &[Rule], logs: &[String]) -> Vec<String> {
     let (store, sink) = (EmbeddedStore::default(), Documents::default());
     let pipeline = Pipeline { rules: rules.to_vec(), ..pipeline(rules[0].clone(), store, &sink) };
