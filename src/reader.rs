@@ -175,14 +175,14 @@ impl<'o> Reader<'o> {
     /// `object` names the object where a record has no request id; denials go to `tally`.
     #[must_use]
     pub fn new(object: &'o str, tally: Tally, limits: Limits) -> Self {
-        let codes = tally.error_codes();
+        let wanted = tally.wanted();
         Self {
             limits,
             inflate: Inflate::default(),
             text: Buffer::new(limits.block_bytes),
             stage: Stage::Screening,
-            framer: Framer::new(&denial::needles(&codes), limits.record_bytes),
-            screen: Screen::new(Sweep::new(denial::value_starts(&codes)), limits.record_bytes),
+            framer: Framer::new(&wanted.needles(), limits.record_bytes),
+            screen: Screen::new(Sweep::new(denial::value_starts(&wanted.error_codes)), limits.record_bytes),
             records: Records::new(object, tally),
             text_bytes: 0,
             damage: None,

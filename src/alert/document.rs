@@ -11,10 +11,10 @@ use super::notice::Rest;
 use crate::count::evidence::Kind;
 use crate::count::window::Figures;
 use crate::log::cloudtrail::KEY_TYPE_UNKNOWN;
-use crate::log::denial::Source;
+use crate::log::denial::{ACCESS_DENIED, Source};
 use crate::log::text::MAX_KEPT_BYTES;
 use crate::log::time::EventTime;
-use crate::rule::definition::Technique;
+use crate::rule::definition::{Rule, Technique, Weight};
 use crate::rule::field::Field;
 
 impl Alert<'_> {
@@ -43,8 +43,8 @@ impl Alert<'_> {
             event: Event {
                 kind: "alert",
                 category: ["api"],
-                r#type: ["denied"],
-                outcome: "failure",
+                r#type: [if rule.record.succeeded { "allowed" } else { "denied" }],
+                outcome: if rule.record.succeeded { "success" } else { "failure" },
                 action: rule.action,
                 dataset: figures.sources.iter().map(|source| dataset(*source)).collect(),
                 start: figures.first_seen,
@@ -69,7 +69,10 @@ impl Alert<'_> {
             },
             gen_ai: GenAi {
                 request: Request { model: id(self.model()) },
-                response: Response { error_code: rule.error_codes[0] },
+                response: rule.record.error_codes.first().map(|code| Response { error_code: code }),
+                guardrail_id: self.plain_evidence(Kind::Guardrail),
+                policy: named_policy(self.plain_evidence(Kind::Policy)),
+                compliance: compliance(self.plain_evidence(Kind::Violation)),
             },
             threat: Threat { framework: "MITRE ATLAS", technique: rule.techniques },
             source: SourceFields { address: addresses.clone(), ip: ips(&addresses) },
@@ -121,11 +124,18 @@ impl Alert<'_> {
     fn totals(&self) -> Totals {
         let Figures { total, at_least, .. } = self.figures;
         let named = |name, at_least| Total { name, count: total, at_least };
-        Totals(match self.rule.distinct {
-            // Each was denied once or more.
-            Field::Model => vec![named("total_denials", true), named("total_models", at_least)],
-            Field::Session => vec![named("total_denials", true), named("total_sessions", at_least)],
-            _ => vec![named("total_denials", at_least)],
+        let Rule { record, weight, distinct, .. } = self.rule;
+        let calls = if record.error_codes.is_empty() { "total_requests" } else { "total_denials" };
+        Totals(match (weight, distinct) {
+            (Weight::Tokens, _) => vec![named("total_tokens", at_least)],
+            // Each was called once or more.
+            (Weight::One, Field::Model) => vec![named(calls, true), named("total_models", at_least)],
+            (Weight::One, Field::Session) => vec![named(calls, true), named("total_sessions", at_least)],
+            // An invalid request is no denial; the older name stays for those who read it.
+            _ if calls == "total_denials" && !record.error_codes.contains(&ACCESS_DENIED) => {
+                vec![named(calls, at_least), named("total_requests", at_least)]
+            }
+            _ => vec![named(calls, at_least)],
         })
     }
 
@@ -297,7 +307,32 @@ struct Service<'a> {
 #[derive(Serialize)]
 struct GenAi<'a> {
     request: Request,
-    response: Response<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response: Option<Response<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    guardrail_id: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<PolicyFields>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compliance: Option<Compliance>,
+}
+
+#[derive(Serialize)]
+struct PolicyFields {
+    name: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Compliance {
+    violation_code: Vec<String>,
+}
+
+fn named_policy(name: Vec<String>) -> Option<PolicyFields> {
+    (!name.is_empty()).then_some(PolicyFields { name })
+}
+
+fn compliance(violation_code: Vec<String>) -> Option<Compliance> {
+    (!violation_code.is_empty()).then_some(Compliance { violation_code })
 }
 
 #[derive(Serialize)]

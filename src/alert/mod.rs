@@ -130,6 +130,9 @@ impl Alert<'_> {
             ("Endpoint", Kind::VpcEndpoint),
             ("Called as", Kind::ModelCalled),
             ("Denied by", Kind::Refusal),
+            ("Guardrail", Kind::Guardrail),
+            ("Policy", Kind::Policy),
+            ("Found", Kind::Violation),
         ];
         let told = kinds.map(|(label, kind)| {
             let values = self.evidence(kind);

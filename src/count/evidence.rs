@@ -26,11 +26,17 @@ pub enum Kind {
     CallerAccount,
     /// The VPC endpoint that the call came through.
     VpcEndpoint,
+    /// The id of a guardrail that found something.
+    Guardrail,
+    /// The policy of a guardrail that acted.
+    Policy,
+    /// What it acted on: the type of a finding, such as `HATE` or `EMAIL`; never the words themselves.
+    Violation,
 }
 
 impl Kind {
     /// All kinds there are.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::Region,
         Self::SourceIp,
         Self::UserAgent,
@@ -40,6 +46,9 @@ impl Kind {
         Self::ApiKey,
         Self::CallerAccount,
         Self::VpcEndpoint,
+        Self::Guardrail,
+        Self::Policy,
+        Self::Violation,
     ];
 
     /// The longest value that is kept and shown. What the caller writes may be long, a user agent a
@@ -68,6 +77,9 @@ impl Kind {
             Self::ApiKey => "api_key",
             Self::CallerAccount => "caller_account",
             Self::VpcEndpoint => "vpc_endpoint",
+            Self::Guardrail => "guardrail",
+            Self::Policy => "policy",
+            Self::Violation => "violation",
         }
     }
 }
@@ -127,7 +139,13 @@ pub fn shown<'d>(denial: &'d Denial<'_>) -> impl Iterator<Item = (Kind, &'d str)
         (Kind::CallerAccount, denial.caller_account.as_deref()),
         (Kind::VpcEndpoint, denial.vpc_endpoint.as_deref()),
     ];
-    told.into_iter().filter_map(|(kind, value)| {
+    let facts = &denial.facts;
+    let guardrails = facts.guardrails.iter().map(|id| (Kind::Guardrail, Some(id.as_ref())));
+    let acted = facts.findings.iter().filter(|finding| finding.acted());
+    let found = acted.flat_map(|finding| {
+        [(Kind::Policy, Some(finding.policy.name())), (Kind::Violation, finding.kind.as_deref())]
+    });
+    told.into_iter().chain(guardrails).chain(found).filter_map(|(kind, value)| {
         let value = value.filter(|value| !value.is_empty())?;
         Some((kind, kind.cut(value)))
     })

@@ -8,7 +8,7 @@ use super::claims::{self, AlertLog, Claimant};
 use super::counter::{Contribution, Counter, Slot};
 use super::tally::Tally;
 use super::window::Window;
-use crate::log::denial::{Reading, read};
+use crate::log::denial::{Reading, Wanted, read};
 use crate::log::time::EventTime;
 use crate::rule::catalogue::{DENIED_MODEL, built_in};
 use crate::rule::definition::Rule;
@@ -37,7 +37,7 @@ fn tally(rule: &Rule, denials: impl Iterator<Item = (usize, usize, usize)>) -> T
         let record = format!(
             r#"{{"timestamp":"{time}","modelId":"m{model}","requestId":"r{request}","errorCode":"AccessDeniedException"}}"#
         );
-        let reading = read(record.as_bytes(), &["AccessDeniedException"], String::new);
+        let reading = read(record.as_bytes(), &Wanted::errors(&["AccessDeniedException"]), String::new);
         let Ok(Reading::Denial(denial)) = reading else { panic!("{record}") };
         tally.add(&denial);
     }

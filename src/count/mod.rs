@@ -6,7 +6,7 @@
 //! | What one slot of a key holds | [`counter`], [`evidence`] |
 //! | One object's denials, summed up by key and slot | [`tally`], `samples` |
 //! | Where counters and alerts are kept: the port, and the store in memory | [`store`], [`embedded`] |
-//! | Which denials are hot, and the figures of their alerts | [`window`], `sliding`, `bound` |
+//! | Which denials are hot, and the figures of their alerts | [`window`], `sliding`, `bound`, `sums` |
 //! | Which alerts are due, and who publishes them | [`claims`] |
 //! | Who is behind a key | [`caller`] |
 //! | Which alerts of a caller belong together, and when a notice is due | [`incident`] |
@@ -27,6 +27,7 @@ pub mod recent;
 mod samples;
 mod sliding;
 pub mod store;
+mod sums;
 pub mod tally;
 pub mod window;
 

@@ -92,6 +92,14 @@ pub struct Sampling {
     pub recurs: bool,
 }
 
+/// What taking in one denial did.
+pub struct Added {
+    /// By how many bytes of memory the samples have grown.
+    pub bytes: isize,
+    /// Its value was not there before.
+    pub new: bool,
+}
+
 /// The samples of one object in one slot of one key.
 pub enum Samples {
     /// Every denial with its time, while there are at most twice the limit.
@@ -124,8 +132,7 @@ impl Default for Samples {
 }
 
 impl Samples {
-    /// Takes in that `value` was denied at `at`, and tells by how many bytes of memory they have
-    /// grown. `place` tells the slot and key apart from others.
+    /// Takes in that `value` was denied at `at`. `place` tells the slot and key apart from others.
     pub fn add(
         &mut self,
         at: EventTime,
@@ -133,14 +140,15 @@ impl Samples {
         sampling: Sampling,
         place: u64,
         distinct: &mut Distinct,
-    ) -> isize {
+    ) -> Added {
         let seen = Seen { at, value: Value::new(value) };
         if let Self::All(All(all)) = self {
             step(all.len());
         }
         match self {
-            Self::All(All(all)) if all.contains(&seen) => 0,
+            Self::All(All(all)) if all.contains(&seen) => Added { bytes: 0, new: false },
             Self::All(All(all)) if all.len() < 2 * sampling.limit => {
+                let new = all.iter().all(|other| other.value != seen.value);
                 let before = room(all);
                 // Most slots hold one denial, for which a vector would reserve room for four.
                 if all.len() == all.capacity() {
@@ -148,14 +156,14 @@ impl Samples {
                 }
                 let bytes = seen.bytes();
                 all.push(seen);
-                bytes + room(all) - before
+                Added { bytes: bytes + room(all) - before, new }
             }
             Self::All(All(all)) => {
                 let before = room(all) + all.iter().map(Seen::bytes).sum::<isize>();
-                let (mut ends, bytes) = Ends::new(all, sampling.limit, place, distinct);
-                let bytes = bytes + ends.add(&seen, sampling.limit, place, distinct);
+                let (mut ends, grown) = Ends::new(all, sampling.limit, place, distinct);
+                let Added { bytes, new } = ends.add(&seen, sampling.limit, place, distinct);
                 *self = Self::Ends(Box::new(ends));
-                bytes - before
+                Added { bytes: grown + bytes - before, new }
             }
             Self::Ends(ends) => ends.add(&seen, sampling.limit, place, distinct),
         }
@@ -223,9 +231,10 @@ impl Ends {
         (ends, bytes + size_of::<Self>().cast_signed())
     }
 
-    fn add(&mut self, seen: &Seen, limit: usize, place: u64, distinct: &mut Distinct) -> isize {
+    fn add(&mut self, seen: &Seen, limit: usize, place: u64, distinct: &mut Distinct) -> Added {
         let hash = hash(&seen.value.text());
-        match distinct.insert(hash, place) {
+        let new = distinct.insert(hash, place);
+        match new {
             Some(true) => {
                 self.distinct += 1;
                 self.hash = self.hash.wrapping_add(hash);
@@ -233,7 +242,7 @@ impl Ends {
             Some(false) => {}
             None => self.at_least = true,
         }
-        self.keep(seen, limit)
+        Added { bytes: self.keep(seen, limit), new: new == Some(true) }
     }
 
     fn keep(&mut self, seen: &Seen, limit: usize) -> isize {

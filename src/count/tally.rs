@@ -14,9 +14,10 @@ use crate::count::evidence::{self, Evidence, Kind, MAX_EVIDENCE};
 use crate::count::key::{Key, sample_value};
 use crate::count::samples::{ALLOCATION, Distinct, Samples, Sampling};
 use crate::count::step;
-use crate::log::denial::{Denial, Source};
+use crate::log::denial::{Denial, Source, Wanted};
 use crate::log::time::EventTime;
-use crate::rule::definition::Rule;
+use crate::rule::condition::Condition;
+use crate::rule::definition::{Rule, Weight};
 
 /// Evidence of one object, in bytes. It is beside the point of an alert, so beyond this much no more
 /// is kept; objects of an honest size stay far below.
@@ -44,6 +45,8 @@ pub struct Tally {
 #[derive(Default)]
 struct Pair {
     samples: Samples,
+    /// What its values weigh together, where a rule sums.
+    weight: u64,
     evidence: Vec<(Kind, u32)>,
 }
 
@@ -103,11 +106,17 @@ impl Tally {
         Self::new(self.rules, self.exempt_users)
     }
 
-    /// The error codes that any of its rules is about.
+    /// The records that any of its rules is about.
     #[must_use]
-    pub fn error_codes(&self) -> Vec<&'static str> {
-        let codes: BTreeSet<&str> = self.rules.iter().flat_map(|rule| rule.error_codes).copied().collect();
-        codes.into_iter().collect()
+    pub fn wanted(&self) -> Wanted {
+        let sorted = |words: BTreeSet<&'static str>| words.into_iter().collect::<Vec<_>>();
+        let conditions = || self.rules.iter().map(|rule| &rule.record);
+        Wanted {
+            error_codes: sorted(conditions().flat_map(|record| record.error_codes).copied().collect()),
+            interventions: conditions().any(Condition::needs_intervention),
+            actions: sorted(conditions().filter_map(Condition::needs_action).collect()),
+            successes: conditions().any(Condition::needs_every_record),
+        }
     }
 
     /// Denials so far that any rule left out because the user is exempt.
@@ -152,8 +161,11 @@ impl Tally {
             let value = sample_value(rule.distinct.of(denial));
             step(1);
             let (sampling, place) = (sampling(rule), place(key, slot));
-            let grown = pair.samples.add(denial.at, &value, sampling, place, &mut self.distinct);
-            self.samples = self.samples.saturating_add_signed(grown);
+            let added = pair.samples.add(denial.at, &value, sampling, place, &mut self.distinct);
+            self.samples = self.samples.saturating_add_signed(added.bytes);
+            if added.new && rule.weight == Weight::Tokens {
+                pair.weight = pair.weight.saturating_add(denial.facts.tokens());
+            }
             for (kind, value) in evidence::shown(denial) {
                 if self.evidence + self.evidence_texts < MAX_EVIDENCE_BYTES {
                     let texts = self.texts.bytes;
@@ -187,6 +199,7 @@ impl Tally {
             Some(Summary {
                 key: Key { rule: rule.id, values: values.iter().map(text).collect() },
                 sampling: sampling(rule),
+                weight: rule.weight,
                 slots,
                 texts: Arc::clone(&texts),
             })
@@ -225,6 +238,7 @@ pub struct Summary {
     /// Whose it is.
     pub key: Key,
     sampling: Sampling,
+    weight: Weight,
     slots: Vec<(Slot, Pair)>,
     texts: Arc<Texts>,
 }
@@ -233,7 +247,10 @@ impl Summary {
     /// What the object adds, in order of time.
     pub fn contributions(&self) -> impl Iterator<Item = (Slot, Contribution)> {
         self.slots.iter().map(|(slot, pair)| {
-            let (digest, samples) = pair.samples.stored(self.sampling);
+            let (mut digest, samples) = pair.samples.stored(self.sampling);
+            if self.weight == Weight::Tokens {
+                digest.denials = pair.weight;
+            }
             let evidence = pair.evidence.iter();
             let evidence = evidence
                 .map(|(kind, value)| Evidence { kind: *kind, value: self.texts.get(*value).to_owned() });
@@ -252,6 +269,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::log::facts::Facts;
     use crate::rule::catalogue::DENIED_MODEL;
 
     fn denial(second: i64, request: &'static str) -> Denial<'static> {
@@ -271,6 +289,7 @@ mod tests {
             caller_account: None,
             vpc_endpoint: None,
             api_key: None,
+            facts: Facts::default(),
             refusal: None,
         }
     }

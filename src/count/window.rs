@@ -8,9 +8,10 @@ use crate::count::counter::Counter;
 use crate::count::evidence::Evidence;
 use crate::count::sliding::{Between, Sliding};
 use crate::count::step;
+use crate::count::sums::{self, Sums};
 use crate::log::denial::Source;
 use crate::log::time::EventTime;
-use crate::rule::definition::Rule;
+use crate::rule::definition::{Rule, Weight};
 
 pub use crate::count::sliding::MAX_LISTED;
 
@@ -18,6 +19,8 @@ pub use crate::count::sliding::MAX_LISTED;
 pub struct Window<'a> {
     rule: &'a Rule,
     sliding: Sliding<'a>,
+    /// For a rule that sums.
+    sums: Option<Sums>,
 }
 
 /// The figures of one alert.
@@ -65,13 +68,22 @@ impl<'a> Window<'a> {
         samples.sort_unstable();
         samples.dedup();
         step(samples.len());
-        Self { rule, sliding: Sliding::new(counters, samples, rule.distinct.recurs()) }
+        let sums = (rule.weight == Weight::Tokens).then(|| Sums::new(counters));
+        Self { rule, sliding: Sliding::new(counters, samples, rule.distinct.recurs()), sums }
     }
 
     /// The times of the known hot denials from `from` to `to`: those that have more than
-    /// `threshold` distinct values in the window that ends with them.
+    /// `threshold` distinct values in the window that ends with them, or more than that in sum.
     #[must_use]
     pub fn hot(&self, from: EventTime, to: EventTime) -> Vec<EventTime> {
+        if let Some(sums) = &self.sums {
+            let mut times: Vec<_> = self.since(from).iter().map(|(at, _)| *at).collect();
+            times.dedup();
+            let above = |at: &EventTime| {
+                sums.between(at.minus(self.rule.window), *at).total > self.rule.threshold as u64
+            };
+            return times.into_iter().take_while(|at| *at <= to).filter(above).collect();
+        }
         let mut hot = Vec::new();
         let mut inside: HashMap<&str, usize> = HashMap::new();
         let samples = self.since(from.minus(self.rule.window));
@@ -128,8 +140,11 @@ impl<'a> Window<'a> {
     }
 
     fn figures_between(&mut self, first_seen: EventTime, last_seen: EventTime) -> Figures {
-        let Between { total, at_least, newest, sources, evidence } =
+        let Between { mut total, mut at_least, newest, sources, evidence } =
             self.sliding.between(first_seen, last_seen);
+        if let Some(sums) = &self.sums {
+            sums::Sum { total, at_least } = sums.between(first_seen, last_seen);
+        }
         Figures { first_seen, last_seen, total, at_least, newest, sources, evidence }
     }
 }

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use memchr::memmem;
 
 use crate::log::cloudtrail;
+use crate::log::facts::{Facts, INTERVENED};
 use crate::log::model;
 use crate::log::record::{Field, Record};
 use crate::log::text::{self, Text};
@@ -30,7 +31,55 @@ pub enum Source {
     CloudTrail,
 }
 
-/// One refused model call. A value that the record lacks, or that is no text, is `None`; a long one is
+/// Which records are looked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Calls that failed with one of these error codes, as Bedrock spells them.
+    pub error_codes: Vec<&'static str>,
+    /// Calls that a guardrail intervened in.
+    pub interventions: bool,
+    /// Calls in which a guardrail found something and took one of these actions.
+    pub actions: Vec<&'static str>,
+    /// All calls that succeeded.
+    pub successes: bool,
+}
+
+impl Wanted {
+    /// Calls that failed with one of `error_codes`.
+    #[must_use]
+    pub fn errors(error_codes: &[&'static str]) -> Self {
+        Self { error_codes: error_codes.to_vec(), ..Self::default() }
+    }
+
+    /// Whether the bodies of a call must be looked at.
+    fn has_facts(&self) -> bool {
+        self.interventions || self.successes || !self.actions.is_empty()
+    }
+
+    /// Whether a call without an error that is looked for is wanted for what its bodies show.
+    fn wants(&self, facts: &Facts<'_>) -> bool {
+        let acted = || facts.findings.iter().filter_map(|finding| finding.action.as_deref());
+        (self.successes && facts.succeeded)
+            || (self.interventions && facts.intervened)
+            || acted().any(|action| self.actions.contains(&action))
+    }
+
+    /// What the JSON of every such record contains. Nearly every record has a time, so looking for all
+    /// successes means looking at every record.
+    ///
+    /// JSON escapes within a word (`\u0041ccessDenied`) are not looked for; AWS writes none.
+    #[must_use]
+    pub fn needles(&self) -> Vec<String> {
+        let interventions: &[&str] = if self.interventions { &INTERVENED } else { &[] };
+        let every: &[&str] = if self.successes { &["timestamp"] } else { &[] };
+        let words = interventions.iter().chain(&self.actions).chain(every);
+        // The second is how it stands in a record that is text inside an envelope.
+        let words = words.flat_map(|word| [format!("\"{word}\""), format!("\"{word}\\")]);
+        needles(&self.error_codes).into_iter().chain(words).collect()
+    }
+}
+
+/// One refused model call, or another that a rule looks for. A value that the record lacks, or that is no text, is `None`; a long one is
 /// kept as [`text::keep`] does. Named is the field of the invocation log, then that of CloudTrail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial<'a> {
@@ -66,6 +115,8 @@ pub struct Denial<'a> {
     pub vpc_endpoint: Text<'a>,
     /// What kind of Bedrock API key made the call, if one did.
     pub api_key: Option<&'static str>,
+    /// What its bodies show; nothing in CloudTrail, which has none.
+    pub facts: Facts<'a>,
     /// What refused the call, in a few words, as far as error code and CloudTrail's `errorMessage`
     /// tell.
     pub refusal: Option<&'static str>,
@@ -137,7 +188,7 @@ pub fn is_unrelated(json: &[u8]) -> bool {
 /// When `json` is not exactly one valid JSON object, or is a CloudTrail log file with its records.
 pub fn read<'a>(
     json: &'a [u8],
-    error_codes: &[&str],
+    wanted: &Wanted,
     place: impl FnOnce() -> String,
 ) -> Result<Reading<'a>, serde_json::Error> {
     let record = Record::read(json)?;
@@ -150,15 +201,23 @@ pub fn read<'a>(
         Some(code) if is_model_call(&record) => Some(cloudtrail::error_code(code)),
         _ => None,
     };
-    let Some(error_code) = error_code.filter(|code| error_codes.contains(&code.as_ref())) else {
-        return Ok(Reading::Other);
+    let mut facts = Facts::default();
+    if !is_trail && wanted.has_facts() {
+        facts = Facts::read(record.json(Field::Input), record.json(Field::Output));
+        let code = record.json(Field::ErrorCode);
+        facts.succeeded = code.is_none_or(|code| matches!(code.get(), "null" | "\"\""));
+    }
+    let error_code = match error_code {
+        Some(code) if wanted.error_codes.contains(&code.as_ref()) => code,
+        code if wanted.wants(&facts) => code.unwrap_or_default(),
+        _ => return Ok(Reading::Other),
     };
     let time = record.text(if is_trail { Field::EventTime } else { Field::Timestamp });
     let Some(at) = time.as_deref().and_then(EventTime::parse) else {
         return Ok(Reading::NoTimestamp);
     };
     let mut denial =
-        if is_trail { trail(&record, at, error_code) } else { invocation(&record, at, error_code) };
+        if is_trail { trail(&record, at, error_code) } else { invocation(&record, at, error_code, facts) };
     if denial.request_id.is_empty() {
         denial.request_id = place().into();
     }
@@ -179,7 +238,12 @@ fn is_model_call(record: &Record<'_>) -> bool {
 }
 
 /// The request id is empty where it is missing.
-fn invocation<'a>(record: &Record<'a>, at: EventTime, error_code: Cow<'a, str>) -> Denial<'a> {
+fn invocation<'a>(
+    record: &Record<'a>,
+    at: EventTime,
+    error_code: Cow<'a, str>,
+    facts: Facts<'a>,
+) -> Denial<'a> {
     let kept = |field| record.text(field).map(text::keep);
     let user = record.below(Field::Identity).text(Field::Arn);
     let model = record.text(Field::ModelId);
@@ -200,6 +264,7 @@ fn invocation<'a>(record: &Record<'a>, at: EventTime, error_code: Cow<'a, str>) 
         access_key_id: None,
         caller_account: None,
         vpc_endpoint: None,
+        facts,
     }
 }
 
@@ -241,6 +306,7 @@ fn trail<'a>(record: &Record<'a>, at: EventTime, error_code: Cow<'a, str>) -> De
         user_agent: kept(Field::UserAgent),
         access_key_id: caller.text(Field::AccessKeyId).map(text::keep),
         vpc_endpoint: kept(Field::VpcEndpointId),
+        facts: Facts::default(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! One piece of text → the records in it: itself, or those in an envelope.
 
-use crate::log::denial::{self, Reading};
+use crate::log::denial::{self, Reading, Wanted};
 use crate::log::envelope;
 use crate::log::framing::Verdict;
 use crate::log::wrapper::Shape;
@@ -12,14 +12,14 @@ use crate::log::wrapper::Shape;
 pub fn read(
     json: &[u8],
     shape: Shape,
-    error_codes: &[&str],
+    wanted: &Wanted,
     place: &dyn Fn() -> String,
     take: &mut dyn FnMut(Reading<'_>),
 ) -> Verdict {
     // One bad byte in a text must not hide a denial.
     let json = String::from_utf8_lossy(json);
     let mut record = |json: &str, place: &dyn Fn() -> String| -> Verdict {
-        match denial::read(json.as_bytes(), error_codes, place) {
+        match denial::read(json.as_bytes(), wanted, place) {
             Err(_) => Verdict::Broken,
             Ok(Reading::Unknown) => Verdict::Unknown,
             Ok(reading) => {
@@ -33,7 +33,9 @@ pub fn read(
             Verdict::Unknown => {}
             verdict => return verdict,
         },
-        Shape::LogEvent | Shape::LookedUp if denial::read(json.as_bytes(), &[], String::new).is_err() => {
+        Shape::LogEvent | Shape::LookedUp
+            if denial::read(json.as_bytes(), &Wanted::default(), String::new).is_err() =>
+        {
             return Verdict::Broken;
         }
         Shape::LogEvent | Shape::LookedUp => {}

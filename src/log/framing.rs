@@ -28,7 +28,7 @@ pub enum Found<'a> {
     /// An object longer than the limit; it was skipped to its end.
     Oversized,
     /// A needle stands in a wrapper, outside its elements.
-    Stray,
+    Stray(&'a [u8]),
 }
 
 /// What a piece is.

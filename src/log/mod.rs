@@ -8,13 +8,14 @@
 //! | Text → candidate records | `framing` by `lines` or `values`; `nesting`, `resync`, `wrapper` |
 //! | Is a CloudTrail file clean? | `screen`, `sweep` |
 //! | What is wrapped around records | `envelope`, `document` |
-//! | Record → denial, from either log | `record`, `cloudtrail`, [`model`], [`text`], [`denial`], [`time`] |
+//! | Record → denial, from either log | `record`, [`facts`], `cloudtrail`, [`model`], [`text`], [`denial`], [`time`] |
 
 pub(crate) mod buffer;
 pub(crate) mod cloudtrail;
 pub mod denial;
 pub(crate) mod document;
 pub(crate) mod envelope;
+pub mod facts;
 pub(crate) mod framing;
 pub mod inflate;
 pub(crate) mod lines;

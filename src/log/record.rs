@@ -131,6 +131,12 @@ impl<'a> Record<'a> {
         unescaped(self.0[field as usize]?.get())
     }
 
+    /// A member as it is written.
+    #[must_use]
+    pub fn json(&self, field: Field) -> Option<&'a RawValue> {
+        self.0[field as usize]
+    }
+
     /// `true`, or the same as a text; `None` where it is neither that nor `false`.
     #[must_use]
     pub fn flag(&self, field: Field) -> Option<bool> {
@@ -183,7 +189,7 @@ impl<'de> Visitor<'de> for Members<'_, 'de> {
 
 /// A JSON string, with each lone surrogate as the three bytes that it would have in UTF-8. Asked for
 /// text instead, serde_json refuses the whole record.
-struct Bytes<'a>(Cow<'a, [u8]>);
+pub struct Bytes<'a>(pub Cow<'a, [u8]>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Bytes<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

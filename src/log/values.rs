@@ -187,7 +187,7 @@ impl Values {
                 Wrapper::Opens(length, shape) => {
                     self.proof = self.proof.then(b'[');
                     if scope.mentions(text, at, at + length) {
-                        receive(text.offset(at), Found::Stray);
+                        receive(text.offset(at), Found::Stray(text.text(at, at + length)));
                     }
                     self.wrappers += usize::from(shape == Shape::Document);
                     self.shape = shape;
@@ -302,7 +302,7 @@ impl Values {
             Walk::Open => text.end,
         };
         if scope.mentions(text, text.start, end) {
-            receive(text.offset(text.start), Found::Stray);
+            receive(text.offset(text.start), Found::Stray(text.text(text.start, end)));
         }
         text.cursor = end;
         match walk {

@@ -1,7 +1,9 @@
 //! What framing found → denials in the tally, faults, and figures.
 
+use memchr::memmem;
+
 use crate::count::tally::Tally;
-use crate::log::denial::{self, MODEL_NOT_FOUND, Reading};
+use crate::log::denial::{self, MODEL_NOT_FOUND, Reading, Wanted};
 use crate::log::document;
 use crate::log::framing::{Found, Verdict};
 use crate::reader::{Fault, FaultKind, MAX_REPORTED_FAULTS, Statistics};
@@ -9,7 +11,9 @@ use crate::reader::{Fault, FaultKind, MAX_REPORTED_FAULTS, Statistics};
 /// Everything behind the framing of one object.
 pub struct Records<'o> {
     object: &'o str,
-    error_codes: Vec<&'static str>,
+    wanted: Wanted,
+    /// What a refusal's JSON contains. Guardrails' words stand in much that is no log of Bedrock.
+    refusals: Vec<String>,
     sums: Sums,
     /// Something that names an error code is no record of either log.
     unknown: bool,
@@ -27,9 +31,11 @@ pub struct Sums {
 impl<'o> Records<'o> {
     /// `object` names the object where a record has no request id; denials go to `tally`.
     pub fn new(object: &'o str, tally: Tally) -> Self {
+        let wanted = tally.wanted();
         Self {
             object,
-            error_codes: tally.error_codes(),
+            refusals: denial::needles(&wanted.error_codes),
+            wanted,
             sums: Sums { tally, statistics: Statistics::default(), faults: Vec::new() },
             unknown: false,
             recognised: false,
@@ -60,33 +66,38 @@ impl<'o> Records<'o> {
     /// reported, and so read thoroughly.
     pub fn acquits(&self, json: &[u8]) -> bool {
         denial::is_unrelated(json)
-            || matches!(
-                denial::read(json, &self.error_codes, String::new),
-                Ok(Reading::Other | Reading::Unknown)
-            )
+            || matches!(denial::read(json, &self.wanted, String::new), Ok(Reading::Other | Reading::Unknown))
     }
 
     /// Takes what framing found at a stream offset.
     pub fn take(&mut self, offset: u64, found: &Found<'_>) -> Verdict {
-        let Self { object, error_codes, sums, unknown, recognised } = self;
+        let Self { object, wanted, refusals, sums, unknown, recognised } = self;
+        let is_refusal = |json| refusals.iter().any(|code| memmem::find(json, code.as_bytes()).is_some());
         let verdict = match *found {
             Found::Candidate(json, shape) => {
                 let place = || format!("{object}@{offset}");
-                document::read(json, shape, error_codes, &place, &mut |reading| sums.count(reading, offset))
+                document::read(json, shape, wanted, &place, &mut |reading| sums.count(reading, offset))
             }
-            Found::Sample(json, shape) => document::read(json, shape, &[], &String::new, &mut |_| {}),
+            Found::Sample(json, shape) => {
+                document::read(json, shape, &Wanted::default(), &String::new, &mut |_| {})
+            }
             Found::Broken => {
                 sums.fault(offset, FaultKind::NotJson);
                 Verdict::Unknown
             }
-            Found::Stray => Verdict::Unknown,
+            Found::Stray(_) => Verdict::Unknown,
             Found::Oversized => {
                 sums.fault(offset, FaultKind::Oversized);
                 Verdict::Broken
             }
         };
         *recognised |= verdict == Verdict::Record;
-        *unknown |= verdict == Verdict::Unknown && !matches!(found, Found::Sample(..));
+        *unknown |= verdict == Verdict::Unknown
+            && match *found {
+                Found::Candidate(json, _) | Found::Stray(json) => is_refusal(json),
+                Found::Sample(..) => false,
+                Found::Broken | Found::Oversized => true,
+            };
         verdict
     }
 }

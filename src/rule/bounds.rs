@@ -5,20 +5,24 @@ use std::time::Duration;
 
 use glob::Pattern;
 
-use super::definition::Severity;
+use super::definition::{Severity, Weight};
 
 /// Upper bound of the threshold: an object then samples at most 2,002 values a slot.
 pub const MAX_THRESHOLD: usize = 1000;
 /// Upper bound of window and cooldown, in minutes: one day.
 pub const MAX_MINUTES: u64 = 24 * 60;
 
-/// Reads a threshold.
+/// Upper bound of a threshold that is a sum.
+pub const MAX_SUM: usize = 1_000_000_000_000;
+
+/// Reads the threshold of a rule that counts, or sums, so.
 ///
 /// # Errors
 /// What was expected.
-pub fn threshold(text: &str) -> Result<usize, String> {
-    let expected = || format!("expected a whole number from 0 to {MAX_THRESHOLD}");
-    text.trim().parse().ok().filter(|number| *number <= MAX_THRESHOLD).ok_or_else(expected)
+pub fn threshold(weight: Weight, text: &str) -> Result<usize, String> {
+    let most = if weight == Weight::One { MAX_THRESHOLD } else { MAX_SUM };
+    let number = text.trim().parse().ok().filter(|number| *number <= most);
+    number.ok_or_else(|| format!("expected a whole number from 0 to {most}"))
 }
 
 /// Reads a number of minutes.
@@ -92,7 +96,10 @@ mod tests {
     #[test]
     fn values_out_of_bounds_are_refused_with_what_was_expected() {
         let minute = Duration::from_secs(60);
-        check(threshold, &[("0", 0), ("3", 3), ("1000", 1000)], &["", "-1", "1001", "three", "3.5"]);
+        let (count, sum) =
+            (|text: &str| threshold(Weight::One, text), |text: &str| threshold(Weight::Tokens, text));
+        check(count, &[("0", 0), ("3", 3), ("1000", 1000)], &["", "-1", "1001", "three", "3.5"]);
+        check(sum, &[("0", 0), ("1000000000000", MAX_SUM)], &["", "-1", "1000000000001"]);
         check(
             minutes,
             &[("1", minute), ("60", 60 * minute), ("1440", 1440 * minute)],

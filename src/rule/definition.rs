@@ -5,7 +5,8 @@ use std::time::Duration;
 use glob::Pattern;
 
 use super::bounds::MAX_MINUTES;
-use super::field::{AssumedRole, Field};
+use super::condition::Condition;
+use super::field::Field;
 use crate::log::denial::Denial;
 
 /// How much an alert of a rule matters, in Elastic's words.
@@ -91,14 +92,14 @@ pub struct Rule {
     pub risk_score: u8,
     /// `event.action` of the alerts.
     pub action: &'static str,
-    /// The error codes that the rule is about.
-    pub error_codes: &'static [&'static str],
+    /// What a record must show to be counted.
+    pub record: Condition,
     /// What makes a key.
     pub group_by: &'static [Field],
     /// What is counted, each value once.
     pub distinct: Field,
-    /// Assumed roles whose name begins so are not counted.
-    pub excepted_roles: &'static [&'static str],
+    /// How much each of them counts.
+    pub weight: Weight,
     /// The rule fires when more than this many distinct values lie in one window.
     pub threshold: usize,
     /// Length of the window in event time, both ends included.
@@ -117,6 +118,15 @@ pub struct Rule {
     pub triage: &'static [&'static str],
     /// Honest reasons for an alert.
     pub false_positives: &'static [&'static str],
+}
+
+/// How much one counted value adds to what is compared with the threshold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    /// One.
+    One,
+    /// The input and output tokens of its call. Such a rule sums whole slots.
+    Tokens,
 }
 
 /// How a rule's alerts are worded. In the phrases, `{count}` stands for how many distinct values
@@ -187,6 +197,10 @@ impl Rule {
     /// values that recur it keeps every time, as long as there are no more than both together.
     #[must_use]
     pub fn samples(&self) -> usize {
+        // A sum needs no values, only from when to when they were seen.
+        if self.weight == Weight::Tokens {
+            return 1;
+        }
         let enough = self.threshold.saturating_add(1);
         if self.distinct.recurs() { enough.max(RECURRING_SAMPLES) } else { enough }
     }
@@ -200,22 +214,12 @@ impl Rule {
     /// Whether the rule counts this denial.
     #[must_use]
     pub fn counts(&self, denial: &Denial<'_>) -> bool {
-        self.error_codes.contains(&denial.error_code.as_ref())
+        self.record.holds(denial)
             && self
                 .group_by
                 .iter()
                 .chain([&self.distinct])
                 .all(|field| !field.is_required() || field.of(denial).is_some())
-            && !self.is_excepted(denial)
-    }
-
-    fn is_excepted(&self, denial: &Denial<'_>) -> bool {
-        !self.excepted_roles.is_empty()
-            && denial
-                .user
-                .as_deref()
-                .and_then(AssumedRole::parse)
-                .is_some_and(|role| self.excepted_roles.iter().any(|prefix| role.name.starts_with(prefix)))
     }
 }
 

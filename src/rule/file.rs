@@ -11,8 +11,10 @@ use serde::{Deserialize, Deserializer};
 use toml::{Spanned, Value};
 
 use super::bounds;
-use super::definition::{Elastic, Rule, Severity, Technique, Wording};
+use super::condition::{Condition, FindingCondition, Guardrail};
+use super::definition::{Elastic, Rule, Severity, Technique, Weight, Wording};
 use super::field::Field;
+use crate::log::facts::Policy;
 
 /// What is wrong with a rule file, and where.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -91,7 +93,8 @@ fn parse(file: &str, text: &str) -> Result<(Rule, Vec<Example>), RuleError> {
         |found: &toml::de::Error, field: String| error(found.span(), field, found.message().to_owned());
     let document = toml::Deserializer::parse(text).map_err(|found| syntax(&found, String::new()))?;
     let mut written: Written = serde_path_to_error::deserialize(document).map_err(|found| {
-        let path = found.path().to_string();
+        // What the toml crate puts between a field and where it stands.
+        let path = found.path().to_string().replace(".$__serde_spanned_private_value", "");
         syntax(found.inner(), if path == "." { String::new() } else { path })
     })?;
     let examples = std::mem::take(&mut written.example);
@@ -120,8 +123,9 @@ struct Written {
     risk_score: RiskScore,
     action: Text,
     group_by: Spanned<Vec<Field>>,
-    count: Spanned<Field>,
-    threshold: Threshold,
+    count: Option<Spanned<Field>>,
+    sum: Option<Spanned<Text>>,
+    threshold: Spanned<Threshold>,
     window: Span,
     cooldown: Option<Span>,
     references: List<Url>,
@@ -129,7 +133,7 @@ struct Written {
     techniques: Vec<WrittenTechnique>,
     triage: List<Text>,
     false_positives: List<Text>,
-    record: Record,
+    record: Spanned<Record>,
     elastic: Option<WrittenElastic>,
     wording: WrittenWording,
     #[serde(default)]
@@ -139,9 +143,45 @@ struct Written {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Record {
-    error_codes: List<ErrorCode>,
+    error_codes: Option<List<ErrorCode>>,
+    guardrail: Option<Guardrail>,
+    finding: Option<WrittenFinding>,
+    min_policies_blocked: Option<Policies>,
+    #[serde(default)]
+    succeeded: bool,
+    #[serde(default)]
+    has_body: bool,
     #[serde(default)]
     except_roles: Vec<RoleName>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenFinding {
+    policy: Policy,
+    action: Word,
+    confidence: Option<List<Word>>,
+    r#type: Option<List<Word>>,
+}
+
+impl Record {
+    fn condition(self) -> Condition {
+        let words = |list: Option<List<Word>>| list.map_or(&[][..], |list| list.leak(|word| word.0));
+        Condition {
+            error_codes: self.error_codes.map_or(&[][..], |codes| codes.leak(|code| code.0)),
+            guardrail: self.guardrail,
+            finding: self.finding.map(|finding| FindingCondition {
+                policy: finding.policy,
+                action: finding.action.0,
+                confidence: words(finding.confidence),
+                kinds: words(finding.r#type),
+            }),
+            min_policies_blocked: self.min_policies_blocked.map_or(0, |number| number.0),
+            succeeded: self.succeeded,
+            has_body: self.has_body,
+            except_roles: List(self.except_roles).leak(|role| role.0),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -173,6 +213,14 @@ struct WrittenWording {
 impl Written {
     fn rule(self, file: &str) -> Result<Rule, Misfit> {
         self.check(file)?;
+        let weight = if self.sum.is_some() { Weight::Tokens } else { Weight::One };
+        let Threshold(given) = self.threshold.get_ref();
+        let threshold = given.as_integer().map(|number| number.to_string()).unwrap_or_default();
+        let threshold = bounds::threshold(weight, &threshold).map_err(|expected| Misfit {
+            at: self.threshold.span(),
+            field: "threshold",
+            expected,
+        })?;
         let window = self.window.0;
         let (uuid, differs) = match self.elastic {
             Some(elastic) => (Some(elastic.rule.0), elastic.differs.leak(|text| text.0)),
@@ -192,11 +240,11 @@ impl Written {
             severity: self.severity,
             risk_score: self.risk_score.0,
             action: self.action.0,
-            error_codes: self.record.error_codes.leak(|code| code.0),
-            excepted_roles: List(self.record.except_roles).leak(|role| role.0),
+            record: self.record.into_inner().condition(),
+            weight,
             group_by: self.group_by.into_inner().leak(),
-            distinct: self.count.into_inner(),
-            threshold: self.threshold.0,
+            distinct: self.count.map_or(Field::RequestId, Spanned::into_inner),
+            threshold,
             window,
             cooldown: self.cooldown.map_or(window, |span| span.0),
             exempt_users: Vec::new(),
@@ -238,10 +286,40 @@ impl Written {
             let expected = "expected no other than \"account\", \"user\", \"role\" and \"model\"";
             return misfit(self.group_by.span(), "group_by", expected);
         }
-        let count = *self.count.get_ref();
-        if !matches!(count, Field::RequestId | Field::Model | Field::Session) || has(count) {
-            let expected = "expected \"request\", \"model\" or \"session\", and not what the rule groups by";
-            return misfit(self.count.span(), "count", expected);
+        match (&self.count, &self.sum) {
+            (Some(count), None) => {
+                let field = *count.get_ref();
+                if !matches!(field, Field::RequestId | Field::Model | Field::Session) || has(field) {
+                    let expected =
+                        "expected \"request\", \"model\" or \"session\", and not what the rule groups by";
+                    return misfit(count.span(), "count", expected);
+                }
+            }
+            (None, Some(sum)) if sum.get_ref().0 == "tokens" => {}
+            (None, Some(sum)) => return misfit(sum.span(), "sum", "expected \"tokens\""),
+            (Some(count), Some(_)) => return misfit(count.span(), "count", "expected either count or sum"),
+            (None, None) => {
+                return misfit(
+                    self.id.span(),
+                    "count",
+                    "expected count = \"request\" or the like, or sum = \"tokens\"",
+                );
+            }
+        }
+        let Record { error_codes, guardrail, finding, min_policies_blocked, succeeded, .. } =
+            self.record.get_ref();
+        let shows = error_codes.is_some()
+            || *guardrail == Some(Guardrail::Intervened)
+            || finding.is_some()
+            || min_policies_blocked.is_some()
+            || *succeeded;
+        if !shows {
+            let expected = "expected one or more of error_codes, guardrail = \"intervened\", finding, \
+                            min_policies_blocked and succeeded = true";
+            return misfit(self.record.span(), "record", expected);
+        }
+        if *succeeded && error_codes.is_some() {
+            return misfit(self.record.span(), "record", "expected either error_codes or succeeded = true");
         }
         let WrittenWording { headline, reason, title, .. } = &self.wording;
         for (field, phrase) in
@@ -283,11 +361,17 @@ struct Url(&'static str);
 /// An error code as Bedrock spells it; it is looked for word by word.
 struct ErrorCode(&'static str);
 
+/// A word as guardrails write it, in capitals; it is looked for as it stands.
+struct Word(&'static str);
+
+/// How many policies of a guardrail.
+struct Policies(usize);
+
 /// The begin of a role's name.
 struct RoleName(&'static str);
 
-/// A whole number within a rule's bounds.
-struct Threshold(usize);
+/// Whatever is given; which numbers are good depends on what the rule counts.
+struct Threshold(Value);
 
 /// Elastic's risk score.
 struct RiskScore(u8);
@@ -342,13 +426,18 @@ value!(ErrorCode, "expected an error code such as AccessDeniedException, of lett
     let good = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
     text(value, good).map(Self)
 });
+value!(Word, "expected a word in capitals such as BLOCKED or PROMPT_ATTACK", |value| {
+    let good = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    text(value, |text| !text.is_empty() && text.bytes().all(good)).map(Self)
+});
+value!(Policies, "expected a whole number from 1 to 6", |value| {
+    usize::try_from(value.as_integer()?).ok().filter(|number| (1..=6).contains(number)).map(Self)
+});
 value!(RoleName, "expected the begin of a role's name: letters, digits and _+=,.@-", |value| {
     let good = |byte: u8| byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte);
     text(value, |text| !text.is_empty() && text.bytes().all(good)).map(Self)
 });
-value!(Threshold, bounds::threshold("").err().unwrap_or_default(), |value| {
-    bounds::threshold(&value.as_integer()?.to_string()).ok().map(Self)
-});
+value!(Threshold, "expected a whole number", |value| Some(Self(value.clone())));
 value!(RiskScore, "expected a whole number from 0 to 100", |value| {
     u8::try_from(value.as_integer()?).ok().filter(|score| *score <= 100).map(Self)
 });

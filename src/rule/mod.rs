@@ -3,6 +3,7 @@
 //! | question | file |
 //! |---|---|
 //! | What is a rule? | [`definition`] |
+//! | What must a record show? | [`condition`] |
 //! | What can it group by or count? | [`field`] |
 //! | Which values may it have? | [`bounds`] |
 //! | How is it written down? | [`mod@file`] |
@@ -11,6 +12,7 @@
 
 pub mod bounds;
 pub mod catalogue;
+pub mod condition;
 pub mod definition;
 pub mod field;
 pub mod file;

@@ -139,7 +139,7 @@ impl Settings {
             rule.cooldown == rule.window && !self.origins.contains_key(&(rule.id, Setting::Cooldown));
         match setting {
             Setting::On => rule.on = bounds::on(value)?,
-            Setting::Threshold => rule.threshold = bounds::threshold(value)?,
+            Setting::Threshold => rule.threshold = bounds::threshold(rule.weight, value)?,
             Setting::Window => rule.window = bounds::span(value)?,
             Setting::Cooldown => rule.cooldown = bounds::span(value)?,
             Setting::Severity => {

@@ -6,7 +6,8 @@ use std::fs;
 use std::process::Command;
 
 use bedrock_denial_watch::rule::catalogue::{ALL, FILES, built_in};
-use bedrock_denial_watch::rule::definition::{Rule, Severity};
+use bedrock_denial_watch::rule::condition::{Condition, FindingCondition, Guardrail};
+use bedrock_denial_watch::rule::definition::{Rule, Severity, Weight};
 use bedrock_denial_watch::rule::field::Field;
 use bedrock_denial_watch::rule::file;
 
@@ -27,23 +28,60 @@ fn words(fields: impl Iterator<Item = Field>) -> String {
     fields.map(|field| field.label().to_lowercase()).collect::<Vec<_>>().join(", ")
 }
 
+fn shown(record: &Condition) -> String {
+    let Condition { error_codes, guardrail, finding, min_policies_blocked, succeeded, has_body, .. } = record;
+    let listed = |words: &[&str]| format!("`{}`", words.join("` or `"));
+    let mut shown = Vec::new();
+    if !error_codes.is_empty() {
+        shown.push(format!("failing with {}", listed(error_codes)));
+    }
+    if *succeeded {
+        shown.push("that succeeded".to_owned());
+    }
+    if *has_body {
+        shown.push("with the answer in the log".to_owned());
+    }
+    match guardrail {
+        Some(Guardrail::Intervened) => shown.push("in which a guardrail intervened".to_owned()),
+        Some(Guardrail::Absent) => shown.push("with no trace of a guardrail".to_owned()),
+        None => {}
+    }
+    if let Some(FindingCondition { policy, action, confidence, kinds }) = finding {
+        let mut all = format!("with a finding of {} that is `{action}`", policy.name());
+        if !confidence.is_empty() {
+            let _ = write!(all, " with confidence {}", listed(confidence));
+        }
+        if !kinds.is_empty() {
+            let _ = write!(all, " and of type {}", listed(kinds));
+        }
+        shown.push(all);
+    }
+    if *min_policies_blocked > 0 {
+        shown.push(format!("that {min_policies_blocked} or more policies of a guardrail blocked"));
+    }
+    shown.join(", ")
+}
+
 fn section(rule: &Rule) -> String {
     let Rule { id, name, severity, risk_score, threshold, wording, .. } = rule;
     let minutes = |span: std::time::Duration| span.as_secs() / 60;
     let mut text = format!(
         "\n## {id}\n\n{name}; {severity}, risk score {risk_score}; {on} by default.\n\n{meaning}\n\n\
-         - For each {group}: more than {threshold} different {distinct}s failing with `{code}` within {window} min,\n  \
+         - For each {group}: more than {threshold} {counted} {shown}, within {window} min,\n  \
          one alert in {cooldown} min\n",
         on = if rule.on { "on" } else { "off" },
         severity = severity.name(),
         meaning = wording.meaning,
         group = words(rule.group_by.iter().copied()),
-        distinct = words([rule.distinct].into_iter()),
-        code = rule.error_codes.join("` or `"),
+        counted = match rule.weight {
+            Weight::One => format!("different {}s", words([rule.distinct].into_iter())),
+            Weight::Tokens => "input and output tokens of requests".to_owned(),
+        },
+        shown = shown(&rule.record),
         window = minutes(rule.window),
         cooldown = minutes(rule.cooldown),
     );
-    for role in rule.excepted_roles {
+    for role in rule.record.except_roles {
         let _ = writeln!(text, "- Not counted: roles named `{role}*`");
     }
     for technique in rule.techniques {

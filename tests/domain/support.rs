@@ -22,6 +22,7 @@ use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::pipeline::{Delivery, Outcome, Pipeline};
 use bedrock_denial_watch::reader::{Finished, Limits, Read};
 use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
+use bedrock_denial_watch::rule::condition::Condition;
 use bedrock_denial_watch::rule::definition::Rule;
 use bedrock_denial_watch::rule::field::Field;
 
@@ -57,15 +58,34 @@ fn fields(rule: &Rule, Denied { at, key, value }: &Denied) -> [String; 3] {
     [user, if by_model { format!("m{key}") } else { model }, request]
 }
 
+/// What a record must show for the rule to count it, as a member.
+fn shown(rule: &Rule) -> String {
+    match rule.record {
+        Condition { error_codes: [code, ..], .. } => format!(r#""errorCode":"{code}""#),
+        Condition { succeeded: true, .. } => r#""output":{"outputBodyJson":{"content":[]}}"#.to_owned(),
+        _ => concat!(
+            r#""output":{"outputBodyJson":{"stopReason":"guardrail_intervened","trace":{"guardrail":{"inputAssessment":{"g":{"#,
+            r#""topicPolicy":{"topics":[{"type":"DENY","action":"BLOCKED"}]},"#,
+            r#""contentPolicy":{"filters":[{"type":"HATE","confidence":"HIGH","action":"BLOCKED"}]},"#,
+            r#""wordPolicy":{"customWords":[{"match":"w","action":"BLOCKED"}]},"#,
+            r#""sensitiveInformationPolicy":{"piiEntities":[{"type":"EMAIL","action":"BLOCKED"}]}}}}}}}"#
+        )
+        .to_owned(),
+    }
+}
+
 /// The log that holds `batch`, as Bedrock writes it or as CloudTrail does.
 pub fn log(rule: &Rule, source: Source, batch: &[Denied]) -> String {
-    let code = rule.error_codes[0];
+    let shown = shown(rule);
+    // CloudTrail has no bodies.
+    let code = rule.record.error_codes.first();
+    let (source, code) = code.map_or((Source::InvocationLog, ""), |code| (source, code));
     let records = batch.iter().map(|denied| {
         let time = EventTime::from_epoch_ms((TEN + denied.at) * 1000);
         let [user, model, request] = fields(rule, denied);
         match source {
             Source::InvocationLog => format!(
-                r#"{{"timestamp":"{time}","accountId":"1","identity":{{"arn":"{user}"}},"modelId":"{model}","requestId":"{request}","errorCode":"{code}"}}"#
+                r#"{{"timestamp":"{time}","accountId":"1","identity":{{"arn":"{user}"}},"modelId":"{model}","requestId":"{request}",{shown}}}"#
             ),
             Source::CloudTrail => format!(
                 r#"{{"eventVersion":"1.11","userIdentity":{{"arn":"{user}"}},"eventTime":"{time}","eventSource":"bedrock.amazonaws.com","eventName":"InvokeModel","errorCode":"{}","requestParameters":{{"modelId":"{model}"}},"requestID":"{request}","recipientAccountId":"1"}}"#,
@@ -288,6 +308,7 @@ impl AlertSink for &Recording {
         let (total, values) = match alert.rule.distinct {
             Field::Model => ("total_models", "models"),
             Field::Session => ("total_sessions", "sessions"),
+            _ if alert.rule.record.error_codes.is_empty() => ("total_requests", "request_ids"),
             _ => ("total_denials", "request_ids"),
         };
         self.told.borrow_mut().push(Told {

@@ -1,5 +1,14 @@
 use super::*;
 
+/// Reads what failed with one of `codes`.
+fn read<'a>(
+    json: &'a [u8],
+    codes: &[&'static str],
+    place: impl FnOnce() -> String,
+) -> Result<Reading<'a>, serde_json::Error> {
+    super::read(json, &Wanted::errors(codes), place)
+}
+
 /// A denial is shown as `account user model region request time`, with `-` for a missing value.
 fn shown(json: &str) -> String {
     let reading = read(json.as_bytes(), &["AccessDeniedException"], || "here".to_owned());

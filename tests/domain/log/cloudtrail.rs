@@ -3,6 +3,7 @@
 use bedrock_denial_watch::log::inflate::Damage;
 use bedrock_denial_watch::reader::{Finished, Limits};
 use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
+use bedrock_denial_watch::rule::condition::Condition;
 use bedrock_denial_watch::rule::definition::Rule;
 
 use super::{blocks, check, expand, gzip, nested_codes, read, read_by, reader, shown, trail};
@@ -181,7 +182,8 @@ fn a_refusal_is_read_at_once_where_the_end_of_the_file_proves_that_it_is_one() {
 
 #[test]
 fn a_rule_may_ask_for_another_code() {
-    let validation = Rule { error_codes: &["ValidationException"], ..DENIED_MODEL.clone() };
+    let record = Condition { error_codes: &["ValidationException"], ..Condition::default() };
+    let validation = Rule { record, ..DENIED_MODEL.clone() };
     let failed = expand("&v").replace("AccessDenied", "ValidationException");
     let other = failed.replace("bedrock", "kms");
     for block in [1, 7, 1000] {

@@ -5,3 +5,4 @@ mod hostile;
 mod incidents;
 mod invariants;
 mod spellings;
+mod sums;

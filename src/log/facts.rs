@@ -1,0 +1,358 @@
+//! What the bodies of a call show beside an error: tokens, and what a guardrail made of them.
+//!
+//! Only the members that AWS writes are read. What guardrails matched (`match`), prompts and answers
+//! are passed over without being built.
+//!
+//! Sources: "Monitor model invocation using CloudWatch Logs and Amazon S3" and "Test a guardrail" in
+//! the Amazon Bedrock user guide; `GuardrailAssessment` in its API reference. A streamed `Converse` is
+//! logged as one merged body, a streamed `InvokeModel` as an array of events.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::log::record::{Bytes, unescaped};
+use crate::log::text::{self, Text};
+
+/// What the bodies of one call show.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a sign of its own")]
+pub struct Facts<'a> {
+    /// The call has no error code.
+    pub succeeded: bool,
+    /// `input.inputTokenCount`.
+    pub input_tokens: u64,
+    /// `output.outputTokenCount`.
+    pub output_tokens: u64,
+    /// The answer stands in the record: `output.outputBodyJson` holds something.
+    pub has_body: bool,
+    /// There is a sign of a guardrail, whatever it did.
+    pub guarded: bool,
+    /// A guardrail intervened.
+    pub intervened: bool,
+    /// The guardrails that assessed the call.
+    pub guardrails: Vec<Cow<'a, str>>,
+    /// What they found, each once.
+    pub findings: Vec<Finding<'a>>,
+}
+
+/// One finding of a guardrail. `None` where the record has no such text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Finding<'a> {
+    /// Which policy of the guardrail.
+    pub policy: Policy,
+    /// `action`: `BLOCKED`, `ANONYMIZED` or `NONE`.
+    pub action: Text<'a>,
+    /// `type`, such as `HATE` or `EMAIL`.
+    pub kind: Text<'a>,
+    /// `confidence`: `HIGH`, `MEDIUM`, `LOW` or `NONE`.
+    pub confidence: Text<'a>,
+}
+
+impl Finding<'_> {
+    /// Whether the guardrail did something about it.
+    #[must_use]
+    pub fn acted(&self) -> bool {
+        matches!(self.action.as_deref(), Some("BLOCKED" | "ANONYMIZED"))
+    }
+}
+
+/// A policy of a guardrail.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Policy {
+    /// Denied topics.
+    #[default]
+    Topic,
+    /// Harmful content and prompt attacks.
+    Content,
+    /// Words, managed or custom.
+    Word,
+    /// Personal data and patterns.
+    SensitiveInformation,
+    /// Grounding and relevance.
+    ContextualGrounding,
+    /// Automated reasoning.
+    AutomatedReasoning,
+}
+
+impl Policy {
+    /// The name that Elastic's integration gives it (`gen_ai.policy.name`).
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Topic => "topic_policy",
+            Self::Content => "content_policy",
+            Self::Word => "word_policy",
+            Self::SensitiveInformation => "sensitive_information_policy",
+            Self::ContextualGrounding => "contextual_grounding_policy",
+            Self::AutomatedReasoning => "automated_reasoning_policy",
+        }
+    }
+
+    fn named(name: &[u8]) -> Option<Self> {
+        Some(match name {
+            b"topicPolicy" => Self::Topic,
+            b"contentPolicy" => Self::Content,
+            b"wordPolicy" => Self::Word,
+            b"sensitiveInformationPolicy" => Self::SensitiveInformation,
+            b"contextualGroundingPolicy" => Self::ContextualGrounding,
+            b"automatedReasoningPolicy" => Self::AutomatedReasoning,
+            _ => return None,
+        })
+    }
+}
+
+/// How a guardrail's intervention is told in a body.
+pub const INTERVENED: [&str; 2] = ["INTERVENED", "guardrail_intervened"];
+
+/// Different findings, and guardrails, of one call that are kept; AWS knows far fewer kinds.
+const MAX_KEPT: usize = 100;
+
+impl<'a> Facts<'a> {
+    /// Reads a record's `input` and `output`. What is no valid text where AWS writes one hides what
+    /// follows it in the same member, and nothing else.
+    #[must_use]
+    pub fn read(input: Option<&'a RawValue>, output: Option<&'a RawValue>) -> Self {
+        let mut facts = Self::default();
+        for (json, place) in [(input, Place::Input), (output, Place::Output)] {
+            if let Some(json) = json {
+                let mut deserializer = serde_json::Deserializer::from_str(json.get());
+                // The record as a whole was read before; only a lone surrogate is found first here.
+                let _ = Reading { facts: &mut facts, place }.deserialize(&mut deserializer);
+            }
+        }
+        facts
+    }
+
+    /// Input and output tokens together.
+    #[must_use]
+    pub fn tokens(&self) -> u64 {
+        self.input_tokens.saturating_add(self.output_tokens)
+    }
+
+    /// How many policies blocked something.
+    #[must_use]
+    pub fn policies_blocked(&self) -> usize {
+        let mut blocked: Vec<Policy> = Vec::new();
+        for finding in self.findings.iter().filter(|finding| finding.action.as_deref() == Some("BLOCKED")) {
+            if !blocked.contains(&finding.policy) {
+                blocked.push(finding.policy);
+            }
+        }
+        blocked.len()
+    }
+
+    fn found(&mut self, finding: Finding<'a>) {
+        if self.findings.len() < MAX_KEPT && !self.findings.contains(&finding) {
+            self.findings.push(finding);
+        }
+    }
+}
+
+/// Where in a record something stands.
+#[derive(Clone, Copy)]
+enum Place {
+    /// `input`.
+    Input,
+    /// `output`.
+    Output,
+    /// `output.outputBodyJson`: an object, or an array of events.
+    Body,
+    /// An object of those, or what an event wraps.
+    Event,
+    /// `trace` or `amazon-bedrock-trace`.
+    Trace,
+    /// `guardrail` in it.
+    Guardrail,
+    /// By guardrail id, or a list of such.
+    Assessments,
+    /// One such of a list.
+    ById,
+    /// One assessment, or a list of them.
+    Assessment,
+    /// One of a list.
+    OneAssessment,
+    /// A policy's part of an assessment.
+    Of(Policy),
+    /// The findings of one kind.
+    Findings(Policy),
+    /// One finding.
+    Finding(Policy),
+}
+
+/// Reads what stands at a place into `facts`; anything of another type than expected is passed over.
+struct Reading<'f, 'a> {
+    facts: &'f mut Facts<'a>,
+    place: Place,
+}
+
+impl<'a> Reading<'_, 'a> {
+    fn at(&mut self, place: Place) -> Reading<'_, 'a> {
+        Reading { facts: self.facts, place }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Reading<'_, 'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+macro_rules! passed_over {
+    ($($visit:ident($type:ty)),*) => { $(fn $visit<E>(self, _: $type) -> Result<(), E> { Ok(()) })* };
+}
+
+impl<'de> Visitor<'de> for Reading<'_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    passed_over!(visit_bool(bool), visit_i64(i64), visit_u64(u64), visit_f64(f64));
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+        if matches!(self.place, Place::Body) {
+            self.facts.has_body |= !text.is_empty();
+        }
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        let mut finding = Finding::default();
+        while let Some(Bytes(name)) = map.next_key()? {
+            if matches!(self.place, Place::Body) {
+                self.facts.has_body = true;
+            }
+            match self.step(&name) {
+                Step::Over => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+                Step::Into(place) => map.next_value_seed(self.at(place))?,
+                Step::Leaf(leaf) => {
+                    let value: &RawValue = map.next_value()?;
+                    self.leaf(leaf, value, &mut finding);
+                }
+            }
+        }
+        if let Place::Finding(policy) = self.place {
+            self.facts.found(Finding { policy, ..finding });
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
+        let item = match self.place {
+            Place::Body => Some(Place::Event),
+            Place::Assessments => Some(Place::ById),
+            Place::Assessment => Some(Place::OneAssessment),
+            Place::Findings(policy) => Some(Place::Finding(policy)),
+            _ => None,
+        };
+        let Some(item) = item else {
+            while seq.next_element::<IgnoredAny>()?.is_some() {}
+            return Ok(());
+        };
+        while seq.next_element_seed(self.at(item))?.is_some() {
+            if matches!(self.place, Place::Body) {
+                self.facts.has_body = true;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What to do with a member.
+enum Step {
+    Over,
+    Into(Place),
+    Leaf(Leaf),
+}
+
+/// A member that is read as it stands.
+#[derive(Clone, Copy)]
+enum Leaf {
+    InputTokens,
+    OutputTokens,
+    GuardrailAction,
+    StopReason,
+    Action,
+    Kind,
+    Confidence,
+}
+
+impl<'de> Reading<'_, 'de> {
+    fn step(&mut self, name: &[u8]) -> Step {
+        match (self.place, name) {
+            (Place::Input, b"inputTokenCount") => Step::Leaf(Leaf::InputTokens),
+            (Place::Output, b"outputTokenCount") => Step::Leaf(Leaf::OutputTokens),
+            (Place::Output, b"outputBodyJson") => Step::Into(Place::Body),
+            (Place::Body | Place::Event, b"amazon-bedrock-guardrailAction") => {
+                Step::Leaf(Leaf::GuardrailAction)
+            }
+            (Place::Body | Place::Event, b"stopReason" | b"stop_reason") => Step::Leaf(Leaf::StopReason),
+            (Place::Body | Place::Event, b"trace" | b"amazon-bedrock-trace") => Step::Into(Place::Trace),
+            // What events of streams wrap.
+            (Place::Body | Place::Event, b"delta" | b"messageStop" | b"metadata") => Step::Into(Place::Event),
+            (Place::Trace, b"guardrail") => {
+                self.facts.guarded = true;
+                Step::Into(Place::Guardrail)
+            }
+            (Place::Guardrail, b"inputAssessment" | b"outputAssessments" | b"input" | b"outputs") => {
+                Step::Into(Place::Assessments)
+            }
+            (Place::Assessments | Place::ById, id) => {
+                if let Some(policy) = Policy::named(id) {
+                    return Step::Into(Place::Of(policy));
+                }
+                let id = text::keep(Cow::Owned(String::from_utf8_lossy(id).into_owned()));
+                let guardrails = &mut self.facts.guardrails;
+                if guardrails.len() < MAX_KEPT && !guardrails.contains(&id) {
+                    guardrails.push(id);
+                }
+                Step::Into(Place::Assessment)
+            }
+            (Place::Assessment | Place::OneAssessment, name) => {
+                Policy::named(name).map_or(Step::Over, |policy| Step::Into(Place::Of(policy)))
+            }
+            (Place::Of(policy), _) => Step::Into(Place::Findings(policy)),
+            (Place::Finding(_), b"action") => Step::Leaf(Leaf::Action),
+            (Place::Finding(_), b"type") => Step::Leaf(Leaf::Kind),
+            (Place::Finding(_), b"confidence") => Step::Leaf(Leaf::Confidence),
+            _ => Step::Over,
+        }
+    }
+
+    fn leaf(&mut self, leaf: Leaf, value: &'de RawValue, finding: &mut Finding<'de>) {
+        let text = || unescaped(value.get()).map(text::keep);
+        match leaf {
+            Leaf::InputTokens => self.facts.input_tokens = value.get().parse().unwrap_or_default(),
+            Leaf::OutputTokens => self.facts.output_tokens = value.get().parse().unwrap_or_default(),
+            Leaf::GuardrailAction => {
+                let action = text();
+                self.facts.guarded |= action.is_some();
+                self.facts.intervened |= action.as_deref() == Some(INTERVENED[0]);
+            }
+            Leaf::StopReason => {
+                let intervened = text().as_deref() == Some(INTERVENED[1]);
+                self.facts.guarded |= intervened;
+                self.facts.intervened |= intervened;
+            }
+            Leaf::Action => finding.action = text(),
+            Leaf::Kind => finding.kind = text(),
+            Leaf::Confidence => finding.confidence = text(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,167 @@
+//! Rules that sum: never early, late by at most a slot, and what is delivered again adds nothing.
+
+use crate::pipeline::invariants::config;
+use crate::support::*;
+use bedrock_denial_watch::count::claims::Claimant;
+use bedrock_denial_watch::count::embedded::EmbeddedStore;
+use bedrock_denial_watch::log::time::EventTime;
+use bedrock_denial_watch::pipeline::Delivery;
+use bedrock_denial_watch::rule::catalogue::built_in;
+use bedrock_denial_watch::rule::definition::Rule;
+use proptest::prelude::*;
+use serde_json::Value;
+
+/// Seconds after [`TEN`], and tokens.
+type Call = (i64, u64);
+
+const HOUR: i64 = 3600;
+const SLOT: i64 = 600;
+
+fn spike(threshold: usize) -> Rule {
+    Rule { threshold, ..built_in("token-spike").clone() }
+}
+
+/// Each call's request id is its number in `calls`.
+fn log(calls: &[(usize, Call)]) -> String {
+    let record = |(number, (at, tokens)): &(usize, Call)| {
+        let time = EventTime::from_epoch_ms((TEN + at) * 1000);
+        let (input, output) = (tokens / 2, tokens - tokens / 2);
+        format!(
+            r#"{{"timestamp":"{time}","accountId":"1","identity":{{"arn":"u"}},"modelId":"m","requestId":"r{number}","input":{{"inputTokenCount":{input}}},"output":{{"outputTokenCount":{output}}}}}"#
+        )
+    };
+    calls.iter().map(record).collect::<Vec<_>>().join("\n")
+}
+
+/// The alerts: seconds after [`TEN`], total, whether it is a lower bound, first and last seen.
+fn run(rule: &Rule, objects: &[Vec<(usize, Call)>]) -> Vec<(i64, u64, bool, i64, i64)> {
+    let sink = Documents::default();
+    let pipeline = pipeline(rule.clone(), EmbeddedStore::default(), &sink);
+    for object in objects {
+        let read = read(&pipeline, &log(object));
+        let claimant = Claimant { owner: "owner", now: 1_000, lease: LEASE };
+        let outcome = block_on(pipeline.commit(read.tally, Delivery { object: "object", claimant }));
+        assert!(outcome.failures.is_empty());
+    }
+    let alert = |document: String| {
+        let document: Value = serde_json::from_str(&document).expect("JSON");
+        let time = |field: &str| {
+            let time = document[field].as_str().and_then(EventTime::parse).expect("a time");
+            time.epoch_ms() / 1000 - TEN
+        };
+        let total = document["total_tokens"].as_u64().expect("a number");
+        let at_least = document["total_tokens_at_least"].as_bool().unwrap_or(false);
+        (time("@timestamp"), total, at_least, time("first_seen"), time("last_seen"))
+    };
+    sink.told.take().into_iter().map(alert).collect()
+}
+
+fn objects(calls: &[Call], size: usize) -> Vec<Vec<(usize, Call)>> {
+    let numbered: Vec<(usize, Call)> = calls.iter().copied().enumerate().collect();
+    numbered.chunks(size).map(<[_]>::to_vec).collect()
+}
+
+/// All calls in objects of one, with a threshold of 100; the alerts as `second total`.
+#[track_caller]
+fn check(calls: &[Call], expected: &[&str]) {
+    let alerts = run(&spike(100), &objects(calls, 1));
+    let shown: Vec<String> = alerts
+        .into_iter()
+        .map(|(at, total, at_least, ..)| format!("{at} {total}{}", if at_least { "+" } else { "" }))
+        .collect();
+    assert_eq!(shown, expected);
+}
+
+#[test]
+fn more_than_the_threshold_within_the_window_fires_at_the_call_that_passes_it() {
+    check(&[(0, 100)], &[]);
+    check(&[(0, 101)], &["0 101"]);
+    check(&[(0, 60), (1, 40), (2, 1)], &["2 101"]);
+    check(&[(0, 60), (HOUR, 41)], &["3600 101"]);
+    check(&[(0, 60), (HOUR + 1, 41)], &[]);
+    check(&[(0, 0), (1, 0)], &[]);
+}
+
+#[test]
+fn one_alert_a_cooldown() {
+    check(&[(0, 101), (1, 500), (HOUR, 500), (HOUR + 1, 500)], &["0 101", "3601 1500"]);
+}
+
+#[test]
+fn a_request_counts_once_in_an_object_and_an_object_once() {
+    let twice = vec![(1, (0, 60)), (1, (0, 60)), (1, (5, 60))];
+    assert_eq!(run(&spike(100), &[twice.clone(), twice]), []);
+}
+
+#[test]
+fn a_slot_that_reaches_over_an_edge_makes_the_figure_a_lower_bound() {
+    // The first two calls are one object; the window of the last begins between them.
+    let objects = objects(&[(0, 60), (10, 60), (HOUR + 5, 201)], 2);
+    assert_eq!(run(&spike(200), &objects), [(3605, 201, true, 10, 3605)]);
+}
+
+#[test]
+fn tokens_beyond_every_number_are_a_lot() {
+    assert_eq!(run(&spike(100), &objects(&[(0, u64::MAX - 1), (1, u64::MAX - 1)], 2)).len(), 1);
+}
+
+/// What lies from `first` to `last`.
+fn sum(calls: &[Call], first: i64, last: i64) -> u64 {
+    calls.iter().filter(|(at, _)| (first..=last).contains(at)).map(|(_, tokens)| tokens).sum()
+}
+
+/// What lies in the slots that begin and end from `first` to `last`.
+fn sum_of_slots(calls: &[Call], first: i64, last: i64) -> u64 {
+    let whole = |at: i64| at.div_euclid(SLOT) * SLOT >= first && (at.div_euclid(SLOT) + 1) * SLOT <= last;
+    calls.iter().filter(|(at, _)| whole(*at)).map(|(_, tokens)| tokens).sum()
+}
+
+fn calls() -> impl Strategy<Value = Vec<Call>> {
+    let gap =
+        prop_oneof![3 => 0..30_i64, 3 => 0..900_i64, 1 => Just(SLOT), 1 => Just(HOUR), 1 => Just(HOUR + 1)];
+    prop::collection::vec((gap, 0..60_u64), 1..80).prop_map(|gaps| {
+        let mut at = 0;
+        let call = |(gap, tokens)| {
+            at += gap;
+            (at, tokens)
+        };
+        gaps.into_iter().map(call).collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn never_early_late_by_at_most_a_slot_and_spaced(
+        calls in calls(),
+        threshold in prop::sample::select(vec![0, 100, 300, 900]),
+        size in 1..30_usize,
+        order in prop::collection::vec(any::<u32>(), 200),
+    ) {
+        let rule = spike(threshold);
+        let mut all = objects(&calls, size);
+        // Every object twice, in any order; a copy may list its records in another.
+        let copies: Vec<_> = all.iter().map(|object| object.iter().rev().copied().collect()).collect();
+        all.extend(copies);
+        let mut keyed: Vec<_> = order.iter().copied().zip(all).collect();
+        keyed.sort();
+        let alerts = run(&rule, &keyed.into_iter().map(|(_, object)| object).collect::<Vec<_>>());
+        let mut times: Vec<i64> = alerts.iter().map(|(at, ..)| *at).collect();
+        times.sort_unstable();
+        for pair in times.windows(2) {
+            prop_assert!(pair[1] - pair[0] > HOUR, "not spaced: {times:?}");
+        }
+        for (at, total, _, first, last) in alerts {
+            prop_assert!(calls.iter().any(|(call, _)| *call == at), "at no call: {at}");
+            prop_assert!(sum(&calls, at - HOUR, at) > threshold as u64, "early: {at}");
+            let truth = sum(&calls, first, last);
+            prop_assert!(total <= truth, "{total} of {truth}");
+        }
+        for (at, _) in &calls {
+            let above = sum_of_slots(&calls, at - HOUR, *at) > threshold as u64;
+            let covered = times.iter().any(|alert| (alert - at).abs() <= HOUR);
+            prop_assert!(!above || covered, "missed: {at}, alerts {times:?}");
+        }
+    }
+}
