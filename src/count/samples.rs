@@ -1,7 +1,9 @@
 //! Which denials of one object represent it in one slot of one key, in little memory.
 
-use std::collections::{BTreeSet, HashSet};
+use std::cell::OnceCell;
+use std::collections::{BTreeSet, HashSet, VecDeque};
 
+use foldhash::fast::RandomState;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
@@ -39,6 +41,38 @@ impl Value {
             Self::Text(text) => text.to_string(),
         }
     }
+
+    fn hash(&self) -> u128 {
+        match self {
+            Self::Uuid(bytes) => {
+                let mut text = [0; Hyphenated::LENGTH];
+                hash(Uuid::from_bytes(*bytes).hyphenated().encode_lower(&mut text))
+            }
+            Self::Text(text) => hash(text),
+        }
+    }
+}
+
+/// A value that one denial adds, whatever rules count it. Parsed and hashed once for all of them.
+pub struct Counted {
+    value: Value,
+    hash: OnceCell<u128>,
+}
+
+impl Counted {
+    /// `text` as a sample keeps it.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self { value: Value::new(text), hash: OnceCell::new() }
+    }
+
+    fn hash(&self) -> u128 {
+        *self.hash.get_or_init(|| self.value.hash())
+    }
+
+    fn seen(&self, at: EventTime) -> Seen {
+        Seen { at, value: self.value.clone() }
+    }
 }
 
 /// One denial.
@@ -62,14 +96,14 @@ impl Seen {
     }
 }
 
-/// What a vector takes, room for more included.
-fn room(seen: &Vec<Seen>) -> isize {
-    (seen.capacity() * size_of::<Seen>()).cast_signed()
+/// What a vector of this capacity takes.
+fn room(capacity: usize) -> isize {
+    (capacity * size_of::<Seen>()).cast_signed()
 }
 
 /// Tells values apart beyond those that are sampled, across all slots of one object.
 #[derive(Default)]
-pub struct Distinct(HashSet<u64>);
+pub struct Distinct(HashSet<u64, RandomState>);
 
 impl Distinct {
     /// Whether a value is new in its place; `None` where no more can be told apart.
@@ -116,9 +150,9 @@ pub struct All(Vec<Seen>);
 #[derive(Default)]
 pub struct Ends {
     /// The distinct values seen first, each at its first time, in order.
-    earliest: Vec<Seen>,
+    earliest: VecDeque<Seen>,
     /// The distinct values seen last, each at its last time, latest first.
-    latest: Vec<Seen>,
+    latest: VecDeque<Seen>,
     distinct: u64,
     at_least: bool,
     /// Sum of the distinct values' hashes: the same in any order.
@@ -136,36 +170,39 @@ impl Samples {
     pub fn add(
         &mut self,
         at: EventTime,
-        value: &str,
+        counted: &Counted,
         sampling: Sampling,
         place: u64,
         distinct: &mut Distinct,
     ) -> Added {
-        let seen = Seen { at, value: Value::new(value) };
         if let Self::All(All(all)) = self {
             step(all.len());
         }
+        let value = &counted.value;
         match self {
-            Self::All(All(all)) if all.contains(&seen) => Added { bytes: 0, new: false },
+            Self::All(All(all)) if all.iter().any(|seen| seen.at == at && seen.value == *value) => {
+                Added { bytes: 0, new: false }
+            }
             Self::All(All(all)) if all.len() < 2 * sampling.limit => {
-                let new = all.iter().all(|other| other.value != seen.value);
-                let before = room(all);
+                let new = all.iter().all(|other| other.value != *value);
+                let before = room(all.capacity());
                 // Most slots hold one denial, for which a vector would reserve room for four.
                 if all.len() == all.capacity() {
                     all.reserve_exact(all.len().max(1));
                 }
+                let seen = counted.seen(at);
                 let bytes = seen.bytes();
                 all.push(seen);
-                Added { bytes: bytes + room(all) - before, new }
+                Added { bytes: bytes + room(all.capacity()) - before, new }
             }
             Self::All(All(all)) => {
-                let before = room(all) + all.iter().map(Seen::bytes).sum::<isize>();
+                let before = room(all.capacity()) + all.iter().map(Seen::bytes).sum::<isize>();
                 let (mut ends, grown) = Ends::new(all, sampling.limit, place, distinct);
-                let Added { bytes, new } = ends.add(&seen, sampling.limit, place, distinct);
+                let Added { bytes, new } = ends.add(at, counted, sampling.limit, place, distinct);
                 *self = Self::Ends(Box::new(ends));
                 Added { bytes: grown + bytes - before, new }
             }
-            Self::Ends(ends) => ends.add(&seen, sampling.limit, place, distinct),
+            Self::Ends(ends) => ends.add(at, counted, sampling.limit, place, distinct),
         }
     }
 
@@ -177,7 +214,7 @@ impl Samples {
                 let times = || all.iter().map(|seen| seen.at);
                 Some((times().min()?, times().max()?))
             }
-            Self::Ends(ends) => Some((ends.earliest.first()?.at, ends.latest.first()?.at)),
+            Self::Ends(ends) => Some((ends.earliest.front()?.at, ends.latest.front()?.at)),
         }
     }
 
@@ -187,13 +224,13 @@ impl Samples {
         let (samples, distinct, hash, at_least): (BTreeSet<Sample>, _, _, _) = match self {
             Self::All(All(all)) => {
                 let values: HashSet<&Value> = all.iter().map(|seen| &seen.value).collect();
-                let hash = values.iter().map(|value| hash(&value.text())).fold(0, u128::wrapping_add);
+                let hash = values.iter().map(|value| value.hash()).fold(0, u128::wrapping_add);
                 let samples = if sampling.recurs {
                     all.iter().map(Seen::sample).collect()
                 } else {
                     let mut ends = Ends::default();
                     for seen in all {
-                        ends.keep(seen, sampling.limit);
+                        ends.keep(seen.at, &seen.value, false, sampling.limit);
                     }
                     ends.samples()
                 };
@@ -221,18 +258,25 @@ impl Ends {
         let mut ends = Self::default();
         let values: HashSet<&Value> = all.iter().map(|seen| &seen.value).collect();
         for value in values {
-            let hash = hash(&value.text());
+            let hash = value.hash();
             ends.distinct += 1;
             ends.hash = ends.hash.wrapping_add(hash);
             // Where there is no room for it, a repetition of it makes the figure a lower bound.
             distinct.insert(hash, place);
         }
-        let bytes: isize = all.iter().map(|seen| ends.keep(seen, limit)).sum();
+        let bytes: isize = all.iter().map(|seen| ends.keep(seen.at, &seen.value, false, limit)).sum();
         (ends, bytes + size_of::<Self>().cast_signed())
     }
 
-    fn add(&mut self, seen: &Seen, limit: usize, place: u64, distinct: &mut Distinct) -> Added {
-        let hash = hash(&seen.value.text());
+    fn add(
+        &mut self,
+        at: EventTime,
+        counted: &Counted,
+        limit: usize,
+        place: u64,
+        distinct: &mut Distinct,
+    ) -> Added {
+        let hash = counted.hash();
         let new = distinct.insert(hash, place);
         match new {
             Some(true) => {
@@ -242,12 +286,13 @@ impl Ends {
             Some(false) => {}
             None => self.at_least = true,
         }
-        Added { bytes: self.keep(seen, limit), new: new == Some(true) }
+        Added { bytes: self.keep(at, &counted.value, new == Some(true), limit), new: new == Some(true) }
     }
 
-    fn keep(&mut self, seen: &Seen, limit: usize) -> isize {
-        keep(&mut self.earliest, seen, limit, |this, that| this < that)
-            + keep(&mut self.latest, seen, limit, |this, that| this > that)
+    /// `new` says that the value is surely none of those that are kept.
+    fn keep(&mut self, at: EventTime, value: &Value, new: bool, limit: usize) -> isize {
+        keep(&mut self.earliest, (at, value), new, limit, |this, that| this < that)
+            + keep(&mut self.latest, (at, value), new, limit, |this, that| this > that)
     }
 
     fn samples(&self) -> BTreeSet<Sample> {
@@ -255,23 +300,35 @@ impl Ends {
     }
 }
 
+type Place<'a> = (EventTime, &'a Value);
+
 /// Keeps in `kept`, sorted by `before`, the first `limit` distinct values, each at its first place.
-/// Tells by how many bytes it has grown.
-fn keep(kept: &mut Vec<Seen>, seen: &Seen, limit: usize, before: impl Fn(&Seen, &Seen) -> bool) -> isize {
-    if kept.len() == limit && kept.last().is_none_or(|last| !before(seen, last)) {
+/// Tells by how many bytes it has grown. In order of time, each goes to the front of the latest.
+fn keep(
+    kept: &mut VecDeque<Seen>,
+    (at, value): Place<'_>,
+    new: bool,
+    limit: usize,
+    before: impl Fn(Place<'_>, Place<'_>) -> bool,
+) -> isize {
+    let is_before = |other: &Seen| before((at, value), (other.at, &other.value));
+    if kept.len() == limit && kept.back().is_none_or(|last| !is_before(last)) {
         return 0;
     }
     step(kept.len());
-    let gone = match kept.iter().position(|other| other.value == seen.value) {
-        Some(known) if !before(seen, &kept[known]) => return 0,
-        Some(known) => Some(kept.remove(known)),
-        None if kept.len() == limit => kept.pop(),
+    let known = if new { None } else { kept.iter().position(|other| other.value == *value) };
+    let gone = match known {
+        Some(known) if !is_before(&kept[known]) => return 0,
+        Some(known) => kept.remove(known),
+        None if kept.len() == limit => kept.pop_back(),
         None => None,
     };
-    let place = kept.partition_point(|other| before(other, seen));
-    let room_before = room(kept);
-    kept.insert(place, seen.clone());
-    room(kept) - room_before + seen.bytes() - gone.map_or(0, |gone| gone.bytes())
+    let place = kept.partition_point(|other| before((other.at, &other.value), (at, value)));
+    let room_before = room(kept.capacity());
+    let seen = Seen { at, value: value.clone() };
+    let bytes = seen.bytes();
+    kept.insert(place, seen);
+    room(kept.capacity()) - room_before + bytes - gone.map_or(0, |gone| gone.bytes())
 }
 
 fn hash(value: &str) -> u128 {

@@ -5,19 +5,22 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use glob::Pattern;
 use indexmap::{IndexMap, IndexSet};
 
 use crate::count::counter::{Contribution, Slot};
 use crate::count::evidence::{self, Evidence, Kind, MAX_EVIDENCE};
 use crate::count::key::{Key, sample_value};
-use crate::count::samples::{ALLOCATION, Distinct, Samples, Sampling};
+use crate::count::samples::{ALLOCATION, Counted, Distinct, Samples, Sampling};
 use crate::count::step;
 use crate::log::denial::{Denial, Source, Wanted};
 use crate::log::time::EventTime;
 use crate::rule::condition::Condition;
 use crate::rule::definition::{Rule, Weight};
+use crate::rule::field::{PerField, Values};
 
 /// Evidence of one object, in bytes. It is beside the point of an alert, so beyond this much no more
 /// is kept; objects of an honest size stay far below.
@@ -26,13 +29,19 @@ const MAX_EVIDENCE_BYTES: usize = 16 << 20;
 /// A summary that grows by one denial at a time.
 pub struct Tally {
     rules: Vec<Rule>,
+    /// How long a slot of each rule is, and how it is sampled.
+    slots: Vec<(Duration, Sampling)>,
     exempt_users: Vec<Pattern>,
     exempted: u64,
     distinct: Distinct,
     texts: Texts,
     /// Which rule, and which text each of its fields has.
-    keys: IndexSet<Box<[u32]>>,
-    pairs: IndexMap<(u32, Slot), Pair>,
+    keys: IndexSet<Box<[u32]>, RandomState>,
+    pairs: IndexMap<(u32, Slot), Pair, RandomState>,
+    /// The key being looked up.
+    key: Vec<u32>,
+    /// The evidence of the denial being added.
+    shown: Vec<(Kind, u32)>,
     /// Bytes of samples.
     samples: usize,
     /// Bytes of evidence, without the texts.
@@ -53,7 +62,7 @@ struct Pair {
 /// Texts that stand in many places, each kept once.
 #[derive(Default)]
 struct Texts {
-    all: IndexSet<Box<str>>,
+    all: IndexSet<Box<str>, RandomState>,
     bytes: usize,
 }
 
@@ -87,13 +96,16 @@ impl Tally {
     #[must_use]
     pub fn new(rules: Vec<Rule>, exempt_users: Vec<Pattern>) -> Self {
         Self {
+            slots: rules.iter().map(|rule| (rule.slot(), sampling(rule))).collect(),
             rules,
             exempt_users,
             exempted: 0,
             distinct: Distinct::default(),
             texts: Texts::default(),
-            keys: IndexSet::new(),
-            pairs: IndexMap::new(),
+            keys: IndexSet::default(),
+            pairs: IndexMap::default(),
+            key: Vec::new(),
+            shown: Vec::new(),
             samples: 0,
             evidence: 0,
             evidence_texts: 0,
@@ -146,34 +158,48 @@ impl Tally {
             self.exempted += u64::from(denial.is_refused());
             return;
         }
+        let values = Values::of(denial);
+        let (mut numbers, mut counted) = (PerField::default(), PerField::default());
+        let mut is_shown = false;
+        self.shown.clear();
         let mut exempted = false;
-        for (number, rule) in self.rules.iter().enumerate().filter(|(_, rule)| rule.counts(denial)) {
+        for (number, rule) in self.rules.iter().enumerate().filter(|(_, rule)| rule.counts(denial, &values)) {
             if rule.exempts(denial.user.as_deref()) {
                 exempted = true;
                 continue;
             }
-            let values = rule.group_by.iter().map(|field| field.of(denial));
-            let values = values.map(|value| value.map_or(NONE, |text| self.texts.number(text)));
-            let key: Vec<u32> = [index(number)].into_iter().chain(values).collect();
-            let key = self.keys.get_index_of(&key[..]).unwrap_or_else(|| self.keys.insert_full(key.into()).0);
-            let slot = Slot { start: denial.at.slot(rule.slot()), source: denial.source };
+            self.key.clear();
+            self.key.push(index(number));
+            for field in rule.group_by {
+                let number = || values.get(*field).map_or(NONE, |text| self.texts.number(text));
+                self.key.push(*numbers.get(*field, number));
+            }
+            let key = self.keys.get_index_of(&self.key[..]);
+            let key = key.unwrap_or_else(|| self.keys.insert_full(self.key[..].into()).0);
+            let (slot, sampling) = self.slots[number];
+            let slot = Slot { start: denial.at.slot(slot), source: denial.source };
             let pair = self.pairs.entry((index(key), slot)).or_default();
-            let value = sample_value(rule.distinct.of(denial));
+            let value = counted.get(rule.distinct, || Counted::new(&sample_value(values.get(rule.distinct))));
             step(1);
-            let (sampling, place) = (sampling(rule), place(key, slot));
-            let added = pair.samples.add(denial.at, &value, sampling, place, &mut self.distinct);
+            let place = place(key, slot);
+            let added = pair.samples.add(denial.at, value, sampling, place, &mut self.distinct);
             self.samples = self.samples.saturating_add_signed(added.bytes);
             if added.new && rule.weight == Weight::Tokens {
                 pair.weight = pair.weight.saturating_add(denial.facts.tokens());
             }
-            for (kind, value) in evidence::shown(denial) {
-                if self.evidence + self.evidence_texts < MAX_EVIDENCE_BYTES {
-                    let texts = self.texts.bytes;
-                    let value = self.texts.number(value);
-                    self.evidence_texts += self.texts.bytes - texts;
-                    if pair.show(kind, value) {
-                        self.evidence += size_of::<(Kind, u32)>();
+            if !is_shown {
+                is_shown = true;
+                for (kind, value) in evidence::shown(denial) {
+                    if self.evidence + self.evidence_texts < MAX_EVIDENCE_BYTES {
+                        let texts = self.texts.bytes;
+                        self.shown.push((kind, self.texts.number(value)));
+                        self.evidence_texts += self.texts.bytes - texts;
                     }
+                }
+            }
+            for (kind, value) in &self.shown {
+                if self.evidence + self.evidence_texts < MAX_EVIDENCE_BYTES && pair.show(*kind, *value) {
+                    self.evidence += size_of::<(Kind, u32)>();
                 }
             }
         }

@@ -1,5 +1,7 @@
 //! One piece of text → the records in it: itself, or those in an envelope.
 
+use std::borrow::Cow;
+
 use crate::log::denial::{self, Reading, Wanted};
 use crate::log::envelope;
 use crate::log::framing::Verdict;
@@ -17,7 +19,7 @@ pub fn read(
     take: &mut dyn FnMut(Reading<'_>),
 ) -> Verdict {
     // One bad byte in a text must not hide a denial.
-    let json = String::from_utf8_lossy(json);
+    let json = str::from_utf8(json).map_or_else(|_| String::from_utf8_lossy(json), Cow::Borrowed);
     let mut record = |json: &str, place: &dyn Fn() -> String| -> Verdict {
         match denial::read(json.as_bytes(), wanted, place) {
             Err(_) => Verdict::Broken,

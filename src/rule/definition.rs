@@ -6,7 +6,7 @@ use glob::Pattern;
 
 use super::bounds::MAX_MINUTES;
 use super::condition::Condition;
-use super::field::Field;
+use super::field::{Field, Values};
 use crate::log::denial::Denial;
 
 /// How much an alert of a rule matters, in Elastic's words.
@@ -211,15 +211,15 @@ impl Rule {
         user.is_some_and(|user| self.exempt_users.iter().any(|glob| glob.matches(user)))
     }
 
-    /// Whether the rule counts this denial.
+    /// Whether the rule counts this denial, whose fields have these values.
     #[must_use]
-    pub fn counts(&self, denial: &Denial<'_>) -> bool {
+    pub fn counts(&self, denial: &Denial<'_>, values: &Values<'_>) -> bool {
         self.record.holds(denial)
             && self
                 .group_by
                 .iter()
                 .chain([&self.distinct])
-                .all(|field| !field.is_required() || field.of(denial).is_some())
+                .all(|field| !field.is_required() || values.get(*field).is_some())
     }
 }
 
