@@ -22,15 +22,15 @@ pub struct Limits {
     /// A longer record is skipped. Bedrock moves bodies of more than 100 KB out of the log, so
     /// no honest record comes near the default of 16 MiB.
     pub record_bytes: usize,
-    /// How much text is looked at a time. 256 KB is the knee: 32 KB costs 16 % more time, and
-    /// larger blocks fall out of the second-level cache.
+    /// How much text is searched at a time. 256 KB is the knee: 32 KB costs 16 % more time, and larger
+    /// blocks fall out of the second-level cache.
     pub block_bytes: usize,
     /// An object with denials in more pairs of a key and a slot than this fails. Callers can invent
     /// any number of model ids, each of which may be a key of two rules.
     pub pairs: usize,
-    /// An object whose denials take more memory than this fails, in bytes. With the default and all
-    /// else that a delivery needs, the function stays under 256 MB; 200,000 pairs take
-    /// half of it unless their ids are longer than AWS's.
+    /// An object whose denials take more memory than this fails, in bytes. With the default and everything
+    /// else a delivery needs, the function stays under 256 MB; 200,000 pairs take half of it unless
+    /// their ids are longer than AWS's.
     pub tally_bytes: usize,
     /// An object with more text than this fails. The default of 4 GiB is what a function of
     /// one vCPU inflates within seconds; honest log files hold megabytes.
@@ -49,11 +49,11 @@ impl Default for Limits {
     }
 }
 
-/// What to say of an object that counts as [`Statistics::unrecognised`].
+/// The warning about an object that counts as [`Statistics::unrecognised`].
 pub const UNRECOGNISED: &str = "it names a refusal's error code, but no log record was recognised in it; expected \
      records of Bedrock's invocation log or of CloudTrail";
 
-/// Faults of one object that are reported one by one; further ones are only counted.
+/// How many faults of one object are reported one by one; further ones are only counted.
 pub const MAX_REPORTED_FAULTS: usize = 20;
 
 /// A record that could not be counted.
@@ -104,8 +104,8 @@ pub struct Statistics {
     pub records: u64,
     /// Denials among them, of exempt users too.
     pub denials: u64,
-    /// Calls of models that are not there for the account, where a rule looks for them. They are no
-    /// denials by the letter, and yet how Bedrock refuses a legacy model.
+    /// Calls of models that the account does not have, if a rule asks for them. Not denials by name, but
+    /// this is how Bedrock refuses a legacy model.
     pub not_found: u64,
     /// Denials of exempt users.
     pub exempted: u64,
@@ -126,17 +126,17 @@ pub struct Read {
     pub statistics: Statistics,
     /// The first [`MAX_REPORTED_FAULTS`] faults.
     pub faults: Vec<Fault>,
-    /// Set when the object could not be read to its end. What was read before counts.
+    /// Set if the object could not be read to its end. What was read before counts.
     pub damage: Option<Damage>,
-    /// How many bytes of text were looked at or moved, each as often as it was, over all
-    /// readings. However hostile the text, it is in proportion to its length.
+    /// How many bytes of text were read or moved, repetitions included, over all readings. It is in
+    /// proportion to the text's length, however hostile the text.
     pub work: u64,
 }
 
-/// What [`Reader::finish`] answers.
+/// The result of [`Reader::finish`].
 #[expect(clippy::large_enum_variant, reason = "one at a time, and never stored")]
 pub enum Finished<'o> {
-    /// The object is read.
+    /// The object has been read.
     Read(Read),
     /// The object may hold a refusal: push it once more, from its first byte, into this reader.
     Again(Reader<'o>),
@@ -160,19 +160,19 @@ pub struct Reader<'o> {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// A CloudTrail log file may prove clean at a look.
+    /// A CloudTrail log file may prove clean at a glance.
     Screening,
     /// Record by record.
     Framing,
-    /// Record by record, from what looks like a refusal on. What is found counts once the end of the
-    /// file has proven that it was one.
+    /// Record by record, from what looks like a refusal. The findings count once the end of the file has
+    /// proven that it was one.
     Proving,
-    /// The look was not enough.
+    /// The glance was not enough.
     Again,
 }
 
 impl<'o> Reader<'o> {
-    /// `object` names the object where a record has no request id; denials go to `tally`.
+    /// `object` stands in for a missing request id; denials go to `tally`.
     #[must_use]
     pub fn new(object: &'o str, tally: Tally, limits: Limits) -> Self {
         let wanted = tally.wanted();
@@ -190,7 +190,7 @@ impl<'o> Reader<'o> {
         }
     }
 
-    /// For an object whose bytes cannot be had twice: [`Self::finish`] will not ask for them again.
+    /// For an object whose bytes cannot be read twice: [`Self::finish`] will not ask for them again.
     #[must_use]
     pub fn thorough(self) -> Self {
         Self { stage: Stage::Framing, ..self }

@@ -1,12 +1,12 @@
 //! Blocks of text → candidate records.
 //!
-//! Nearly every log holds one JSON object a line, and nearly no record is a denial. So the fast
-//! path ([`Lines`]) never looks at a line: it searches whole blocks for a needle and cuts out
+//! Nearly every log holds one JSON object per line, and nearly no record is a denial. So the fast
+//! path ([`Lines`]) never looks at single lines: it searches whole blocks for a needle and cuts out
 //! the line around a hit. Everything else (pretty-printed, concatenated, one array, faulty)
 //! is cut by following strings and brackets ([`Values`]), which needs no line ends.
-//! Framing starts with `Values`; once a record was recognised, one that has a line to itself
-//! switches to `Lines`, and a line end that is none between records switches back. A blank-separated `}` `{` is the one
-//! sure sign: in valid JSON it stands between two top-level objects and nowhere else.
+//! Framing starts with `Values`. Once a record has been recognised, one on a line of its own switches to
+//! `Lines`, and a line end inside a record switches back. A `}` and `{` separated by white space are the
+//! one sure sign: in valid JSON they occur only between two top-level objects.
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
@@ -21,20 +21,20 @@ use crate::log::wrapper::Shape;
 pub enum Found<'a> {
     /// A piece that contains a needle and looks like one object.
     Candidate(&'a [u8], Shape),
-    /// One that contains none. Only handed on until a record was recognised.
+    /// One that contains none. Passed on only until a record has been recognised.
     Sample(&'a [u8], Shape),
-    /// A piece that contains a needle and is no object.
+    /// A piece that contains a needle and is not an object.
     Broken,
     /// An object longer than the limit; it was skipped to its end.
     Oversized,
-    /// A needle stands in a wrapper, outside its elements.
+    /// A needle in a wrapper, outside its elements.
     Stray(&'a [u8]),
 }
 
 /// What a piece is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// No valid JSON object.
+    /// Not a valid JSON object.
     Broken,
     /// An object in which no record is recognised.
     Unknown,
@@ -45,7 +45,7 @@ pub enum Verdict {
 /// Takes what was found at a stream offset. Only the verdict on an object matters.
 pub type Receiver<'r> = &'r mut dyn FnMut(u64, Found<'_>) -> Verdict;
 
-/// Cuts a stream of text into records and hands on those that contain a needle.
+/// Cuts a stream of text into records and passes on those that contain a needle.
 pub struct Framer {
     scope: Scope,
     framing: Framing,
@@ -67,29 +67,29 @@ pub struct Scope {
     pub max_record_bytes: usize,
     /// Records that have begun so far.
     pub records: u64,
-    /// A record was recognised. Until then every object is handed on: whether a log was
-    /// read at all cannot be told from its few candidates.
+    /// A record has been recognised. Until then every object is passed on, because a few candidates do
+    /// not show whether the log is readable at all.
     pub recognised: bool,
 }
 
 impl Scope {
-    /// Text before this many last bytes is free of needles once it was searched with them.
+    /// Once a text has been searched, only its last so many bytes can begin a needle.
     pub fn overlap(&self) -> usize {
         self.needles.max_pattern_len().saturating_sub(1)
     }
 
-    /// Whether a needle stands between two positions.
+    /// Whether there is a needle between two positions.
     pub fn mentions(&self, text: &Buffer, from: usize, to: usize) -> bool {
         text.spend(to - from);
         self.needles.is_match(text.text(from, to))
     }
 
-    /// Hands on what stands between the buffer's start and `to` and contains a needle.
+    /// Passes on the text from the buffer's start to `to`, which contains a needle.
     pub fn candidate(&mut self, text: &Buffer, to: usize, shape: Shape, receive: Receiver<'_>) -> Verdict {
         self.hand_on(text, to, Found::Candidate(text.text(text.start, to), shape), receive)
     }
 
-    /// Hands on what stands there and contains none, if that matters.
+    /// Passes on the text there, which contains no needle, if that matters.
     pub fn sample(&mut self, text: &Buffer, to: usize, shape: Shape, receive: Receiver<'_>) {
         if !self.recognised {
             self.hand_on(text, to, Found::Sample(text.text(text.start, to), shape), receive);
@@ -106,9 +106,9 @@ impl Scope {
 
 /// What a framer did last.
 pub enum Step {
-    /// It examined all that is there.
+    /// It has examined everything there.
     NeedMore,
-    /// It goes on by itself.
+    /// It can go on by itself.
     Again,
     /// The line end at the cursor, and what follows, is for [`Lines`].
     Lines,
@@ -117,10 +117,10 @@ pub enum Step {
 }
 
 impl Framer {
-    /// Hands on what contains one of `needles`; a record longer than `max_record_bytes` is skipped.
+    /// Passes on pieces that contain one of `needles`; skips records longer than `max_record_bytes`.
     ///
     /// # Panics
-    /// When the needles are more than a search automaton can hold, megabytes of them.
+    /// When the needles exceed what a search automaton can hold: megabytes.
     #[must_use]
     pub fn new(needles: &[String], max_record_bytes: usize) -> Self {
         let needles = AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(needles);

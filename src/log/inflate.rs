@@ -1,4 +1,4 @@
-//! Bytes as stored → text. Gzip of one or many members, or plain text, told by the first two bytes.
+//! Bytes as stored → text: gzip of one or many members, or plain text, recognised by the first two bytes.
 
 use flate2::{Decompress, FlushDecompress, Status};
 
@@ -9,12 +9,12 @@ const WINDOW_BITS: u8 = 15;
 /// Why a stored object cannot be read to its end.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Damage {
-    /// What stands at this offset of the object is no gzip.
+    /// The bytes at this offset are not valid gzip.
     #[error("corrupt gzip at byte {at}: {cause}; what could be read before it was counted")]
     Corrupt {
         /// Offset in the object as stored.
         at: u64,
-        /// What the decoder said.
+        /// The decoder's message.
         cause: String,
     },
     /// The object ends inside a gzip member.
@@ -25,12 +25,12 @@ pub enum Damage {
         /// Length of the object as stored.
         at: u64,
     },
-    /// What was decompressed is gzip again.
+    /// The decompressed data is gzip again.
     #[error(
         "gzip inside gzip: compressed twice, and not read; where Firehose takes it from CloudWatch Logs, turn its compression off"
     )]
     Nested,
-    /// More pairs of a key and a slot than the limit: nobody is denied so many models.
+    /// More pairs of a key and a slot than the limit: nobody is honestly denied that many models.
     #[error(
         "more than {limit} combinations of user, model and time slot in one object, the limit; what stands before it was counted"
     )]
@@ -44,7 +44,7 @@ pub enum Damage {
         /// The limit in bytes.
         limit: usize,
     },
-    /// The text is longer than the limit: a gzip bomb, or no log.
+    /// The text is longer than the limit: a gzip bomb, or not a log.
     #[error(
         "more than {limit} bytes of text once decompressed, the limit for one object; what stands before it was counted"
     )]
@@ -60,7 +60,7 @@ pub struct Inflate {
     state: State,
     /// Bytes of the object consumed so far.
     consumed: u64,
-    /// The first bytes that were decompressed.
+    /// The first decompressed bytes.
     head: Head,
 }
 
@@ -89,22 +89,22 @@ enum State {
     /// No byte has been seen.
     #[default]
     Start,
-    /// The first byte was the magic's first; it has not been handed on.
+    /// The first byte was the magic's first; it has not been passed on.
     HalfMagic,
     Plain,
     Member(Decompress),
-    /// Behind a member: another one, zero padding, or the end.
+    /// After a member: another one, zero padding, or the end.
     Between,
-    /// No gzip from here on.
+    /// Plain text from here on.
     Broken(String),
 }
 
 impl Inflate {
-    /// Decodes from the front of `input`, which it moves on, into `output`; tells how much it
-    /// wrote. All is decoded when `input` is empty and `output` was not filled.
+    /// Decodes from the front of `input`, which it advances, into `output`; returns how much it wrote.
+    /// Everything is decoded once `input` is empty and `output` was not filled.
     ///
     /// # Errors
-    /// [`Damage::Corrupt`], once all that stands before it has been written; [`Damage::Nested`].
+    /// [`Damage::Corrupt`], once everything before it has been written; [`Damage::Nested`].
     pub fn decode(&mut self, input: &mut &[u8], output: &mut [u8]) -> Result<usize, Damage> {
         if let Some(damage) = self.damage() {
             return Err(damage);
@@ -297,7 +297,7 @@ mod tests {
         for (chunk, room) in [(1, 1), (3, 7), (1000, 1000)] {
             assert_eq!(decode(&twice, chunk, room).1, Err(Damage::Nested));
             assert_eq!(decode(&gzip(&twice), chunk, room).1, Err(Damage::Nested));
-            // Only a text's first bytes say what it is.
+            // Only the first bytes say what a text is.
             for text in [&b"x\x1f\x8b"[..], b"\x1fx\x8b", b"\x1f"] {
                 assert_eq!(decode(&gzip(text), chunk, room), (text.to_vec(), Ok(())));
             }

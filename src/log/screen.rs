@@ -1,21 +1,20 @@
-//! A quick look over a whole CloudTrail log file: is it clean, or is it to be read thoroughly?
+//! A quick look over a whole CloudTrail log file: is it clean, or must it be read thoroughly?
 //!
-//! Next to none of the records in such a file is a refusal of Bedrock's, so following its
-//! strings and brackets would mostly be in vain. The text is searched for error codes ([`Sweep`]),
-//! and only the objects around those that are looked for are judged. Nothing is counted here but
-//! records: how deep an object stands is unknown.
+//! Hardly any record in such a file is a Bedrock refusal, so following its strings and brackets would
+//! mostly be wasted. The text is searched for error codes ([`Sweep`]), and only the objects around the
+//! relevant ones are judged. Nothing is counted here but records, because an object's depth is unknown.
 
 use crate::log::buffer::Buffer;
 use crate::log::nesting::{Nesting, Walk};
 use crate::log::sweep::{Around, HISTORY_BYTES, OVERLAP_BYTES, Sweep};
 use crate::log::wrapper::{Shape, WRAPPER_BYTES, Wrapper, wrapper};
 
-/// A screen may walk this many times its text around error codes; else the thorough reading is
-/// the quicker one. An honest code costs its own record three times: back, forth and judged.
+/// A screen may walk this many times its text around error codes; beyond that, reading thoroughly is
+/// quicker. An honest code costs its own record three times: back, forth and judged.
 const WALKS: u64 = 4;
 
 /// A longer object around an error code is left to the thorough reading. CloudTrail truncates
-/// events of more than 256 KB, or 1 MB where they are enriched.
+/// events of more than 256 KB, or 1 MB if enriched.
 const MAX_OBJECT_BYTES: u64 = 2 << 20;
 
 /// Counting the records of a text costs as much again as searching it. So it is done in this
@@ -30,10 +29,10 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 pub enum Screened {
     /// Nothing suspicious yet.
     Clean,
-    /// The text does not begin as a CloudTrail log file. It is all still there.
+    /// The text does not begin like a CloudTrail log file. All of it is still there.
     NoTrail,
-    /// All that stands before the buffer's start is clean, and there an object begins that may be a
-    /// refusal. It looks like an element of the file's array; what follows it must prove that.
+    /// Everything before the buffer's start is clean, and an object begins there that may be a refusal. It
+    /// looks like an element of the file's array; what follows must prove that.
     Element,
     /// A refusal cannot be ruled out: read the text again from its first byte, thoroughly.
     Thoroughly,
@@ -69,9 +68,9 @@ struct Object {
 
 enum Followed {
     Acquitted,
-    /// It does not end in what is there.
+    /// Its end is not there yet.
     Open,
-    /// It is what is looked for, and begins here.
+    /// It is relevant, and begins here.
     Refusal(usize),
     Suspicious,
 }
@@ -103,8 +102,8 @@ impl Screen {
         self.records
     }
 
-    /// Examines what is in `text`; `last` says that nothing will follow it. `acquits` tells
-    /// of an object's JSON whether it is surely no refusal.
+    /// Examines what is in `text`; `last` says that nothing will follow. `acquits` says whether an object's
+    /// JSON is certainly not a refusal.
     pub fn examine(
         &mut self,
         text: &mut Buffer,
@@ -227,7 +226,7 @@ impl Screen {
         text.spend(bytes);
     }
 
-    /// Counts only what stands before `begin`.
+    /// Counts only what lies before `begin`.
     fn count_to(&mut self, text: &Buffer, begin: usize) {
         if self.counted < self.counted_to {
             self.counted_to = text.offset(begin).max(self.counted);
@@ -259,7 +258,7 @@ impl Screen {
     }
 }
 
-/// Whether a text begins as a CloudTrail log file.
+/// Whether a text begins like a CloudTrail log file.
 fn opening(text: &[u8]) -> Wrapper {
     let object = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).trim_ascii_start();
     match wrapper(object) {

@@ -1,5 +1,5 @@
-//! The thorough framer: follows strings and brackets, and so needs no line ends. It also finds the
-//! records in what is wrapped around many.
+//! The thorough framer: follows strings and brackets, so it needs no line ends. It also finds the
+//! records inside a wrapper around many.
 
 use crate::log::buffer::Buffer;
 use crate::log::envelope::export_time;
@@ -12,7 +12,7 @@ use crate::log::wrapper::{Shape, WRAPPER_BYTES, Wrapper, wrapper};
 pub struct Values {
     place: Place,
     nesting: Nesting,
-    /// What stands so far on the line being walked.
+    /// What has been seen so far on the line being walked.
     line: Begin,
     /// White space before the record that began last.
     indent: usize,
@@ -20,13 +20,13 @@ pub struct Values {
     alone: bool,
     /// Bytes walked again after faults.
     rewalked: u64,
-    /// CloudTrail log files that are open around what is read.
+    /// How many CloudTrail log files are open around the current position.
     wrappers: usize,
-    /// What an object here is.
+    /// What an object at this place is.
     shape: Shape,
-    /// How much of an object was there when it was last too little to tell whether it is a wrapper.
+    /// How much of an object there was when it last was too little to recognise a wrapper.
     too_short: usize,
-    /// Whether the first record is what it was said to be.
+    /// Whether the first record is what it was taken for.
     proof: Proof,
 }
 
@@ -43,12 +43,12 @@ pub enum Proof {
     Array,
     /// Behind the object around the array. Nothing must follow.
     Whole,
-    /// It is not, or cannot be told.
+    /// It is not, or there is no proof.
     Failed,
 }
 
 impl Proof {
-    /// What follows outside of elements, but for white space.
+    /// What follows outside elements, except white space.
     fn then(self, byte: u8) -> Self {
         match (self, byte) {
             (Self::None, _) => Self::None,
@@ -67,9 +67,9 @@ enum Place {
     Inside,
     /// Inside an over-long record of which nothing is kept.
     Skipping,
-    /// Behind a wrapper's array, up to the wrapper's end.
+    /// After a wrapper's array, up to the wrapper's end.
     Closing,
-    /// Behind a fault.
+    /// After a fault.
     Lost(Resync),
 }
 
@@ -178,7 +178,7 @@ impl Values {
         if matches!(self.shape, Shape::Document | Shape::Any) {
             let begin = text.text(at, text.end.min(at + WRAPPER_BYTES));
             let may_grow = !last && begin.len() < WRAPPER_BYTES;
-            // Else a begin that comes in small blocks would be looked at again with each.
+            // Otherwise a beginning that comes in small blocks would be read again with each.
             if may_grow && begin.len() < 2 * self.too_short {
                 return Step::NeedMore;
             }
@@ -293,7 +293,7 @@ impl Values {
         step
     }
 
-    /// Passes over what follows a wrapper's array.
+    /// Skips what follows a wrapper's array.
     fn close(&mut self, scope: &Scope, text: &mut Buffer, last: bool, receive: Receiver<'_>) -> Step {
         let walk = self.walk(text);
         let end = match walk {
@@ -346,7 +346,7 @@ impl Values {
         }
     }
 
-    /// Inside a faulty record of many lines, an object that is indented deeper is a part of it.
+    /// Inside a faulty record of many lines, an object indented deeper is part of it.
     fn fault_indent(&self) -> usize {
         if self.nesting.many_lines { self.indent } else { usize::MAX }
     }

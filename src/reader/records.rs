@@ -1,4 +1,4 @@
-//! What framing found → denials in the tally, faults, and figures.
+//! Framed pieces → denials in the tally, faults and figures.
 
 use memchr::memmem;
 
@@ -12,12 +12,12 @@ use crate::reader::{Fault, FaultKind, MAX_REPORTED_FAULTS, Statistics};
 pub struct Records<'o> {
     object: &'o str,
     wanted: Wanted,
-    /// What a refusal's JSON contains. Guardrails' words stand in much that is no log of Bedrock.
+    /// What a refusal's JSON contains. The words of guardrails occur in much that is not a Bedrock log.
     refusals: Vec<String>,
     sums: Sums,
-    /// Something that names an error code is no record of either log.
+    /// Something that names an error code is not a record of either log.
     unknown: bool,
-    /// Something is one.
+    /// Something is a record.
     recognised: bool,
 }
 
@@ -29,7 +29,7 @@ pub struct Sums {
 }
 
 impl<'o> Records<'o> {
-    /// `object` names the object where a record has no request id; denials go to `tally`.
+    /// `object` stands in for a missing request id; denials go to `tally`.
     pub fn new(object: &'o str, tally: Tally) -> Self {
         let wanted = tally.wanted();
         Self {
@@ -62,14 +62,14 @@ impl<'o> Records<'o> {
         Sums { tally, statistics, faults }
     }
 
-    /// Whether an object is surely no refusal. Whatever else it is must be counted or
-    /// reported, and so read thoroughly.
+    /// Whether an object is certainly not a refusal. Anything else must be counted or reported, and so
+    /// read thoroughly.
     pub fn acquits(&self, json: &[u8]) -> bool {
         denial::is_unrelated(json)
             || matches!(denial::read(json, &self.wanted, String::new), Ok(Reading::Other | Reading::Unknown))
     }
 
-    /// Takes what framing found at a stream offset.
+    /// Takes a piece that framing found at a stream offset.
     pub fn take(&mut self, offset: u64, found: &Found<'_>) -> Verdict {
         let Self { object, wanted, refusals, sums, unknown, recognised } = self;
         let is_refusal = |json| refusals.iter().any(|code| memmem::find(json, code.as_bytes()).is_some());
