@@ -32,21 +32,23 @@ pub enum Damage {
     Nested,
     /// More pairs of a key and a slot than the limit: nobody is honestly denied that many models.
     #[error(
-        "more than {limit} combinations of user, model and time slot in one object, the limit; what stands before it was counted"
+        "more than {limit} combinations of user, model and time slot in one object, the limit; everything before that was counted"
     )]
     TooManyPairs {
         /// The limit.
         limit: usize,
     },
     /// The ids of its denials take more memory than the limit: they are longer than AWS's.
-    #[error("more than {limit} bytes of denials in one object, the limit; what stands before it was counted")]
+    #[error(
+        "more than {limit} bytes of denials in one object, the limit; everything before that was counted"
+    )]
     TooMuchToKeep {
         /// The limit in bytes.
         limit: usize,
     },
     /// The text is longer than the limit: a gzip bomb, or not a log.
     #[error(
-        "more than {limit} bytes of text once decompressed, the limit for one object; what stands before it was counted"
+        "more than {limit} bytes of text once decompressed, the limit for one object; everything before that was counted"
     )]
     TooLarge {
         /// The limit in bytes.
