@@ -18,6 +18,15 @@ class Call:
     action: str
     resource: str
     status: int
+    message: str | None = None
+    """What a Publish sends: with `MessageStructure: json`, a text for each protocol."""
+
+
+def published(headers, body):
+    """The message of a Publish, or None for any other request."""
+    if "x-www-form-urlencoded" not in headers.get("Content-Type", ""):
+        return None
+    return parse_qs(body.decode()).get("Message", [None])[0]
 
 
 def understood(method, path, headers, body, region="us-east-1"):
@@ -75,7 +84,7 @@ class Recorder:
                     upstream.close()
                 action, resource = understood(self.command, self.path, self.headers, body)
                 with recorder._lock:
-                    recorder.calls.append(Call(action, resource, response.status))
+                    recorder.calls.append(Call(action, resource, response.status, published(self.headers, body)))
                     lost = action in recorder._lose
                     recorder._lose.discard(action)
                 if lost:
