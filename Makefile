@@ -85,7 +85,7 @@ validate: .venv/.done .venv-validate/.done ## Check the template: sam, cfn-lint,
 # The zips that `package` puts into dist/, each for one processor.
 ARCHS ?= arm64 x86_64
 PACKAGED := $(ARCHS:%=target/package/%/bootstrap/bootstrap.zip)
-# The same bytes wherever it is built: no folder's name stands in the code.
+# The same bytes wherever it is built: the code contains no folder's name.
 CARGO_FOLDER := $(or $(CARGO_HOME),$(HOME)/.cargo)
 target/package/%/bootstrap/bootstrap.zip: export RUSTFLAGS := --remap-path-prefix=$(CURDIR)=/source --remap-path-prefix=$(CARGO_FOLDER)=/cargo
 target/package/%/bootstrap/bootstrap.zip: export CFLAGS := -ffile-prefix-map=$(CURDIR)=/source -ffile-prefix-map=$(CARGO_FOLDER)=/cargo
@@ -140,7 +140,7 @@ enable-logging: .venv/.done ## Send Bedrock's logs to the stack's bucket; shows 
 	@$(call verb,enable_logging.py)
 
 .PHONY: watch-bucket
-watch-bucket: .venv/.done ## Let an existing bucket tell of new objects (BUCKET=name); shows what would change first
+watch-bucket: .venv/.done ## Make an existing bucket announce new objects (BUCKET=name); shows what would change first
 	@$(call verb,watch_bucket.py) $(BUCKET)
 
 .PHONY: status
@@ -160,7 +160,7 @@ mutes: .venv/.done ## List the callers that are muted, until when and why
 	@$(call verb,mute.py) mutes
 
 .PHONY: unmute
-unmute: .venv/.done ## Tell of a caller again: CALLER=arn:…
+unmute: .venv/.done ## Notify about a caller again: CALLER=arn:…
 	@$(call verb,mute.py) unmute --caller "$(CALLER)" $(if $(ACCOUNT),--account $(ACCOUNT))
 
 .PHONY: subscribe-email

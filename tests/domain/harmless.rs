@@ -1,4 +1,4 @@
-//! Whatever a caller writes into an id, nothing acts on the person or the program that is shown it.
+//! Whatever a caller writes into an id, it never acts on the person or program that sees it.
 
 use std::fs;
 use std::ops::RangeInclusive;
@@ -31,8 +31,8 @@ fn is_of_host(character: char) -> bool {
     character.is_alphanumeric() || ".-。．｡".contains(character)
 }
 
-/// The host's name that a mail client or chat would link in `text`, if any. The top-level domains are
-/// those that the cases use.
+/// The host name that a mail client or chat would turn into a link in `text`, if any. The top-level domains are
+/// those the cases use.
 fn live_host(text: &str) -> Option<&str> {
     text.split(|character| !is_of_host(character)).find(|host| {
         let start = host.as_ptr() as usize - text.as_ptr() as usize;
@@ -85,7 +85,7 @@ fn check_message(message: &Message, references: &[&str]) {
         check_text(shown, references);
         assert!(!["<", "@here", "@channel", "@everyone"].iter().any(|trap| shown.contains(trap)), "{shown}");
     }
-    // For programs ids stay as logged, but for what a queue refuses; its sentence is for people.
+    // For programs, ids stay as logged, except for what a queue refuses; `reason` is for people.
     check_characters(text("default"));
     let document: Value = serde_json::from_str(text("default")).expect("JSON");
     check_text(document["event"]["reason"].as_str().expect("text"), references);
@@ -106,8 +106,8 @@ fn check_terminal(alert: &Alert<'_>) {
     assert!(HONEST[1].contains(&block.lines().count()), "{block}");
 }
 
-/// How many lines an honest alert has, in an e-mail and on a terminal. A long id is cut where it is part of
-/// a key, and so has one more row that tells how it was spelled.
+/// How many lines an honest alert has, in an e-mail and on a terminal. A long id is shortened where it is part of
+/// a key, which adds a row with its spelling.
 static HONEST: LazyLock<[RangeInclusive<usize>; 2]> = LazyLock::new(|| {
     let long = "x".repeat(2048);
     let texts: [fn(&Alert<'_>) -> String; 2] = [|alert| alert.email(), block];
@@ -144,13 +144,13 @@ fn nothing_in_a_known_trap_acts() {
     }
 }
 
-/// Everything that a caller writes is a trap, in both logs: what `replay` prints for people and for programs.
+/// Every value a caller writes is a trap, in both logs; checks what `replay` prints for people and for programs.
 #[test]
 fn replay_prints_no_trap_that_acts() {
     let folder = tempfile::tempdir().expect("a folder");
     let traps = hostile_ids::all();
     for (number, trap) in traps.values().enumerate() {
-        // What the log itself does not let a caller choose.
+        // Values that the log does not let a caller choose.
         let fill = |name: &str| match name {
             "account" => "111122223333".to_owned(),
             "unknown-name" => "unknown".to_owned(),
