@@ -7,6 +7,8 @@ LOCAL := --no-default-features
 LOGS ?= events/logs
 EVENT ?= events/s3-put.json
 RULES_DIR ?= rules
+# The samples are small: the quickest build shows them first. Your own logs are worth an optimized one.
+REPLAY = $(if $(filter events/logs,$(LOGS)),dev,fast)
 
 # The stack in AWS that the verbs below `Operate` work on.
 STACK ?= bedrock-denial-watch
@@ -22,7 +24,7 @@ help: ## List the verbs
 
 .PHONY: replay
 replay: ## Run the detector over the sample logs (or LOGS=path), without AWS
-	@cargo run --profile fast $(LOCAL) --bin replay -- "$(LOGS)"
+	@cargo run --profile $(REPLAY) $(LOCAL) --bin replay -- "$(LOGS)"
 
 .PHONY: test
 test: test-domain test-aws $(if $(filter 1,$(SKIP_E2E)),e2e-skipped,e2e) ## Run all tests (SKIP_E2E=1: all but `e2e`)
@@ -37,7 +39,7 @@ test-aws: ## Test everything that talks to AWS, against local stand-ins
 
 .PHONY: rule-test
 rule-test: ## Run the examples in the rule files of rules/ (or RULES_DIR=path)
-	@cargo run --quiet --profile fast $(LOCAL) --bin replay -- --test-rules --rules-dir "$(RULES_DIR)"
+	@cargo run --quiet $(LOCAL) --bin replay -- --test-rules --rules-dir "$(RULES_DIR)"
 
 .PHONY: bench
 bench: ## Compare reading with bare decompression, as ratios
