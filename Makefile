@@ -27,7 +27,7 @@ replay: ## Run the detector over the sample logs (or LOGS=path), without AWS
 	@cargo run --profile $(REPLAY) $(LOCAL) --bin replay -- "$(LOGS)"
 
 .PHONY: test
-test: test-domain test-aws $(if $(filter 1,$(SKIP_E2E)),e2e-skipped,e2e) ## Run all tests (SKIP_E2E=1: all but `e2e`)
+test: test-domain report-test test-aws $(if $(filter 1,$(SKIP_E2E)),e2e-skipped,e2e) ## Run all tests (SKIP_E2E=1: all but `e2e`)
 
 .PHONY: test-domain
 test-domain: ## Test the domain and `replay`, without the AWS SDK
@@ -36,6 +36,16 @@ test-domain: ## Test the domain and `replay`, without the AWS SDK
 .PHONY: test-aws
 test-aws: ## Test everything that talks to AWS, against local stand-ins
 	cargo test --lib --bins --test aws
+
+.PHONY: report
+report: ## Write the report of the sample logs (or LOGS=path) to target/report.html
+	@cargo run --quiet --profile $(REPLAY) $(LOCAL) --bin replay -- --report target/report.html "$(LOGS)" > target/report.txt
+	@echo "Open $(CURDIR)/target/report.html in a browser."
+
+.PHONY: report-test
+report-test: .venv/.done ## Test the report's page in a headless browser
+	cargo build --quiet $(LOCAL) --bin replay
+	.venv/bin/pytest -q tests/report
 
 .PHONY: rule-test
 rule-test: ## Run the examples in the rule files of rules/ (or RULES_DIR=path)

@@ -8,6 +8,7 @@ mod options;
 mod parallel;
 mod printer;
 mod progress;
+mod report;
 mod run;
 mod summary;
 
@@ -39,7 +40,7 @@ fn main() -> ExitCode {
     let (inputs, missing) = inputs::find(&options.paths);
     let pipeline = Pipeline {
         store: EmbeddedStore::default(),
-        sink: Printer::new(options.format, terminal()),
+        sink: Printer::new(options.format, terminal(), options.report.is_some()),
         rules: settings.rules_on(),
         exempt_users: settings.exempt_users,
         limits: Limits::default(),
@@ -57,8 +58,21 @@ fn main() -> ExitCode {
     let (progress, mut summary) = run.finish(pipeline.sink.count());
     // On a terminal the alerts come last, nearest the prompt.
     progress.say(&summary.to_string());
+    let incidents = pipeline.store.callers();
+    let keys: Vec<_> = pipeline.store.into_keys().collect();
+    if let Some(file) = &options.report {
+        let kept = pipeline.sink.take_kept();
+        let written = report::write(file, &pipeline.rules, &keys, incidents, &kept, &summary.scope());
+        match written {
+            Ok(()) => progress.say(&format!("Report: {}", report::shown(file))),
+            Err(error) => {
+                summary.failed += 1;
+                progress.say(&format!("error: {}: cannot write the report: {error}", report::shown(file)));
+            }
+        }
+    }
     let printed = if options.format == Format::Text {
-        pipeline.sink.finish(&pipeline.rules, pipeline.store, &summary)
+        pipeline.sink.finish(&pipeline.rules, &keys, &summary)
     } else {
         pipeline.sink.broken()
     };
