@@ -109,6 +109,16 @@ impl<'a> Window<'a> {
         Some(peak)
     }
 
+    /// The oldest known denial of the window that ends at `at`, and how many distinct values, or which sum,
+    /// that window holds. `None` if no denial is known at that very time.
+    #[must_use]
+    pub fn ending(&self, at: EventTime) -> Option<(EventTime, u64)> {
+        let mut count = None;
+        self.each(at, at, |_, found| count = Some(found));
+        let (first, _) = self.since(at.minus(self.rule.window)).first()?;
+        Some((*first, count?))
+    }
+
     /// The known denials, in order of time: when, and the value that the rule counts.
     #[must_use]
     pub fn samples(&self) -> &[(EventTime, &'a str)] {

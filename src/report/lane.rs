@@ -68,8 +68,7 @@ impl Lane {
             }
         }
         let value = |field| key.get(rule, field).map(kept);
-        let fired: BTreeSet<EventTime> =
-            item.alerts.alerts.keys().chain(&item.archived).copied().collect();
+        let fired: BTreeSet<EventTime> = item.alerts.alerts.keys().chain(&item.archived).copied().collect();
         let models = figures.evidence.iter().filter(|one| one.kind == Kind::ModelCalled);
         Some(Self {
             rule: number,

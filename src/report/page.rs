@@ -26,7 +26,8 @@ impl Report<'_> {
             hash(SCRIPT),
             hash(STYLE)
         );
-        let parts = [("policy", policy.as_str()), ("style", STYLE), ("script", SCRIPT), ("data", &inert(&data))];
+        let parts =
+            [("policy", policy.as_str()), ("style", STYLE), ("script", SCRIPT), ("data", &inert(&data))];
         let mut page = String::with_capacity(HTML.len() + STYLE.len() + SCRIPT.len() + data.len());
         let mut rest = HTML;
         // One pass: nothing that was put in is looked at again.
@@ -64,7 +65,8 @@ mod tests {
 
     #[test]
     fn json_in_a_page_keeps_its_value_and_holds_no_markup() {
-        for text in ["</script><script>alert(1)</script>", "<!--", "a&lt;b", "\u{2028}\u{2029}", "\"\\<\\\\"] {
+        for text in ["</script><script>alert(1)</script>", "<!--", "a&lt;b", "\u{2028}\u{2029}", "\"\\<\\\\"]
+        {
             let json = serde_json::to_string(text).expect("text");
             let inert = inert(&json);
             assert!(!inert.contains(['<', '>', '&', '\u{2028}', '\u{2029}']), "{inert}");

@@ -2,9 +2,11 @@
 
 mod denied;
 mod examples;
+mod explain;
 mod inputs;
 mod listing;
 mod options;
+mod output;
 mod parallel;
 mod printer;
 mod progress;
@@ -21,7 +23,7 @@ use bedrock_denial_watch::pipeline::Pipeline;
 use bedrock_denial_watch::reader::Limits;
 use console::Term;
 
-use crate::options::{Format, Options};
+use crate::options::Options;
 use crate::printer::Printer;
 use crate::progress::Progress;
 use crate::run::Run;
@@ -58,24 +60,7 @@ fn main() -> ExitCode {
     let (progress, mut summary) = run.finish(pipeline.sink.count());
     // On a terminal the alerts come last, nearest the prompt.
     progress.say(&summary.to_string());
-    let incidents = pipeline.store.callers();
-    let keys: Vec<_> = pipeline.store.into_keys().collect();
-    if let Some(file) = &options.report {
-        let kept = pipeline.sink.take_kept();
-        let written = report::write(file, &pipeline.rules, &keys, incidents, &kept, &summary.scope());
-        match written {
-            Ok(()) => progress.say(&format!("Report: {}", report::shown(file))),
-            Err(error) => {
-                summary.failed += 1;
-                progress.say(&format!("error: {}: cannot write the report: {error}", report::shown(file)));
-            }
-        }
-    }
-    let printed = if options.format == Format::Text {
-        pipeline.sink.finish(&pipeline.rules, &keys, &summary)
-    } else {
-        pipeline.sink.broken()
-    };
+    let printed = output::write(&options, pipeline, &progress, &mut summary);
     // Whoever closed the pipe has seen enough.
     if let Err(error) = printed
         && error.kind() != io::ErrorKind::BrokenPipe

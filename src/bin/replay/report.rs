@@ -19,17 +19,18 @@ pub fn write(
     file: &Path,
     rules: &[Rule],
     keys: &[(Key, Item)],
-    callers: Vec<(Caller, CallerState)>,
+    callers: &[(Caller, CallerState)],
     kept: &Kept,
     scope: &str,
 ) -> io::Result<()> {
-    let incidents: Vec<_> = callers.into_iter().map(|(caller, state)| (caller, state.log)).collect();
+    let incidents: Vec<_> =
+        callers.iter().map(|(caller, state)| (caller.clone(), state.log.clone())).collect();
     let (alerts, notices) = (&kept.alerts[..], &kept.notices[..]);
     let report = Report::new(&Counted { scope, rules, keys, incidents: &incidents, alerts, notices });
     fs::write(file, report.page())
 }
 
-/// The file's name on one line.
-pub fn shown(file: &Path) -> String {
-    display::plain(&file.to_string_lossy(), display::DOCUMENT_BYTES)
+/// `text` on one line, without anything that acts on a terminal.
+pub fn plain(text: &str) -> String {
+    display::plain(text, display::DOCUMENT_BYTES)
 }
