@@ -109,8 +109,16 @@ impl Alert<'_> {
             lines.push(format!("*{label}* {}", codes(values.into_iter().map(Some))));
         }
         lines.push(format!("*Alert* {}", self.id()));
+        lines.extend(self.look_further());
         lines.extend(mute(self.account(), self.incident.caller));
         lines.join("\n")
+    }
+}
+
+impl Alert<'_> {
+    /// The first command to look further with; they hold nothing that would have to be changed for the chat.
+    pub(super) fn look_further(&self) -> Option<String> {
+        Some(format!("*To look further* `{}`", self.commands().next()?))
     }
 }
 

@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 use super::Alert;
 use super::display::{DOCUMENT_BYTES, TEXT_BYTES, minutes, plain, shown};
 use super::notice::Rest;
+use super::queries::Queries;
 use crate::count::evidence::Kind;
 use crate::count::window::Figures;
 use crate::log::cloudtrail::KEY_TYPE_UNKNOWN;
@@ -94,6 +95,7 @@ impl Alert<'_> {
             sessions: listed(Field::Session),
             objects: [plain(self.object, DOCUMENT_BYTES)],
             triage: rule.triage,
+            investigate: self.queries(),
             incident: IncidentFields {
                 id: self.incident.id,
                 caller: self.incident.caller.map(|arn| plain(arn, MAX_KEPT_BYTES)),
@@ -200,6 +202,8 @@ struct Document<'a> {
     sessions: Option<Vec<Option<String>>>,
     objects: [String; 1],
     triage: &'a [&'a str],
+    #[serde(skip_serializing_if = "Queries::is_empty")]
+    investigate: Queries,
     incident: IncidentFields<'a>,
     id: String,
 }

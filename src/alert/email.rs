@@ -63,7 +63,7 @@ impl Alert<'_> {
              Rule        {name} ({rule})\n\
              Reference   {reference}\n\
              Alert id    {id}\n\
-             {mute}",
+             {further}{mute}",
             opening = wording.opening,
             rows = self.rows(),
             meaning = wording.meaning,
@@ -75,8 +75,15 @@ impl Alert<'_> {
             rule = self.rule.id,
             reference = self.rule.references[0],
             id = self.id(),
+            further = self.further(),
             mute = mute(self.account(), self.incident.caller),
         )
+    }
+
+    /// The commands to look further with.
+    pub(super) fn further(&self) -> String {
+        let commands: String = self.commands().map(|command| format!("  {command}\n")).collect();
+        if commands.is_empty() { commands } else { format!("\nTo look further:\n{commands}") }
     }
 
     fn rows(&self) -> String {

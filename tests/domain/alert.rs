@@ -102,6 +102,7 @@ fn the_document_has_every_field_of_the_contract() {
         "request_ids",
         "objects",
         "triage",
+        "investigate",
         "incident",
         "id",
     ]);

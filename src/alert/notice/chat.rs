@@ -64,6 +64,7 @@ impl Notice<'_> {
         }
         lines.push(format!("*Incident* {}", worst.incident.id));
         if self.crowd.is_none() {
+            lines.extend(self.worst.look_further());
             lines.extend(mute(self.caller.account.as_deref(), self.caller.arn.as_deref()));
         }
         lines.join("\n")

@@ -79,7 +79,7 @@ impl Notice<'_> {
             Some(_) => String::new(),
             None => mute(self.caller.account.as_deref(), self.caller.arn.as_deref()),
         };
-        parts.join("\n") + &mute
+        parts.join("\n") + &worst.further() + &mute
     }
 
     fn opening(&self) -> String {

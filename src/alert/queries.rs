@@ -1,0 +1,274 @@
+//! An alert's own way in: the commands and queries that an analyst would type next, ready to paste.
+//!
+//! Callers choose parts of every id. Each value is quoted for the language that it stands in; where a value
+//! cannot be quoted with certainty, or is no longer whole, the query is left out rather than wrong.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::Alert;
+use super::display::{plain, shown};
+use crate::count::evidence::Kind;
+use crate::log::text::MAX_TEXT_BYTES;
+
+/// How far before and after the denials the logs are worth reading.
+const AROUND: Duration = Duration::from_secs(30 * 60);
+/// How far back an identity's other calls are worth reading.
+const BEFORE: Duration = Duration::from_secs(48 * 3600);
+
+/// One text for each tool; missing where there is nothing to ask it.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub(super) struct Queries {
+    /// Counts the log folder's objects around the denials again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay: Option<String>,
+    /// Bedrock's log group in CloudWatch Logs Insights: what the caller called, and what succeeded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logs_insights: Option<String>,
+    /// The table of CloudTrail logs in Athena: all calls of the caller, of any service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub athena: Option<String>,
+    /// CloudTrail's event history: the same, without a table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cloudtrail: Option<String>,
+}
+
+impl Queries {
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Whose calls are asked for.
+enum Who<'a> {
+    User(&'a str),
+    /// A role, whose sessions have its ARN and `/` before their names.
+    Role(&'a str),
+}
+
+impl Alert<'_> {
+    /// The queries about this alert.
+    pub(super) fn queries(&self) -> Queries {
+        let user = self.user().map(Who::User);
+        let who = user.or_else(|| Some(Who::Role(self.caller()?)));
+        let who = who.filter(|(Who::User(arn) | Who::Role(arn))| is_whole(arn));
+        Queries {
+            replay: self.replay(),
+            logs_insights: who.as_ref().and_then(logs_insights),
+            athena: who.as_ref().map(|who| self.athena(who)),
+            cloudtrail: self.lookup_events(who.as_ref()),
+        }
+    }
+
+    /// The commands that hold nothing a mail client, a chat or a shell would act on.
+    pub(super) fn commands(&self) -> impl Iterator<Item = String> {
+        let Queries { replay, cloudtrail, .. } = self.queries();
+        let is_inert = |command: &String| {
+            let rest = command.replacen("s3://", "", 1);
+            rest.is_ascii() && !rest.contains(['`', '<', '>', '&', '\\', '$', '@']) && unlinked(&rest)
+        };
+        replay.into_iter().chain(cloudtrail).filter(is_inert)
+    }
+
+    fn replay(&self) -> Option<String> {
+        let object = Some(self.object).filter(|name| name.starts_with("s3://") && is_whole(name))?;
+        let folder = ["/BedrockModelInvocationLogs/", "/CloudTrail/"].iter().find_map(|logs| {
+            let region = object.find(logs)? + logs.len();
+            let end = region + object[region..].find('/')? + 1;
+            Some(&object[..end])
+        });
+        Some(match folder {
+            Some(folder) => format!(
+                "replay {} --since {} --until {}",
+                shell(folder),
+                self.figures.first_seen.minus(AROUND),
+                self.figures.last_seen.plus(AROUND)
+            ),
+            None => format!("replay {}", shell(object)),
+        })
+    }
+
+    fn athena(&self, who: &Who<'_>) -> String {
+        let filter = match who {
+            Who::User(arn) => format!("useridentity.arn = {}", sql(arn)),
+            Who::Role(arn) => format!("starts_with(useridentity.arn, {})", sql(&format!("{arn}/"))),
+        };
+        format!(
+            "SELECT eventtime, eventsource, eventname, awsregion, sourceipaddress, useragent, errorcode, errormessage \
+             FROM cloudtrail_logs WHERE {filter} AND eventtime BETWEEN '{}' AND '{}' ORDER BY eventtime",
+            self.figures.first_seen.minus(BEFORE),
+            self.figures.last_seen.plus(AROUND)
+        )
+    }
+
+    /// By access key, which covers whatever the key was used for, or else by the name that CloudTrail gives a
+    /// user or session.
+    fn lookup_events(&self, who: Option<&Who<'_>>) -> Option<String> {
+        let is_name = |name: &&str| {
+            !name.is_empty()
+                && name.len() <= 128
+                && name.chars().all(|one| one.is_ascii_alphanumeric() || "_.@-".contains(one))
+        };
+        let key = self.evidence(Kind::AccessKeyId).into_iter().find(is_name);
+        let name = match who {
+            Some(Who::User(arn)) => arn.rsplit('/').next().filter(is_name),
+            _ => None,
+        };
+        let (attribute, value) =
+            key.map(|key| ("AccessKeyId", key)).or(name.map(|name| ("Username", name)))?;
+        let region = self.evidence(Kind::Region).into_iter().find(is_name);
+        Some(format!(
+            "aws cloudtrail lookup-events{} --lookup-attributes AttributeKey={attribute},AttributeValue={value} \
+             --start-time {} --end-time {}",
+            region.map(|region| format!(" --region {region}")).unwrap_or_default(),
+            self.figures.first_seen.minus(BEFORE),
+            self.figures.last_seen.plus(AROUND)
+        ))
+    }
+}
+
+/// Whether `text` is what was logged: not shortened, and nothing in it that is taken out before it is shown.
+fn is_whole(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 2 * MAX_TEXT_BYTES && plain(text, usize::MAX) == text
+}
+
+/// Whether `text` is shown to people as it is, since nothing in it would become a link.
+fn unlinked(text: &str) -> bool {
+    text.split(' ').all(|word| word.is_empty() || shown(Some(word)) == word || word.starts_with("--"))
+}
+
+/// `text` as one word of a POSIX shell.
+fn shell(text: &str) -> String {
+    let is_plain = |one: char| one.is_ascii_alphanumeric() || "/_.:=-".contains(one);
+    if text.chars().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+/// `text` as a string of SQL.
+fn sql(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// `None` for a value with a quote or a backslash: AWS documents no escape for them in a comparison.
+fn logs_insights(who: &Who<'_>) -> Option<String> {
+    let text = |arn: &str| (!arn.contains(['"', '\\'])).then(|| format!("\"{arn}\""));
+    let filter = match who {
+        Who::User(arn) => format!("identity.arn = {}", text(arn)?),
+        Who::Role(arn) => format!("identity.arn like {}", text(&format!("{arn}/"))?),
+    };
+    Some(format!(
+        "fields @timestamp, identity.arn, operation, modelId, errorCode, input.inputTokenCount, \
+         output.outputTokenCount, requestId | filter {filter} | sort @timestamp desc | limit 1000"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::process::Command;
+
+    use super::*;
+    use crate::alert::IncidentRef;
+    use crate::count::evidence::Evidence;
+    use crate::count::key::Key;
+    use crate::count::window::Figures;
+    use crate::log::time::EventTime;
+    use crate::rule::catalogue::{DENIED_MODEL, built_in};
+    use crate::rule::definition::Rule;
+
+    const HOSTILE: &str = include_str!("../../tests/fixtures/hostile-ids.json");
+    const OBJECT: &str =
+        "s3://logs/bedrock/AWSLogs/111122223333/BedrockModelInvocationLogs/us-east-1/2025/06/02/09/a.json.gz";
+
+    fn queries(rule: &Rule, values: &[&str], object: &str, evidence: &[(Kind, &str)]) -> Queries {
+        let key =
+            Key { rule: rule.id, values: values.iter().map(|value| Some((*value).to_owned())).collect() };
+        let at = EventTime::parse("2025-06-02T09:14:48Z").expect("a time");
+        let evidence =
+            evidence.iter().map(|(kind, value)| Evidence { kind: *kind, value: (*value).to_owned() });
+        let figures = Figures {
+            first_seen: at,
+            last_seen: at,
+            total: 4,
+            at_least: false,
+            newest: Vec::new(),
+            sources: BTreeSet::new(),
+            evidence: evidence.collect(),
+        };
+        let incident = IncidentRef { id: "i", caller: None, number: 1, notice: None };
+        Alert { rule, key: &key, at, figures, object, incident }.queries()
+    }
+
+    #[test]
+    fn each_tool_is_asked_in_its_own_words() {
+        let user = "arn:aws:iam::111122223333:user/o'brien";
+        let found =
+            queries(&DENIED_MODEL, &["111122223333", user, "m"], OBJECT, &[(Kind::Region, "us-east-1")]);
+        let expected = Queries {
+            replay: Some("replay s3://logs/bedrock/AWSLogs/111122223333/BedrockModelInvocationLogs/us-east-1/ --since 2025-06-02T08:44:48Z --until 2025-06-02T09:44:48Z".to_owned()),
+            logs_insights: Some(r#"fields @timestamp, identity.arn, operation, modelId, errorCode, input.inputTokenCount, output.outputTokenCount, requestId | filter identity.arn = "arn:aws:iam::111122223333:user/o'brien" | sort @timestamp desc | limit 1000"#.to_owned()),
+            athena: Some("SELECT eventtime, eventsource, eventname, awsregion, sourceipaddress, useragent, errorcode, errormessage FROM cloudtrail_logs WHERE useridentity.arn = 'arn:aws:iam::111122223333:user/o''brien' AND eventtime BETWEEN '2025-05-31T09:14:48Z' AND '2025-06-02T09:44:48Z' ORDER BY eventtime".to_owned()),
+            // The name has a character that the CLI's shorthand may read otherwise.
+            cloudtrail: None,
+        };
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_role_is_asked_for_with_all_its_sessions_and_a_key_before_a_name() {
+        let role = "arn:aws:sts::1:assumed-role/App";
+        let found = queries(
+            built_in("role-denials"),
+            &["1", role, "m"],
+            "s3://b/x.json",
+            &[(Kind::AccessKeyId, "AKIAEXAMPLE")],
+        );
+        assert_eq!(found.replay.as_deref(), Some("replay s3://b/x.json"));
+        assert!(
+            found
+                .logs_insights
+                .is_some_and(|text| text.contains(r#"like "arn:aws:sts::1:assumed-role/App/""#))
+        );
+        assert!(found.athena.is_some_and(|text| {
+            text.contains("starts_with(useridentity.arn, 'arn:aws:sts::1:assumed-role/App/')")
+        }));
+        let lookup = "aws cloudtrail lookup-events --lookup-attributes AttributeKey=AccessKeyId,AttributeValue=AKIAEXAMPLE --start-time 2025-05-31T09:14:48Z --end-time 2025-06-02T09:44:48Z";
+        assert_eq!(found.cloudtrail.as_deref(), Some(lookup));
+    }
+
+    #[test]
+    fn what_did_not_come_from_a_bucket_or_is_not_whole_is_not_asked_for() {
+        let long = "x".repeat(2 * MAX_TEXT_BYTES + 1);
+        assert_eq!(queries(&DENIED_MODEL, &["1", &long, "m"], "an event", &[]), Queries::default());
+        assert_eq!(
+            queries(&DENIED_MODEL, &["1", "a\u{202e}b", "m"], "s3://b/a\u{7}b", &[]),
+            Queries::default()
+        );
+    }
+
+    /// What a string of SQL stands for; `None` if it ends before `text` does.
+    fn read_sql(text: &str) -> Option<String> {
+        let inner = text.strip_prefix('\'')?.strip_suffix('\'')?;
+        let pairs = inner.replace("''", "\u{0}");
+        (!pairs.contains('\'')).then(|| pairs.replace('\u{0}', "'"))
+    }
+
+    #[test]
+    fn whatever_a_caller_writes_stays_one_value_in_a_shell_and_in_sql() {
+        let ids: std::collections::BTreeMap<String, String> = serde_json::from_str(HOSTILE).expect("ids");
+        for id in ids.values().filter(|id| is_whole(id)) {
+            let output = Command::new("sh")
+                .arg("-c")
+                .arg(format!("printf %s {}", shell(id)))
+                .output()
+                .expect("sh runs");
+            assert_eq!(String::from_utf8_lossy(&output.stdout), id.as_str());
+            assert_eq!(read_sql(&sql(id)).as_deref(), Some(id.as_str()));
+            let insights = logs_insights(&Who::User(id));
+            assert!(
+                insights.is_none_or(|text| text.matches('"').count() == 2 && !text.contains('\\')),
+                "{id}"
+            );
+        }
+    }
+}
