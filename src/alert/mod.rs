@@ -7,6 +7,7 @@ mod email;
 mod message;
 mod mute;
 pub mod notice;
+mod ocsf;
 mod queries;
 pub mod shorten;
 pub mod sink;

@@ -91,6 +91,8 @@ pub enum Format {
     Text,
     /// One JSON document per line, and nothing else
     Json,
+    /// One OCSF Detection Finding per line, and nothing else
+    Ocsf,
 }
 
 impl Options {

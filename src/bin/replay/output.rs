@@ -34,6 +34,6 @@ pub fn write(
     match (&options.explain, options.format) {
         (Some(asked), _) => explain::print(asked, &rules, &keys, &callers),
         (None, Format::Text) => sink.finish(&rules, &keys, summary),
-        (None, Format::Json) => sink.broken(),
+        (None, Format::Json | Format::Ocsf) => sink.broken(),
     }
 }

@@ -71,18 +71,18 @@ impl AlertSink for Printer {
     async fn alert(&self, alert: &Alert<'_>) -> Result<(), SinkError> {
         let mut state = self.state.borrow_mut();
         state.alerts += 1;
-        if self.keeps || self.format == Format::Json {
-            let document = alert.document();
-            if self.format == Format::Json
-                && let Err(error) = writeln!(io::stdout(), "{document}")
-            {
+        if self.keeps {
+            state.kept.alerts.push(alert.document());
+        }
+        let line = match self.format {
+            Format::Json => Some(alert.document()),
+            Format::Ocsf => Some(alert.ocsf()),
+            Format::Text => None,
+        };
+        if let Some(line) = line {
+            if let Err(error) = writeln!(io::stdout(), "{line}") {
                 state.broken.get_or_insert(error);
             }
-            if self.keeps {
-                state.kept.alerts.push(document);
-            }
-        }
-        if self.format == Format::Json {
             return Ok(());
         }
         let text = self.terminal.map_or_else(|| alert.line(), |layout| alert.block(layout));

@@ -5,4 +5,5 @@ mod explain;
 mod golden;
 #[cfg(target_os = "linux")]
 mod hostile;
+mod ocsf;
 mod terminal;
