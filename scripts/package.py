@@ -69,7 +69,16 @@ def packaged(template):
         output.pop("Description", None)
     for resource in template["Resources"].values():
         resource.pop("Metadata", None)
-    return with_short_conditions(compact(template))
+        if isinstance(resource.get("Properties", {}).get("Description"), str):
+            del resource["Properties"]["Description"]
+    return with_short_conditions(compact(without_sids(template)))
+
+
+def without_sids(value):
+    """A statement's name is for its readers, who have template.yaml: most of a kilobyte less."""
+    if isinstance(value, dict):
+        return {key: without_sids(inner) for key, inner in value.items() if key != "Sid"}
+    return [without_sids(inner) for inner in value] if isinstance(value, list) else value
 
 
 def first_sentence(text):

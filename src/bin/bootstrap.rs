@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bedrock_denial_watch::lambda::aws::{self, DynamoDbStore, S3Source, SnsSink};
+use bedrock_denial_watch::lambda::aws::{self, DynamoDbStore, EventBus, S3Source, SnsSink};
 use bedrock_denial_watch::lambda::config::Config;
 use bedrock_denial_watch::lambda::handler::{Handler, Invocation};
 use bedrock_denial_watch::pipeline::Pipeline;
@@ -52,7 +52,12 @@ async fn run(config: Config) -> Result<(), Error> {
     let handler = Handler {
         pipeline: Pipeline {
             store: DynamoDbStore::new(&sdk, config.table_name),
-            sink: SnsSink::new(&sdk, config.topic_arn, config.every_alert_topic_arn),
+            sink: SnsSink::new(
+                &sdk,
+                config.topic_arn,
+                config.every_alert_topic_arn,
+                config.event_bus_arn.map(|arn| EventBus::new(&sdk, arn)),
+            ),
             rules: config.settings.rules_on(),
             exempt_users: config.settings.exempt_users,
             limits: Limits::default(),

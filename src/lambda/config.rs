@@ -15,6 +15,8 @@ pub struct Config {
     pub topic_arn: String,
     /// `EVERY_ALERT_TOPIC_ARN`: the SNS topic that gets each alert as a message of its own.
     pub every_alert_topic_arn: Option<String>,
+    /// `EVENT_BUS_ARN`: the EventBridge bus that gets each alert as an OCSF finding.
+    pub event_bus_arn: Option<String>,
     /// `RULES`, `RULE_SETTINGS`, `THRESHOLD`, `WINDOW_MINUTES`, `COOLDOWN_MINUTES`, `EXEMPT_USERS`.
     pub settings: Settings,
     /// `LOG_LEVEL`.
@@ -48,6 +50,8 @@ pub enum ConfigError {
 }
 
 const TABLE: &str = "the name or ARN of the DynamoDB table";
+const BUS: &str =
+    "the ARN of an EventBridge event bus, such as arn:aws:events:us-east-1:123456789012:event-bus/security";
 const TOPIC: &str = "the ARN of a standard SNS topic, such as arn:aws:sns:us-east-1:123456789012:alerts";
 
 impl Config {
@@ -83,6 +87,7 @@ impl Config {
                 get("EVERY_ALERT_TOPIC_ARN"),
                 standard_topic,
             )?,
+            event_bus_arn: parsed("EVENT_BUS_ARN", get("EVENT_BUS_ARN"), event_bus)?,
             settings,
             log_level: parsed("LOG_LEVEL", get("LOG_LEVEL"), log_level)?.unwrap_or(Level::INFO),
         })
@@ -110,6 +115,18 @@ fn standard_topic(text: &str) -> Result<String, String> {
             Ok(text.trim().to_owned())
         }
         _ => Err(format!("expected {TOPIC}")),
+    }
+}
+
+fn event_bus(text: &str) -> Result<String, String> {
+    let parts: Vec<&str> = text.trim().split(':').collect();
+    match parts[..] {
+        ["arn", _, "events", _, _, bus]
+            if bus.strip_prefix("event-bus/").is_some_and(|name| !name.is_empty()) =>
+        {
+            Ok(text.trim().to_owned())
+        }
+        _ => Err(format!("expected {BUS}")),
     }
 }
 
@@ -210,6 +227,8 @@ mod tests {
         check_refused("TOPIC_ARN", "", "a standard SNS topic");
         check_refused("TOPIC_ARN", "alerts", "expected the ARN");
         check_refused("EVERY_ALERT_TOPIC_ARN", "alerts", "expected the ARN");
+        check_refused("EVENT_BUS_ARN", "security", "expected the ARN of an EventBridge event bus");
+        check_refused("EVENT_BUS_ARN", "arn:aws:events:us-east-1:1:rule/security", "expected the ARN");
         check_refused("TOPIC_ARN", "arn:aws:sqs:us-east-1:1:alerts", "expected the ARN");
         check_refused("TOPIC_ARN", "arn:aws:sns:us-east-1:1:alerts.fifo", "standard");
         check_refused(

@@ -293,7 +293,7 @@ async fn an_object_without_denials_makes_no_call_to_dynamodb_or_sns() {
     let handler = handler(
         &s3,
         DynamoDbStore::new(&nowhere(), TABLE.to_owned()),
-        SnsSink::new(&nowhere(), "arn:aws:sns:us-east-1:1:t".to_owned(), None),
+        SnsSink::new(&nowhere(), "arn:aws:sns:us-east-1:1:t".to_owned(), None, None),
     );
     let delivered = deliver(&handler, &notification(&["a.json.gz"])).await;
     assert_eq!(delivered.answer.expect("success"), Answer::Done);
@@ -305,7 +305,7 @@ async fn chain(s3: &Server, sns: &Server) -> (SdkConfig, Handler<DynamoDbStore, 
     let config = dynamodb().await;
     let store = DynamoDbStore::new(&config, TABLE.to_owned());
     let topic = "arn:aws:sns:us-east-1:123456789012:alerts".to_owned();
-    let handler = handler(s3, store, SnsSink::new(&sdk(&sns.url), topic, None));
+    let handler = handler(s3, store, SnsSink::new(&sdk(&sns.url), topic, None, None));
     (config, handler)
 }
 

@@ -6,6 +6,7 @@ mod batch_operations;
 mod bootstrap;
 mod bounded;
 mod dynamodb;
+mod eventbridge;
 #[path = "../fixtures/every_field.rs"]
 mod every_field;
 mod handler;

@@ -11,7 +11,7 @@ use bedrock_denial_watch::count::claims::Claimant;
 use bedrock_denial_watch::count::incident::{self, Found, IncidentLog};
 use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::count::window::Figures;
-use bedrock_denial_watch::lambda::aws::SnsSink;
+use bedrock_denial_watch::lambda::aws::{EventBus, SnsSink};
 use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
 use serde_json::Value;
 
@@ -39,7 +39,12 @@ pub fn form(request: &Request) -> BTreeMap<String, String> {
     fields.map(|(name, value)| (decoded(name), decoded(value))).collect()
 }
 
-async fn publish_to(url: &str, key: &Key, every_alert: Option<&str>) -> Result<(), String> {
+pub async fn publish_to(
+    url: &str,
+    key: &Key,
+    every_alert: Option<&str>,
+    bus: Option<&str>,
+) -> Result<(), String> {
     let at = time("2025-06-01T10:00:03Z");
     let caller = Caller::of(&DENIED_MODEL, key);
     let id = incident::id(&caller, at);
@@ -73,20 +78,25 @@ async fn publish_to(url: &str, key: &Key, every_alert: Option<&str>) -> Result<(
         rules: &[],
         crowd: None,
     };
-    let sink = SnsSink::new(&sdk(url), TOPIC.to_owned(), every_alert.map(str::to_owned));
+    let sink = SnsSink::new(
+        &sdk(url),
+        TOPIC.to_owned(),
+        every_alert.map(str::to_owned),
+        bus.map(|arn| EventBus::new(&sdk(url), arn.to_owned())),
+    );
     sink.notice(&notice).await.map_err(|error| error.to_string())?;
     if sink.wants_alerts() { sink.alert(&alert).await.map_err(|error| error.to_string()) } else { Ok(()) }
 }
 
 async fn publish(url: &str, key: &Key) -> Result<(), String> {
-    publish_to(url, key, None).await
+    publish_to(url, key, None, None).await
 }
 
 #[tokio::test]
 async fn programs_get_each_alert_on_a_topic_of_their_own() {
     let server = Server::start(|_, _| Some(accepted()));
     let every_alert = "arn:aws:sns:us-east-1:123456789012:every-alert";
-    publish_to(&server.url, &key(&[None, None, None]), Some(every_alert)).await.expect("published");
+    publish_to(&server.url, &key(&[None, None, None]), Some(every_alert), None).await.expect("published");
     let topics: Vec<String> =
         server.requests().iter().map(|request| form(request)["TopicArn"].clone()).collect();
     assert_eq!(topics, [TOPIC, every_alert]);

@@ -69,7 +69,8 @@ def listen_to_us(cloud, name):
 
 @pytest.fixture(scope="session")
 def tuned(cloud):
-    """With every parameter of the rules set."""
+    """With every parameter of the rules set, and a bus for findings."""
+    bus = cloud.client("events").create_event_bus(Name="security")["EventBusArn"]
     return on_existing_bucket(
         cloud,
         "tuned",
@@ -79,6 +80,7 @@ def tuned(cloud):
         CooldownMinutes="20",
         ExemptUsers="arn:aws:iam::*:user/exempt-*",
         LogLevel="trace",
+        EventBusArn=bus,
     )
 
 

@@ -36,6 +36,9 @@ def understood(method, path, headers, body, region="us-east-1"):
         table = json.loads(body)["TableName"]
         arn = table if table.startswith("arn:") else f"arn:aws:dynamodb:{region}:{ACCOUNT}:table/{table}"
         return "dynamodb:" + target.partition(".")[2], arn
+    if target == "AWSEvents.PutEvents":
+        [bus] = {entry["EventBusName"] for entry in json.loads(body)["Entries"]}
+        return "events:PutEvents", bus
     if "x-www-form-urlencoded" in headers.get("Content-Type", ""):
         form = parse_qs(body.decode())
         if "TopicArn" in form:

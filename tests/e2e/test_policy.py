@@ -39,8 +39,8 @@ def listed(value):
     return value if isinstance(value, list) else [value]
 
 
-def test_the_policy_equals_the_calls(detector, existing, both, user):
-    for one in (detector, existing, both):
+def test_the_policy_equals_the_calls(detector, existing, both, tuned, user):
+    for one in (detector, existing, both, tuned):
         began = len(one.cloud.recorder.calls)
         # Every kind of call, whatever other tests ran: count, look, claim, publish, read both ways.
         records = denials(user, *(alone(1) + second for second in range(4)))

@@ -43,7 +43,7 @@ def without_texts(value, conditions):
         return json.loads(value)
     if not isinstance(value, dict):
         return value
-    value = {name: without_texts(one, conditions) for name, one in value.items()}
+    value = {name: without_texts(one, conditions) for name, one in value.items() if name != "Sid"}
     if isinstance(value.get("Condition"), str):
         value["Condition"] = meaning(value["Condition"], conditions)
     if "Fn::If" in value:
@@ -58,7 +58,7 @@ def meaning(name, conditions):
 def test_the_packaged_template_is_small_and_needs_no_transform(dist):
     for name in ["template.json", "template-without-chat.json"]:
         text = (dist / name).read_bytes()
-        assert len(text) < 51_200, name
+        assert len(text) < 51_200, name  # more must be uploaded first
         assert "Transform" not in json.loads(text) and b"AWS::Serverless::" not in text
 
 
@@ -85,6 +85,8 @@ def test_it_makes_the_same_resources_as_the_source(templates):
             one.pop("Metadata", None)
             if section == "Outputs":
                 one.pop("Description")
+            elif isinstance(one.get("Properties", {}).get("Description"), str):
+                del one["Properties"]["Description"]
         left, right = (without_texts(one[section], one["Conditions"]) for one in (source, packaged))
         assert left.keys() == right.keys()
         assert [name for name in left if left[name] != right[name]] == [], section

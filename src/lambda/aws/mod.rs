@@ -1,4 +1,4 @@
-//! The three AWS services behind the domain, and how patient we are with them.
+//! The AWS services behind the domain, and how patient we are with them.
 //!
 //! Every client has a limit on connecting, on one attempt and on all attempts together, so
 //! that a hanging service costs one delivery a retry and never the whole function time-out.
@@ -12,6 +12,7 @@
 
 mod cause;
 mod dynamodb;
+mod eventbridge;
 mod item;
 mod s3;
 mod sns;
@@ -23,6 +24,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 
 pub use self::dynamodb::DynamoDbStore;
+pub use self::eventbridge::EventBus;
 pub use self::s3::{S3Source, SourceError};
 pub use self::sns::SnsSink;
 

@@ -1,4 +1,4 @@
-//! Notices to the topic that people subscribe to, and each alert to one for programs.
+//! Notices to the topic that people subscribe to, and each alert to a topic or an event bus for programs.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,6 +9,7 @@ use aws_sdk_sns::types::MessageAttributeValue;
 use serde_json::json;
 
 use super::cause::cause;
+use super::eventbridge::EventBus;
 use super::{retries, timeouts};
 use crate::alert::notice::Notice;
 use crate::alert::sink::{AlertSink, SinkError};
@@ -35,6 +36,7 @@ pub struct SnsSink {
     client: Client,
     topic_arn: String,
     every_alert_topic_arn: Option<String>,
+    bus: Option<EventBus>,
     pace: Pace,
 }
 
@@ -57,15 +59,20 @@ impl Pace {
 
 impl SnsSink {
     /// Region, credentials and endpoint are those of `config`. Each alert goes to
-    /// `every_alert_topic_arn` as well, if there is one.
+    /// `every_alert_topic_arn` and to `bus` as well, if there are such.
     #[must_use]
-    pub fn new(config: &SdkConfig, topic_arn: String, every_alert_topic_arn: Option<String>) -> Self {
+    pub fn new(
+        config: &SdkConfig,
+        topic_arn: String,
+        every_alert_topic_arn: Option<String>,
+        bus: Option<EventBus>,
+    ) -> Self {
         let config = aws_sdk_sns::config::Builder::from(config)
             .timeout_config(timeouts(ATTEMPT, OPERATION))
             .retry_config(retries(ATTEMPTS))
             .build();
         let client = Client::from_conf(config);
-        Self { client, topic_arn, every_alert_topic_arn, pace: Pace::default() }
+        Self { client, topic_arn, every_alert_topic_arn, bus, pace: Pace::default() }
     }
 }
 
@@ -77,13 +84,18 @@ impl AlertSink for SnsSink {
     }
 
     fn wants_alerts(&self) -> bool {
-        self.every_alert_topic_arn.is_some()
+        self.every_alert_topic_arn.is_some() || self.bus.is_some()
     }
 
     async fn alert(&self, alert: &Alert<'_>) -> Result<(), SinkError> {
-        let Some(topic_arn) = &self.every_alert_topic_arn else { return Ok(()) };
-        let message = fitted(alert.message(), || alert.document(), MAX_MESSAGE_BYTES);
-        self.publish(topic_arn, message).await
+        if let Some(topic_arn) = &self.every_alert_topic_arn {
+            let message = fitted(alert.message(), || alert.document(), MAX_MESSAGE_BYTES);
+            self.publish(topic_arn, message).await?;
+        }
+        match &self.bus {
+            Some(bus) => bus.put(alert).await,
+            None => Ok(()),
+        }
     }
 }
 

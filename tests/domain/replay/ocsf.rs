@@ -36,9 +36,10 @@ fn check_valid(finding: &Value) {
     let Schema { required, at_least_one, enumerations, milliseconds } = schema();
     for (path, names) in required {
         for object in at(finding, &path) {
-            names.iter().for_each(|name| {
-                assert!(object.get(name).is_some_and(|value| !value.is_null()), "{path}.{name}: {finding}")
-            });
+            for name in &names {
+                let is_there = object.get(name).is_some_and(|value| !value.is_null());
+                assert!(is_there, "{path}.{name}: {finding}");
+            }
         }
     }
     for (path, names) in at_least_one {
