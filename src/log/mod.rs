@@ -2,7 +2,7 @@
 //!
 //! | step | file |
 //! |---|---|
-//! | Which object, and is it a log? | [`object`] |
+//! | Which folder and object, and is it a log? | [`layout`], [`object`] |
 //! | Bytes as stored → text | [`inflate`] |
 //! | Text in view | `buffer` |
 //! | Text → candidate records | `framing` by `lines` or `values`; `nesting`, `resync`, `wrapper` |
@@ -18,6 +18,7 @@ pub(crate) mod envelope;
 pub mod facts;
 pub(crate) mod framing;
 pub mod inflate;
+pub mod layout;
 pub(crate) mod lines;
 pub mod model;
 pub(crate) mod nesting;

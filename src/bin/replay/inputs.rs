@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use bedrock_denial_watch::log::object::{self, Skip};
 use walkdir::WalkDir;
 
-/// One file, or standard input.
+/// One file or S3 object, or standard input.
 pub struct Input {
-    /// As given, or below the folder as given; `-` for standard input.
+    /// As given, or below the folder as given; `-` for standard input, `s3://bucket/key` for an object.
     pub path: PathBuf,
     /// The same as text.
     pub name: String,
@@ -20,9 +20,8 @@ pub struct Input {
     pub explicit: bool,
 }
 
-/// Finds all files below `paths`, in delivery order: by the time stamp in the name of a file
-/// that Bedrock wrote, then the others by path. What cannot be found is reported by name and reason.
-pub fn find(paths: &[PathBuf]) -> (Vec<Input>, Vec<(String, String)>) {
+/// Finds all files below `paths`. What cannot be found is reported by name and reason.
+pub fn find<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> (Vec<Input>, Vec<(String, String)>) {
     let mut inputs = Vec::new();
     let mut problems = Vec::new();
     let mut seen = HashSet::new();
@@ -56,11 +55,20 @@ pub fn find(paths: &[PathBuf]) -> (Vec<Input>, Vec<(String, String)>) {
             }
         }
     }
+    (inputs, problems)
+}
+
+/// Sorts in delivery order: by the time stamp in the name of a file that AWS wrote, then the others by path.
+pub fn sort(inputs: &mut [Input]) {
     inputs.sort_by_cached_key(|input| {
         let stamp = object::delivery_stamp(&input.name).map(str::to_owned);
         (stamp.is_none(), stamp, input.name.clone())
     });
-    (inputs, problems)
+}
+
+/// Whether it is an object in S3 rather than a file.
+pub fn is_s3(path: &Path) -> bool {
+    path.to_string_lossy().starts_with("s3://")
 }
 
 /// The absolute path as an object's key, so `data/` beside a log is recognised by the `AWSLogs` above

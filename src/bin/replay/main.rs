@@ -1,8 +1,11 @@
 //! `replay`: the detector over log files on this machine, without AWS.
 
+#[cfg_attr(not(feature = "aws"), path = "no_cloud.rs")]
+mod cloud;
 mod denied;
 mod examples;
 mod explain;
+mod file;
 mod inputs;
 mod listing;
 mod options;
@@ -13,6 +16,7 @@ mod progress;
 mod report;
 mod run;
 mod summary;
+mod work;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -21,12 +25,13 @@ use bedrock_denial_watch::alert::terminal::Layout;
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::pipeline::Pipeline;
 use bedrock_denial_watch::reader::Limits;
+use bedrock_denial_watch::rule::settings::Settings;
 use console::Term;
 
+use crate::cloud::Cloud;
 use crate::options::Options;
 use crate::printer::Printer;
-use crate::progress::Progress;
-use crate::run::Run;
+use crate::work::Work;
 
 fn main() -> ExitCode {
     let options = Options::of_command_line();
@@ -39,28 +44,32 @@ fn main() -> ExitCode {
         let _ = io::stdout().write_all(listing::of(&settings).as_bytes());
         return ExitCode::SUCCESS;
     }
-    let (inputs, missing) = inputs::find(&options.paths);
-    let pipeline = Pipeline {
-        store: EmbeddedStore::default(),
-        sink: Printer::new(options.format, terminal(), options.report.is_some()),
-        rules: settings.rules_on(),
-        exempt_users: settings.exempt_users,
-        limits: Limits::default(),
+    let cloud = Cloud::connect(&options);
+    let (mut inputs, mut missing) = inputs::find(options.paths.iter().filter(|path| !inputs::is_s3(path)));
+    if let Some(cloud) = &cloud {
+        cloud.find(&options, &mut inputs, &mut missing);
+    }
+    inputs::sort(&mut inputs);
+    let work = Work { options: &options, inputs: &inputs, missing, cloud: cloud.as_ref() };
+    let printer = Printer::new(options.format, terminal(), options.report.is_some());
+    let Settings { exempt_users, .. } = &settings;
+    let (rules, exempt_users, limits) = (settings.rules_on(), exempt_users.clone(), Limits::default());
+    let (progress, mut summary, printed) = match &cloud {
+        Some(cloud) if options.apply => {
+            let (store, sink) = cloud.counters(&options, &inputs, printer);
+            let pipeline = Pipeline { store, sink, rules, exempt_users, limits };
+            let (progress, summary) = work.through(&pipeline, cloud.claim(), |sink| sink.printer().count());
+            let printed = pipeline.sink.into_printer().finish(&pipeline.rules, &[], &summary);
+            (progress, summary, printed)
+        }
+        _ => {
+            let store = EmbeddedStore::default();
+            let pipeline = Pipeline { store, sink: printer, rules, exempt_users, limits };
+            let (progress, mut summary) = work.through(&pipeline, run::ALONE, Printer::count);
+            let printed = output::write(&options, pipeline, &progress, &mut summary);
+            (progress, summary, printed)
+        }
     };
-    let mut run = Run::new(&pipeline, Progress::over(&inputs));
-    for (name, why) in missing {
-        run.fail(&name, &why);
-    }
-    let finished = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .map(|runtime| run.all(&inputs, options.jobs(), &runtime));
-    if let Err(error) = finished {
-        run.fail("replay", &format!("cannot start: {error}"));
-    }
-    let (progress, mut summary) = run.finish(pipeline.sink.count());
-    // On a terminal the alerts come last, nearest the prompt.
-    progress.say(&summary.to_string());
-    let printed = output::write(&options, pipeline, &progress, &mut summary);
     // Whoever closed the pipe has seen enough.
     if let Err(error) = printed
         && error.kind() != io::ErrorKind::BrokenPipe

@@ -12,6 +12,8 @@ use clap::error::{ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
 use glob::Pattern;
 
+use crate::inputs;
+
 /// Finds callers who keep trying Amazon Bedrock models they are denied, in invocation logs and
 /// CloudTrail files on this machine.
 ///
@@ -31,7 +33,7 @@ use glob::Pattern;
   replay --threshold 10 --window 30m logs               fire later, look at half an hour
   replay --rules model-sweep,validation-burst logs      other rules
   replay --exempt-user '*:assumed-role/load-test/*' logs    count these callers, never alert
-  aws s3 cp s3://bucket/key - | replay -                one object from S3
+  replay s3://bucket/prefix --since 7d                  a week of logs in S3
 
 Exit status: 0 if everything was read; 1 with --fail-on-alert if a rule fired;
 2 for bad usage or an input that could not be read, once all others are done."
@@ -64,9 +66,33 @@ pub struct Options {
     /// Never alert on users whose ARN matches; repeat for more
     #[arg(long, value_name = "GLOB", value_parser = bounds::user_glob)]
     pub exempt_user: Vec<Pattern>,
-    /// Read this many files at once; the alerts are the same [default: the number of cores]
+    /// Read this many files at once; the alerts are the same [default: the number of cores, or 16 from S3]
     #[arg(long, value_name = "N")]
     pub jobs: Option<NonZero<usize>>,
+    /// Read only objects in S3 that may hold calls from this time on: 2025-06-01T09:00:00Z, 2025-06-01, or how long ago, such as 7d
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// The same, up to this time
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// Read only the log folders of these accounts in S3
+    #[arg(long, value_name = "ID,…", value_delimiter = ',')]
+    pub account: Vec<String>,
+    /// Read only the log folders of these regions in S3
+    #[arg(long, value_name = "REGION,…", value_delimiter = ',')]
+    pub region: Vec<String>,
+    /// Count into the table and notify the topic instead of printing only; nothing counts twice
+    #[arg(long, requires = "table", requires = "topic", conflicts_with_all = ["report", "explain"])]
+    pub apply: bool,
+    /// The table of --apply
+    #[arg(long, value_name = "NAME", requires = "apply")]
+    pub table: Option<String>,
+    /// The topic of --apply
+    #[arg(long, value_name = "ARN", requires = "apply")]
+    pub topic: Option<String>,
+    /// Apply without asking
+    #[arg(long, requires = "apply")]
+    pub yes: bool,
     /// How to print alerts
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
@@ -79,10 +105,13 @@ pub struct Options {
     /// Exit with status 1 if a rule fired
     #[arg(long)]
     pub fail_on_alert: bool,
-    /// A log file (.json.gz, .json, .jsonl, .gz), a folder of them, or - for standard input
+    /// A log file (.json.gz, .json, .jsonl, .gz), a folder of them, s3://bucket/prefix, or - for standard input
     #[arg(value_name = "PATH", required_unless_present_any = ["test_rules", "list_rules"])]
     pub paths: Vec<PathBuf>,
 }
+
+/// Objects of S3 at once.
+const FROM_S3: Option<NonZero<usize>> = NonZero::new(16);
 
 /// How alerts are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -101,17 +130,42 @@ impl Options {
         Self::try_parse().unwrap_or_else(|error| harmless(error).exit())
     }
 
-    /// How many cores are used.
+    /// How many inputs are read at once: one for each core, or more where most of the time goes by waiting.
     pub fn jobs(&self) -> NonZero<usize> {
-        self.jobs.or_else(|| thread::available_parallelism().ok()).unwrap_or(NonZero::<usize>::MIN)
+        let cores = || if self.reads_s3() { FROM_S3 } else { thread::available_parallelism().ok() };
+        self.jobs.or_else(cores).unwrap_or(NonZero::<usize>::MIN)
+    }
+
+    /// Whether anything is read from S3.
+    pub fn reads_s3(&self) -> bool {
+        self.paths.iter().any(|path| inputs::is_s3(path))
+    }
+
+    /// Whether AWS is needed at all.
+    pub fn needs_aws(&self) -> bool {
+        self.apply || self.reads_s3()
+    }
+
+    /// Refuses what selects objects in S3 where there are none.
+    pub fn check_selection(&self) {
+        let selects =
+            [self.since.is_some(), self.until.is_some(), !self.account.is_empty(), !self.region.is_empty()];
+        if selects.contains(&true) {
+            Self::refuse(
+                "--since, --until, --account and --region select objects below s3://bucket/prefix; name the files or folders that you want",
+            );
+        }
+    }
+
+    /// Prints what is wrong with the command line, and exits.
+    pub fn refuse(why: &str) -> ! {
+        let why = display::plain(why, display::DOCUMENT_BYTES);
+        Self::command().error(ErrorKind::ValueValidation, why).exit()
     }
 
     /// The rules with their settings; for a bad one it prints what is wrong and exits.
     pub fn settings(&self) -> Settings {
-        self.read_settings().unwrap_or_else(|why| {
-            let why = display::plain(&why, display::DOCUMENT_BYTES);
-            Self::command().error(ErrorKind::ValueValidation, why).exit()
-        })
+        self.read_settings().unwrap_or_else(|why| Self::refuse(&why))
     }
 
     fn read_settings(&self) -> Result<Settings, String> {

@@ -1,6 +1,8 @@
 //! Standard error: the progress bar, and lines above it.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bedrock_denial_watch::alert::display;
 use console::Term;
@@ -12,39 +14,51 @@ use crate::inputs::Input;
 
 /// How much has been read, and messages along the way. Clones share one bar.
 #[derive(Clone)]
-pub struct Progress(ProgressBar);
+pub struct Progress {
+    bar: ProgressBar,
+    done: Arc<AtomicUsize>,
+    of: usize,
+}
 
 impl Progress {
     /// A bar on a terminal; none in a file or pipe.
     pub fn over(inputs: &[Input]) -> Self {
+        let (done, of) = (Arc::default(), inputs.len());
         if !io::stderr().is_terminal() {
-            return Self(ProgressBar::hidden());
+            return Self { bar: ProgressBar::hidden(), done, of };
         }
         let total = inputs.iter().filter(|input| input.skip.is_none()).map(|input| input.bytes).sum();
-        let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
+        let style =
+            ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta} {msg}");
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-        Self(bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())))
+        Self { bar: bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())), done, of }
+    }
+
+    /// One more input has been read.
+    pub fn done(&self) {
+        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        self.bar.set_message(format!("{done}/{}", self.of));
     }
 
     /// Advances by this many bytes.
     pub fn advance(&self, bytes: usize) {
-        self.0.inc(bytes as u64);
+        self.bar.inc(bytes as u64);
     }
 
     /// Moves the bar back by this many bytes, which are read again.
     pub fn rewind(&self, bytes: usize) {
-        self.0.dec(bytes as u64);
+        self.bar.dec(bytes as u64);
     }
 
     /// Removes the bar.
     pub fn clear(&self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
     }
 
     /// Prints `text` above the bar, without anything that would act on a terminal: file names are not ours.
     pub fn say(&self, text: &str) {
         let columns = io::stderr().is_terminal().then(|| usize::from(Term::stderr().size().1));
-        self.0.suspend(|| {
+        self.bar.suspend(|| {
             for line in text.lines() {
                 let line = wrapped(&display::plain(line, usize::MAX), columns);
                 // If this fails, there is nobody left to report it to.

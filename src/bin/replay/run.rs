@@ -1,59 +1,73 @@
 //! Inputs through the pipeline: read on several cores, committed one after the other.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::num::NonZero;
-use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use bedrock_denial_watch::alert::display;
+use bedrock_denial_watch::alert::sink::AlertSink;
 use bedrock_denial_watch::count::claims::Claimant;
-use bedrock_denial_watch::count::embedded::EmbeddedStore;
+use bedrock_denial_watch::count::store::CounterStore;
 use bedrock_denial_watch::log::object::Skip;
 use bedrock_denial_watch::pipeline::{Delivery, Pipeline};
-use bedrock_denial_watch::reader::{self, Finished, Reader, UNRECOGNISED};
+use bedrock_denial_watch::reader::{self, Reader, UNRECOGNISED};
 
 use tokio::runtime::Runtime;
 
 use crate::inputs::Input;
 use crate::parallel;
-use crate::printer::Printer;
 use crate::progress::Progress;
 use crate::summary::Summary;
 
-const CHUNK_BYTES: usize = 64 * 1024;
-
 /// A run over many inputs.
-pub struct Run<'p> {
-    pipeline: &'p Pipeline<EmbeddedStore, Printer>,
+pub struct Run<'p, S, K> {
+    pipeline: &'p Pipeline<S, K>,
+    claim: Claim<'p>,
     progress: Progress,
     summary: Summary,
 }
 
-impl<'p> Run<'p> {
-    pub fn new(pipeline: &'p Pipeline<EmbeddedStore, Printer>, progress: Progress) -> Self {
-        Self { pipeline, progress, summary: Summary::default() }
+/// In whose name alerts are claimed, and for how long.
+#[derive(Clone, Copy)]
+pub struct Claim<'p> {
+    pub owner: &'p str,
+    pub lease: Duration,
+}
+
+/// For a store that nobody else uses.
+pub const ALONE: Claim<'static> = Claim { owner: "replay", lease: Duration::ZERO };
+
+impl<'p, S: CounterStore, K: AlertSink> Run<'p, S, K> {
+    pub fn new(pipeline: &'p Pipeline<S, K>, claim: Claim<'p>, progress: Progress) -> Self {
+        Self { pipeline, claim, progress, summary: Summary::default() }
     }
 
-    /// Reads all inputs, on so many cores, and commits what they hold in their order.
-    pub fn all(&mut self, inputs: &[Input], cores: NonZero<usize>, runtime: &Runtime) {
+    /// Reads all inputs by `open`, so many at once, and commits what they hold in their order.
+    pub fn all(
+        &mut self,
+        inputs: &[Input],
+        at_once: NonZero<usize>,
+        runtime: &Runtime,
+        open: impl Fn(&Input, Reader<'_>, &Progress) -> Result<reader::Read, String> + Sync,
+    ) {
         let (pipeline, progress) = (self.pipeline, self.progress.clone());
         let begun = inputs.iter().map(|input| {
             let reader = input.skip.is_none().then(|| pipeline.read(&input.name));
             (input, reader)
         });
         let read = |(input, reader): (&'_ Input, Option<Reader<'_>>)| {
-            (input.skip, reader.map(|reader| read(reader, &input.path, &progress)))
+            let read = reader.map(|reader| open(input, reader, &progress));
+            progress.done();
+            (input.skip, read)
         };
         let mut taken = inputs.iter();
-        parallel::in_order(begun, cores, read, |(skip, read)| {
+        parallel::in_order(begun, at_once, read, |(skip, read)| {
             let Some(input) = taken.next() else { return };
             match (skip, read) {
                 (Some(skip), _) => self.skip(skip, input),
                 (None, Some(Ok(read))) if read.statistics.bytes == 0 => self.skip(Skip::Empty, input),
                 (None, Some(Ok(read))) => runtime.block_on(self.take(&input.name, read)),
                 // As in the cloud, nothing is committed of an object that did not arrive whole.
-                (None, Some(Err(error))) => self.fail(&input.name, &error.to_string()),
+                (None, Some(Err(error))) => self.fail(&input.name, &error),
                 (None, None) => {}
             }
         });
@@ -71,7 +85,7 @@ impl<'p> Run<'p> {
         }
         self.summary.add(&read.statistics);
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs());
-        let claimant = Claimant { owner: "replay", now, lease: Duration::ZERO };
+        let claimant = Claimant { owner: self.claim.owner, now, lease: self.claim.lease };
         let outcome = self.pipeline.commit(read.tally, Delivery { object: name, claimant }).await;
         if let Some(damage) = read.damage {
             self.fail(name, &damage.to_string());
@@ -88,10 +102,9 @@ impl<'p> Run<'p> {
         self.progress.say(&format!("error: {}: {why}", shown(name)));
     }
 
-    /// Ends the run, which raised so many alerts.
-    pub fn finish(mut self, alerts: u64) -> (Progress, Summary) {
+    /// Ends the run.
+    pub fn finish(self) -> (Progress, Summary) {
         self.progress.clear();
-        self.summary.alerts = alerts;
         (self.progress, self.summary)
     }
 
@@ -112,43 +125,4 @@ impl<'p> Run<'p> {
 /// On one line, whatever the name.
 fn shown(name: &str) -> String {
     display::plain(name, display::DOCUMENT_BYTES)
-}
-
-fn read(mut reader: Reader<'_>, path: &Path, progress: &Progress) -> io::Result<reader::Read> {
-    // A pipe is empty when it is opened again.
-    if is_stdin(path) || !path.is_file() {
-        reader = reader.thorough();
-    }
-    loop {
-        let mut pushed = 0;
-        push(path, |chunk| {
-            pushed += chunk.len();
-            progress.advance(chunk.len());
-            reader.push(chunk)
-        })?;
-        match reader.finish() {
-            Finished::Read(read) => return Ok(read),
-            Finished::Again(thorough) => reader = thorough,
-        }
-        progress.rewind(pushed);
-    }
-}
-
-fn is_stdin(path: &Path) -> bool {
-    path == Path::new("-")
-}
-
-fn push(path: &Path, mut take: impl FnMut(&[u8]) -> bool) -> io::Result<()> {
-    let mut file: Box<dyn Read> =
-        if is_stdin(path) { Box::new(io::stdin().lock()) } else { Box::new(File::open(path)?) };
-    let mut chunk = vec![0; CHUNK_BYTES];
-    loop {
-        match file.read(&mut chunk) {
-            Ok(0) => return Ok(()),
-            Ok(count) if !take(&chunk[..count]) => return Ok(()),
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
 }

@@ -14,6 +14,7 @@ mod cause;
 mod dynamodb;
 mod eventbridge;
 mod item;
+mod listing;
 mod s3;
 mod sns;
 
@@ -25,6 +26,7 @@ use aws_config::{BehaviorVersion, SdkConfig};
 
 pub use self::dynamodb::DynamoDbStore;
 pub use self::eventbridge::EventBus;
+pub use self::listing::ListError;
 pub use self::s3::{S3Source, SourceError};
 pub use self::sns::SnsSink;
 

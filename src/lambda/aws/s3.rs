@@ -83,6 +83,10 @@ impl S3Source {
         Self { client: Client::from_conf(config) }
     }
 
+    pub(super) const fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// Pushes the bytes of `object` into `reader`, until the end or until it wants no more.
     ///
     /// # Errors
