@@ -118,7 +118,9 @@ impl Alert<'_> {
 impl Alert<'_> {
     /// The first command to look further with; they hold nothing that would have to be changed for the chat.
     pub(super) fn look_further(&self) -> Option<String> {
-        Some(format!("*To look further* `{}`", self.commands().next()?))
+        // A chat would make a link of what has a scheme.
+        let command = self.commands().find(|command| !command.contains("://"))?;
+        Some(format!("*To look further* `{command}`"))
     }
 }
 

@@ -110,12 +110,20 @@ fn check_terminal(alert: &Alert<'_>) {
 /// a key, which adds a row with its spelling.
 static HONEST: LazyLock<[RangeInclusive<usize>; 2]> = LazyLock::new(|| {
     let long = "x".repeat(2048);
-    let texts: [fn(&Alert<'_>) -> String; 2] = [|alert| alert.email(), block];
+    let texts: [fn(&Alert<'_>) -> String; 2] = [email, block];
     texts.map(|text| {
         let lines = |id: &str| alert::of_a_caller(id, |alert| text(alert).lines().count());
         lines("x")..=lines(&long)
     })
 });
+
+/// Without the commands to look further with, which are left out where an id is hostile.
+fn email(alert: &Alert<'_>) -> String {
+    let email = alert.email();
+    let Some((before, section)) = email.split_once("\nTo look further:\n") else { return email };
+    let end = section.find("\n\n").map_or(section.len(), |end| end + 1);
+    before.to_owned() + &section[end..]
+}
 
 fn block(alert: &Alert<'_>) -> String {
     alert.block(Layout { columns: 80, colour: false })
@@ -124,7 +132,7 @@ fn block(alert: &Alert<'_>) -> String {
 #[track_caller]
 fn check(hostile: &str) {
     alert::of_a_caller(hostile, |alert| {
-        let email = alert.email();
+        let email = email(alert);
         assert!(HONEST[0].contains(&email.lines().count()), "{email}");
         check_message(&alert.message(), alert.rule.references);
         check_terminal(alert);

@@ -232,7 +232,11 @@ Alerts, worst first
         assert!(email.contains("\n  and 13 more\n\nModels of the worst alert, newest last\n"), "{email}");
         assert_eq!(email.matches("What to do first\n  1. ").count(), 1, "{email}");
         assert!(email.ends_with("\nTo mute this caller for a week:\n  make mute CALLER=arn:aws:iam::111122223333:user/eve FOR=7d WHY=\"reason\"\n"), "{email}");
-        let prose = |line: &&str| !line.contains("s3://") && !line.starts_with("  make ") && line.len() > 72;
+        let is_command =
+            |line: &str| ["  make ", "  aws ", "  replay "].iter().any(|one| line.starts_with(one));
+        let prose = |line: &&str| !line.contains("s3://") && !is_command(line) && line.len() > 72;
+        let lookup = "\nTo look further:\n  replay s3://bedrock-logs/AWSLogs/111122223333/BedrockModelInvocationLogs/us-east-1/ --since 2025-06-02T08:44:00Z --until 2025-06-02T09:44:03Z\n  aws cloudtrail lookup-events --region us-east-1 ";
+        assert!(email.contains(lookup), "{email}");
         assert_eq!(email.lines().find(prose), None);
     });
 }
@@ -290,7 +294,7 @@ fn nothing_in_an_id_acts_and_the_longest_ids_fit() {
                 assert!(message.body.len() < MAX_MESSAGE_BYTES, "{} bytes", message.body.len());
                 assert!(message.subject.len() < 100 && message.subject.is_ascii(), "{}", message.subject);
                 for text in [notice.email(), notice.sms(), notice.subject()] {
-                    let callers = text.replace("Log object  s3://", "");
+                    let callers = text.replace("Log object  s3://", "").replace("\n  replay s3://", "");
                     for trap in ["://", "www.evil.", "\u{202e}", "\u{0}"] {
                         assert!(!callers.contains(trap), "{trap:?} in {text}");
                     }

@@ -216,7 +216,7 @@ fn bad_usage_says_what_was_expected() {
         "expected a longer cooldown, a shorter window or a lower threshold",
     );
     check(&["--exempt-user", "[", LOGS], 2, "expected a glob on the user's ARN");
-    check(&["--format", "yaml", LOGS], 2, "[possible values: text, json]");
+    check(&["--format", "yaml", LOGS], 2, "[possible values: text, json, ocsf]");
 }
 
 #[test]
