@@ -14,6 +14,7 @@ mod http;
 mod incident_contract;
 mod inline;
 mod privacy;
+mod replay;
 mod s3;
 mod samples;
 mod sns;

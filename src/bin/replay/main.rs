@@ -59,7 +59,8 @@ fn main() -> ExitCode {
             let (store, sink) = cloud.counters(&options, &inputs, printer);
             let pipeline = Pipeline { store, sink, rules, exempt_users, limits };
             let (progress, summary) = work.through(&pipeline, cloud.claim(), |sink| sink.printer().count());
-            let printed = pipeline.sink.into_printer().finish(&pipeline.rules, &[], &summary);
+            let Pipeline { sink, rules, .. } = pipeline;
+            let printed = output::alerts(&options, sink.into_printer(), &rules, &[], &summary);
             (progress, summary, printed)
         }
         _ => {

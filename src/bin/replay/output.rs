@@ -2,8 +2,10 @@
 
 use std::io;
 
-use bedrock_denial_watch::count::embedded::EmbeddedStore;
+use bedrock_denial_watch::count::embedded::{EmbeddedStore, Item};
+use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::pipeline::Pipeline;
+use bedrock_denial_watch::rule::definition::Rule;
 
 use crate::options::{Format, Options};
 use crate::printer::Printer;
@@ -31,9 +33,22 @@ pub fn write(
             }
         }
     }
-    match (&options.explain, options.format) {
-        (Some(asked), _) => explain::print(asked, &rules, &keys, &callers),
-        (None, Format::Text) => sink.finish(&rules, &keys, summary),
-        (None, Format::Json | Format::Ocsf) => sink.broken(),
+    match &options.explain {
+        Some(asked) => explain::print(asked, &rules, &keys, &callers),
+        None => alerts(options, sink, &rules, &keys, summary),
+    }
+}
+
+/// The alerts, on standard output.
+pub fn alerts(
+    options: &Options,
+    printer: Printer,
+    rules: &[Rule],
+    keys: &[(Key, Item)],
+    summary: &Summary,
+) -> io::Result<()> {
+    match options.format {
+        Format::Text => printer.finish(rules, keys, summary),
+        Format::Json | Format::Ocsf => printer.broken(),
     }
 }
