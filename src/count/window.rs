@@ -2,7 +2,7 @@
 //!
 //! Pure functions of counters read from the store; no clock, no store.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::count::counter::Counter;
 use crate::count::evidence::Evidence;
@@ -119,6 +119,18 @@ impl<'a> Window<'a> {
         Some((*first, count?))
     }
 
+    /// How many distinct values, or which sum, the window that ends at `at` holds, whether or not a denial
+    /// is known at that very time.
+    #[must_use]
+    pub fn within(&self, at: EventTime) -> u64 {
+        let start = at.minus(self.rule.window);
+        if let Some(sums) = &self.sums {
+            return sums.between(start, at).total;
+        }
+        let inside = self.since(start).iter().take_while(|(time, _)| *time <= at);
+        inside.map(|(_, value)| value).collect::<HashSet<_>>().len() as u64
+    }
+
     /// The known denials, in order of time: when, and the value that the rule counts.
     #[must_use]
     pub fn samples(&self) -> &[(EventTime, &'a str)] {
@@ -201,8 +213,6 @@ impl<'a> Window<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use super::*;
     use crate::count::counter::{Digest, Sample, Slot};
     use crate::rule::catalogue::DENIED_MODEL;

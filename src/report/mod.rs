@@ -5,6 +5,7 @@
 pub mod explain;
 mod lane;
 pub mod page;
+pub mod status;
 
 use std::collections::{BTreeMap, BTreeSet};
 

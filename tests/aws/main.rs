@@ -18,5 +18,6 @@ mod replay;
 mod s3;
 mod samples;
 mod sns;
+mod status;
 mod store_contract;
 mod support;

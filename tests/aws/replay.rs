@@ -14,7 +14,7 @@ use crate::http::{Reply, Request, Server};
 use crate::sns::accepted;
 use crate::support::{TABLE, dynamodb, gzip, log, nowhere};
 
-const TOPIC: &str = "arn:aws:sns:us-east-1:123456789012:alerts";
+pub const TOPIC: &str = "arn:aws:sns:us-east-1:123456789012:alerts";
 /// Few enough that every folder of the samples has several pages.
 const PAGE: usize = 2;
 
@@ -90,7 +90,7 @@ fn s3(bucket: Bucket, broken: impl Fn(&Request) -> Option<Reply> + Send + Sync +
     })
 }
 
-fn replay(s3: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+pub fn replay(s3: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_replay"))
         .args(arguments)
         .env_clear()
@@ -107,7 +107,7 @@ fn replay(s3: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
 }
 
 #[track_caller]
-fn text(output: &Output, status: i32) -> (String, String) {
+pub fn text(output: &Output, status: i32) -> (String, String) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
     assert_eq!(output.status.code(), Some(status), "{stderr}");

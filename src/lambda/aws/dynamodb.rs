@@ -136,6 +136,17 @@ impl DynamoDbStore {
         Ok(())
     }
 
+    /// Passes on every item of the table.
+    pub(super) async fn scan(&self, mut take: impl FnMut(item::Item)) -> Result<(), StoreError> {
+        let request = self.client.scan().table_name(&self.table).consistent_read(true);
+        let mut pages = request.into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| self.failed("Scan", &error))?;
+            page.items.into_iter().flatten().for_each(&mut take);
+        }
+        Ok(())
+    }
+
     async fn get(&self, key: &Key, sort_key: &str) -> Result<Option<item::Item>, StoreError> {
         let request = self
             .client
@@ -204,7 +215,7 @@ impl DynamoDbStore {
         StoreError { refused: is_refusal(error), ..self.refused(operation, cause(error)) }
     }
 
-    fn refused(&self, operation: &str, cause: String) -> StoreError {
+    pub(super) fn refused(&self, operation: &str, cause: String) -> StoreError {
         let operation = format!("DynamoDB {operation} on table {}", self.table);
         StoreError { operation, cause: cause.into(), refused: true }
     }

@@ -119,6 +119,11 @@ pub fn readable_text(value: &str) -> AttributeValue {
     text(&value[..value.floor_char_boundary(MAX_READABLE_BYTES)])
 }
 
+/// A value that stands readable beside a counter.
+pub fn read_readable(item: &Item, field: Field) -> Option<String> {
+    string(item, name(field)).ok().map(str::to_owned)
+}
+
 const fn name(field: Field) -> &'static str {
     match field {
         Field::Account => "account",

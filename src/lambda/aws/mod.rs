@@ -16,6 +16,7 @@ mod eventbridge;
 mod item;
 mod listing;
 mod s3;
+mod scan;
 mod sns;
 
 use std::time::Duration;
@@ -28,6 +29,7 @@ pub use self::dynamodb::DynamoDbStore;
 pub use self::eventbridge::EventBus;
 pub use self::listing::ListError;
 pub use self::s3::{S3Source, SourceError};
+pub use self::scan::{Contents, KeyContents};
 pub use self::sns::SnsSink;
 
 /// The behaviour of the SDK that was tested; an update must not change it unasked.

@@ -1,0 +1,208 @@
+//! `denial-watch`: what a deployed detector knows, for operators. It only reads.
+
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use bedrock_denial_watch::alert::display;
+use bedrock_denial_watch::count::caller::Caller;
+use bedrock_denial_watch::count::incident::IncidentLog;
+use bedrock_denial_watch::lambda::aws::{Contents, DynamoDbStore, sdk_config};
+use bedrock_denial_watch::log::layout;
+use bedrock_denial_watch::log::time::EventTime;
+use bedrock_denial_watch::report::explain::KeyState;
+use bedrock_denial_watch::report::status::Status;
+use bedrock_denial_watch::rule::catalogue::ALL;
+use bedrock_denial_watch::rule::definition::Rule;
+use bedrock_denial_watch::rule::settings::Settings;
+use clap::{Args, Parser, Subcommand};
+use console::Term;
+
+/// What a deployed detector knows: who is near a threshold, open incidents, mutes, and why a key fired.
+///
+/// Reads the whole table with strong consistency and changes nothing. Needs dynamodb:Scan on the table.
+#[derive(Parser)]
+#[command(name = "denial-watch", bin_name = "denial-watch", version)]
+struct Command {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Show keys with denials against their thresholds, open incidents and mutes
+    Status {
+        #[command(flatten)]
+        table: Table,
+        /// Show it again every ten seconds, until you press Ctrl-C
+        #[arg(long)]
+        watch: bool,
+        /// How to print it
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Say why a key fired or did not: the id of an alert, or part of a user, role, model or account
+    Explain {
+        #[command(flatten)]
+        table: Table,
+        /// What it is about
+        text: String,
+    },
+}
+
+#[derive(Args)]
+struct Table {
+    /// The stack's table, its output TableName
+    #[arg(long, value_name = "NAME")]
+    table: String,
+    /// The stack's rules, if it has its own choice: ids with commas, or all
+    #[arg(long, value_name = "ID,…")]
+    rules: Option<String>,
+    /// The stack's settings of rules, as in RuleSettings; repeat for more
+    #[arg(long, value_name = "RULE.SETTING=VALUE")]
+    set: Vec<String>,
+    /// As of this time, instead of now: 2025-06-01T09:00:00Z, 2025-06-01, or how long ago, such as 3h
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// One JSON document
+    Json,
+}
+
+/// How often `--watch` looks.
+const EVERY: Duration = Duration::from_secs(10);
+/// The most keys explained.
+const MAX_EXPLAINED: usize = 10;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let Command { verb } = Command::parse();
+    let done = match &verb {
+        Verb::Status { table, watch, format } => status(table, *watch, *format).await,
+        Verb::Explain { table, text } => explain(table, text).await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            // If this fails, there is nobody left to report it to.
+            let _ = writeln!(io::stderr(), "error: {}", display::plain(&why, display::DOCUMENT_BYTES));
+            ExitCode::from(2)
+        }
+    }
+}
+
+impl Table {
+    async fn store(&self) -> Result<DynamoDbStore, String> {
+        let sdk = sdk_config().await;
+        match sdk.region() {
+            Some(_) => Ok(DynamoDbStore::new(&sdk, self.table.clone())),
+            None => Err("no AWS region is set: AWS_REGION=us-east-1, or a profile that has one".to_owned()),
+        }
+    }
+
+    fn rules(&self) -> Result<Vec<Rule>, String> {
+        let mut settings = Settings::new(ALL.clone());
+        if let Some(rules) = &self.rules {
+            settings.choose("--rules", rules).map_err(|why| format!("--rules {rules}: {why}"))?;
+        }
+        for text in &self.set {
+            settings.apply("--set", text).map_err(|why| format!("--set {text}: {why}"))?;
+        }
+        Ok(settings.rules_on())
+    }
+
+    fn at(&self) -> Result<EventTime, String> {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_millis());
+        let now = EventTime::from_epoch_ms(i64::try_from(now).unwrap_or(i64::MAX));
+        let at =
+            self.at.as_ref().map(|text| layout::time(text, now).map_err(|why| format!("--at {text}: {why}")));
+        Ok(at.transpose()?.unwrap_or(now))
+    }
+}
+
+async fn status(table: &Table, watch: bool, format: Format) -> Result<(), String> {
+    let (store, rules) = (table.store().await?, table.rules()?);
+    let longest = rules.iter().map(|rule| rule.window).max().unwrap_or_default();
+    loop {
+        let at = table.at()?;
+        let since = at.minus(longest).minus(longest);
+        let contents = store.contents(&rules, since).await.map_err(|error| error.to_string())?;
+        let none = IncidentLog::default();
+        let status = Status::new(&states(&contents, &rules, &none), &contents.callers, at);
+        let text = match format {
+            Format::Text => status.text(columns()),
+            Format::Json => status.document() + "\n",
+        };
+        if watch && io::stdout().is_terminal() {
+            let _ = Term::stdout().clear_screen();
+        }
+        if io::stdout().write_all(text.as_bytes()).is_err() || !watch {
+            return Ok(());
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+async fn explain(table: &Table, asked: &str) -> Result<(), String> {
+    let (store, rules) = (table.store().await?, table.rules()?);
+    let contents = store.contents(&rules, EventTime::from_epoch_ms(i64::MIN)).await;
+    let contents = contents.map_err(|error| error.to_string())?;
+    let none = IncidentLog::default();
+    let mut states = states(&contents, &rules, &none);
+    states.retain(|state| state.is_about(asked));
+    states.sort_by_key(|state| std::cmp::Reverse(state.nearness()));
+    let mut text = String::new();
+    for state in states.iter().take(MAX_EXPLAINED) {
+        text += &(state.explain().join("\n") + "\n\n");
+    }
+    match states.len() {
+        0 => {
+            text += "Nothing in this table is about that. Denials of exempt users are not counted, and old ones are deleted.\n"
+        }
+        all if all > MAX_EXPLAINED => {
+            text += &format!(
+                "{} more keys match; name the user and the model more exactly.\n",
+                all - MAX_EXPLAINED
+            );
+        }
+        _ => {}
+    }
+    // Whoever closed the pipe has seen enough.
+    let _ = io::stdout().write_all(text.trim_end().as_bytes()).and_then(|()| writeln!(io::stdout()));
+    Ok(())
+}
+
+fn states<'c>(contents: &'c Contents, rules: &'c [Rule], none: &'c IncidentLog) -> Vec<KeyState<'c>> {
+    let logs: BTreeMap<&Caller, &IncidentLog> =
+        contents.callers.iter().map(|(caller, state)| (caller, &state.log)).collect();
+    let state = |one: &'c bedrock_denial_watch::lambda::aws::KeyContents| {
+        let rule = &rules[one.rule];
+        let incidents = logs.get(&Caller::of(rule, &one.key)).copied().unwrap_or(none);
+        KeyState { rule, key: &one.key, counters: &one.counters, alerts: &one.alerts, incidents }
+    };
+    contents.keys.iter().map(state).collect()
+}
+
+/// Of the terminal; plenty in a file or pipe.
+fn columns() -> usize {
+    let size = io::stdout().is_terminal().then(|| Term::stdout().size_checked()).flatten();
+    size.map_or(200, |(_, columns)| usize::from(columns).max(40))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Command::command().debug_assert();
+    }
+}

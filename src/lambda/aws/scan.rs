@@ -1,0 +1,103 @@
+//! The whole table at once, for operators. A delivery never scans.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::dynamodb::DynamoDbStore;
+use super::item::{self, ALERTS, Item};
+use crate::count::caller::Caller;
+use crate::count::counter::Counter;
+use crate::count::key::Key;
+use crate::count::store::{CallerState, StoreError};
+use crate::log::time::EventTime;
+use crate::rule::definition::Rule;
+
+/// What a table holds of some rules.
+#[derive(Default)]
+pub struct Contents {
+    /// Every key with counters.
+    pub keys: Vec<KeyContents>,
+    /// Every caller with incidents or a mute.
+    pub callers: Vec<(Caller, CallerState)>,
+}
+
+/// What a table holds of one key.
+pub struct KeyContents {
+    /// Which of the rules it belongs to.
+    pub rule: usize,
+    /// The key. A part that is stored as its hash is as readable as its counters keep it.
+    pub key: Key,
+    /// Its counters, by slot.
+    pub counters: Vec<Counter>,
+    /// The times of its pending and recent alerts.
+    pub alerts: BTreeSet<EventTime>,
+}
+
+impl DynamoDbStore {
+    /// Reads the whole table, strongly consistent: half a read unit for every kilobyte, and memory for
+    /// everything that belongs to `rules` in slots from `since` on.
+    ///
+    /// # Errors
+    /// When the table cannot be read, or holds something malformed.
+    pub async fn contents(&self, rules: &[Rule], since: EventTime) -> Result<Contents, StoreError> {
+        let first = item::first_sort_key(since);
+        let mut partitions: BTreeMap<String, BTreeMap<String, Item>> = BTreeMap::new();
+        self.scan(|item| {
+            let name = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
+            let (Some(pk), Some(sk)) = (name("pk"), name("sk")) else { return };
+            if !sk.starts_with("count#") || sk >= first {
+                partitions.entry(pk).or_default().insert(sk, item);
+            }
+        })
+        .await?;
+        let mut contents = Contents::default();
+        for (pk, items) in partitions {
+            let parts: Vec<Value> = serde_json::from_str(&pk)
+                .map_err(|error| self.refused("Scan", format!("pk {pk:?}: {error}")))?;
+            let malformed = |cause: String| self.refused("Scan", format!("{pk}: {cause}"));
+            match parts.first().and_then(Value::as_str) {
+                Some("#caller") => {
+                    let text = |at: usize| parts.get(at).and_then(Value::as_str).map(str::to_owned);
+                    let mut state = CallerState::default();
+                    items
+                        .values()
+                        .try_for_each(|item| item::merge_caller(&mut state, item))
+                        .map_err(malformed)?;
+                    contents.callers.push((Caller { account: text(1), arn: text(2) }, state));
+                }
+                Some(id) => {
+                    let Some(rule) = rules.iter().position(|rule| rule.id == id) else { continue };
+                    contents.keys.extend(key(rule, &rules[rule], &parts[1..], &items).map_err(malformed)?);
+                }
+                None => {}
+            }
+        }
+        Ok(contents)
+    }
+}
+
+/// `None` for a key without counters.
+fn key(
+    number: usize,
+    rule: &Rule,
+    parts: &[Value],
+    items: &BTreeMap<String, Item>,
+) -> Result<Option<KeyContents>, String> {
+    let (mut counters, mut alerts) = (Vec::new(), BTreeSet::new());
+    let counted = |(sort_key, _): &(&String, &Item)| sort_key.starts_with("count#");
+    for (_, item) in items.iter().filter(counted) {
+        item::merge_counter(&mut counters, item)?;
+    }
+    if let Some(item) = items.get(ALERTS) {
+        alerts.extend(item::to_log(item)?.alerts.into_keys());
+    }
+    let Some((_, beside)) = items.iter().find(counted) else { return Ok(None) };
+    let value = |(part, field): (&Value, &crate::rule::field::Field)| match part {
+        Value::String(text) => Some(text.clone()),
+        Value::Null => None,
+        _ => item::read_readable(beside, *field),
+    };
+    let values = parts.iter().zip(rule.group_by).map(value).collect();
+    Ok(Some(KeyContents { rule: number, key: Key { rule: rule.id, values }, counters, alerts }))
+}

@@ -1,0 +1,212 @@
+//! Where every caller stands at one moment: keys near their threshold, open incidents, mutes.
+
+use std::cmp::Reverse;
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::alert::display::{clock, plain};
+use crate::alert::shorten::{resource, shorten};
+use crate::alert::terminal::whole;
+use crate::count::caller::Caller;
+use crate::count::incident::{self, IncidentLog, SPAN};
+use crate::count::store::{CallerState, Mute};
+use crate::count::window::Window;
+use crate::log::text::MAX_KEPT_BYTES;
+use crate::log::time::EventTime;
+use crate::report::explain::KeyState;
+use crate::rule::definition::Severity;
+use crate::rule::field::Field;
+
+/// The most keys shown; a caller can invent any number.
+const MAX_KEYS: usize = 20;
+
+/// What the counters hold at one moment.
+#[derive(Serialize)]
+pub struct Status {
+    at: EventTime,
+    /// Keys with denials in the window that ends now, the nearest to their threshold first.
+    keys: Vec<KeyRow>,
+    /// How many of them are left out.
+    more_keys: usize,
+    incidents: Vec<IncidentRow>,
+    mutes: Vec<MuteRow>,
+}
+
+#[derive(Serialize)]
+struct KeyRow {
+    rule: &'static str,
+    account: Option<String>,
+    user: Option<String>,
+    model: Option<String>,
+    counted: u64,
+    noun: &'static str,
+    threshold: usize,
+    window_minutes: u64,
+    last_seen: EventTime,
+    alerts: usize,
+}
+
+#[derive(Serialize)]
+struct IncidentRow {
+    id: String,
+    account: Option<String>,
+    caller: Option<String>,
+    severity: Option<&'static str>,
+    begin: EventTime,
+    last_seen: EventTime,
+    alerts: u64,
+    /// Notices sent, and how many alerts the last one reported.
+    notices: u64,
+    told: u64,
+    muted: bool,
+}
+
+#[derive(Serialize)]
+struct MuteRow {
+    account: Option<String>,
+    caller: Option<String>,
+    /// Epoch seconds.
+    until: u64,
+    why: String,
+}
+
+impl Status {
+    /// The state at `at`, by event time for counters and incidents and by the clock for mutes.
+    #[must_use]
+    pub fn new(keys: &[KeyState<'_>], callers: &[(Caller, CallerState)], at: EventTime) -> Self {
+        let mut rows: Vec<(u64, KeyRow)> = keys.iter().filter_map(|state| row(state, at)).collect();
+        rows.sort_by_key(|(share, row)| (Reverse(*share), Reverse(row.last_seen)));
+        let more_keys = rows.len().saturating_sub(MAX_KEYS);
+        let keys = rows.into_iter().take(MAX_KEYS).map(|(_, row)| row).collect();
+        let now = u64::try_from(at.epoch_ms() / 1000).unwrap_or(0);
+        let mut incidents: Vec<IncidentRow> = callers
+            .iter()
+            .flat_map(|(caller, state)| open(caller, &state.log, at, state.is_muted(now)))
+            .collect();
+        incidents.sort_by_key(|one| Reverse(one.begin));
+        let muted = |(caller, state): &(Caller, CallerState)| {
+            let Mute { until, why } = state.mute.clone().filter(|mute| now < mute.until)?;
+            Some(MuteRow {
+                account: kept(caller.account.as_deref()),
+                caller: kept(caller.arn.as_deref()),
+                until,
+                why: plain(&why, MAX_KEPT_BYTES),
+            })
+        };
+        let mutes = callers.iter().filter_map(muted).collect();
+        Self { at, keys, more_keys, incidents, mutes }
+    }
+
+    /// One JSON document.
+    ///
+    /// # Panics
+    /// Never: texts, numbers and lists always serialise.
+    #[must_use]
+    pub fn document(&self) -> String {
+        serde_json::to_string(self).expect("text, numbers and lists always serialise")
+    }
+
+    /// For people, in so many columns.
+    #[must_use]
+    pub fn text(&self, columns: usize) -> String {
+        let mut text =
+            format!("At {} UTC\n\nKeys with denials, the nearest to their threshold first\n", clock(self.at));
+        let mut line = |line: String| _ = writeln!(text, "  {}", shorten(&line, columns.saturating_sub(2)));
+        let named = |id: &Option<String>| resource(&whole(id.as_deref())).to_owned();
+        let rules = self.keys.iter().map(|key| key.rule.len()).max().unwrap_or(0);
+        for key in &self.keys {
+            let counts = format!("{} of >{}", key.counted, key.threshold);
+            let fired = if key.alerts > 0 { "  alerted" } else { "" };
+            line(format!("{counts:<9} {:<rules$}  last {}{fired}", key.rule, clock(key.last_seen)));
+            let model = key.model.as_ref().map(|model| format!("  {}", resource(model))).unwrap_or_default();
+            line(format!("          {}{model}", named(&key.user)));
+        }
+        match (self.keys.len(), self.more_keys) {
+            (0, _) => line("none".to_owned()),
+            (_, 0) => {}
+            (_, more) => line(format!("and {more} more")),
+        }
+        text += "\nOpen incidents\n";
+        let mut line = |line: String| _ = writeln!(text, "  {}", shorten(&line, columns.saturating_sub(2)));
+        for one in &self.incidents {
+            let severity = one.severity.unwrap_or("none").to_uppercase();
+            let muted = if one.muted { ", muted" } else { "" };
+            line(format!("{severity:<9} {}  account {}", named(&one.caller), named(&one.account)));
+            line(format!(
+                "          {} since {}, {}, the last about {}{muted}",
+                plural(one.alerts, "alert"),
+                clock(one.begin),
+                plural(one.notices, "notice"),
+                one.told
+            ));
+        }
+        if self.incidents.is_empty() {
+            line("none".to_owned());
+        }
+        text += "\nMuted callers\n";
+        let mut line = |line: String| _ = writeln!(text, "  {}", shorten(&line, columns.saturating_sub(2)));
+        for mute in &self.mutes {
+            let until = EventTime::from_epoch_ms(i64::try_from(mute.until).unwrap_or(0).saturating_mul(1000));
+            line(format!("{} until {}: {}", named(&mute.caller), clock(until), mute.why));
+        }
+        if self.mutes.is_empty() {
+            line("none".to_owned());
+        }
+        text
+    }
+}
+
+/// A key with denials in the window that ends at `at`, and how near it is to its threshold.
+fn row(state: &KeyState<'_>, at: EventTime) -> Option<(u64, KeyRow)> {
+    let rule = state.rule;
+    let window = Window::new(rule, state.counters);
+    let (last_seen, _) =
+        *window.samples().iter().rfind(|(time, _)| *time <= at && *time >= at.minus(rule.window))?;
+    let counted = window.within(at);
+    let window_minutes = rule.window.as_secs() / 60;
+    let user = state.key.get(rule, Field::User).or_else(|| state.key.get(rule, Field::Role));
+    let row = KeyRow {
+        rule: rule.id,
+        account: kept(state.key.get(rule, Field::Account)),
+        user: kept(user),
+        model: kept(state.key.get(rule, Field::Model)),
+        counted,
+        noun: rule.wording.noun,
+        threshold: rule.threshold,
+        window_minutes,
+        last_seen,
+        alerts: state.alerts.range(at.minus(rule.window)..=at).count(),
+    };
+    Some((counted.saturating_mul(1000) / (rule.threshold as u64 + 1), row))
+}
+
+/// The incidents of a caller that an alert at `at` could still belong to.
+fn open<'c>(
+    caller: &'c Caller,
+    log: &'c IncidentLog,
+    at: EventTime,
+    muted: bool,
+) -> impl Iterator<Item = IncidentRow> + 'c {
+    let open = log.incidents.range(at.minus(SPAN)..=at.plus(SPAN));
+    open.map(move |(begin, one)| IncidentRow {
+        id: incident::id(caller, *begin),
+        account: kept(caller.account.as_deref()),
+        caller: kept(caller.arn.as_deref()),
+        severity: one.severity().map(Severity::name),
+        begin: *begin,
+        last_seen: one.last_seen,
+        alerts: one.alerts,
+        notices: one.notices,
+        told: one.told,
+        muted,
+    })
+}
+
+fn plural(number: u64, one: &str) -> String {
+    format!("{number} {one}{}", if number == 1 { "" } else { "s" })
+}
+
+fn kept(text: Option<&str>) -> Option<String> {
+    text.map(|text| plain(text, MAX_KEPT_BYTES))
+}
