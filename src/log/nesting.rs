@@ -17,6 +17,8 @@ pub struct Nesting {
     previous: u8,
     /// There is a line end between its tokens.
     pub many_lines: bool,
+    /// Nothing but white space has followed the last line end.
+    pub line_is_blank: bool,
 }
 
 /// How far a walk got.
@@ -57,10 +59,14 @@ impl Nesting {
             } else {
                 let byte = bytes[at];
                 match byte {
-                    b'\n' => self.many_lines = true,
+                    b'\n' => {
+                        self.many_lines = true;
+                        self.line_is_blank = true;
+                    }
                     b' ' | b'\t' | b'\r' => {}
                     b'"' => {
                         self.in_string = true;
+                        self.line_is_blank = false;
                         self.previous = byte;
                     }
                     b'{' | b'[' => {
@@ -68,6 +74,7 @@ impl Nesting {
                             return Walk::Fault(at);
                         }
                         self.open.push(byte);
+                        self.line_is_blank = false;
                         self.previous = byte;
                     }
                     b'}' | b']' => {
@@ -78,9 +85,13 @@ impl Nesting {
                         if self.open.is_empty() {
                             return Walk::Closed(at + 1);
                         }
+                        self.line_is_blank = false;
                         self.previous = byte;
                     }
-                    _ => self.previous = byte,
+                    _ => {
+                        self.line_is_blank = false;
+                        self.previous = byte;
+                    }
                 }
             }
             at += 1;

@@ -8,6 +8,9 @@ mod bounded;
 mod dynamodb;
 #[path = "../fixtures/every_field.rs"]
 mod every_field;
+mod fuzz;
+#[path = "../fuzz_targets/events.rs"]
+mod fuzz_events;
 mod handler;
 mod http;
 mod incident_contract;
@@ -18,3 +21,5 @@ mod samples;
 mod sns;
 mod store_contract;
 mod support;
+
+use bedrock_denial_watch::lambda::event;
