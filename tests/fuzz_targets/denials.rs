@@ -122,10 +122,14 @@ pub fn check(stored: &[u8]) {
     let limits = Limits { block_bytes: block, ..Limits::default() };
     assert_eq!(seen(read(stored, chunk, limits)), whole, "chunks of {chunk} bytes, blocks of {block}");
     let is_gzip = stored.starts_with(&[0x1f, 0x8b]);
+    let mut compressed = None;
     if seed >> 32 & 7 == 0 && !is_gzip && !stored.is_empty() {
         let (one, other) = stored.split_at(stored.len() / 2);
         let members = [gzip(one), gzip(other)].concat();
-        assert_eq!(seen(read(&members, chunk, limits)).found, whole.found, "two gzip members");
+        // Of a broken CloudTrail file gzip may show more: its checksum spares it the thorough reading.
+        let found = seen(read(&members, chunk, limits)).found;
+        assert!(found.is_superset(&whole.found), "two gzip members: {found:?} of {:?}", whole.found);
+        compressed = Some(found);
     }
     if !is_gzip {
         let more = [stored, BEHIND.as_bytes()].concat();
@@ -137,6 +141,7 @@ pub fn check(stored: &[u8]) {
         // A slot keeps the first and the last time of a value that comes again.
         assert!(whole.found.is_subset(&expected), "{:?} beyond {expected:?}", whole.found);
         assert_eq!(untimed(&whole.found), untimed(&expected));
+        assert!(compressed.is_none_or(|found| found == whole.found), "two gzip members");
     }
 }
 
