@@ -79,6 +79,11 @@ $(ZIP): .venv/.done
 e2e: $(ZIP) ## Test the whole chain: template.yaml and the release build, in ministack
 	.venv/bin/pytest -q tests/e2e
 
+MINUTES ?= 10
+.PHONY: soak
+soak: $(ZIP) ## Feed the whole chain for MINUTES=10; reports memory, open files and latency, and that nothing was lost
+	.venv/bin/python tests/e2e/soak.py --minutes $(MINUTES)
+
 .PHONY: e2e-skipped
 e2e-skipped:
 	@echo "*** SKIPPED, because SKIP_E2E=1: the whole chain was NOT tested. \`make e2e\` tests it. ***"

@@ -131,7 +131,9 @@ pub fn check(stored: &[u8]) {
         assert!(found.is_superset(&whole.found), "two gzip members: {found:?} of {:?}", whole.found);
         compressed = Some(found);
     }
-    if !is_gzip {
+    // Behind the array of a cut envelope, what follows may be a member's value.
+    let may_be_cut = stored.windows(7).any(|word| word == b"Events\"");
+    if !is_gzip && !may_be_cut {
         let more = [stored, BEHIND.as_bytes()].concat();
         let more = seen(read(&more, more.len(), Limits::default()));
         assert!(more.found.iter().any(|(_, _, id)| id == "behind"), "it hides what follows it: {more:?}");
