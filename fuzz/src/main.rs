@@ -17,9 +17,9 @@ mod events;
 mod fuzz_targets;
 mod log;
 
-static TARGET: LazyLock<fn(&[u8])> = LazyLock::new(|| {
+static TARGET: LazyLock<fuzz_targets::Target> = LazyLock::new(|| {
     let name = env::var("FUZZ_TARGET").unwrap_or_default();
-    let targets = fuzz_targets::DOMAIN.into_iter().chain([("events", events::check as fn(&[u8]))]);
+    let targets = fuzz_targets::DOMAIN.into_iter().chain([("events", events::check as fuzz_targets::Target)]);
     let found = targets.clone().find(|(known, _)| *known == name);
     found.map(|(_, target)| target).unwrap_or_else(|| {
         let known: Vec<&str> = targets.map(|(known, _)| known).collect();

@@ -15,10 +15,19 @@ pub struct Nesting {
     escaped: bool,
     /// The last byte outside strings that is not white space.
     previous: u8,
-    /// There is a line end between its tokens.
-    pub many_lines: bool,
+    line: Line,
+}
+
+/// What has been seen of the current line, outside strings.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Line {
+    /// There was no line end yet.
+    #[default]
+    First,
     /// Nothing but white space has followed the last line end.
-    pub line_is_blank: bool,
+    Blank,
+    /// Something has.
+    Begun,
 }
 
 /// How far a walk got.
@@ -59,14 +68,11 @@ impl Nesting {
             } else {
                 let byte = bytes[at];
                 match byte {
-                    b'\n' => {
-                        self.many_lines = true;
-                        self.line_is_blank = true;
-                    }
+                    b'\n' => self.line = Line::Blank,
                     b' ' | b'\t' | b'\r' => {}
                     b'"' => {
                         self.in_string = true;
-                        self.line_is_blank = false;
+                        self.begin_line();
                         self.previous = byte;
                     }
                     b'{' | b'[' => {
@@ -74,7 +80,7 @@ impl Nesting {
                             return Walk::Fault(at);
                         }
                         self.open.push(byte);
-                        self.line_is_blank = false;
+                        self.begin_line();
                         self.previous = byte;
                     }
                     b'}' | b']' => {
@@ -85,11 +91,11 @@ impl Nesting {
                         if self.open.is_empty() {
                             return Walk::Closed(at + 1);
                         }
-                        self.line_is_blank = false;
+                        self.begin_line();
                         self.previous = byte;
                     }
                     _ => {
-                        self.line_is_blank = false;
+                        self.begin_line();
                         self.previous = byte;
                     }
                 }
@@ -97,6 +103,24 @@ impl Nesting {
             at += 1;
         }
         Walk::Open
+    }
+
+    /// There is a line end between its tokens.
+    #[must_use]
+    pub fn has_many_lines(&self) -> bool {
+        self.line != Line::First
+    }
+
+    /// Nothing but white space has followed the last line end.
+    #[must_use]
+    pub fn is_at_line(&self) -> bool {
+        self.line == Line::Blank
+    }
+
+    fn begin_line(&mut self) {
+        if self.line == Line::Blank {
+            self.line = Line::Begun;
+        }
     }
 
     fn may_open(&self) -> bool {

@@ -243,7 +243,7 @@ impl Values {
                     && self.proof == Proof::None
                     && self.shape == Shape::Document
                     && self.alone
-                    && !self.nesting.many_lines
+                    && !self.nesting.has_many_lines()
                     && text.byte(text.pass(b" \t\r", end)) == Some(b'\n');
                 if has_line { Step::Lines } else { Step::Again }
             }
@@ -288,7 +288,7 @@ impl Values {
                 self.disprove();
                 text.cursor = from + at;
                 self.shape = self.shape_behind_fault();
-                self.place = Place::Lost(if self.nesting.line_is_blank {
+                self.place = Place::Lost(if self.nesting.is_at_line() {
                     Resync::at_line(text)
                 } else {
                     Resync::behind(None, self.fault_indent())
@@ -330,7 +330,7 @@ impl Values {
             }
             Walk::Fault(_) => {
                 text.start = end;
-                self.place = Place::Lost(if self.nesting.line_is_blank {
+                self.place = Place::Lost(if self.nesting.is_at_line() {
                     Resync::at_line(text)
                 } else {
                     Resync::behind(Some(text.offset(end)), usize::MAX)
@@ -366,7 +366,7 @@ impl Values {
 
     /// Inside a faulty record of many lines, an object indented deeper is part of it.
     fn fault_indent(&self) -> usize {
-        if self.nesting.many_lines { self.indent } else { usize::MAX }
+        if self.nesting.has_many_lines() { self.indent } else { usize::MAX }
     }
 
     /// A fault may have hidden the end of a wrapper.

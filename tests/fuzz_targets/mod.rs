@@ -10,8 +10,11 @@ pub mod json;
 pub mod rendering;
 pub mod rules;
 
+/// Takes any input, and panics when its promise is broken.
+pub type Target = fn(&[u8]);
+
 /// The domain's targets by name; `events` needs the Lambda and is separate.
-pub const DOMAIN: [(&str, fn(&[u8])); 5] = [
+pub const DOMAIN: [(&str, Target); 5] = [
     ("denials", denials::check),
     ("tokens", denials::check_tokens),
     ("codecs", codecs::check),
