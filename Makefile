@@ -7,6 +7,8 @@ LOCAL := --no-default-features
 LOGS ?= events/logs
 EVENT ?= events/s3-put.json
 RULES_DIR ?= rules
+# The samples are small: the quickest build shows them first. Your own logs are worth an optimized one.
+REPLAY = $(if $(filter events/logs,$(LOGS)),dev,fast)
 
 # The stack in AWS that the verbs below `Operate` work on.
 STACK ?= bedrock-denial-watch
@@ -22,10 +24,10 @@ help: ## List the verbs
 
 .PHONY: replay
 replay: ## Run the detector over the sample logs (or LOGS=path), without AWS
-	@cargo run --profile fast $(LOCAL) --bin replay -- "$(LOGS)"
+	@cargo run --profile $(REPLAY) $(LOCAL) --bin replay -- "$(LOGS)"
 
 .PHONY: test
-test: test-domain test-aws $(if $(filter 1,$(SKIP_E2E)),e2e-skipped,e2e) ## Run all tests (SKIP_E2E=1: all but `e2e`)
+test: test-domain report-test test-aws $(if $(filter 1,$(SKIP_E2E)),e2e-skipped,e2e) ## Run all tests (SKIP_E2E=1: all but `e2e`)
 
 .PHONY: test-domain
 test-domain: ## Test the domain and `replay`, without the AWS SDK
@@ -35,9 +37,19 @@ test-domain: ## Test the domain and `replay`, without the AWS SDK
 test-aws: ## Test everything that talks to AWS, against local stand-ins
 	cargo test --lib --bins --test aws
 
+.PHONY: report
+report: ## Write the report of the sample logs (or LOGS=path) to target/report.html
+	@cargo run --quiet --profile $(REPLAY) $(LOCAL) --bin replay -- --report target/report.html "$(LOGS)" > target/report.txt
+	@echo "Open $(CURDIR)/target/report.html in a browser."
+
+.PHONY: report-test
+report-test: .venv/.done ## Test the report's page in a headless browser
+	cargo build --quiet $(LOCAL) --bin replay
+	.venv/bin/pytest -q tests/report
+
 .PHONY: rule-test
 rule-test: ## Run the examples in the rule files of rules/ (or RULES_DIR=path)
-	@cargo run --quiet --profile fast $(LOCAL) --bin replay -- --test-rules --rules-dir "$(RULES_DIR)"
+	@cargo run --quiet $(LOCAL) --bin replay -- --test-rules --rules-dir "$(RULES_DIR)"
 
 # libFuzzer's coverage needs no nightly compiler, unlike the sanitizers: these are options of LLVM's. Naming the
 # target keeps them off build scripts.
@@ -116,7 +128,7 @@ validate: .venv/.done .venv-validate/.done ## Check the template: sam, cfn-lint,
 # The zips that `package` puts into dist/, each for one processor.
 ARCHS ?= arm64 x86_64
 PACKAGED := $(ARCHS:%=target/package/%/bootstrap/bootstrap.zip)
-# The same bytes wherever it is built: no folder's name stands in the code.
+# The same bytes wherever it is built: the code contains no folder's name.
 CARGO_FOLDER := $(or $(CARGO_HOME),$(HOME)/.cargo)
 target/package/%/bootstrap/bootstrap.zip: export RUSTFLAGS := --remap-path-prefix=$(CURDIR)=/source --remap-path-prefix=$(CARGO_FOLDER)=/cargo
 target/package/%/bootstrap/bootstrap.zip: export CFLAGS := -ffile-prefix-map=$(CURDIR)=/source -ffile-prefix-map=$(CARGO_FOLDER)=/cargo
@@ -171,7 +183,7 @@ enable-logging: .venv/.done ## Send Bedrock's logs to the stack's bucket; shows 
 	@$(call verb,enable_logging.py)
 
 .PHONY: watch-bucket
-watch-bucket: .venv/.done ## Let an existing bucket tell of new objects (BUCKET=name); shows what would change first
+watch-bucket: .venv/.done ## Make an existing bucket announce new objects (BUCKET=name); shows what would change first
 	@$(call verb,watch_bucket.py) $(BUCKET)
 
 .PHONY: status
@@ -191,7 +203,7 @@ mutes: .venv/.done ## List the callers that are muted, until when and why
 	@$(call verb,mute.py) mutes
 
 .PHONY: unmute
-unmute: .venv/.done ## Tell of a caller again: CALLER=arn:…
+unmute: .venv/.done ## Notify about a caller again: CALLER=arn:…
 	@$(call verb,mute.py) unmute --caller "$(CALLER)" $(if $(ACCOUNT),--account $(ACCOUNT))
 
 .PHONY: subscribe-email

@@ -78,7 +78,7 @@ def first_sentence(text):
 
 
 def with_short_conditions(template):
-    """Their names stand in the template alone, so each becomes C1, C2 …: a kilobyte less."""
+    """Only the template uses their names, so each becomes C1, C2 …: a kilobyte less."""
     short = {name: f"C{number}" for number, name in enumerate(template["Conditions"], 1)}
 
     def renamed(value):

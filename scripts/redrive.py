@@ -214,7 +214,7 @@ class Objects(Redrive):
         return message and {**message, "ReceiptHandle": None}
 
     def _lease_ran_out(self, message):
-        return True  # whoever holds alerts of an object has a message in the queue, or will have
+        return True  # a delivery that holds alerts of an object has a message in the queue, or soon will
 
     def _taken(self, message):
         pass

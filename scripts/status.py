@@ -109,7 +109,7 @@ def buckets(report, stack):
         if "EventBridgeConfiguration" in stack.client("s3").get_bucket_notification_configuration(Bucket=bucket):
             report.good(f"{bucket} sends its events to EventBridge")
         else:
-            report.bad(f"{bucket} does not tell EventBridge of new objects", f"make watch-bucket BUCKET={bucket}")
+            report.bad(f"{bucket} does not announce new objects to EventBridge", f"make watch-bucket BUCKET={bucket}")
 
 
 def trail(report, stack):

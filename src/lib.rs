@@ -11,6 +11,7 @@
 //! | [`alert`] | what to say, and to whom |
 //! | [`reader`] | one object in: its bytes → a tally |
 //! | [`pipeline`] | one delivery through: tally → counters → alerts |
+//! | [`report`] | what was counted, to look at: a page, an explanation |
 //! | `lambda` | behind the feature `aws`: the Lambda, and S3, DynamoDB and SNS |
 
 pub mod alert;
@@ -20,4 +21,5 @@ pub mod lambda;
 pub mod log;
 pub mod pipeline;
 pub mod reader;
+pub mod report;
 pub mod rule;

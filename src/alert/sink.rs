@@ -25,10 +25,10 @@ pub trait AlertSink {
     /// When it is not certain that the sink accepted it.
     fn notice(&self, notice: &Notice<'_>) -> impl Future<Output = Result<(), SinkError>>;
 
-    /// Whether anyone wants each alert as a message of its own. If not, none is rendered.
+    /// Whether each alert is also sent as a message of its own. If not, none is rendered.
     fn wants_alerts(&self) -> bool;
 
-    /// Sends one alert to those who want each.
+    /// Sends one alert as a message of its own, for programs.
     ///
     /// # Errors
     /// When it is not certain that the sink accepted it.

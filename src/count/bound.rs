@@ -25,7 +25,7 @@ pub struct Bound<'c> {
 }
 
 impl<'c> Bound<'c> {
-    /// `recurs`: values such as models come again and again, even in shards that do not overlap.
+    /// `recurs`: values such as models recur, even in shards that do not overlap.
     #[must_use]
     pub fn of(logs: &'c [Counter], within: &RangeInclusive<EventTime>, recurs: bool) -> Self {
         let mut bound = Self { unsampled: 0, most: 0, at_least: false, counters: Vec::new() };

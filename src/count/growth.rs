@@ -57,7 +57,7 @@ fn reading_one_object() {
     check(200, |size| drop(tally(&DENIED_MODEL, (0..size).map(|at| (at * 600 / size, 0, at)))));
     check(200, |size| drop(tally(&DENIED_MODEL, (0..size).map(|at| (599 - at * 599 / size, 0, at)))));
     check(200, |size| drop(tally(&DENIED_MODEL, (0..size).map(|at| (0, 0, at)))));
-    // Keys, one denial each, and few models again and again.
+    // Keys, one denial each, and a few recurring models.
     check(200, |size| drop(tally(&DENIED_MODEL, (0..size).map(|at| (0, at, at)))));
     check(200, |size| drop(tally(built_in("model-sweep"), (0..size).map(|at| (at % 600, at % 40, at)))));
     check(200, |size| drop(tally(built_in("model-sweep"), (0..size).map(|at| (at % 600, at, at)))));
@@ -116,7 +116,7 @@ fn reading_a_window_and_claiming_its_alerts() {
     // Many objects in one slot, one after the other and each over the whole slot.
     check(60, |size| alert(&minutes(3, 60, 60), size, 20, 1));
     check(60, |size| alert(&minutes(0, 60, 60), size, 1, 0));
-    // Models that come again and again.
+    // Recurring models.
     let sweep = Rule { threshold: 0, ..built_in("model-sweep").clone() };
     check(60, |size| alert(&sweep, size, 20, 600));
 }

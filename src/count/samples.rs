@@ -122,7 +122,7 @@ impl Distinct {
 pub struct Sampling {
     /// How many of the earliest, and as many of the latest, distinct values are kept.
     pub limit: usize,
-    /// Values come again and again, so that every time of each is kept, up to twice the limit.
+    /// Values recur, so every time of each is kept, up to twice the limit.
     pub recurs: bool,
 }
 
@@ -166,7 +166,7 @@ impl Default for Samples {
 }
 
 impl Samples {
-    /// Takes in that `value` was denied at `at`. `place` tells the slot and key apart from others.
+    /// Adds that `value` was denied at `at`. `place` identifies the slot and key.
     pub fn add(
         &mut self,
         at: EventTime,

@@ -99,7 +99,7 @@ impl<'c> Sliding<'c> {
         &self.samples
     }
 
-    /// What lies from `first` to `last`. Cheapest when both only grow from call to call.
+    /// The tokens from `first` to `last`. Cheapest when both only grow from call to call.
     pub fn between(&mut self, first: EventTime, last: EventTime) -> Between {
         if self.now.between.is_some_and(|(from, to)| first < from || last < to) {
             self.now = Now::default();

@@ -43,7 +43,7 @@ impl Sums {
         Self(shards.collect())
     }
 
-    /// What lies from `first` to `last`.
+    /// The tokens from `first` to `last`.
     #[must_use]
     pub fn between(&self, first: EventTime, last: EventTime) -> Sum {
         step(self.0.len());

@@ -59,7 +59,7 @@ struct Pair {
     evidence: Vec<(Kind, u32)>,
 }
 
-/// Texts that stand in many places, each kept once.
+/// Texts that occur in many places, each kept once.
 #[derive(Default)]
 struct Texts {
     all: IndexSet<Box<str>, RandomState>,
@@ -247,7 +247,7 @@ fn place(key: usize, slot: Slot) -> u64 {
 }
 
 impl Pair {
-    /// Keeps a piece of evidence unless there are enough of its kind; tells whether it was kept.
+    /// Keeps a piece of evidence unless there is enough of its kind; returns whether it was kept.
     fn show(&mut self, kind: Kind, value: u32) -> bool {
         step(self.evidence.len());
         let same = || self.evidence.iter().filter(|(other, _)| *other == kind);

@@ -42,6 +42,15 @@ pub struct Figures {
     pub evidence: BTreeSet<Evidence>,
 }
 
+/// The busiest window of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peak {
+    /// The denial that it ends with.
+    pub at: EventTime,
+    /// Its distinct values, or its sum; never above the truth.
+    pub count: u64,
+}
+
 impl Figures {
     /// The little that is certain about an alert whose counters are gone: it fired.
     #[must_use]
@@ -76,15 +85,57 @@ impl<'a> Window<'a> {
     /// `threshold` distinct values, or a larger sum, in the window that ends with them.
     #[must_use]
     pub fn hot(&self, from: EventTime, to: EventTime) -> Vec<EventTime> {
+        let mut hot = Vec::new();
+        self.each(from, to, |at, count| {
+            if count > self.rule.threshold as u64 {
+                hot.push(at);
+            }
+        });
+        hot
+    }
+
+    /// The known denial whose window holds the most distinct values, or the largest sum; the first of
+    /// several. `None` if no denial is known.
+    #[must_use]
+    pub fn peak(&self) -> Option<Peak> {
+        let samples = self.sliding.samples();
+        let ((first, _), (last, _)) = (*samples.first()?, *samples.last()?);
+        let mut peak = Peak { at: first, count: 0 };
+        self.each(first, last, |at, count| {
+            if count > peak.count {
+                peak = Peak { at, count };
+            }
+        });
+        Some(peak)
+    }
+
+    /// The oldest known denial of the window that ends at `at`, and how many distinct values, or which sum,
+    /// that window holds. `None` if no denial is known at that very time.
+    #[must_use]
+    pub fn ending(&self, at: EventTime) -> Option<(EventTime, u64)> {
+        let mut count = None;
+        self.each(at, at, |_, found| count = Some(found));
+        let (first, _) = self.since(at.minus(self.rule.window)).first()?;
+        Some((*first, count?))
+    }
+
+    /// The known denials, in order of time: when, and the value that the rule counts.
+    #[must_use]
+    pub fn samples(&self) -> &[(EventTime, &'a str)] {
+        self.sliding.samples()
+    }
+
+    /// Calls `found` for the time of each known denial from `from` to `to`, with how many distinct values,
+    /// or which sum, the window that ends with it holds.
+    fn each(&self, from: EventTime, to: EventTime, mut found: impl FnMut(EventTime, u64)) {
         if let Some(sums) = &self.sums {
             let mut times: Vec<_> = self.since(from).iter().map(|(at, _)| *at).collect();
             times.dedup();
-            let above = |at: &EventTime| {
-                sums.between(at.minus(self.rule.window), *at).total > self.rule.threshold as u64
-            };
-            return times.into_iter().take_while(|at| *at <= to).filter(above).collect();
+            for at in times.into_iter().take_while(|at| *at <= to) {
+                found(at, sums.between(at.minus(self.rule.window), at).total);
+            }
+            return;
         }
-        let mut hot = Vec::new();
         let mut inside: HashMap<&str, usize> = HashMap::new();
         let samples = self.since(from.minus(self.rule.window));
         let mut oldest = samples.iter().peekable();
@@ -106,11 +157,10 @@ impl<'a> Window<'a> {
                     }
                 }
             }
-            if now >= from && inside.len() > self.rule.threshold {
-                hot.push(now);
+            if now >= from {
+                found(now, inside.len() as u64);
             }
         }
-        hot
     }
 
     /// The figures of an alert at `at`; `None` if no denial is known in its window. Cheapest when you

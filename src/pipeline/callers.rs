@@ -134,7 +134,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         Err(Failure::Contended("incidents of one caller"))
     }
 
-    /// Sends one key's alerts to those who want each, and records the outcome.
+    /// Sends one key's alerts as messages of their own, and records the outcome.
     async fn mark(
         &self,
         caller: &Caller,

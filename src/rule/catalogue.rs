@@ -81,7 +81,7 @@ fn text_of(path: &Path) -> io::Result<String> {
     if text.len() as u64 > FILE_BYTES {
         return expected(&format!("at most {FILE_BYTES} bytes"));
     }
-    // What is no TOML is said with its line by whoever reads the rule.
+    // Reading the rule reports what is not TOML, with its line.
     if toml::from_str(&text).is_ok_and(|table| has_control_characters(&toml::Value::Table(table))) {
         return expected("texts without control characters");
     }

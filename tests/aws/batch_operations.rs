@@ -1,4 +1,4 @@
-//! S3 Batch Operations: whatever becomes of a task is answered in the job's own format.
+//! S3 Batch Operations: every outcome of a task is answered in the job's own format.
 
 use bedrock_denial_watch::lambda::aws::{DynamoDbStore, SnsSink};
 use serde_json::{Value, json};

@@ -63,9 +63,9 @@ fn a_bad_variable_stops_the_start_and_is_named_in_the_log() {
     assert!(message.contains("TABLE_NAME is not set: expected the name"), "{message}");
 }
 
-/// What the binary made of one event.
+/// What the binary did with one event.
 pub struct Run {
-    /// Path and body of what it answered.
+    /// Path and body of its answer.
     pub answer: Request,
     /// Its output.
     pub lines: Vec<Value>,
@@ -110,7 +110,7 @@ pub async fn run(event: &str, s3: &Server, variables: &[(&str, &str)]) -> Run {
         ("AWS_ENDPOINT_URL_S3", &s3.url),
         ("AWS_ENDPOINT_URL_SNS", &sns.url),
         ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.endpoint_url().expect("set")),
-        // At the lowest level too nothing of a caller may be logged.
+        // Even at the lowest level nothing of a caller may be logged.
         ("LOG_LEVEL", "trace"),
     ])
     .envs(variables.iter().copied())
@@ -198,7 +198,7 @@ async fn a_failure_is_answered_as_one_and_logged_once_with_the_request_id() {
     check_silence(&lines);
 }
 
-/// One refused call as EventBridge tells of it, with half a surrogate pair in what the caller chose.
+/// One refused call as an EventBridge event, with half a surrogate pair in a value the caller chose.
 fn api_call(number: usize) -> String {
     format!(
         r#"{{"detail-type":"AWS API Call via CloudTrail","source":"aws.bedrock","id":"b-{number}","detail":{{"eventVersion":"1.11","eventTime":"2025-06-01T10:00:0{number}Z","eventSource":"bedrock.amazonaws.com","eventName":"Converse","errorCode":"AccessDenied","userAgent":"boto3 \ud83d","userIdentity":{{"arn":"arn:aws:iam::123456789012:user/eve"}},"requestID":"q-{number}"}}}}"#

@@ -96,7 +96,7 @@ async fn ten_times_the_denials_take_the_same_state() {
         all(&many),
         largest(&many),
     );
-    // Which shard an object falls into is chance, and figures have more digits.
+    // The shard of an object is random, and larger figures have more digits.
     assert!(largest(&many) < ITEM_BYTES / 16);
     assert!(all(&many) <= all(&few) + all(&few) / 20 && many.len() <= few.len() + few.len() / 10);
     assert_eq!(alerts, 1);

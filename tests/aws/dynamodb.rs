@@ -164,7 +164,7 @@ fn forward(endpoint: &str, request: &Request) -> Reply {
     Reply::new(status, &answer[end + 4..])
 }
 
-/// Every first attempt of a write is carried out, but its answer is lost.
+/// The first attempt of each write takes effect, but its answer is lost.
 fn lossy(config: &SdkConfig) -> Server {
     let endpoint = config.endpoint_url().expect("set").to_owned();
     Server::start(move |number, request| {

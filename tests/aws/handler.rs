@@ -22,7 +22,7 @@ use crate::http::{Reply, Server};
 use crate::sns::{accepted, form};
 use crate::support::{TABLE, dynamodb, gzip, log, nowhere, sdk};
 
-/// Keeps the documents of what is published; refuses while it is told to.
+/// Keeps the published documents; refuses on demand.
 #[derive(Default)]
 pub struct Recorder {
     pub published: Mutex<Vec<Value>>,
@@ -300,7 +300,7 @@ async fn an_object_without_denials_makes_no_call_to_dynamodb_or_sns() {
     assert_eq!((delivered.metrics.read.records, delivered.metrics.read.denials), (1, 0));
 }
 
-/// The whole chain on loopback but for the runtime.
+/// The whole chain on loopback, except the runtime.
 async fn chain(s3: &Server, sns: &Server) -> (SdkConfig, Handler<DynamoDbStore, SnsSink>) {
     let config = dynamodb().await;
     let store = DynamoDbStore::new(&config, TABLE.to_owned());

@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 server: it answers as the test says, even wrongly, and keeps what it was sent.
+//! A small HTTP/1.1 server: it answers as the test says, even wrongly, and keeps every request.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -18,14 +18,14 @@ pub struct Request {
     pub body: Vec<u8>,
 }
 
-/// An answer and what becomes of the connection.
+/// An answer, and what happens to the connection after it.
 pub struct Reply {
     pub status: u16,
-    /// What `Content-Length` says; the length of the body unless a test lies.
+    /// The `Content-Length` header: the length of the body, unless a test lies.
     pub announced: Option<u64>,
     pub headers: Vec<(&'static str, String)>,
     pub body: Vec<u8>,
-    /// Leave the connection open behind the body, as if more were to come.
+    /// Leave the connection open after the body, as if more were to come.
     pub hold: bool,
 }
 
@@ -53,7 +53,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// `answer` is told which request this is, from 0; `None` hangs up without an answer.
+    /// `answer` gets the number of the request, from 0; `None` hangs up without an answer.
     pub fn start(answer: impl Fn(usize, &Request) -> Option<Reply> + Send + Sync + 'static) -> Self {
         let listener = listener();
         let url = format!("http://{}", listener.local_addr().expect("bound"));

@@ -1,4 +1,4 @@
-//! What [`CounterStore`] promises of incidents and floods, on every implementor.
+//! What [`CounterStore`] promises about incidents and floods, on every implementor.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! CloudTrail records that come in the event itself: read, counted and told of as from a file.
+//! CloudTrail records that come in the event itself: read, counted and reported as from a file.
 
 use bedrock_denial_watch::alert::sink::AlertSink;
 use bedrock_denial_watch::count::embedded::EmbeddedStore;

@@ -1,5 +1,5 @@
-//! A word of its own stands in every field of every event and of every object that it names. The function's log,
-//! metrics and answer hold none of them, its messages and items only those that the contract names.
+//! Every field of every event, and of every object it names, holds a canary of its own. The function's log,
+//! metrics and answer contain none of them; its messages and items contain only those the contract names.
 
 use std::collections::BTreeSet;
 
@@ -39,7 +39,7 @@ fn inline(number: usize) -> Value {
         "detail": trail(&canary, number, false)})
 }
 
-/// Runs the binary for `event`; whatever it writes is checked. The canaries in its messages.
+/// Runs the binary for `event` and checks everything it writes. Returns the canaries in its messages.
 async fn published(event: &Value, objects: &[(&str, Vec<u8>)]) -> BTreeSet<String> {
     let ids: Vec<&str> = ALL.iter().map(|rule| rule.id).collect();
     let settings: Vec<String> =
@@ -91,7 +91,7 @@ async fn records_in_the_event_are_as_private() {
     let events: Vec<Value> = (0..5).map(|number| message(&inline(number))).collect();
     let shown = published(&json!({"Records": events}), &[]).await;
     assert!(shown.contains("accesskey") && shown.contains("model"), "{shown:?}");
-    // What no shape fits is told by the names of its members alone.
+    // An unknown shape is described by the names of its members alone.
     let unknown = json!({"unknown": canary("value"), "Other": {canary("inner"): canary("inner-value")}});
     assert_eq!(published(&unknown, &[]).await, BTreeSet::new());
     assert_eq!(published(&json!({"Records": [message(&unknown)]}), &[]).await, BTreeSet::new());

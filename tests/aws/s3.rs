@@ -51,7 +51,7 @@ async fn a_version_is_asked_for_by_its_id() {
 #[tokio::test]
 async fn the_body_is_pushed_on_while_it_arrives() {
     // A terabyte is announced, little is sent, and the connection stays open: only a reader
-    // that sees the first bytes at once can find them corrupt and have done with it.
+    // that sees the first bytes at once can find them corrupt and stop.
     let server = Server::start(|_, _| {
         let mut reply = Reply::new(200, [gzip(&log(&["1", "2"])), b"no gzip".to_vec()].concat());
         reply.announced = Some(1 << 40);

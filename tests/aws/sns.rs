@@ -27,7 +27,7 @@ pub fn accepted() -> Reply {
     )
 }
 
-/// The fields of a form as SNS reads them.
+/// The fields of a form, as SNS reads them.
 pub fn form(request: &Request) -> BTreeMap<String, String> {
     let decoded = |text: &str| {
         let text = text.replace('+', " ");

@@ -1,4 +1,4 @@
-//! What [`CounterStore`] promises, one body a promise, run on every implementor.
+//! What [`CounterStore`] promises: one function per promise, run on every implementor.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -269,7 +269,7 @@ async fn a_stale_version_writes_nothing(store: &impl CounterStore) {
 }
 
 async fn both_ends_of_a_range_are_in_it(store: &impl CounterStore) {
-    // An alert log of the same key must not get into the way.
+    // An alert log of the same key must not get in the way.
     store.replace_alerts(&eve(), &alert_log(0, "x"), EXPIRES_AT).await.expect("written");
     let slots = ["2025-06-01T11:50:00Z", NOON, "2025-06-01T12:10:00Z", "2025-06-01T12:20:00Z"];
     for slot in slots {

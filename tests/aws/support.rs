@@ -1,4 +1,4 @@
-//! What several tests need: ports, an SDK configuration, an engine, and pieces of the domain.
+//! What several tests share: ports, an SDK configuration, an engine, and pieces of the domain.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -22,7 +22,7 @@ use flate2::write::GzEncoder;
 
 pub const TABLE: &str = "denials";
 
-/// A free port of loopback below those that the system hands out by itself.
+/// A free loopback port, below the range the system hands out by itself.
 pub fn listener() -> TcpListener {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = u16::try_from(std::process::id() % 6000).expect("small");
@@ -115,7 +115,7 @@ pub fn contribution(hash: &str, at: EventTime, values: &[String]) -> Contributio
     Contribution { digest, samples, evidence: BTreeSet::new() }
 }
 
-/// A log of one denial for each request id, a second apart from ten o'clock on.
+/// A log with one denial per request id, one second apart, from ten o'clock on.
 pub fn log(request_ids: &[&str]) -> String {
     let line = |(second, id): (usize, &&str)| {
         format!(

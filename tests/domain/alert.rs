@@ -474,11 +474,11 @@ fn an_id_depends_on_key_and_time_alone() {
     assert_eq!(id(&key("a"), at), id(&key("a"), at));
     assert_ne!(id(&key("a"), at), id(&key("b"), at));
     assert_ne!(id(&key("a"), at), id(&key("a"), at.plus(std::time::Duration::from_millis(1))));
-    // Held still: consumers deduplicate by it, across versions too.
+    // Must never change: consumers deduplicate by it, across versions too.
     assert_eq!(id(&key("a"), at), "efc589c6bd7891e6ed4dab2e530da33f");
 }
 
-/// An alert that has `text` wherever a caller's can stand.
+/// An alert with `text` in every place that a caller controls.
 pub fn of_a_caller<T>(text: &str, tell: impl FnOnce(&Alert<'_>) -> T) -> T {
     with([Some(text), Some(text), Some(text)], |alert| {
         let mut alert = alert.clone();

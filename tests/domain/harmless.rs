@@ -1,4 +1,4 @@
-//! Whatever a caller writes into an id, nothing acts on the person or the program that is shown it.
+//! Whatever a caller writes into an id, it never acts on the person or program that sees it.
 
 use std::fs;
 use std::ops::RangeInclusive;
@@ -22,8 +22,8 @@ fn check_terminal(alert: &Alert<'_>) {
     assert!(HONEST[1].contains(&block.lines().count()), "{block}");
 }
 
-/// How many lines an honest alert has, in an e-mail and on a terminal. A long id is cut where it is part of
-/// a key, and so has one more row that tells how it was spelled.
+/// How many lines an honest alert has, in an e-mail and on a terminal. A long id is shortened where it is part of
+/// a key, which adds a row with its spelling.
 static HONEST: LazyLock<[RangeInclusive<usize>; 2]> = LazyLock::new(|| {
     let long = "x".repeat(2048);
     let texts: [fn(&Alert<'_>) -> String; 2] = [|alert| alert.email(), block];
@@ -60,13 +60,13 @@ fn nothing_in_a_known_trap_acts() {
     }
 }
 
-/// Everything that a caller writes is a trap, in both logs: what `replay` prints for people and for programs.
+/// Every value a caller writes is a trap, in both logs; checks what `replay` prints for people and for programs.
 #[test]
 fn replay_prints_no_trap_that_acts() {
     let folder = tempfile::tempdir().expect("a folder");
     let traps = hostile_ids::all();
     for (number, trap) in traps.values().enumerate() {
-        // What the log itself does not let a caller choose.
+        // Values that the log does not let a caller choose.
         let fill = |name: &str| match name {
             "account" => "111122223333".to_owned(),
             "unknown-name" => "unknown".to_owned(),

@@ -28,7 +28,7 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).expect("JSON")
 }
 
-/// An alert, so many seconds after 09:14 on 2 June.
+/// An alert, that many seconds after 09:14 on 2 June.
 fn found<'r>(rule: &'r Rule, values: &[Option<&str>], seconds: u64, total: u64) -> Found<'r> {
     let start = time("2025-06-02T09:14:00Z");
     let at = start.plus(Duration::from_secs(seconds));
@@ -46,7 +46,7 @@ fn found<'r>(rule: &'r Rule, values: &[Option<&str>], seconds: u64, total: u64) 
     }
 }
 
-/// What is told of `found` when all was found at once.
+/// The notice about `found`, all found at once.
 fn with<T>(found: &[Found<'_>], callers: Option<u64>, tell: impl FnOnce(&Notice<'_>) -> T) -> T {
     let claimant = Claimant { owner: "a", now: 0, lease: Duration::ZERO };
     let mut log = IncidentLog::default();
@@ -98,7 +98,7 @@ fn with<T>(found: &[Found<'_>], callers: Option<u64>, tell: impl FnOnce(&Notice<
     })
 }
 
-/// A probe of so many models, each refused `times`, and the sweep that they make.
+/// A probe of that many models, each refused `times` times, and the sweep they add up to.
 fn probe(models: usize, times: u64) -> Vec<Found<'static>> {
     let name = |number: usize| format!("anthropic.claude-{number}-opus-20240229-v1:0");
     let mut all: Vec<Found<'_>> = (0..models)
@@ -112,7 +112,7 @@ fn probe(models: usize, times: u64) -> Vec<Found<'static>> {
     all
 }
 
-/// So many sessions of one role, each refused one model four times.
+/// That many sessions of one role, each refused one model four times.
 fn sessions(count: u64) -> Vec<Found<'static>> {
     let role = "arn:aws:sts::111122223333:assumed-role/SupportChatbot";
     let session = |number: u64| {
@@ -152,7 +152,7 @@ fn the_subject_tells_the_scale() {
     let invalid =
         [found(built_in("validation-burst"), &eve, 1, 9), found(built_in("validation-burst"), &eve, 3000, 9)];
     check_subject(&invalid, None, "[high] Bedrock: eve raised 2 alerts of validation-burst");
-    // Models below the threshold of `denied-model` were refused as well, nobody knows how often.
+    // Models below the threshold of `denied-model` were refused as well; how often is unknown.
     let swept = [&probe(5, 4)[..4], &[found(built_in("model-sweep"), &eve, 9, 40)]].concat();
     check_subject(&swept, None, "[high] Bedrock: eve denied at least 40 models");
     let mut bound = probe(5, 40);
@@ -252,7 +252,7 @@ fn a_crowd_is_told_as_one_and_the_one_credential_behind_it_is_looked_for_first()
         );
         let steps = chat["content"]["nextSteps"].as_array().expect("a list");
         assert!(steps[0].as_str().is_some_and(|step| step.starts_with("Look for the one credential")));
-        // Not the thread of one of them.
+        // Not the thread of any one caller.
         assert_ne!(chat["metadata"]["threadId"], json(&notice.worst.chat())["metadata"]["threadId"]);
     });
 }
@@ -307,7 +307,7 @@ fn nothing_in_an_id_acts_and_the_longest_ids_fit() {
     }
 }
 
-/// A notice that has `text` wherever a caller's can stand.
+/// A notice with `text` in every place that a caller controls.
 pub fn of_a_caller<T>(text: &str, callers: Option<u64>, tell: impl FnOnce(&Notice<'_>) -> T) -> T {
     let user = format!("arn:aws:sts::1:assumed-role/{text}/{text}");
     let alert = |number| found(&DENIED_MODEL, &[Some(text), Some(&user), Some(text)], number, 9);

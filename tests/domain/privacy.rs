@@ -1,5 +1,5 @@
-//! A word of its own stands in every field of every input. An output may hold those that the contract
-//! names, and no other.
+//! Every field of every input holds a canary of its own. An output may contain those the contract
+//! names, and no others.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -19,11 +19,11 @@ use bedrock_denial_watch::rule::definition::Rule;
 use crate::every_field::{canaries, canary, check, inputs};
 use crate::support::{LEASE, block_on, pipeline, read};
 
-/// What every alert of CloudTrail's shows, so that a test that loses its canaries fails.
+/// The canaries in every alert from CloudTrail, so that a test that loses its canaries fails.
 const SHOWN: &[&str] =
     &["account", "role", "session", "region", "request", "model", "address", "client", "accesskey"];
 
-/// All that is made of alerts and notices.
+/// Every rendering of alerts and notices.
 #[derive(Default)]
 struct All {
     texts: RefCell<Vec<String>>,
@@ -84,7 +84,7 @@ fn no_alert_notice_or_state_holds_what_the_contract_does_not_name() {
         check(form, &format!("{state:?}"));
     }
     assert!(SHOWN.iter().all(|name| seen.contains(*name)), "{seen:?}");
-    // The records fail otherwise than by validation, and none succeeds without a guardrail.
+    // No record fails validation, and none succeeds without a guardrail.
     let silent = ["no-guardrail", "validation-burst"];
     let loud = ALL.iter().map(|rule| rule.id).filter(|id| !silent.contains(id));
     assert_eq!(fired, loud.collect(), "every other rule told something");

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// In the order of the data flow.
-const STATIONS: [&str; 7] = ["log", "rule", "count", "alert", "reader", "pipeline", "lambda"];
+const STATIONS: [&str; 8] = ["log", "rule", "count", "alert", "reader", "pipeline", "report", "lambda"];
 
 fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a folder") {

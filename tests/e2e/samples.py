@@ -74,7 +74,7 @@ ACCESS_KEY = "AKIAIOSFODNN7EXAMPLE"
 
 
 def call(service, name, seconds, identity, **fields):
-    """CloudTrail's record of a call that succeeded, so many seconds after `START`."""
+    """CloudTrail's record of a call that succeeded, that many seconds after `START`."""
     number = next(_serial)
     return {
         "eventVersion": "1.11",
@@ -119,7 +119,7 @@ def identity(user):
 
 
 def refused(denial):
-    """How CloudTrail tells of the refused call that the invocation log tells of in `denial`.
+    """CloudTrail's record of the refused call that `denial` writes to the invocation log.
     IAM refuses before the parameters are looked at: then only the message names the model."""
     user, model = denial["identity"]["arn"], denial["modelId"]
     seconds = (datetime.fromisoformat(denial["timestamp"]) - START).total_seconds()
@@ -141,7 +141,7 @@ def refused(denial):
 
 
 def other_calls(user):
-    """What fills CloudTrail's files: other services, whose refusals are none of ours."""
+    """What fills CloudTrail's files: other services, whose refusals must not count."""
     someone, service = identity(user), {"type": "AWSService", "invokedBy": "config.amazonaws.com"}
     denied = {"errorCode": "AccessDenied", "errorMessage": f"User: {user} is not authorized to perform: s3:ListAllMyBuckets"}
     return [
@@ -153,7 +153,7 @@ def other_calls(user):
 
 
 def bedrock_calls(user, model=MODEL):
-    """Calls of Bedrock that look like a refused model call and are none."""
+    """Bedrock calls that look like a refused model call but are not one."""
     someone = identity(user)
     denied = {"errorCode": "AccessDenied", "errorMessage": f"User: {user} is not authorized to perform: bedrock:InvokeModel"}
     pattern = json.dumps({"detail": {"eventSource": ["bedrock.amazonaws.com"], "eventName": ["InvokeModel"]} | denied})
@@ -167,7 +167,7 @@ def bedrock_calls(user, model=MODEL):
 
 
 def trail(*records):
-    """A CloudTrail log file: one object on one line."""
+    """A CloudTrail log file: one JSON object on one line."""
     return gzip.compress(json.dumps({"Records": records}, separators=(",", ":")).encode(), mtime=0)
 
 
@@ -180,7 +180,7 @@ def trail_key(kind="CloudTrail"):
     return f"{TRAIL_PREFIX}/{ACCOUNT}/{kind}/{REGION}/2025/06/10/{name}"
 
 
-# --- what there is already, and what is told of it ---
+# --- the samples, and what is expected of them ---
 
 
 def delivered(path):
@@ -197,12 +197,12 @@ def example_logs():
 
 
 def expected_alerts():
-    """What they must give, from events/expected.jsonl."""
+    """The alerts they must raise, from events/expected.jsonl."""
     return [json.loads(line) for line in (EVENTS / "expected.jsonl").read_text().splitlines()]
 
 
 def s3_event(bucket, key, version=None):
-    """What S3 would say of an object, as far as anybody looks at it."""
+    """S3's notification of an object, as far as the function reads it."""
     entity = {"bucket": {"name": bucket}, "object": {"key": quote_plus(key, safe="/"), "versionId": version}}
     return {"Records": [{"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": entity}]}
 

@@ -36,7 +36,7 @@ def upload_code(cloud):
 
 
 def for_ministack(template):
-    """The template as it is, but for what cannot be had here:
+    """The template as it is, except for what ministack lacks:
 
     1. The code comes from ministack's S3: `sam build` would put a bucket into CodeUri, too.
     2. Statements that refuse requests without TLS are dropped: ministack enforces them, and
@@ -89,7 +89,7 @@ class Delivery:
 
 
 class Detector:
-    """A deployed stack, and a queue of ours behind its topic."""
+    """A deployed stack, with a queue of the test's own on its topic."""
 
     def __init__(self, cloud, name, **parameters):
         self.cloud, self.name = cloud, name
@@ -132,13 +132,13 @@ class Detector:
         self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
     def _passed(self, template):
-        """By its URL, as `sam deploy` does: a request holds no more than 51,200 bytes."""
+        """By URL, as `sam deploy` does: a request holds at most 51,200 bytes."""
         bucket, key = CODE[0], f"{self.name}.json"
         self.s3.put_object(Bucket=bucket, Key=key, Body=template)
         return {"TemplateURL": f"{self.cloud.url}/{bucket}/{key}"}
 
     def subscribe(self, name, topic=None, **attributes):
-        """A new queue behind the topic that people are told on, or another; returns its URL."""
+        """A new queue on the topic for people, or on another; returns its URL."""
         topic = topic or self.topic
         url = self.sqs.create_queue(QueueName=name)["QueueUrl"]
         arn = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -174,7 +174,7 @@ class Detector:
 
     @contextmanager
     def deliveries(self, number):
-        """Waits at its end until so many invocations have ended that began inside it."""
+        """Waits, at its end, until that many invocations that began inside it have ended."""
         began = int(time.time() * 1000)
         before = {delivery.request_id for delivery in self._ended(began)}
         ended = []
@@ -189,7 +189,7 @@ class Detector:
 
     @contextmanager
     def notifications_off(self):
-        """The bucket tells nobody of what is put inside, so that only what a test hands over counts."""
+        """The bucket sends no notifications inside, so that only what a test hands over counts."""
         configuration = self.s3.get_bucket_notification_configuration(Bucket=self.bucket)
         del configuration["ResponseMetadata"]
 
@@ -216,7 +216,7 @@ class Detector:
                 yield Delivery(lines[0].split()[2], tuple(lines[1:-2]))
 
     def deliver(self, *bodies, put=None):
-        """Puts objects one after the other, each when the one before has been processed."""
+        """Puts objects in turn, each once the one before has been processed."""
         keys = []
         for body in bodies:
             with self.deliveries(1):
@@ -228,7 +228,7 @@ class Detector:
         return self.deliver(*bodies, put=self.put_trail)
 
     def deliver_at_once(self, *bodies):
-        """Puts each object from a thread of its own, all at one moment."""
+        """Puts all objects at the same moment, each from its own thread."""
         gate = threading.Barrier(len(bodies))
 
         def put(body):
@@ -264,7 +264,7 @@ class Detector:
         return poll("a metrics line", line)
 
     def log(self, text=""):
-        """All lines of the function's log that hold `text`."""
+        """All lines of the function's log that contain `text`."""
         group = self.configuration["LoggingConfig"]["LogGroup"]
         pages = self.logs.get_paginator("filter_log_events").paginate(logGroupName=group)
         return [event["message"] for page in pages for event in page["events"] if text in event["message"]]
@@ -272,7 +272,7 @@ class Detector:
     # --- out ---
 
     def receive(self, queue):
-        """Takes all messages there are."""
+        """Receives and deletes all messages."""
         messages = []
         while True:
             batch = self.sqs.receive_message(
@@ -290,7 +290,7 @@ class Detector:
         return [json.loads(message["Body"]) for message in self.receive(self.inbox)]
 
     def notices(self):
-        """The documents that people were sent since the last call."""
+        """The documents sent to people since the last call."""
         return [json.loads(message["Body"]) for message in self.receive(self.people)]
 
     def counted(self, user, rule="denied-model"):

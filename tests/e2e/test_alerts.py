@@ -18,18 +18,18 @@ from samples import (
     s3_event,
 )
 
-# All that Bedrock and CloudTrail write, and all that the template asks to be told of. The sample
-# logs hold more; that is handed to the function as an operator would.
+# Everything Bedrock and CloudTrail write and the template subscribes to. The sample
+# logs hold more; the tests hand that to the function, as an operator would.
 ANNOUNCED = ".json.gz"
 READ = ("s3:GetObject", "s3:GetObjectVersion")  # the latter where the event names a version
 
 
-# What an alert of each rule says of how many it counted.
+# The field in which an alert of each rule says how many it counted.
 COUNTED = {"model-sweep": "total_models", "session-rotation": "total_sessions"}
 
 
 def summary(alert):
-    """An alert as events/expected.jsonl tells it."""
+    """An alert in the form of events/expected.jsonl."""
     rule = alert["rule"]["id"]
     counted = COUNTED.get(rule, "total_denials")
     return {
@@ -148,7 +148,7 @@ def test_an_object_without_denials_costs_one_get_and_no_dynamodb_call(detector, 
     before = len(detector.cloud.recorder.calls)
     detector.deliver(pack(denial(user, 0)))
     actions = [call.action for call in detector.cloud.recorder.calls[before:]]
-    # A user who is no role is looked at by three of the five rules that are on.
+    # Three of the five enabled rules look at a user that is not a role.
     assert actions[0] in READ and sorted(actions[1:]) == 3 * ["dynamodb:Query"] + 3 * ["dynamodb:UpdateItem"]
 
 

@@ -27,7 +27,7 @@ LOG, TRAIL = "aws_bedrock.invocation", "aws.cloudtrail"
 
 
 def has_evidence(alert):
-    """Whether it tells where the calls came from; only CloudTrail knows."""
+    """Whether it says where the calls came from; only CloudTrail knows."""
     if "source" not in alert:
         return False
     assert alert["source"]["ip"] == [SOURCE_IP]
@@ -38,12 +38,12 @@ def has_evidence(alert):
 
 
 def among_others(user, records):
-    """A CloudTrail file with these refusals in the middle of what else happens in an account."""
+    """A CloudTrail file with these refusals among everything else that happens in an account."""
     return trail(*other_calls(user), *map(refused, records), *bedrock_calls(user))
 
 
 def counts_once(both, user, records, first, second):
-    """Both sources tell of the same refusals, one after the other: one alert. Returns it."""
+    """Both sources report the same refusals, one after the other: one alert. Returns it."""
     first()
     [alert] = both.alerts()
     second()
@@ -122,7 +122,7 @@ def test_a_cloudtrail_file_with_a_refusal_is_fetched_once(both, user):
     both.deliver_trail(among_others(user, denials(user, 0)))
     actions = [call.action for call in both.cloud.recorder.calls[before:]]
     assert actions[0] in READ
-    # A user who is no role is looked at by three of the five rules that are on.
+    # Three of the five enabled rules look at a user that is not a role.
     assert sorted(actions[1:]) == 3 * ["dynamodb:Query"] + 3 * ["dynamodb:UpdateItem"]
 
 
@@ -163,7 +163,7 @@ def test_models_probed_once_each_are_a_sweep_in_cloudtrail_too(both, user):
     ["profile-in-the-log-and-model-of-another-region-in-cloudtrail", "profile-arn-in-the-log-and-in-the-refusal"],
 )
 def test_one_model_under_two_names_alerts_once(both, case):
-    """Real records of other people: what each source calls the model differs."""
+    """Real records from public reports: each source spells the model differently."""
     files = sorted((GOLDEN / case / "input").rglob("*.json.gz"), key=str)
     log, trail_file = [file.read_bytes() for file in files]
     assert "BedrockModelInvocationLogs" in str(files[0]) and "CloudTrail" in str(files[1])

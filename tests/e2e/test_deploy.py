@@ -1,4 +1,4 @@
-"""`make deploy` with the real `sam deploy`; only the build is the one that is there already."""
+"""`make deploy` with the real `sam deploy`, on a build that already exists."""
 
 import shutil
 import sys

@@ -16,7 +16,7 @@ LOG, TRAIL = "aws_bedrock.invocation", "aws.cloudtrail"
 
 
 def told(records):
-    """Each of CloudTrail's records as EventBridge brings it."""
+    """Each CloudTrail record as EventBridge delivers it."""
     for record in records:
         service = record["eventSource"].partition(".")[0]
         yield {"Source": f"example.{service}", "DetailType": "AWS API Call via CloudTrail", "Detail": json.dumps(record)}
@@ -35,7 +35,7 @@ def waiting(events, output):
 
 
 def settled(events):
-    """Nothing is on its way any more, and nothing failed."""
+    """Nothing is in flight any more, and nothing failed."""
     poll("the queue of events is empty", lambda: not waiting(events, "EventQueueUrl"))
     assert waiting(events, "EventFailureQueueUrl") == 0
 

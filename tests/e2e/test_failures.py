@@ -1,4 +1,4 @@
-"""A delivery that fails ends in the on-failure queue, and counts when it is fed back from there."""
+"""A delivery that fails ends in the on-failure queue, and counts once it is redriven."""
 
 import gzip
 import json
@@ -64,7 +64,7 @@ def test_a_corrupt_object_ends_in_the_queue_and_counts_once_it_is_mended(detecto
 
 
 def test_in_a_versioned_bucket_the_mended_object_counts_by_its_own_delivery(detector, user):
-    """The record in the queue names the corrupt version, and keeps failing for as long as that is what it is."""
+    """The record in the queue names the corrupt version, and fails for as long as it stays corrupt."""
     detector.s3.put_bucket_versioning(Bucket=detector.bucket, VersioningConfiguration={"Status": "Enabled"})
     records = denials(user, 0, 1, 2, 3)
     name, record, _ = put_corrupt(detector, records)
@@ -130,7 +130,7 @@ def test_redrive_empties_the_queue_and_all_of_it_counts(detector, user):
 
 
 def redrive(detector):
-    """What `make redrive` runs, but for finding the stack and for waiting: these deliveries failed
+    """What `make redrive` runs, except for finding the stack and waiting: these deliveries failed
     in good order and hold nothing."""
     run = Redrive(detector.sqs, detector.functions, detector.failures, detector.function)
     run.lease = 0
@@ -145,7 +145,7 @@ def waiting(detector):
 
 @contextmanager
 def denied(detector, action):
-    """The function's role may not do `action` inside."""
+    """Inside, the function's role may not do `action`."""
     iam = detector.cloud.client("iam")
     role = detector.configuration["Role"].rpartition("/")[2]
     deny = {"Effect": "Deny", "Action": action, "Resource": "*"}

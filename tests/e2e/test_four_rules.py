@@ -1,4 +1,4 @@
-"""What each rule finds, and leaves to the others, through the whole chain."""
+"""What each rule finds and what it leaves to the others, through the whole chain."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""People are told once per caller, however loud the attack."""
+"""People get one message per caller, however loud the attack."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What is deployed: the zip, and dist/ for those who build nothing."""
+"""What gets deployed: the zip, and dist/ for those who do not build."""
 
 from samples import denials, pack
 from stack import ZIP

@@ -5,8 +5,8 @@ from fnmatch import fnmatchcase
 
 from samples import alone, denials, pack, refused, s3_event, trail
 
-# What the role allows for the sake of somebody else than this program, or what needs
-# something that ministack lacks. All of it must be there, and anything else must be seen.
+# What the role allows on behalf of something other than this program, or what needs
+# something ministack lacks. All of it must be in the policy, and everything else must be called.
 NOT_SEEN_HERE = {
     "sqs:SendMessage": "Lambda itself fills the on-failure queue, in the role's name; ministack does so without asking",
     "logs:CreateLogStream": "Lambda itself writes the log, in the role's name; ministack does so without asking",
@@ -67,7 +67,7 @@ def test_the_policy_equals_the_calls(detector, existing, both, user):
 
 
 def test_the_calls_of_all_tests_were_understood(detector):
-    """Runs last: an unknown request keeps its own words, and would be in no policy."""
+    """Runs last: an unknown request keeps its own words, which no policy contains."""
     actions = {call.action for call in detector.cloud.recorder.calls}
     assert actions <= {
         "s3:GetObject",

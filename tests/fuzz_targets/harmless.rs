@@ -24,8 +24,8 @@ fn is_of_host(character: char) -> bool {
     character.is_alphanumeric() || ".-。．｡".contains(character)
 }
 
-/// The host's name that a mail client or chat would link in `text`, if any. The top-level domains are
-/// those that the cases use.
+/// The host name that a mail client or chat would turn into a link in `text`, if any. The top-level domains are
+/// those the cases use.
 fn live_host(text: &str) -> Option<&str> {
     text.split(|character| !is_of_host(character)).find(|host| {
         let start = host.as_ptr() as usize - text.as_ptr() as usize;
@@ -79,7 +79,7 @@ pub fn check_message(message: &Message, references: &[&str]) {
         check_text(shown, references);
         assert!(!["<", "@here", "@channel", "@everyone"].iter().any(|trap| shown.contains(trap)), "{shown}");
     }
-    // For programs ids stay as logged, but for what a queue refuses; its sentence is for people.
+    // For programs, ids stay as logged, except for what a queue refuses; `reason` is for people.
     check_characters(text("default"));
     let document: Value = serde_json::from_str(text("default")).expect("JSON");
     check_text(document["event"]["reason"].as_str().expect("text"), references);

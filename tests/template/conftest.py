@@ -12,10 +12,10 @@ sys.path.insert(0, str(ROOT / "tests/e2e"))
 import stack  # noqa: E402
 from cloud import cloud, end_on_signals  # noqa: E402
 
-# The longest that a stack's name may be: that of a rule is made of it, and has 64 characters.
+# The longest stack name that works: a rule's name is made from it and may have 64 characters.
 LONG_NAME = "bedrock-denial-watch-".ljust(64 - len("-logging-tamper"), "x")
 
-# Of another account, as the key of an organisation's trail may be.
+# In another account, as the key of an organisation's trail may be.
 TRAIL_KEY = "arn:aws:kms:us-east-1:444455556666:key/11112222-3333-4444-5555-666677778888"
 LOG_KEY = "arn:aws:kms:us-east-1:000000000000:key/99992222-3333-4444-5555-666677778888"
 BOUNDARY = "arn:aws:iam::000000000000:policy/boundary"
@@ -41,7 +41,7 @@ def rules():
 
 @pytest.fixture(scope="session")
 def here(tmp_path_factory):
-    """A ministack whose function is never called, so that none need be built."""
+    """A ministack whose function is never called, so that no build is needed."""
     stack.ZIP = tmp_path_factory.mktemp("code") / "bootstrap.zip"
     with zipfile.ZipFile(stack.ZIP, "w") as archive:
         archive.writestr("bootstrap", "never run here")
@@ -59,13 +59,13 @@ def aws(here):
 
 @pytest.fixture(scope="session")
 def create(here):
-    """Creates a stack from the template and returns its outputs, or raises what was refused."""
+    """Creates a stack from the template and returns its outputs, or raises the refusal."""
     return lambda name, **parameters: stack.Detector(here, name, **parameters).outputs
 
 
 @pytest.fixture(scope="session")
 def new_bucket(create):
-    """The outputs of a stack with a bucket of its own and everything optional that can be made here."""
+    """The outputs of a stack with its own bucket and every option that ministack can create."""
     return create(
         LONG_NAME, NewLogBucketName="new-" + "n" * 59, LogPrefix="logs/bedrock", AlertEmail="a@example.com",
         SilenceHours="24", ReservedConcurrency="10", CooldownMinutes="90", ExemptUsers="arn:*:role/a",
@@ -74,7 +74,7 @@ def new_bucket(create):
 
 @pytest.fixture(scope="session")
 def existing_bucket(aws, create):
-    """The outputs of a stack on a bucket that was there."""
+    """The outputs of a stack on an existing bucket."""
     aws("s3").create_bucket(Bucket="old-logs")
     aws("s3").put_bucket_notification_configuration(
         Bucket="old-logs", NotificationConfiguration={"EventBridgeConfiguration": {}}
@@ -84,7 +84,7 @@ def existing_bucket(aws, create):
 
 @pytest.fixture(scope="session")
 def both_sources(aws, create):
-    """The outputs of a stack that reads CloudTrail too, with the longest names there can be."""
+    """The outputs of a stack that reads CloudTrail too, with the longest possible names."""
     logs, trail = "logs-" + "l" * 58, "trail-" + "t" * 57
     for bucket in (logs, trail):
         aws("s3").create_bucket(Bucket=bucket)
@@ -101,7 +101,7 @@ def both_sources(aws, create):
 
 @pytest.fixture(scope="session")
 def bare(aws, create):
-    """The outputs of a stack without all that costs money each month or can be left out."""
+    """The outputs of a stack without anything that costs money each month or is optional."""
     aws("s3").create_bucket(Bucket="bare-logs")
     return create("bare", ExistingLogBucket="bare-logs", CloudTrailEvents="no", Alarms="no", Dashboard="no", EveryAlert="no")
 

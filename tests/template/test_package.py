@@ -1,4 +1,4 @@
-"""dist/: the same stack as from the source, for those who build nothing."""
+"""dist/: the same stack as from source, for those who do not build."""
 
 import json
 import pathlib
@@ -36,7 +36,7 @@ def templates(dist):
 
 
 def without_texts(value, conditions):
-    """What a stack is made of: conditions by what they say, JSON in text as what it says."""
+    """A stack's resources, with conditions and embedded JSON compared by meaning."""
     if isinstance(value, list):
         return [without_texts(one, conditions) for one in value]
     if isinstance(value, str) and value.lstrip().startswith("{"):
@@ -63,7 +63,7 @@ def test_the_packaged_template_is_small_and_needs_no_transform(dist):
 
 
 def test_the_zip_depends_on_nothing_but_the_function(tmp_path):
-    """Not on the time of the build, and Lambda may run what lies in it."""
+    """The zip does not depend on the time of the build, and Lambda may run its content."""
     packed = []
     for year in [2024, 2025]:
         built, out = tmp_path / "built.zip", tmp_path / f"{year}.zip"

@@ -1,4 +1,4 @@
-"""scripts/redrive.py against a queue and a function that behave: no message is lost."""
+"""scripts/redrive.py against a behaving queue and function: no message is lost."""
 
 import io
 import json
@@ -20,7 +20,7 @@ LEASE = TIMEOUT + redrive.LEASE_MARGIN_SECONDS
 
 
 class Queue:
-    """Messages are out of sight after they are received, until they are given back."""
+    """A received message is invisible until it is given back."""
 
     def __init__(self, *bodies, age=LEASE):
         self.lock = threading.Lock()
@@ -181,7 +181,7 @@ class Takes:
 
 @pytest.fixture
 def lost(aws, request):
-    """A bucket of objects that nobody was told of."""
+    """A bucket of objects that raised no notification."""
     bucket = "lost-" + "".join(letter if letter.isalnum() else "-" for letter in request.node.name)[:50] + "x"
     aws("s3").create_bucket(Bucket=bucket)
     for key in ["bedrock/a b+c.json.gz", "bedrock/bad.json.gz", "bedrock/e.json.gz", "other/f.json.gz"]:
@@ -217,7 +217,7 @@ def test_what_cannot_be_listed_is_a_failure(aws):
 
 
 class Interrupts:
-    """A function that is interrupted, as by Ctrl-C, while it takes its first event."""
+    """A function that is interrupted, as by Ctrl-C, during its first event."""
 
     def __init__(self):
         self.taken = []
@@ -233,7 +233,7 @@ class Interrupts:
 
 @pytest.fixture
 def interruptible():
-    """Whoever runs the tests in the background has SIGINT ignored."""
+    """A shell ignores SIGINT for background jobs, and the tests may be one."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

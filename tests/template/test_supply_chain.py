@@ -1,4 +1,4 @@
-"""What is built in, and by whom: each dependency has a reason, and each action of the workflows is one commit."""
+"""The supply chain: each dependency has a reason, and each action in the workflows is pinned to a commit."""
 
 import pathlib
 import re
@@ -11,7 +11,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 @pytest.mark.parametrize("path", sorted((ROOT / ".github/workflows").glob("*.yml")), ids=lambda path: path.name)
 def test_an_action_is_a_commit_and_its_version_stands_beside_it(path):
-    """Whoever holds the action's repository can move a tag."""
+    """The owner of an action's repository can move a tag."""
     actions = re.findall(r"uses: *(.*)", path.read_text())
     assert actions
     for action in actions:

@@ -1,4 +1,4 @@
-"""The template against the code that it deploys: what one names, the other knows."""
+"""The template against the code it deploys: each name in one exists in the other."""
 
 import copy
 import json
@@ -383,7 +383,7 @@ def test_every_question_has_an_answer_that_works(aws, create):
     assert outputs["LogBucketName"] in [bucket["Name"] for bucket in aws("s3").list_buckets()["Buckets"]]
 
 
-# ------------------------------------------------------------------ it watches itself
+# ------------------------------------------------------------------ self-monitoring
 
 
 def test_every_metric_of_ours_exists(template, source, aws, new_bucket):
@@ -435,7 +435,7 @@ def test_every_alarm_tells_the_topic_what_to_do(template):
 
 @pytest.fixture(scope="module", params=["new_bucket", "both_sources"])
 def outputs(request):
-    """A stack with as little to watch as there can be, and one with as much."""
+    """A stack with as little to watch as possible, and one with as much."""
     return request.getfixturevalue(request.param)
 
 
@@ -543,7 +543,7 @@ def test_names_and_patterns_stay_within_the_limits_of_eventbridge(tells):
 
 @pytest.fixture
 def notices(template):
-    """What goes to the topic and to the chat topic of one call that was refused."""
+    """What one refused call sends to the topic and to the chat topic."""
     plain, chat = resource(template, "TamperNoticeRule")["Targets"]
     assert plain["Arn"] == {"Ref": "Topic"}
     assert chat["Fn::If"][0] == "ChatExists" and chat["Fn::If"][1]["Arn"] == {"Ref": "TamperChatTopic"}
@@ -707,7 +707,7 @@ def test_events_come_in_batches_and_none_is_lost(template, aws, new_bucket):
         assert statement["Condition"]["ArnEquals"]["aws:SourceArn"].endswith(f":rule/{ids['ModelCallRule']}")
 
 
-# ------------------------------------------------------------------ what can be left out, and what changes later
+# ------------------------------------------------------------------ optional parts, and later changes
 
 
 def test_what_costs_money_each_month_can_be_left_out(aws, bare, new_bucket):
@@ -721,7 +721,7 @@ def test_what_costs_money_each_month_can_be_left_out(aws, bare, new_bucket):
 
 
 def test_a_changed_bucket_or_prefix_goes_on_being_watched(aws, create, moved, new_bucket):
-    """Elsewhere: through a rule. In the bucket that the stack made: by a second notification."""
+    """In another bucket: through a rule. In the stack's own bucket: by a second notification."""
     ids, role, queue = deployed(aws, moved)
     assert role["ReadPreviousLogObjects"]["Resource"] == "arn:aws:s3:::old-logs/old/prefix/*"
     pattern = json.loads(aws("events").describe_rule(Name=ids["PreviousObjectRule"])["EventPattern"])

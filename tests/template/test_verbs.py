@@ -1,4 +1,4 @@
-"""The verbs in scripts/, against ministack, and stubs where it lacks an API."""
+"""The verbs in scripts/, against ministack, with stubs for the APIs it lacks."""
 
 import io
 import json
@@ -30,7 +30,7 @@ def options(**values):
 
 
 class Deployed:
-    """A stack of ministack, as verbs.Stack has it, with stand-ins for single services."""
+    """A stack in ministack, as a verbs.Stack, with stand-ins for single services."""
 
     def __init__(self, aws, name, **instead):
         described = aws("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
@@ -46,7 +46,7 @@ class Deployed:
 
 
 class Bedrock:
-    """Keeps one logging configuration, as Bedrock does for each region."""
+    """Keeps one logging configuration, as Bedrock does per region."""
 
     def __init__(self, configuration=None):
         self.configuration = configuration
@@ -441,7 +441,7 @@ class Function:
 
 
 class WithUnconfirmedMail:
-    """SNS with one more subscription; ministack confirms those of e-mail itself."""
+    """SNS with one more subscription; ministack confirms e-mail subscriptions by itself."""
 
     def __init__(self, sns):
         self.sns = sns

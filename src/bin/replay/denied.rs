@@ -5,7 +5,8 @@ use std::io::{self, Write};
 
 use bedrock_denial_watch::alert::shorten::{resource, shorten};
 use bedrock_denial_watch::alert::terminal::{Layout, quoted, whole};
-use bedrock_denial_watch::count::embedded::EmbeddedStore;
+use bedrock_denial_watch::count::embedded::Item;
+use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::count::window::Window;
 use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
@@ -33,10 +34,10 @@ pub fn print(
     out: &mut impl Write,
     terminal: Option<Layout>,
     rules: &[Rule],
-    store: EmbeddedStore,
+    keys: &[(Key, Item)],
 ) -> io::Result<()> {
     let Some(rule) = rules.iter().find(|rule| rule.id == DENIED_MODEL.id) else { return Ok(()) };
-    let (denied, all) = most_denied(rule, store);
+    let (denied, all) = most_denied(rule, keys);
     match terminal {
         _ if denied.is_empty() => Ok(()),
         Some(layout) => table(out, layout, &denied, all),
@@ -56,11 +57,11 @@ pub fn print(
 }
 
 /// The most denied, and how many there are in total.
-fn most_denied(rule: &Rule, store: EmbeddedStore) -> (Vec<Denied>, usize) {
-    let keys = store.into_keys().filter(|(key, _)| key.rule == rule.id);
+fn most_denied(rule: &Rule, keys: &[(Key, Item)]) -> (Vec<Denied>, usize) {
+    let keys = keys.iter().filter(|(key, _)| key.rule == rule.id);
     let mut counted: Vec<_> = keys
         .filter_map(|(key, item)| {
-            let counters: Vec<_> = item.counters.into_values().collect();
+            let counters: Vec<_> = item.counters.values().cloned().collect();
             Some((key, Window::new(rule, &counters).all()?))
         })
         .collect();

@@ -2,12 +2,15 @@
 
 mod denied;
 mod examples;
+mod explain;
 mod inputs;
 mod listing;
 mod options;
+mod output;
 mod parallel;
 mod printer;
 mod progress;
+mod report;
 mod run;
 mod summary;
 
@@ -20,7 +23,7 @@ use bedrock_denial_watch::pipeline::Pipeline;
 use bedrock_denial_watch::reader::Limits;
 use console::Term;
 
-use crate::options::{Format, Options};
+use crate::options::Options;
 use crate::printer::Printer;
 use crate::progress::Progress;
 use crate::run::Run;
@@ -39,7 +42,7 @@ fn main() -> ExitCode {
     let (inputs, missing) = inputs::find(&options.paths);
     let pipeline = Pipeline {
         store: EmbeddedStore::default(),
-        sink: Printer::new(options.format, terminal()),
+        sink: Printer::new(options.format, terminal(), options.report.is_some()),
         rules: settings.rules_on(),
         exempt_users: settings.exempt_users,
         limits: Limits::default(),
@@ -57,11 +60,7 @@ fn main() -> ExitCode {
     let (progress, mut summary) = run.finish(pipeline.sink.count());
     // On a terminal the alerts come last, nearest the prompt.
     progress.say(&summary.to_string());
-    let printed = if options.format == Format::Text {
-        pipeline.sink.finish(&pipeline.rules, pipeline.store, &summary)
-    } else {
-        pipeline.sink.broken()
-    };
+    let printed = output::write(&options, pipeline, &progress, &mut summary);
     // Whoever closed the pipe has seen enough.
     if let Err(error) = printed
         && error.kind() != io::ErrorKind::BrokenPipe

@@ -26,6 +26,8 @@ use glob::Pattern;
     after_help = "Examples:
   replay events/logs                                    a folder of logs, as S3 stores them
   replay --format json logs | jq .user.id               one JSON document per alert
+  replay --report week.html logs                        a page to look at, in one file
+  replay --explain report-export logs                   why this user's keys fired, or did not
   replay --threshold 10 --window 30m logs               fire later, look at half an hour
   replay --rules model-sweep,validation-burst logs      other rules
   replay --exempt-user '*:assumed-role/load-test/*' logs    count these callers, never alert
@@ -68,6 +70,12 @@ pub struct Options {
     /// How to print alerts
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+    /// Also write a page to look at: time line, incidents, and who is near a threshold
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
+    /// Say why a key fired or did not, instead of printing alerts: the id of an alert, or part of a user, role, model or account
+    #[arg(long, value_name = "TEXT", conflicts_with = "format")]
+    pub explain: Option<String>,
     /// Exit with status 1 if a rule fired
     #[arg(long)]
     pub fail_on_alert: bool,

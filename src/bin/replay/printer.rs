@@ -8,8 +8,10 @@ use bedrock_denial_watch::alert::Alert;
 use bedrock_denial_watch::alert::notice::Notice;
 use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
 use bedrock_denial_watch::alert::terminal::{self, Layout};
-use bedrock_denial_watch::count::embedded::EmbeddedStore;
+use bedrock_denial_watch::count::embedded::Item;
+use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::log::time::EventTime;
+use bedrock_denial_watch::report::SentNotice;
 use bedrock_denial_watch::rule::definition::{Rule, Severity};
 
 use crate::denied;
@@ -21,12 +23,21 @@ use crate::summary::{Summary, count};
 pub struct Printer {
     format: Format,
     terminal: Option<Layout>,
+    keeps: bool,
     state: RefCell<State>,
+}
+
+/// What a report shows of alerts and notices.
+#[derive(Default)]
+pub struct Kept {
+    pub alerts: Vec<String>,
+    pub notices: Vec<SentNotice>,
 }
 
 #[derive(Default)]
 struct State {
     alerts: u64,
+    kept: Kept,
     /// By id.
     incidents: BTreeMap<String, Incident>,
     broken: Option<io::Error>,
@@ -42,7 +53,14 @@ struct Incident {
 }
 
 impl AlertSink for Printer {
-    async fn notice(&self, _: &Notice<'_>) -> Result<(), SinkError> {
+    async fn notice(&self, notice: &Notice<'_>) -> Result<(), SinkError> {
+        if self.keeps {
+            self.state.borrow_mut().kept.notices.push(SentNotice {
+                id: notice.id.to_owned(),
+                alert: notice.worst.id(),
+                alerts: notice.incident.alerts,
+            });
+        }
         Ok(())
     }
 
@@ -53,10 +71,18 @@ impl AlertSink for Printer {
     async fn alert(&self, alert: &Alert<'_>) -> Result<(), SinkError> {
         let mut state = self.state.borrow_mut();
         state.alerts += 1;
-        if self.format == Format::Json {
-            if let Err(error) = writeln!(io::stdout(), "{}", alert.document()) {
+        if self.keeps || self.format == Format::Json {
+            let document = alert.document();
+            if self.format == Format::Json
+                && let Err(error) = writeln!(io::stdout(), "{document}")
+            {
                 state.broken.get_or_insert(error);
             }
+            if self.keeps {
+                state.kept.alerts.push(document);
+            }
+        }
+        if self.format == Format::Json {
             return Ok(());
         }
         let text = self.terminal.map_or_else(|| alert.line(), |layout| alert.block(layout));
@@ -73,9 +99,14 @@ impl AlertSink for Printer {
 }
 
 impl Printer {
-    /// To `terminal`, or to a file or pipe if there is none.
-    pub fn new(format: Format, terminal: Option<Layout>) -> Self {
-        Self { format, terminal, state: RefCell::default() }
+    /// To `terminal`, or to a file or pipe if there is none. `keeps` alerts and notices for a report.
+    pub fn new(format: Format, terminal: Option<Layout>, keeps: bool) -> Self {
+        Self { format, terminal, keeps, state: RefCell::default() }
+    }
+
+    /// What it kept so far.
+    pub fn take_kept(&self) -> Kept {
+        std::mem::take(&mut self.state.borrow_mut().kept)
     }
 
     /// Alerts so far.
@@ -89,7 +120,7 @@ impl Printer {
     }
 
     /// Prints who was denied most, then the alerts.
-    pub fn finish(self, rules: &[Rule], store: EmbeddedStore, summary: &Summary) -> io::Result<()> {
+    pub fn finish(self, rules: &[Rule], keys: &[(Key, Item)], summary: &Summary) -> io::Result<()> {
         let State { alerts, incidents, .. } = self.state.into_inner();
         let mut incidents: Vec<(String, Incident)> = incidents.into_iter().collect();
         for (_, incident) in &mut incidents {
@@ -97,7 +128,7 @@ impl Printer {
         }
         incidents.sort_by_key(|(_, incident)| incident.texts.first().map(|(at, _)| *at));
         let mut out = io::stdout().lock();
-        denied::print(&mut out, self.terminal, rules, store)?;
+        denied::print(&mut out, self.terminal, rules, keys)?;
         if incidents.is_empty() {
             return no_alerts(&mut out, self.terminal, rules, summary);
         }

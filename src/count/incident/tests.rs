@@ -135,12 +135,12 @@ fn a_notice_under_a_live_lease_is_left_to_its_owner_and_taken_over_later() {
     let live = claimant("a");
     assert_eq!(record(&mut log, &found("0", 0), false, &live).held, [minute(0)]);
     assert_eq!(record(&mut log, &found("1 2 3", 1), false, &claimant("b")).held, []);
-    // What others recorded meanwhile is told by whoever holds the notice, when it looks again.
+    // The holder of the notice looks again, and reports what others recorded meanwhile.
     let mut told = log.clone();
     let one = Told { number: 1, count: 1, severity: Severity::High };
     assert!(mark(&mut told, minute(0), Sent::Notice(one), &live));
     assert_eq!(told.incidents[&minute(0)].pending.as_ref().map(|held| held.number), Some(2));
-    // Its lease runs out: the caller's next alert, of whatever incident, finds it.
+    // Its lease expires: the caller's next alert, in any incident, finds it.
     let late = Claimant { now: 1_061, ..claimant("c") };
     let mut lost = log.clone();
     assert_eq!(record(&mut lost, &found("500", 9), false, &late).held, [minute(0), minute(500)]);
@@ -186,7 +186,7 @@ fn the_worst_are_remembered_worst_first_and_the_figures_stay_below_the_truth() {
         at_least: true,
         ..denied(3, "", 0)
     });
-    // A second alert of one key may tell of the same denials.
+    // A second alert of one key may report the same denials.
     alerts.push(Found { alone: false, ..denied(59, "m0", 500) });
     record(&mut log, &alerts, false, &claimant("a"));
     let incident = &log.incidents[&minute(0)];

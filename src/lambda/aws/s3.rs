@@ -37,7 +37,7 @@ pub enum SourceError {
         cause: String,
         /// What to do about it, or nothing.
         advice: &'static str,
-        /// Retrying does not help until somebody changes something.
+        /// Retrying does not help until someone changes something.
         permanent: bool,
     },
     /// The body broke off.
@@ -63,7 +63,7 @@ pub enum SourceError {
 }
 
 impl SourceError {
-    /// Whether retrying does not help until somebody changes something.
+    /// Whether retrying is pointless until someone changes something.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         matches!(self, Self::Get { permanent: true, .. })
@@ -137,7 +137,7 @@ fn name(object: &Object) -> String {
     }
 }
 
-/// Whether S3 gives this error until somebody changes the object, the bucket, a key or a policy. An
+/// Whether S3 gives this error until someone changes the object, the bucket, a key or a policy. An
 /// unknown error is assumed to pass.
 ///
 /// Source: "Error responses" in the Amazon S3 API reference.

@@ -432,7 +432,7 @@ fn a_file_of_records_is_no_record() {
 #[test]
 fn needles_find_every_spelling_of_what_is_asked() {
     let codes = ["AccessDeniedException", "ValidationException"];
-    // The last as it stands in a record that is text inside an envelope, and that in another one.
+    // The last as escaped inside one envelope, and inside two.
     let all = ["AccessDeniedException", "ValidationException", "\"AccessDenied\"", "\"AccessDenied\\"];
     assert_eq!(needles(&codes), all);
     assert_eq!(value_starts(&codes), ["\"ValidationException", "\"AccessDenied"]);

@@ -33,7 +33,7 @@ fn trail_files_may_follow_each_other_and_other_logs() {
     check("{\"Records\":[&a]}\n$b\n%x\n$c", "a b c");
     check("{\"Records\":[~a]}\n%x\n$b\n", "b");
     check("{\"Records\":[{\"Records\":[&a]},&b]}", "a b");
-    // Somebody's own export: a record a line.
+    // A home-made export: one record per line.
     check("&a\n~x\n&b\n%y\n$c", "a b c");
 }
 
@@ -43,7 +43,7 @@ fn what_is_no_wrapper_is_no_file_of_records() {
     check("{\"x\":{\"Records\":[&a]}}", "");
     check("{\"Records\":{\"x\":&a}}", "");
     check("{\"Records\":\"AccessDeniedException\"}", "");
-    // Records behind anything else are none that AWS wrote; they are reported, not lost in silence.
+    // Records after anything else were not written by AWS; they are reported, not silently lost.
     check("{\"x\":1,\"Records\":[&a]}\n$b", "b !0");
     check(&format!("{{\"Records\"{}:[&a]}}\n$b", " ".repeat(1100)), "b !0");
     check("{\"Records\":[&a]}}}\n$b", "a b");
@@ -129,7 +129,7 @@ fn a_second_reading_is_asked_for_only_where_a_refusal_may_be() {
     }
 }
 
-/// Whether a file, compressed as AWS does it, is read twice; either way as by a thorough reading alone.
+/// Whether a file, compressed as AWS does it, is read twice. Either way the result must equal that of a thorough reading.
 #[track_caller]
 fn check_readings(text: &str, twice: bool) {
     let text = expand(text);
@@ -233,7 +233,7 @@ fn an_over_long_trail_record_is_reported() {
 fn a_trail_file_behind_an_invocation_log_may_be_longer_than_a_record() {
     let limits = Limits { record_bytes: 200_000, ..Limits::default() };
     let honest = expand("~x,").replace("AccessDenied", "NoSuchKey");
-    // The line ends within the block that brings it over the limit, and far behind it.
+    // The line ends within the block that takes it over the limit, and far beyond it.
     for (count, last, expected) in
         [(1_000, "&c", "a b c"), (1_000, "{}", "a b"), (3_000, "&c", "a b c"), (3_000, "{}", "a b")]
     {
@@ -253,7 +253,7 @@ fn dense_codes_of_others_cost_no_more_than_a_thorough_reading() {
         let (thorough, _) =
             read_by(reader(DENIED_MODEL.clone(), Limits::default()).thorough(), text.as_bytes(), text.len());
         assert_eq!((quick.statistics.denials, thorough.statistics.denials, twice), (denials, denials, true));
-        // The quick look is given up for the thorough reading, and both together cost no more than two.
+        // The sweep gives way to the thorough reading, and together they cost no more than two readings.
         assert!(quick.work <= 2 * thorough.work, "{} and {}", quick.work, thorough.work);
     }
 }

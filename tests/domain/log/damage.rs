@@ -1,4 +1,4 @@
-//! Every way a log can be broken, and what is still read of it.
+//! Every way a log can be broken, and what can still be read from it.
 
 use bedrock_denial_watch::log::inflate::Damage;
 use bedrock_denial_watch::reader::Limits;

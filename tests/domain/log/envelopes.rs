@@ -49,7 +49,7 @@ fn a_line_that_only_begins_like_an_exported_one_is_none() {
     check("2025-06-04T16:00:00.000Z\n$a", "a");
 }
 
-/// A prompt that quotes `text`, in every place where a caller's text can stand.
+/// A prompt that quotes `text`, in every place that a caller controls.
 fn prompts(text: &str) -> [String; 4] {
     let quoted: Value = serde_json::from_str(text).unwrap_or_else(|_| json!(text));
     let record = |input: &Value| json!({"timestamp": "2025-06-01T10:00:00Z", "requestId": "p", "modelId": "m", "input": {"inputBodyJson": input}});
@@ -96,7 +96,7 @@ fn no_envelope_makes_a_denial_of_a_prompt() {
     }
 }
 
-/// As `check`, of a text whose members of AWS's stand in the order in which AWS writes them.
+/// Like `check`, for a text whose members come in the order in which AWS writes them.
 #[track_caller]
 fn check_limited(text: &str, limits: Limits, expected: &str) {
     let text = expand(text);
@@ -117,9 +117,9 @@ fn an_envelope_may_be_longer_than_any_record() {
         assert!(envelope.len() > 4 * limits.record_bytes, "{end}");
         check_limited(&envelope, limits, "a");
         check_limited(&format!("{envelope}{envelope}\n$b"), limits, "a b");
-        // Behind a log of one record a line.
+        // After a log with one record per line.
         check_limited(&format!("$c\n%x\n%y\n{envelope}\n$b\n"), limits, "a b c");
-        // What is cut keeps what stands before the cut.
+        // A truncated envelope keeps what came before the cut.
         check_limited(&format!("{envelope}{}", &envelope[..envelope.len() - 150]), limits, "a");
     }
     for text in [
@@ -165,7 +165,7 @@ fn what_follows_a_fault_in_an_envelope_is_read() {
     for fault in ["x", "{\"x\":\"", "{\"x\":", "}", "[", ""] {
         check(&format!("{time}{fault}\n{time}$a\n{time}{fault}\r\n{time}%x\n{fault}\n{time}$b"), "a b");
     }
-    // A log group holds what its writers write, on as many lines as they like.
+    // A log group holds whatever its writers send, on any number of lines.
     check(&format!("{time}hello\n  at x\n{time}$a\n{time}2025-06-04T16:00:00Z hello\n{time}&b\n"), "a b");
     let document = subscription(&[expand("$a")]);
     let cut = &document[..document.find("\\\"}\"").expect("an end")];
@@ -193,7 +193,7 @@ fn a_log_group_may_be_the_target_of_eventbridge() {
     let event = event(&expand("&a"));
     check(&subscription(std::slice::from_ref(&event)), "a");
     check(&format!("2025-06-04T16:00:00.000Z {event}\n"), "a");
-    // What an event holds is no envelope, and what a message holds is no wrapper.
+    // The content of an event is not an envelope, and the content of a message is not a wrapper.
     for inner in [
         subscription(&[expand("$a")]),
         looked_up(&[expand("&a")]),
@@ -262,7 +262,7 @@ fn what_names_an_error_code_and_is_no_record_is_never_taken_for_a_clean_log() {
         "{\"Records\":[~a]}",
         "{\"x\":1}",
         "$a\n{\"code\":\"AccessDeniedException\"}",
-        // Whether a log was read is not told by what mentions an error alone.
+        // That a text mentions an error does not show whether a log was read.
         "[{\"text\":\"AccessDeniedException\"},\"[DONE]\"]\n{\"requestId\":\"q\",\"input\":{}}\n",
         "{\"requestId\":\"q\",\"input\":{}}\n[{\"text\":\"AccessDeniedException\"},\"[DONE]\"]\n",
         r#"{"messageType":"m","logEvents":[{"message":"AccessDeniedException"},{"message":"{\"modelId\":1}"}]}"#,

@@ -82,7 +82,7 @@ fn records_are_counted_in_every_form() {
 
 #[test]
 fn blocks_cut_records_anywhere_without_a_trace() {
-    // Several blocks of records of odd lengths, so that every kind of place meets a block's edge.
+    // Several blocks of records of odd lengths, so that a block ends at every kind of place.
     let mut text = String::new();
     let mut expected = 0;
     for number in 0..9000 {

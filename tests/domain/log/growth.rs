@@ -1,14 +1,14 @@
-//! No input costs more than in proportion to its size: four times the worst input of every path may
-//! cost six times the work at most, counted in bytes looked at or moved, and in steps.
+//! The cost of any input is at most proportional to its size: four times the worst input of each path may
+//! cost at most six times the work, counted in bytes read or moved, and in steps.
 
 use bedrock_denial_watch::reader::Limits;
 
 use super::{blocks, expand, gzip, nested_codes, read};
 
-/// Text is looked at this much at a time, so that small inputs have many blocks.
+/// The size of a block, so small that small inputs have many.
 const BLOCK: usize = 1024;
 
-/// However it is meant, no text is looked at more often than this.
+/// No byte of a text is read more often than this, however hostile the text.
 const LOOKS: u64 = 24;
 
 fn work(stored: &[u8], limits: Limits) -> u64 {
@@ -19,7 +19,7 @@ fn work(stored: &[u8], limits: Limits) -> u64 {
     read.work
 }
 
-/// `input` makes an object of about so many bytes.
+/// `input` builds an object of about that many bytes.
 #[track_caller]
 fn check_by(limits: Limits, input: impl Fn(usize) -> Vec<u8>) {
     let size = 32 * BLOCK;
@@ -38,7 +38,7 @@ fn check_all(input: impl Fn(usize) -> Vec<u8>) {
     }
 }
 
-/// `start`, then `piece` over and over, then `end`.
+/// `start`, then `piece` repeatedly, then `end`.
 #[track_caller]
 fn check(start: &str, piece: &str, end: &str) {
     let (start, piece, end) = (expand(start), expand(piece), expand(end));

@@ -81,7 +81,7 @@ fn one_more_than_two_hundred_thousand_invented_models_is_said() {
     assert!(read.tally.bytes() < 500 * limits.pairs, "{} bytes", read.tally.bytes());
 }
 
-/// Whatever an id's length, no more of it is kept than its head and its hash.
+/// However long an id is, only its head and its hash are kept.
 #[test]
 fn long_ids_take_no_more_memory_than_their_heads() {
     let log = (0..2000).fold(String::new(), |log, number| {

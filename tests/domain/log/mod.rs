@@ -26,7 +26,7 @@ fn reader(rule: Rule, limits: Limits) -> Reader<'static> {
     Reader::new("o", Tally::new(vec![rule], Vec::new()), limits)
 }
 
-/// What was read, and whether it took two readings.
+/// The result of reading, and whether it took two passes.
 fn read_by(mut reader: Reader<'_>, stored: &[u8], chunk: usize) -> (Read, bool) {
     let mut twice = false;
     loop {
@@ -44,7 +44,7 @@ fn read_by(mut reader: Reader<'_>, stored: &[u8], chunk: usize) -> (Read, bool) 
     }
 }
 
-/// The request ids of all denials, in order, and behind `!` the offsets of all faults.
+/// The request ids of all denials, in order, and after `!` the offsets of all faults.
 fn shown(read: Read) -> String {
     let faults: String = read.faults.iter().map(|fault| format!(" !{}", fault.offset)).collect();
     let summaries = read.tally.into_summaries();
@@ -56,7 +56,7 @@ fn shown(read: Read) -> String {
 }
 
 /// `$a` stands for a denied record with request id `a`, `%a` for an honest one; `&a` for a refusal
-/// in CloudTrail, `~a` for another service's.
+/// in CloudTrail, `~a` for one of another service.
 fn expand(text: &str) -> String {
     let mut expanded = String::new();
     let mut characters = text.chars();
@@ -80,15 +80,15 @@ fn expand(text: &str) -> String {
     expanded
 }
 
-/// A refusal as CloudTrail writes it, by a service and of what was asked for.
+/// A refusal as CloudTrail records it, by a service, with the requested model.
 fn trail(service: &str, id: char, asked: &str) -> String {
     format!(
         r#"{{"eventVersion":"1.11","userIdentity":{{"arn":"u"}},"eventTime":"2025-06-01T10:00:00Z","eventSource":"{service}.amazonaws.com","eventName":"InvokeModel","errorCode":"AccessDenied","requestParameters":{asked},"requestID":"{id}"}}"#
     )
 }
 
-/// A record of another service's. Each level of it holds a code behind the level below, so that every
-/// walk backward passes all that is below.
+/// A record of another service. Each level holds an error code after the level below it, so that every
+/// backward walk passes everything below.
 fn nested_codes(levels: usize) -> String {
     let deep = (0..levels)
         .fold("{}".to_owned(), |deep, _| format!("{{\"a\":{deep},\"errorCode\":\"AccessDenied\"}}"));
@@ -100,7 +100,7 @@ fn gzip(text: &[u8]) -> Vec<u8> {
     encoder.write_all(text).and_then(|()| encoder.finish()).expect("in memory")
 }
 
-/// Text is looked at in blocks; small ones put a block's edge at every place.
+/// Text is read in blocks; small blocks end at every possible place.
 fn blocks(block_bytes: usize) -> Limits {
     Limits { block_bytes, ..Limits::default() }
 }

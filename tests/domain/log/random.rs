@@ -49,7 +49,7 @@ fn random_pieces_read_the_same_in_all_blocks() {
     }
 }
 
-/// Valid JSON with white space wherever it may stand, against a parser that builds everything.
+/// Valid JSON with white space wherever JSON allows it, against a parser that builds everything.
 #[test]
 fn valid_json_reads_as_a_whole_parser_reads_it() {
     let mut next = random(20_250_602);
@@ -211,7 +211,7 @@ fn random_record(next: &mut dyn FnMut() -> usize, number: usize) -> String {
     format!("{{{}}}", fields.join(","))
 }
 
-/// The ids of the refusals in a document, as a parser tells that builds everything.
+/// The ids of the refusals in a document, found by a parser that builds everything.
 fn refused(document: &Value, ids: &mut Vec<String>) {
     let inner = |text: &Value, ids: &mut Vec<String>| {
         let inner: Option<Value> = text.as_str().and_then(|text| serde_json::from_str(text).ok());
@@ -246,7 +246,7 @@ fn refusal(record: &Value) -> Option<String> {
     (is_refused && (is_call || !is_trail)).then(|| id.as_str().expect("an id").to_owned())
 }
 
-/// A record of either log, whose caller writes `quoted`.
+/// A record of either log whose caller wrote `quoted`.
 fn quoting_record(next: &mut dyn FnMut() -> usize, quoted: &Value) -> Value {
     let id = format!("r{}", next() % 1000);
     let refused = next().is_multiple_of(2);

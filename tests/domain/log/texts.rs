@@ -1,4 +1,4 @@
-//! No text, however odd or long, hides a denial or is kept whole.
+//! No text, however odd or long, hides a denial, and long ones are never kept whole.
 
 use bedrock_denial_watch::reader::Limits;
 
@@ -10,7 +10,7 @@ fn an_odd_text_hides_no_denial() {
         check(&expand("$a").replace("\"requestId\"", &format!("\"userAgent\":{odd},\"requestId\"")), "a");
         check(&format!("{{\"Records\":[~x,{}]}}", expand("&a").replace("null", odd)), "a");
     }
-    // A key of its own, which no AWS service writes.
+    // A key that no AWS service writes.
     check(&expand("$a").replace("\"requestId\"", r#""\ud83d":1,"requestId""#), "a");
 }
 

@@ -166,7 +166,7 @@ impl AlertSink for &Topic {
     }
 }
 
-/// `count` objects, each with a burst every 61 seconds, for a rule with a cooldown of a minute.
+/// `count` objects, each with a burst every 61 seconds, for a rule whose cooldown is one minute.
 fn bursts(count: u32, a_time: u32) -> Vec<Batch> {
     let burst = |number: u32| Denied { at: i64::from(number) * 61, key: 1, value: number };
     (0..count).map(|object| (object * a_time..(object + 1) * a_time).map(burst).collect()).collect()
@@ -184,7 +184,7 @@ fn a_redelivery_after_any_number_of_alerts_alerts_nobody_again() {
         }
         assert_eq!(sink.told.borrow().len(), 2_500, "{time}");
     }
-    // One that lies between two of long ago is covered too, and one that does not is not.
+    // A denial between two old alerts is covered too; one further away is not.
     let between = vec![Denied { at: 61 * 7 + 30, key: 1, value: 99_999 }];
     assert_eq!(block_on(deliver(&pipeline, &between, "between", 1_000)).failed, 0);
     assert_eq!(sink.told.borrow().len(), 2_500);

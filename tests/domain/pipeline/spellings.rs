@@ -1,4 +1,4 @@
-//! One model is one model, however it is spelled and whichever log tells of it.
+//! One model is one model, however it is spelled and whichever log names it.
 
 use std::collections::BTreeSet;
 
@@ -49,8 +49,8 @@ impl Form {
     }
 }
 
-/// What tells of a request: a record of the invocation log; one of CloudTrail that has what was asked
-/// for, or only what was refused.
+/// How a request is recorded: in the invocation log; in CloudTrail with what was asked
+/// for, or with only what was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Teller {
     Log,
@@ -66,7 +66,7 @@ struct Telling {
 }
 
 impl Telling {
-    /// The record of a request that was made so many seconds after ten.
+    /// The record of a request made that many seconds after ten.
     fn record(&self, model: &str, seconds: i64) -> Value {
         let time = EventTime::from_epoch_ms((TEN + seconds) * 1000).to_string();
         let (request, called) = (format!("r{}", self.request), self.form.of(model));

@@ -1,4 +1,4 @@
-//! Rules that sum: never early, late by at most a slot, and what is delivered again adds nothing.
+//! Rules that sum: never early, late by at most a slot, and a redelivery adds nothing.
 
 use crate::pipeline::invariants::config;
 use crate::support::*;
@@ -61,7 +61,7 @@ fn objects(calls: &[Call], size: usize) -> Vec<Vec<(usize, Call)>> {
     numbered.chunks(size).map(<[_]>::to_vec).collect()
 }
 
-/// All calls in objects of one, with a threshold of 100; the alerts as `second total`.
+/// Each call in an object of its own, with a threshold of 100; the alerts as `second total`.
 #[track_caller]
 fn check(calls: &[Call], expected: &[&str]) {
     let alerts = run(&spike(100), &objects(calls, 1));
@@ -105,12 +105,12 @@ fn tokens_beyond_every_number_are_a_lot() {
     assert_eq!(run(&spike(100), &objects(&[(0, u64::MAX - 1), (1, u64::MAX - 1)], 2)).len(), 1);
 }
 
-/// What lies from `first` to `last`.
+/// The tokens from `first` to `last`.
 fn sum(calls: &[Call], first: i64, last: i64) -> u64 {
     calls.iter().filter(|(at, _)| (first..=last).contains(at)).map(|(_, tokens)| tokens).sum()
 }
 
-/// What lies in the slots that begin and end from `first` to `last`.
+/// The tokens in the slots that begin and end between `first` and `last`.
 fn sum_of_slots(calls: &[Call], first: i64, last: i64) -> u64 {
     let whole = |at: i64| at.div_euclid(SLOT) * SLOT >= first && (at.div_euclid(SLOT) + 1) * SLOT <= last;
     calls.iter().filter(|(at, _)| whole(*at)).map(|(_, tokens)| tokens).sum()
@@ -141,7 +141,7 @@ proptest! {
     ) {
         let rule = spike(threshold);
         let mut all = objects(&calls, size);
-        // Every object twice, in any order; a copy may list its records in another.
+        // Every object twice, in any order; a copy may list its records in another order.
         let copies: Vec<_> = all.iter().map(|object| object.iter().rev().copied().collect()).collect();
         all.extend(copies);
         let mut keyed: Vec<_> = order.iter().copied().zip(all).collect();

@@ -1,4 +1,4 @@
-//! Times that no honest clock shows, and clocks that differ.
+//! Times that no honest clock shows, and clocks that disagree.
 
 use bedrock_denial_watch::count::claims::Claimant;
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
@@ -48,7 +48,7 @@ fn denials_at_any_time_alert_once_whatever_the_clock_of_the_function_shows() {
     }
 }
 
-/// Bedrock and CloudTrail do not write the same time for one call.
+/// Bedrock and CloudTrail record slightly different times for one call.
 #[test]
 fn one_request_at_two_times_counts_once_however_far_the_clocks_differ() {
     // Across the edges of slots, of the window, and of a day.

@@ -54,7 +54,7 @@ fn write(folder: &Path, name: &str, contents: impl AsRef<[u8]>) -> String {
     path.to_str().expect("text").to_owned()
 }
 
-/// The alerts that `replay` prints, in the words of the independent count.
+/// The alerts that `replay` prints, in the form of the independent count.
 fn counted_alerts(output: &Output) -> Vec<Value> {
     let counted = |alert: Value| {
         let total = ["total_models", "total_sessions", "total_denials", "total_requests", "total_tokens"]
@@ -151,7 +151,7 @@ fn in_a_pipe_each_alert_is_a_line_that_grep_finds_with_ids_in_whole() {
     );
     assert_eq!(alerts[0], expected);
     assert_eq!(lines[11], alerts[0], "alerts come last");
-    // Each below the line of its caller.
+    // Each below its caller's line.
     assert_eq!(
         incidents[0],
         "incident id=e3efd698f09142ecdaded54354003006 severity=high \
@@ -310,7 +310,7 @@ fn files_are_taken_in_delivery_order_and_a_data_folder_above_means_nothing() {
 fn any_number_of_cores_finds_the_same_in_the_same_order() {
     let folder = tempfile::tempdir().expect("a folder");
     for file in 0..40_u32 {
-        // Long files and short ones, whose denials belong together, and some that cannot be read.
+        // Long and short files whose denials belong together, and some that cannot be read.
         let denials = if file.is_multiple_of(5) { 3000 } else { 1 };
         let log: String = (0..denials)
             .map(|number| {

@@ -1,7 +1,7 @@
 //! Golden cases: a folder `input` of logs, and beside it the alerts that `replay --format json`
-//! must print of it (`alerts.jsonl`) and the last words (`summary.txt`). A case may have
-//! `arguments`. `BLESS=1 cargo test --test domain golden` writes what is printed now; read it before
-//! committing it.
+//! must print for it (`alerts.jsonl`) and the summary (`summary.txt`). A case may have
+//! `arguments`. `BLESS=1 cargo test --test domain golden` writes the current output; read it before
+//! you commit it.
 
 use std::fs;
 use std::path::Path;
@@ -30,7 +30,7 @@ fn every_case_prints_its_alerts() {
             if std::env::var_os("BLESS").is_some() {
                 fs::write(&path, &printed).expect("writable");
             }
-            // A missing twin is as wrong as another text.
+            // A missing file is as wrong as a different text.
             if fs::read_to_string(&path).ok().as_ref() != Some(&printed) {
                 wrong.push(format!("{} is not what was printed:\n{printed}", path.display()));
             }

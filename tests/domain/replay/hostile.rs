@@ -1,4 +1,4 @@
-//! Inputs that are made to hang `replay`, to fill the memory or to be taken for another's.
+//! Inputs made to hang `replay`, to fill the memory, or to pass for another account's.
 
 use std::fs;
 use std::io::{self, Write};
@@ -10,11 +10,11 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
-/// What the Lambda may need at the worst, in kilobytes.
+/// The most memory the Lambda may need, in kilobytes.
 const MEMORY_KB: u32 = 256 * 1024;
 const GIGABYTE: usize = 1 << 30;
 
-/// `replay` with `arguments`, which may have so much memory, and what `write` writes for standard input.
+/// `replay` with `arguments`, limited to that much memory; `write` feeds standard input.
 fn replay(
     arguments: &[&str],
     write: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static,
@@ -30,7 +30,7 @@ fn replay(
     let mut input = child.stdin.take().expect("piped");
     let writer = thread::spawn(move || write(&mut input));
     let output = child.wait_with_output().expect("it ends");
-    // Whoever has seen enough closes the pipe.
+    // A reader that has seen enough closes the pipe.
     let written = writer.join().expect("no panic");
     assert!(written.is_ok() || written.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe));
     output
@@ -41,7 +41,7 @@ fn denied(account: &str, user: &str, number: usize) -> Value {
         "modelId": "m", "requestId": format!("{account}-{number}"), "errorCode": "AccessDeniedException"})
 }
 
-/// A denial, `begin` with a gigabyte of `byte` behind it and then `end`, and another denial.
+/// A denial; then `begin`, a gigabyte of `byte` and `end`; then another denial.
 fn long_line(out: &mut dyn Write, begin: &str, byte: u8, end: &str) -> io::Result<()> {
     write!(out, "{}\n{begin}", denied("1", "u", 1))?;
     let block = vec![byte; 1 << 20];
@@ -74,7 +74,7 @@ fn a_line_of_a_gigabyte_takes_no_memory_and_hides_no_denial() {
         ("{\"x\":", b'[', "", false),
         ("", b'y', "", false),
     ] {
-        // What comes through a pipe is read but once, and a CloudTrail file on a disk is swept first.
+        // A pipe is read only once; a CloudTrail file on disk is swept first.
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("a.json.gz");
         fs::write(&path, packed(begin, byte, end)).expect("written");
@@ -109,14 +109,14 @@ fn a_record_counts_for_the_account_that_it_names_whosever_folder_it_is_in() {
     );
     let alert: Value = serde_json::from_slice(&output.stdout).expect("one alert");
     assert_eq!(alert["cloud"]["account"]["id"], "333333333333");
-    // The object is named, so that the folder can be seen.
+    // The object is named, so that its folder shows.
     assert!(
         alert["objects"][0].as_str().is_some_and(|object| object.contains("AWSLogs/111111111111/")),
         "{alert}"
     );
 }
 
-/// A rule folder with a file of `contents`, or with what `make` puts into its place.
+/// A rule folder with a file of `contents`, or whatever `make` puts in its place.
 #[track_caller]
 fn check_rules(make: impl FnOnce(&std::path::Path) -> io::Result<()>, told: &str) {
     let folder = tempfile::tempdir().expect("a folder");

@@ -1,6 +1,7 @@
 //! The built `replay`.
 
 mod cli;
+mod explain;
 mod golden;
 #[cfg(target_os = "linux")]
 mod hostile;

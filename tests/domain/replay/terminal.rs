@@ -10,7 +10,7 @@ use unicode_width::UnicodeWidthStr;
 
 const LOGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/events/logs");
 
-/// What stands on a terminal of so many columns, line by line; warnings and summary only if
+/// The text on a terminal of that many columns, line by line; warnings and summary only if
 /// standard error goes there too.
 fn screen(columns: u16, environment: &[(&str, &str)], stderr: bool, arguments: &[&str]) -> Vec<String> {
     let (mut terminal, child_end) = open().expect("a pseudo-terminal");

@@ -11,18 +11,18 @@ use bedrock_denial_watch::count::store::{CallerState, StoreError};
 
 use super::*;
 
-/// How a delivery that failed is tried again.
+/// How a failed delivery is retried.
 #[derive(Clone, Copy, Debug)]
 enum Repair {
     /// Lambda's own retry: the same request id, at once.
     Retry,
-    /// Fed back from the on-failure queue: another request id, after the lease has run out.
+    /// Redriven from the on-failure queue: another request id, after the lease has expired.
     Redrive,
-    /// Nothing of its own: the caller goes on, after the lease has run out, and then it is fed back.
+    /// Not at first: the caller goes on after the lease has expired, and only then is it redriven.
     NextAlertThenRedrive,
 }
 
-/// Objects that are delivered, and those that were before anything failed.
+/// Objects to deliver, and those delivered before anything failed.
 struct Story {
     before: Vec<Object>,
     objects: Vec<Object>,
@@ -31,7 +31,7 @@ struct Story {
 }
 
 impl Story {
-    /// A caller that goes on, and one whose severity rises.
+    /// One caller who goes on, and one whose severity rises.
     fn of_two_callers() -> Self {
         let models = |numbers: std::ops::Range<i64>| -> Object {
             numbers.flat_map(|number| refused("eve", &format!("m{number}"), number, 4)).collect()
@@ -46,7 +46,7 @@ impl Story {
         }
     }
 
-    /// Nine callers, and then more than are told one by one, of whom the last is the first of a
+    /// Nine callers, then more than are told one by one; the last is the first of a
     /// higher severity.
     fn of_a_flood() -> Self {
         let caller =
@@ -64,8 +64,8 @@ impl Story {
         }
     }
 
-    /// Delivers all with call number `fails` failing, and repairs what failed. `None` when there are
-    /// not that many calls.
+    /// Delivers everything with call number `fails` failing, then repairs. `None` if there are
+    /// fewer calls than that.
     fn interrupted(&self, fails: Option<usize>, after: bool, fatal: bool, repair: Repair) -> Option<Board> {
         let (store, board) = (EmbeddedStore::default(), Board::default());
         let weather = Weather::default();
@@ -105,7 +105,7 @@ impl Story {
             }
         });
         let keys = store.into_keys().filter(|(_, item)| !item.alerts.alerts.is_empty()).map(|(key, item)| {
-            // Nothing is left for a delivery that may never come.
+            // Nothing waits for a delivery that may never come.
             assert!(item.alerts.alerts.values().all(|alert| alert.state == State::Published), "{key:?}");
             key
         });
@@ -113,7 +113,7 @@ impl Story {
         (failed.is_some() || fails.is_none()).then_some(board)
     }
 
-    /// Interrupts each call in turn; `check` gets what fair weather gives, and what came of it.
+    /// Interrupts each call in turn; `check` gets the result without faults, and the result with one.
     fn interrupt_all(&self, check: impl Fn(&Board, &Board, &str)) {
         let whole = self.interrupted(None, false, false, Repair::Retry).expect("fair weather");
         let mut interruptions = 0;
@@ -127,7 +127,7 @@ impl Story {
                     assert_quiet_and_told(&board);
                     let (all, found) = (whole.keys.borrow(), board.keys.borrow());
                     assert!(all.is_subset(&found), "{context}: lost {:?}", all.difference(&found));
-                    // The same notice again only where its mark was lost.
+                    // A notice repeats only if its mark was lost.
                     let (sent, distinct) = (board.told().len(), board.notice_ids().len());
                     assert!(sent - distinct <= 1, "{context}: {:?}", board.told());
                     check(&whole, &board, &context);
@@ -161,7 +161,7 @@ fn every_interruption_leaves_a_flood_told() {
     });
 }
 
-/// A store whose answers to a write of incidents or floods are lost: the SDK tries again, and the
+/// A store that loses its answers to writes of incidents or floods: the SDK tries again, and the
 /// second try finds another version.
 struct LostAnswers<'a>(&'a EmbeddedStore);
 

@@ -1,4 +1,4 @@
-//! Who is told of what: incidents, notices and floods, through store and sink.
+//! Who is notified of what: incidents, notices and floods, through store and sink.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -69,17 +69,17 @@ fn rules() -> Vec<Rule> {
     ["denied-model", "model-sweep", "session-rotation"].map(|id| built_in(id).clone()).to_vec()
 }
 
-/// Keeps the documents of both.
+/// Keeps the documents of notices and alerts.
 #[derive(Default)]
 struct Board {
     notices: RefCell<Vec<Value>>,
     alerts: RefCell<Vec<Value>>,
     is_down: Cell<bool>,
-    /// Notices that it was handed, accepted or not.
+    /// Notices it was handed, accepted or not.
     asked: Cell<usize>,
     /// Nobody wants each alert.
     notices_only: Cell<bool>,
-    /// Those that have an alert, at the end.
+    /// Callers that have an alert at the end.
     keys: RefCell<BTreeSet<Key>>,
 }
 
@@ -106,7 +106,7 @@ impl AlertSink for &Board {
 }
 
 impl Board {
-    /// Alerts that each notice told of, or `<callers>!` for one about a flood.
+    /// How many alerts each notice covers, or `<callers>!` for one about a flood.
     fn told(&self) -> Vec<String> {
         let told = |notice: &Value| match notice["incident"]["callers"].as_u64() {
             Some(callers) => format!("{callers}!"),
@@ -119,7 +119,7 @@ impl Board {
         self.notices.borrow().iter().map(|notice| text(&notice["incident"]["notice"])).collect()
     }
 
-    /// Of whom people were told.
+    /// The callers that people were notified of.
     fn callers(&self) -> BTreeSet<String> {
         self.notices.borrow().iter().map(|notice| text(&notice["incident"]["caller"])).collect()
     }
@@ -144,7 +144,7 @@ async fn deliver_calls<S: CounterStore, K: AlertSink>(
     pipeline.commit(read.tally, Delivery { object: "object", claimant }).await
 }
 
-/// Delivers all, one after the other; each succeeds.
+/// Delivers everything in turn; each delivery succeeds.
 fn run(objects: &[Object]) -> Board {
     run_by(&rules(), objects)
 }
@@ -161,7 +161,7 @@ fn run_by(rules: &[Rule], objects: &[Object]) -> Board {
     board
 }
 
-/// The invariants of incidents, over what the sink got.
+/// Checks the invariants of incidents over what the sink received.
 #[track_caller]
 fn assert_quiet_and_told(board: &Board) {
     let (notices, alerts) = (board.notices.borrow(), board.alerts.borrow());
@@ -199,7 +199,7 @@ fn assert_quiet_and_told(board: &Board) {
         let most = 2 + u64::from(total.ilog(4)) + severities.len() as u64 - 1;
         assert!(own.len() as u64 <= most, "{id}: {} notices of {total} alerts", own.len());
     }
-    // Every incident is told, or stands in a flood that ten others began.
+    // Every incident is told, or belongs to a flood that ten others began.
     let account = |document: &Value| document["cloud"]["account"]["id"].to_string();
     let single = notices.iter().filter(|notice| notice["incident"]["callers"].is_null());
     let single: BTreeSet<(String, String)> =
@@ -335,7 +335,7 @@ fn a_muted_caller_is_recorded_and_not_told() {
         let outcome = deliver_calls(&pipeline, &both, "one", 1_999).await;
         assert_eq!((outcome.published.len(), outcome.notices, outcome.incidents), (2, 1, 2));
         assert_eq!(board.notices.borrow()[0]["incident"]["caller"], "mallory");
-        // The order has ended, and it goes on.
+        // The mute has ended, and the caller goes on.
         deliver_calls(&pipeline, &refused("eve", "n", 60, 4), "two", 2_000).await;
     });
     assert_eq!(board.told(), ["1", "2"]);
@@ -357,7 +357,7 @@ fn a_notice_that_was_refused_counts_nothing_twice() {
             assert_eq!((outcome.failed, outcome.published.len(), outcome.notices), (1, 0, 0));
         }
         board.is_down.set(false);
-        // Fed back from the on-failure queue at once: it waits for no lease.
+        // Redriven from the on-failure queue at once: it waits for no lease.
         assert_eq!(deliver_calls(&pipeline, &object, "redrive", 1_000).await.notices, 1);
     });
     assert_eq!(board.told(), ["31"]);

@@ -1,0 +1,39 @@
+//! What a run leaves behind: the report, and on standard output the alerts or an explanation.
+
+use std::io;
+
+use bedrock_denial_watch::count::embedded::EmbeddedStore;
+use bedrock_denial_watch::pipeline::Pipeline;
+
+use crate::options::{Format, Options};
+use crate::printer::Printer;
+use crate::progress::Progress;
+use crate::summary::Summary;
+use crate::{explain, report};
+
+/// Writes it all; fails if standard output does.
+pub fn write(
+    options: &Options,
+    pipeline: Pipeline<EmbeddedStore, Printer>,
+    progress: &Progress,
+    summary: &mut Summary,
+) -> io::Result<()> {
+    let Pipeline { store, sink, rules, .. } = pipeline;
+    let callers = store.callers();
+    let keys: Vec<_> = store.into_keys().collect();
+    if let Some(file) = &options.report {
+        let name = report::plain(&file.to_string_lossy());
+        match report::write(file, &rules, &keys, &callers, &sink.take_kept(), &summary.scope()) {
+            Ok(()) => progress.say(&format!("Report: {name}")),
+            Err(error) => {
+                summary.failed += 1;
+                progress.say(&format!("error: {name}: cannot write the report: {error}"));
+            }
+        }
+    }
+    match (&options.explain, options.format) {
+        (Some(asked), _) => explain::print(asked, &rules, &keys, &callers),
+        (None, Format::Text) => sink.finish(&rules, &keys, summary),
+        (None, Format::Json) => sink.broken(),
+    }
+}

@@ -1,0 +1,223 @@
+//! What was counted, as people look at it: every key with its denials, whether or not it fired.
+//!
+//! Works on counters, alerts and incidents as a store keeps them; counts nothing itself.
+
+pub mod explain;
+mod lane;
+pub mod page;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::alert::display::plain;
+use crate::count::caller::Caller;
+use crate::count::embedded::Item;
+use crate::count::incident::{self, IncidentLog};
+use crate::count::key::Key;
+use crate::log::text::MAX_KEPT_BYTES;
+use crate::log::time::EventTime;
+use crate::report::lane::Lane;
+use crate::rule::definition::{Rule, Severity, Weight};
+
+/// The most keys on one page. A caller can invent any number of models; keys that fired come first, then
+/// those nearest to their threshold.
+pub const MAX_KEYS: usize = 5_000;
+/// The most denials drawn one by one on one page. Together with [`MAX_ALERT_BYTES`] it keeps the page below 5 MB.
+pub const MAX_MARKS: usize = 60_000;
+/// The most JSON text of alerts on one page. Alerts that people were notified of come first.
+pub const MAX_ALERT_BYTES: usize = 2_500_000;
+
+/// A notice that was, or would have been, sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SentNotice {
+    /// Its id.
+    pub id: String,
+    /// The alert that it showed in full, by id.
+    pub alert: String,
+    /// How many alerts of the incident it reported.
+    pub alerts: u64,
+}
+
+/// Everything one page shows.
+#[derive(Serialize)]
+pub struct Report<'a> {
+    version: &'static str,
+    scope: &'a str,
+    rules: Vec<RuleRow<'a>>,
+    callers: Vec<CallerRow>,
+    /// Fired first, then the nearest to their threshold.
+    keys: Vec<Lane>,
+    /// How many keys are left out.
+    more_keys: usize,
+    incidents: Vec<IncidentRow>,
+    /// As documents, without what is the same for every alert of a rule.
+    alerts: Vec<Value>,
+    /// How many alerts are left out, but for their flags.
+    more_alerts: usize,
+    notices: &'a [SentNotice],
+}
+
+#[derive(Serialize)]
+struct RuleRow<'a> {
+    id: &'a str,
+    name: &'a str,
+    severity: &'static str,
+    threshold: usize,
+    window: u64,
+    cooldown: u64,
+    noun: &'a str,
+    sums: bool,
+    triage: &'a [&'a str],
+}
+
+#[derive(Serialize)]
+struct CallerRow {
+    account: Option<String>,
+    arn: Option<String>,
+}
+
+#[derive(Serialize)]
+struct IncidentRow {
+    id: String,
+    caller: usize,
+    begin: EventTime,
+    alerts: u64,
+    first: EventTime,
+    last: EventTime,
+    severity: Option<&'static str>,
+}
+
+/// What a run leaves behind, for [`Report::new`].
+pub struct Counted<'a> {
+    /// What was read, in words.
+    pub scope: &'a str,
+    /// The rules it was counted by.
+    pub rules: &'a [Rule],
+    /// The keys and their state.
+    pub keys: &'a [(Key, Item)],
+    /// The callers and their incidents.
+    pub incidents: &'a [(Caller, IncidentLog)],
+    /// The documents of the alerts, in the order in which they were found.
+    pub alerts: &'a [String],
+    /// The notices, in order.
+    pub notices: &'a [SentNotice],
+}
+
+impl<'a> Report<'a> {
+    /// Arranges what was counted. Keys of rules that are not among `rules` are left out.
+    #[must_use]
+    pub fn new(counted: &Counted<'a>) -> Self {
+        let mut callers = Callers::default();
+        let of = |key: &Key| counted.rules.iter().enumerate().find(|(_, rule)| rule.id == key.rule);
+        let mut keys: Vec<Lane> = Vec::new();
+        for (key, item) in counted.keys {
+            let Some((number, rule)) = of(key) else { continue };
+            let caller = callers.number(&Caller::of(rule, key));
+            keys.extend(Lane::new(rule, number, key, item, caller));
+        }
+        keys.sort_by_key(Lane::rank);
+        let more_keys = keys.len().saturating_sub(MAX_KEYS);
+        keys.truncate(MAX_KEYS);
+        let mut room = MAX_MARKS;
+        for lane in &mut keys {
+            room -= lane.keep_marks(room);
+        }
+        let mut incidents = Vec::new();
+        for (caller, log) in counted.incidents {
+            let number = callers.number(caller);
+            incidents.extend(log.incidents.iter().map(|(begin, one)| IncidentRow {
+                id: incident::id(caller, *begin),
+                caller: number,
+                begin: *begin,
+                alerts: one.alerts,
+                first: one.first_seen,
+                last: one.last_seen,
+                severity: one.severity().map(Severity::name),
+            }));
+        }
+        incidents.sort_by_key(|one| one.begin);
+        let alerts = alerts(counted.alerts, counted.notices);
+        let more_alerts = counted.alerts.len() - alerts.len();
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            scope: counted.scope,
+            rules: counted.rules.iter().map(RuleRow::new).collect(),
+            callers: callers.rows,
+            keys,
+            more_keys,
+            incidents,
+            alerts,
+            more_alerts,
+            notices: counted.notices,
+        }
+    }
+}
+
+impl<'a> RuleRow<'a> {
+    fn new(rule: &'a Rule) -> Self {
+        Self {
+            id: rule.id,
+            name: rule.name,
+            severity: rule.severity.name(),
+            threshold: rule.threshold,
+            window: rule.window.as_secs(),
+            cooldown: rule.cooldown.as_secs(),
+            noun: rule.wording.noun,
+            sums: rule.weight == Weight::Tokens,
+            triage: rule.triage,
+        }
+    }
+}
+
+/// The alerts that fit on a page, in order.
+fn alerts(documents: &[String], notices: &[SentNotice]) -> Vec<Value> {
+    let told: BTreeSet<&str> = notices.iter().map(|notice| notice.alert.as_str()).collect();
+    let slim = documents.iter().enumerate().filter_map(|(number, document)| {
+        let mut alert: Value = serde_json::from_str(document).ok()?;
+        for same in ["triage", "threat"] {
+            alert.as_object_mut()?.remove(same);
+        }
+        let is_told = alert["id"].as_str().is_some_and(|id| told.contains(id));
+        Some((!is_told, number, alert))
+    });
+    let mut slim: Vec<_> = slim.collect();
+    slim.sort_by_key(|(untold, number, _)| (*untold, *number));
+    let mut room = MAX_ALERT_BYTES;
+    let fits = |(_, _, alert): &(bool, usize, Value)| {
+        let left = room.checked_sub(alert.to_string().len());
+        room = left.unwrap_or(0);
+        left.is_some()
+    };
+    let mut kept: Vec<_> = slim.into_iter().take_while(fits).collect();
+    kept.sort_by_key(|(_, number, _)| *number);
+    kept.into_iter().map(|(_, _, alert)| alert).collect()
+}
+
+/// Callers by number, each once.
+#[derive(Default)]
+struct Callers {
+    numbers: BTreeMap<Caller, usize>,
+    rows: Vec<CallerRow>,
+}
+
+impl Callers {
+    fn number(&mut self, caller: &Caller) -> usize {
+        if let Some(number) = self.numbers.get(caller) {
+            return *number;
+        }
+        let number = self.rows.len();
+        self.numbers.insert(caller.clone(), number);
+        self.rows.push(CallerRow {
+            account: caller.account.as_deref().map(kept),
+            arn: caller.arn.as_deref().map(kept),
+        });
+        number
+    }
+}
+
+/// `text` without anything that acts on a reader.
+fn kept(text: &str) -> String {
+    plain(text, MAX_KEPT_BYTES)
+}

@@ -1,0 +1,208 @@
+"""What somebody does with the report: read, filter, sort, go by keyboard, print."""
+
+import json
+import re
+
+from conftest import ROOT
+from playwright.sync_api import expect
+from samples import MODEL, denial, record
+
+HOSTILE = json.loads((ROOT / "tests/fixtures/hostile-ids.json").read_text())
+USER = "arn:aws:iam::111122223333:user/ann"
+# All that the page's own script builds.
+ELEMENTS = set(
+    "a article body button br caption dd details div dl dt fieldset footer form h1 h2 h3 head header html input label li"
+    " link main meta noscript ol option p path pre rect script section select small span strong style summary svg"
+    " table tbody td th thead title tr ul".split()
+) - {"link"}
+
+
+def tiles(one):
+    return [int(text.replace(",", "")) for text in one.page.locator("#tiles strong").all_inner_texts()]
+
+
+def test_the_sample_logs_read_as_replay_counts_them(open_report, sample):
+    path, alerts = sample
+    one = open_report(path)
+    data = one.data()
+    shown = [{name: value for name, value in alert.items() if name not in ("triage", "threat")} for alert in alerts]
+    assert data["alerts"] == shown and len(alerts) == 8
+    near = [key for key in data["keys"] if not key["alerts"] and key["peak"] >= key["threshold"] > 0]
+    assert tiles(one) == [6, 8, len(data["notices"]), len(near), len(data["keys"])]
+    assert sum(len(key["alerts"]) for key in data["keys"]) == 8
+    assert "116 denials" in one.page.locator("#scope").inner_text()
+    # What fired comes first, and then what is nearest to its threshold.
+    counts = one.rows(4)
+    assert counts[0].startswith("39+ of >3")
+    assert "one more fires" in counts[8]
+
+
+def test_an_alert_on_the_time_line_opens_its_incident_with_its_evidence(open_report, sample):
+    path, alerts = sample
+    one = open_report(path)
+    one.page.locator("button.flag.told").first.click()
+    article = one.page.locator("article:focus")
+    text = article.inner_text()
+    [alert] = [alert for alert in alerts if alert["event"]["reason"] in text]
+    assert all(request in text for request in alert["request_ids"])
+    assert alert["objects"][0] in text and alert["id"] in text and alert["incident"]["notice"] in text
+    assert article.locator("ol li").count() == len(alert["triage"])
+
+
+def test_pointing_at_a_lane_shades_the_window_and_counts_it(open_report, sample):
+    one = open_report(sample[0])
+    track = one.page.locator(".track.fired").first
+    box = track.bounding_box()
+    one.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 5)
+    assert re.search(r"UTC: (at least )?\d+ denials in the 60 minutes before; fires above 3", one.page.locator("#tip").inner_text())
+    assert track.locator(".window").count() == 1
+    one.page.mouse.move(5, 5)
+    assert not one.page.locator("#tip").is_visible()
+
+
+def test_a_lane_can_be_read_by_keyboard_alone(report_of):
+    one = report_of([denial(USER, 60 * minute) for minute in range(5)])
+    first = one.page.locator(".track").first
+    first.focus()
+    said = one.page.locator("#reading")
+    assert "09:00:00 UTC: 1 denials" in said.inner_text()
+    first.press("ArrowRight")
+    assert "09:01:00 UTC: 2 denials" in said.inner_text()
+    first.press("End")
+    assert "09:04:00 UTC: 5 denials" in said.inner_text()
+    assert "5 denials" in first.get_attribute("aria-valuetext")
+    first.press("ArrowDown")
+    assert one.page.evaluate("document.activeElement === document.querySelectorAll('.track')[1]")
+    one.page.keyboard.press("ArrowUp")
+    one.page.keyboard.press("Enter")
+    assert "was denied model" in one.page.locator("article:focus").inner_text()
+
+
+def test_filters_and_search_narrow_everything(open_report, sample):
+    path, alerts = sample
+    one = open_report(path)
+    one.page.select_option("#rule", "model-sweep")
+    expect(one.page.locator("#found")).to_contain_text("1 incident ")
+    assert set(one.rows(3)) == {"model-sweep"}
+    one.page.click("#clear")
+    expect(one.page.locator("#found")).to_contain_text("6 incidents")
+    one.page.fill("#search", alerts[0]["request_ids"][0])
+    expect(one.page.locator("#found")).to_contain_text("1 key and 1 incident")
+    one.page.fill("#search", "no such id")
+    expect(one.page.locator("#found")).to_contain_text("0 keys")
+    assert "No denial matches" in one.page.locator("#lanes").inner_text()
+    one.page.click("#clear")
+    one.page.select_option("#account", "777788889999")
+    one.page.check("#fired")
+    expect(one.page.locator("#found")).to_contain_text("2 keys")
+
+
+def test_the_table_sorts_by_any_column_and_says_so(open_report, sample):
+    one = open_report(sample[0])
+    head = one.page.locator("#table th[data-column=first]")
+    head.locator("button").click()
+    assert head.get_attribute("aria-sort") == "ascending"
+    times = one.rows(7)
+    assert times == sorted(times)
+    head.locator("button").press("Enter")
+    assert head.get_attribute("aria-sort") == "descending"
+    assert one.rows(7) != times
+    assert one.page.locator("#table th[aria-sort=none]").count() == 8
+
+
+def test_groups_count_each_denial_once(open_report, sample):
+    one = open_report(sample[0])
+    keys = [key for key in one.data()["keys"] if one.data()["rules"][key["rule"]]["id"] == "denied-model"]
+    for group, column in (("account", "account"), ("model", "model")):
+        one.page.click(f"[data-group={group}]")
+        totals = [int(text.replace(",", "").rstrip("+")) for text in one.rows(2)]
+        assert sum(totals) == sum(key["total"] for key in keys), group
+        assert len(totals) == len({key[column] for key in keys}), group
+
+
+def test_zoom_follows_an_incident_and_goes_back(open_report, sample):
+    one = open_report(sample[0])
+    box = "document.querySelector('.track svg').getAttribute('viewBox')"
+    whole = one.page.evaluate(box)
+    one.page.locator("summary").first.click()
+    one.page.locator("details button").first.click()
+    assert one.page.evaluate(box) != whole
+    one.page.click("#zoom-all")
+    assert one.page.evaluate(box) == whole
+
+
+def test_no_id_becomes_markup_script_or_style(report_of):
+    records = [
+        denial(value, second, modelId=value, requestId=f"{name} {value} {second}", accountId="111122223333")
+        for name, value in HOSTILE.items()
+        for second in range(4)
+    ]
+    one = report_of(records)
+    page = one.page
+    for detail in page.locator("summary").all()[:20]:
+        detail.click()
+    page.click("[data-group=model]")
+    tags = set(page.evaluate("[...document.querySelectorAll('*')].map((one) => one.tagName.toLowerCase())"))
+    assert tags <= ELEMENTS, tags - ELEMENTS
+    assert page.locator("script").count() == 2 and page.locator("[onerror], [onmouseover], [onclick]").count() == 0
+    assert page.locator("a").count() == 1
+    # It is there to be read.
+    page.fill("#search", "<script>alert(1)</script>")
+    expect(page.locator("#found")).to_contain_text("1 incident ")
+
+
+def test_the_policy_stops_a_script_that_is_not_the_page_s_own(browser, sample):
+    page = browser.new_page()
+    refused = []
+    page.on("console", lambda message: refused.append(message.text))
+    page.goto(sample[0].as_uri())
+    page.evaluate("() => { const s = document.createElement('script'); s.textContent = 'window.ran = 1'; document.body.append(s); }")
+    page.evaluate("() => { const i = new Image(); i.src = 'https://127.0.0.1:9/x.png'; document.body.append(i); }")
+    expect(page.locator("img")).to_have_count(1)
+    assert page.evaluate("window.ran") is None
+    assert sum("Content Security Policy" in text for text in refused) == 2, refused
+    page.close()
+
+
+def test_logs_without_denials_say_so(report_of):
+    one = report_of([record(USER, 1)])
+    assert tiles(one) == [0, 0, 0, 0, 0]
+    assert "No rule counted anything" in one.page.locator("#lanes").inner_text()
+    assert "No alert fired" in one.page.locator("#incident-list").inner_text()
+
+
+def test_dark_and_light_follow_the_system_and_the_button(open_report, sample):
+    ground = "getComputedStyle(document.body).backgroundColor"
+    light, dark = (open_report(sample[0], color_scheme=scheme) for scheme in ("light", "dark"))
+    colours = light.page.evaluate(ground), dark.page.evaluate(ground)
+    assert colours[0] != colours[1]
+    dark.page.click("#theme")
+    assert dark.page.evaluate(ground) == colours[0]
+
+
+def test_a_print_has_every_incident_open(open_report, sample):
+    one = open_report(sample[0])
+    one.page.emulate_media(media="print")
+    one.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert one.page.locator("article").count() == 8
+    assert not one.page.locator("#filters").is_visible()
+
+
+def test_a_narrow_screen_scrolls_down_only(open_report, sample):
+    one = open_report(sample[0], viewport={"width": 380, "height": 800})
+    assert one.page.evaluate("document.documentElement.scrollWidth") <= 380
+
+
+def test_fifty_thousand_denials_fit_on_one_page(report_of):
+    # One a second of 100 callers, who try five models each, then one caller's flood within a minute.
+    records = [denial(f"{USER}-{n % 100}", n, modelId=f"model-{n % 500}") for n in range(45_000)]
+    records += [denial(f"{USER}-loud", 50_000 + n % 60, modelId=MODEL) for n in range(5_000)]
+    one = report_of(records, "--rules", "denied-model", "--cooldown", "24h")
+    assert one.path.stat().st_size <= 5_000_000
+    keys = one.data()["keys"]
+    assert sum(key["total"] for key in keys) == 50_000
+    [loud] = [key for key in keys if key["user"].endswith("-loud")]
+    assert loud["total"] == 5_000 and loud["floods"] and sum(count for _, _, count in loud["floods"]) == 5_000
+    assert one.page.locator(".lane").count() == 40
+    one.page.click("#more-lanes")
+    assert one.page.locator(".lane").count() > 40
