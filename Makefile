@@ -53,7 +53,7 @@ rule-test: ## Run the examples in the rule files of rules/ (or RULES_DIR=path)
 
 # libFuzzer's coverage needs no nightly compiler, unlike the sanitizers: these are options of LLVM's. Naming the
 # target keeps them off build scripts.
-FUZZ_HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+FUZZ_HOST = $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 FUZZ_FLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-pc-table \
 	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters
 # Rules live as long as a process, so that one that reads many starts anew now and then: -fork=1.

@@ -33,7 +33,8 @@ fn live_host(text: &str) -> Option<&str> {
         // The address of a person, whose link only opens a draft.
         let is_address = before.strip_suffix('@').is_some_and(|local| local.ends_with(char::is_alphanumeric));
         let labels: Vec<&str> = host.split(['.', '。', '．', '｡']).collect();
-        let is_www = labels.iter().rev().skip(1).any(|label| label.eq_ignore_ascii_case("www"));
+        // At the end of a sentence it is a word.
+        let is_www = labels.windows(2).any(|pair| pair[0].eq_ignore_ascii_case("www") && !pair[1].is_empty());
         let is_domain = labels.windows(2).any(|pair| {
             let domain = pair[1].split('-').next().unwrap_or_default().to_lowercase();
             let is_known = ["com", "io", "org", "рф"].contains(&&*domain) || pair[1].starts_with("xn--");
