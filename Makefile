@@ -51,6 +51,32 @@ report-test: .venv/.done ## Test the report's page in a headless browser
 rule-test: ## Run the examples in the rule files of rules/ (or RULES_DIR=path)
 	@cargo run --quiet $(LOCAL) --bin replay -- --test-rules --rules-dir "$(RULES_DIR)"
 
+# libFuzzer's coverage needs no nightly compiler, unlike the sanitizers: these are options of LLVM's. Naming the
+# target keeps them off build scripts.
+FUZZ_HOST = $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+FUZZ_FLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-pc-table \
+	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters
+# Rules live as long as a process, so that one that reads many starts anew now and then: -fork=1.
+FUZZ_denials := -max_len=1024 tests/golden events/logs
+FUZZ_tokens := -max_len=64
+FUZZ_codecs := -max_len=1024
+FUZZ_rules := -max_len=8192 -fork=1
+FUZZ_rendering := -max_len=1024
+FUZZ_events := -max_len=2048 events
+SECONDS ?= 60
+TARGET ?= denials tokens codecs rules rendering events
+.PHONY: fuzz
+fuzz: ## Invent inputs for SECONDS=60 (TARGET="denials tokens codecs rules rendering events"); needs g++
+	RUSTFLAGS="$(FUZZ_FLAGS)" cargo build --release --manifest-path fuzz/Cargo.toml --target-dir target/fuzz --target $(FUZZ_HOST)
+	@$(foreach target,$(TARGET),mkdir -p target/fuzz/corpus/$(target) target/fuzz/finds && echo "--- $(target)" && \
+		FUZZ_TARGET=$(target) target/fuzz/$(FUZZ_HOST)/release/fuzz target/fuzz/corpus/$(target) tests/fixtures/fuzz/$(target) \
+		$(FUZZ_$(target)) -dict=fuzz/words.dict -max_total_time=$(SECONDS) -print_final_stats=1 -detect_leaks=0 -timeout=10 \
+		-artifact_prefix=target/fuzz/finds/$(target)- && ) true
+
+.PHONY: mutants
+mutants: ## Make the mistakes of tests/mutants/breakages.toml one by one: tests must notice each (ONLY="a name")
+	python3 tests/mutants/run.py --only "$(ONLY)"
+
 .PHONY: bench
 bench: ## Compare reading with bare decompression, as ratios
 	cargo bench $(LOCAL) --bench read
@@ -64,6 +90,11 @@ $(ZIP): .venv/.done
 .PHONY: e2e
 e2e: $(ZIP) ## Test the whole chain: template.yaml and the release build, in ministack
 	.venv/bin/pytest -q tests/e2e
+
+MINUTES ?= 10
+.PHONY: soak
+soak: $(ZIP) ## Feed the whole chain for MINUTES=10; reports memory, open files and latency, and that nothing was lost
+	.venv/bin/python tests/e2e/soak.py --minutes $(MINUTES)
 
 .PHONY: e2e-skipped
 e2e-skipped:

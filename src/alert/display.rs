@@ -150,7 +150,10 @@ fn is_top_level(label: &str) -> bool {
 /// A value for people: plain, without links, and `unknown` if it is missing or nothing is left.
 #[must_use]
 pub fn shown(value: Option<&str>) -> String {
-    let text = unlinked(&plain(value.unwrap_or(UNKNOWN), TEXT_BYTES));
+    named(unlinked(&plain(value.unwrap_or(UNKNOWN), TEXT_BYTES)))
+}
+
+fn named(text: String) -> String {
     if text.trim().is_empty() { "\"\"".to_owned() } else { text }
 }
 
@@ -173,8 +176,13 @@ pub fn without_scheme(name: &str) -> (&str, &str) {
 /// Source: Slack's formatting reference, which asks you to escape `&`, `<` and `>`.
 #[must_use]
 pub fn code(value: Option<&str>) -> String {
+    let text = plain(value.unwrap_or(UNKNOWN), TEXT_BYTES);
+    // Before links: what broke up an address would leave the name of its host.
+    let unmentioned = CHANNELS
+        .iter()
+        .fold(text, |text, channel| text.replace(&format!("@{channel}"), &format!("[@]{channel}")));
     let mut text = String::from("`");
-    for character in shown(value).chars() {
+    for character in named(unlinked(&unmentioned)).chars() {
         match character {
             '&' => text.push_str("&amp;"),
             '<' => text.push_str("&lt;"),
@@ -184,11 +192,11 @@ pub fn code(value: Option<&str>) -> String {
         }
     }
     text.push('`');
-    // The words that would notify a whole channel.
-    ["channel", "here", "everyone"]
-        .iter()
-        .fold(text, |text, word| text.replace(&format!("@{word}"), &format!("[@]{word}")))
+    text
 }
+
+/// The words that would notify a whole channel.
+const CHANNELS: [&str; 3] = ["channel", "here", "everyone"];
 
 /// `text` in printable ASCII and without links, at most `limit` characters.
 #[must_use]

@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 
-use memchr::{memchr, memrchr};
+use memchr::memchr;
 
 /// A window over a stream. Positions count from the window's front, offsets from the stream's.
 pub struct Buffer {
@@ -102,14 +102,6 @@ impl Buffer {
     pub fn find(&self, byte: u8, from: usize, to: usize) -> Option<usize> {
         let found = memchr(byte, self.text(from, to));
         self.spend(found.unwrap_or(to - from));
-        found.map(|at| from + at)
-    }
-
-    /// The position of the last `byte` between two positions.
-    #[must_use]
-    pub fn rfind(&self, byte: u8, from: usize, to: usize) -> Option<usize> {
-        let found = memrchr(byte, self.text(from, to));
-        self.spend(to - from - found.unwrap_or_default());
         found.map(|at| from + at)
     }
 

@@ -42,8 +42,13 @@ pub fn read(
         }
         Shape::LogEvent | Shape::LookedUp => {}
     }
+    let inside = envelope::inside(&json, shape);
+    if inside.is_none() && matches!(shape, Shape::LogEvent | Shape::LookedUp) {
+        // An envelope that was cut between two elements seems to hold whatever follows it.
+        return read(json.as_bytes(), Shape::Any, wanted, place, take);
+    }
     let mut verdict = Verdict::Unknown;
-    for (number, document) in envelope::inside(&json, shape).unwrap_or_default().iter().enumerate() {
+    for (number, document) in inside.unwrap_or_default().iter().enumerate() {
         let place = || format!("{}.{number}", place());
         // A log group may hold unrelated lines too.
         let recognised = record(document, &place) == Verdict::Record

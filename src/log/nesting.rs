@@ -15,8 +15,19 @@ pub struct Nesting {
     escaped: bool,
     /// The last byte outside strings that is not white space.
     previous: u8,
-    /// There is a line end between its tokens.
-    pub many_lines: bool,
+    line: Line,
+}
+
+/// What has been seen of the current line, outside strings.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Line {
+    /// There was no line end yet.
+    #[default]
+    First,
+    /// Nothing but white space has followed the last line end.
+    Blank,
+    /// Something has.
+    Begun,
 }
 
 /// How far a walk got.
@@ -57,10 +68,11 @@ impl Nesting {
             } else {
                 let byte = bytes[at];
                 match byte {
-                    b'\n' => self.many_lines = true,
+                    b'\n' => self.line = Line::Blank,
                     b' ' | b'\t' | b'\r' => {}
                     b'"' => {
                         self.in_string = true;
+                        self.begin_line();
                         self.previous = byte;
                     }
                     b'{' | b'[' => {
@@ -68,6 +80,7 @@ impl Nesting {
                             return Walk::Fault(at);
                         }
                         self.open.push(byte);
+                        self.begin_line();
                         self.previous = byte;
                     }
                     b'}' | b']' => {
@@ -78,14 +91,36 @@ impl Nesting {
                         if self.open.is_empty() {
                             return Walk::Closed(at + 1);
                         }
+                        self.begin_line();
                         self.previous = byte;
                     }
-                    _ => self.previous = byte,
+                    _ => {
+                        self.begin_line();
+                        self.previous = byte;
+                    }
                 }
             }
             at += 1;
         }
         Walk::Open
+    }
+
+    /// There is a line end between its tokens.
+    #[must_use]
+    pub fn has_many_lines(&self) -> bool {
+        self.line != Line::First
+    }
+
+    /// Nothing but white space has followed the last line end.
+    #[must_use]
+    pub fn is_at_line(&self) -> bool {
+        self.line == Line::Blank
+    }
+
+    fn begin_line(&mut self) {
+        if self.line == Line::Blank {
+            self.line = Line::Begun;
+        }
     }
 
     fn may_open(&self) -> bool {

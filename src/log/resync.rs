@@ -48,6 +48,11 @@ impl Resync {
         Self { line, indent, place: Place::InLine }
     }
 
+    /// Begins at the cursor, before which its line is blank.
+    pub fn at_line(text: &Buffer) -> Self {
+        Self { line: Some(text.offset(text.cursor)), indent: usize::MAX, place: Place::Before(EMPTY) }
+    }
+
     pub fn step(&mut self, scope: &Scope, text: &mut Buffer, last: bool, receive: Receiver<'_>) -> Resynced {
         match self.place {
             Place::InLine => self.pass_line(scope, text, last, receive),

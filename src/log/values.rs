@@ -20,6 +20,8 @@ pub struct Values {
     alone: bool,
     /// Bytes walked again after faults.
     rewalked: u64,
+    /// No more may be walked again: a record that begins before this offset must end on its line.
+    lines_until: u64,
     /// How many CloudTrail log files are open around the current position.
     wrappers: usize,
     /// What an object at this place is.
@@ -82,6 +84,7 @@ impl Default for Values {
             indent: 0,
             alone: false,
             rewalked: 0,
+            lines_until: 0,
             wrappers: 0,
             shape: Shape::Document,
             too_short: 0,
@@ -222,7 +225,9 @@ impl Values {
     }
 
     fn inside(&mut self, scope: &mut Scope, text: &mut Buffer, last: bool, receive: Receiver<'_>) -> Step {
-        match self.walk(text) {
+        let in_line = text.offset(text.start) < self.lines_until;
+        let line_end = if in_line { text.find(b'\n', text.cursor, text.end) } else { None };
+        match self.walk_to(text, line_end.unwrap_or(text.end)) {
             Walk::Closed(length) => {
                 let (start, end) = (text.start, text.cursor + length);
                 if end - start > scope.max_record_bytes {
@@ -238,11 +243,12 @@ impl Values {
                     && self.proof == Proof::None
                     && self.shape == Shape::Document
                     && self.alone
-                    && !self.nesting.many_lines
+                    && !self.nesting.has_many_lines()
                     && text.byte(text.pass(b" \t\r", end)) == Some(b'\n');
                 if has_line { Step::Lines } else { Step::Again }
             }
             Walk::Fault(at) => self.fault(text, text.cursor + at),
+            Walk::Open if line_end.is_some() => self.fault(text, line_end.unwrap_or(text.end)),
             Walk::Open if last => self.fault(text, text.end),
             Walk::Open => {
                 text.cursor = text.end;
@@ -257,11 +263,15 @@ impl Values {
     }
 
     fn walk(&mut self, text: &Buffer) -> Walk {
-        let walk = self.nesting.walk(text.rest(text.cursor));
+        self.walk_to(text, text.end)
+    }
+
+    fn walk_to(&mut self, text: &Buffer, to: usize) -> Walk {
+        let walk = self.nesting.walk(text.text(text.cursor, to));
         text.spend(match walk {
             Walk::Closed(length) => length,
             Walk::Fault(at) => at,
-            Walk::Open => text.end - text.cursor,
+            Walk::Open => to - text.cursor,
         });
         walk
     }
@@ -276,9 +286,13 @@ impl Values {
             }
             Walk::Fault(at) => {
                 self.disprove();
-                text.cursor = text.rfind(b'\n', from, from + at).unwrap_or(from + at);
+                text.cursor = from + at;
                 self.shape = self.shape_behind_fault();
-                self.place = Place::Lost(Resync::behind(None, self.fault_indent()));
+                self.place = Place::Lost(if self.nesting.is_at_line() {
+                    Resync::at_line(text)
+                } else {
+                    Resync::behind(None, self.fault_indent())
+                });
                 Step::Again
             }
             Walk::Open => {
@@ -316,7 +330,11 @@ impl Values {
             }
             Walk::Fault(_) => {
                 text.start = end;
-                self.place = Place::Lost(Resync::behind(Some(text.offset(end)), usize::MAX));
+                self.place = Place::Lost(if self.nesting.is_at_line() {
+                    Resync::at_line(text)
+                } else {
+                    Resync::behind(Some(text.offset(end)), usize::MAX)
+                });
             }
         }
         self.shape = Shape::Document;
@@ -325,7 +343,7 @@ impl Values {
 
     /// The record at the buffer's start proved to be none at `at`: go on behind its first line.
     /// But in all, no more than the text so far is walked again, else the work on hostile input would
-    /// grow faster than its size: then go on behind the record's last line.
+    /// grow faster than its size: then each of its lines is walked by itself.
     fn fault(&mut self, text: &mut Buffer, at: usize) -> Step {
         self.disprove();
         self.shape = self.shape_behind_fault();
@@ -333,8 +351,8 @@ impl Values {
         text.cursor = text.start;
         if rewalked <= text.offset(at) {
             self.rewalked = rewalked;
-        } else if let Some(line_end) = text.rfind(b'\n', text.start, at) {
-            text.cursor = line_end;
+        } else {
+            self.lines_until = self.lines_until.max(text.offset(at));
         }
         self.place = Place::Lost(Resync::behind(Some(text.offset(text.start)), self.fault_indent()));
         Step::Again
@@ -348,7 +366,7 @@ impl Values {
 
     /// Inside a faulty record of many lines, an object indented deeper is part of it.
     fn fault_indent(&self) -> usize {
-        if self.nesting.many_lines { self.indent } else { usize::MAX }
+        if self.nesting.has_many_lines() { self.indent } else { usize::MAX }
     }
 
     /// A fault may have hidden the end of a wrapper.

@@ -9,6 +9,9 @@ mod dynamodb;
 mod eventbridge;
 #[path = "../fixtures/every_field.rs"]
 mod every_field;
+mod fuzz;
+#[path = "../fuzz_targets/events.rs"]
+mod fuzz_events;
 mod handler;
 mod http;
 mod incident_contract;
@@ -21,3 +24,5 @@ mod sns;
 mod status;
 mod store_contract;
 mod support;
+
+use bedrock_denial_watch::lambda::event;

@@ -1,8 +1,12 @@
 //! The domain and `replay`, from outside, by station of the data flow. No AWS.
 
 mod alert;
+mod breakages;
 #[path = "../fixtures/every_field.rs"]
 mod every_field;
+mod fuzz;
+#[path = "../fuzz_targets/mod.rs"]
+mod fuzz_targets;
 mod harmless;
 #[path = "../fixtures/hostile_ids.rs"]
 mod hostile_ids;

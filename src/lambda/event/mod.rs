@@ -92,6 +92,8 @@ pub enum EventError {
 /// Resolves a payload, which is JSON. One bad record stops no other.
 #[must_use]
 pub fn resolve(payload: &str) -> Request {
+    // The name of a record without an id depends on its text, however it came.
+    let payload = payload.trim_ascii();
     if let Some(messages) = sqs::messages(payload) {
         return Request::Batch(messages);
     }

@@ -1,0 +1,97 @@
+"""Makes each mistake of breakages.toml in a copy of the tree, and sees that the tests it names fail.
+
+The tests must hold without the mistake. Ends with 1 when one of them does not, when a mistake is
+not noticed, or when it cannot be made because the code has moved.
+"""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+COPY = ROOT / "target/mutants/tree"
+SUITES = {
+    "lib": ["--no-default-features", "--lib"],
+    "domain": ["--no-default-features", "--test", "domain"],
+    "aws": ["--test", "aws"],
+}
+RESULT = re.compile(r"^test (\S+)(?: - should panic)? \.\.\. (\w+)", re.MULTILINE)
+
+
+def copy_tree() -> None:
+    """Brings the copy up to date, and leaves what has not changed as old as it is."""
+    listed = subprocess.check_output(["git", "ls-files", "-z"], cwd=ROOT, text=True)
+    for name in filter(None, listed.split("\0")):
+        source, target = ROOT / name, COPY / name
+        if not source.is_file():
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.exists() or target.read_bytes() != source.read_bytes():
+            target.write_bytes(source.read_bytes())
+            target.chmod(source.stat().st_mode)
+
+
+def failed(tests: list[str], target: Path) -> dict[str, bool]:
+    """Which of the tests fail. A suite that does not build stops everything: it proves nothing."""
+    results = {}
+    for suite, arguments in SUITES.items():
+        names = [test.split(" ", 1)[1] for test in tests if test.startswith(suite + " ")]
+        if not names:
+            continue
+        environment = os.environ | {"CARGO_TARGET_DIR": str(target)}
+        build = subprocess.run(
+            ["cargo", "test", "--quiet", *arguments, "--no-run"],
+            cwd=COPY, env=environment, capture_output=True, text=True,
+        )
+        if build.returncode:
+            sys.exit(build.stderr)
+        run = subprocess.run(
+            ["cargo", "test", *arguments, "--", "--exact", *names],
+            cwd=COPY, env=environment, capture_output=True, text=True,
+        )
+        found = {name: result != "ok" for name, result in RESULT.findall(run.stdout)}
+        for name in names:
+            if name not in found:
+                sys.exit(f"{suite} {name}: there is no such test")
+            results[f"{suite} {name}"] = found[name]
+    return results
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="breakages whose name contains this")
+    parser.add_argument("--target-dir", type=Path, default=ROOT / "target/mutants/build")
+    arguments = parser.parse_args()
+    listed = tomllib.loads((Path(__file__).parent / "breakages.toml").read_text())["breakage"]
+    breakages = [one for one in listed if arguments.only in one["name"]]
+    copy_tree()
+    tests = sorted({test for one in breakages for test in one["tests"]})
+    broken = [test for test, fails in failed(tests, arguments.target_dir).items() if fails]
+    if broken:
+        sys.exit("these fail before anything is broken: " + ", ".join(broken))
+    missed = 0
+    for one in breakages:
+        path = COPY / one["file"]
+        good = path.read_text()
+        if good.count(one["search"]) != 1:
+            sys.exit(f"{one['name']}: {one['file']} does not hold what it replaces once")
+        path.write_text(good.replace(one["search"], one["replace"]))
+        try:
+            results = failed(one["tests"], arguments.target_dir)
+        finally:
+            path.write_text(good)
+        unnoticed = [test for test, fails in results.items() if not fails]
+        missed += bool(unnoticed)
+        print(f"{'MISSED' if unnoticed else 'caught'}  {one['name']}", flush=True)
+        for test in unnoticed:
+            print(f"        {test} holds", flush=True)
+    print(f"{len(breakages) - missed} of {len(breakages)} caught")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
