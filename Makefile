@@ -42,6 +42,11 @@ report: ## Write the report of the sample logs (or LOGS=path) to target/report.h
 	@cargo run --quiet --profile $(REPLAY) $(LOCAL) --bin replay -- --report target/report.html "$(LOGS)" > target/report.txt
 	@echo "Open $(CURDIR)/target/report.html in a browser."
 
+.PHONY: tools
+tools: ## Build replay with S3, and denial-watch, for operators: target/fast/
+	cargo build --profile fast --features operator --bin replay --bin denial-watch
+	@ls target/fast/replay target/fast/denial-watch
+
 .PHONY: report-test
 report-test: .venv/.done ## Test the report's page in a headless browser
 	cargo build --quiet $(LOCAL) --bin replay
