@@ -54,8 +54,8 @@ enum Verb {
 #[derive(Args)]
 struct Table {
     /// The stack's table, its output TableName
-    #[arg(long, value_name = "NAME")]
-    table: String,
+    #[arg(long = "table", value_name = "NAME")]
+    name: String,
     /// The stack's rules, if it has its own choice: ids with commas, or all
     #[arg(long, value_name = "ID,…")]
     rules: Option<String>,
@@ -101,7 +101,7 @@ impl Table {
     async fn store(&self) -> Result<DynamoDbStore, String> {
         let sdk = sdk_config().await;
         match sdk.region() {
-            Some(_) => Ok(DynamoDbStore::new(&sdk, self.table.clone())),
+            Some(_) => Ok(DynamoDbStore::new(&sdk, self.name.clone())),
             None => Err("no AWS region is set: AWS_REGION=us-east-1, or a profile that has one".to_owned()),
         }
     }
@@ -163,7 +163,7 @@ async fn explain(table: &Table, asked: &str) -> Result<(), String> {
     }
     match states.len() {
         0 => {
-            text += "Nothing in this table is about that. Denials of exempt users are not counted, and old ones are deleted.\n"
+            text += "Nothing in this table is about that. Denials of exempt users are not counted, and old ones are deleted.\n";
         }
         all if all > MAX_EXPLAINED => {
             text += &format!(

@@ -38,6 +38,7 @@ use crate::inputs;
 Exit status: 0 if everything was read; 1 with --fail-on-alert if a rule fired;
 2 for bad usage or an input that could not be read, once all others are done."
 )]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub struct Options {
     /// Apply only these rules, separated by commas, or all [default: the rules that RULES.md calls on by default]
     #[arg(long, value_name = "ID,…")]
