@@ -159,6 +159,9 @@ pub enum Fate {
     Published,
     /// Its notice could not be sent. Holds its number in the incident, if it was recorded.
     Failed(Option<u64>),
+    /// The same, but its notice could not be freed for the next delivery: the alert stays with its owner too,
+    /// or another would publish it while nobody is told.
+    Kept(u64),
 }
 
 /// Marks published alerts and releases `owner`'s lease on the rest, so the next delivery need not wait
@@ -181,7 +184,10 @@ pub fn settle(log: &mut AlertLog, fates: &[(EventTime, Fate)], owner: &str) -> b
                 alert.number = number.or(alert.number);
                 changed |= before != (alert.leased_until, alert.number);
             }
-            Fate::Failed(_) => {}
+            Fate::Kept(number) if alert.owner == owner => {
+                changed |= alert.number.replace(*number) != Some(*number);
+            }
+            Fate::Failed(_) | Fate::Kept(_) => {}
         }
     }
     changed

@@ -149,7 +149,10 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         let mut fates: BTreeMap<EventTime, Fate> = found
             .iter()
             .zip(places)
-            .map(|(alert, place)| (alert.at, Fate::Failed(Some(place.number))))
+            .map(|(alert, place)| {
+                let kept = told.kept.contains(&(batch, place.begin));
+                (alert.at, if kept { Fate::Kept(place.number) } else { Fate::Failed(Some(place.number)) })
+            })
             .collect();
         let due = found.iter().zip(places).filter(|(_, place)| !told.failed.contains(&(batch, place.begin)));
         let due: BTreeMap<EventTime, Place> = due.map(|(alert, place)| (alert.at, *place)).collect();

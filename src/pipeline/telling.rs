@@ -35,6 +35,8 @@ pub(super) struct Told {
     pub notices: HashMap<(usize, EventTime), Rc<str>>,
     /// Those whose notice was due but could not be sent.
     pub failed: HashSet<(usize, EventTime)>,
+    /// Those of them whose notice stays under this delivery's lease, because freeing it failed too.
+    pub kept: HashSet<(usize, EventTime)>,
 }
 
 /// The alert that represents its incident.
@@ -182,6 +184,9 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
             };
             let mark = |log: &mut FloodLog| flood::mark(log, members.flood, outcome, &claimant);
             let again = self.change_floods(members.account, mark).await;
+            if again.is_err() {
+                self.told.kept.extend(members.incidents.iter().map(|one| (one.batch, one.begin)));
+            }
             // Why the notice could not be sent matters more than that this could not be recorded.
             sent?;
             let id: Rc<str> = id.into();
@@ -276,7 +281,10 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
             failure
         })
         .await;
-        self.told.failed.extend(failed.iter().map(|one| (one.batch, one.begin)));
+        for held in failed {
+            self.told.failed.insert((held.batch, held.begin));
+            self.told.kept.insert((held.batch, held.begin));
+        }
         again
     }
 
@@ -289,18 +297,20 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
         }
         for held in incidents {
             self.told.failed.insert((held.batch, held.begin));
-            self.release(*held).await;
+            if !self.release(*held).await {
+                self.told.kept.insert((held.batch, held.begin));
+            }
         }
     }
 
-    /// Frees a notice; if that fails too, its lease runs out.
-    async fn release(&self, held: Held) {
+    /// Frees a notice and returns whether that worked; if not, its lease runs out.
+    async fn release(&self, held: Held) -> bool {
         let claimant = self.delivery.claimant;
         let caller = &self.batches[held.batch].caller;
         let release = self.pipeline.change(caller, self.delivery, |state| {
             incident::mark(&mut state.log, held.begin, Sent::Not, &claimant)
         });
-        let _ = release.await;
+        release.await.is_ok()
     }
 
     /// Changes the floods of one account, retrying while others get there first.

@@ -358,6 +358,8 @@ pub struct Weather {
     pub calls: Cell<usize>,
     /// Seed for how long each call waits, so that deliveries interleave; 0 for never.
     pub seed: Cell<u64>,
+    /// How many of 256 calls fail, before or after their effect.
+    pub odds: Cell<u64>,
 }
 
 enum Fate {
@@ -376,6 +378,10 @@ impl Weather {
             }
         }
         let call = self.calls.replace(self.calls.get() + 1);
+        let luck = self.seed.get() >> 40;
+        if luck % 256 < self.odds.get() {
+            return if luck & 256 == 0 { Fate::FailsBefore } else { Fate::FailsAfter };
+        }
         match self.fails.get() {
             Some(fails) if call == fails && self.after.get() => Fate::FailsAfter,
             Some(fails) if call == fails || (call > fails && self.fatal.get()) => Fate::FailsBefore,

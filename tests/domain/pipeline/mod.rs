@@ -4,6 +4,7 @@ mod faults;
 mod hostile;
 mod incidents;
 mod invariants;
+mod simulation;
 mod spellings;
 mod sums;
 mod times;

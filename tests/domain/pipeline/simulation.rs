@@ -1,0 +1,319 @@
+//! A small account in one deterministic run: both logs, S3 and Lambda as they are, and everything that goes
+//! wrong on the way, against a recount from scratch.
+//!
+//! Objects arrive in any order, some of them twice. Deliveries overlap step by step. Every call to store and
+//! sink may fail before or after its effect, and a delivery may end in the middle, as by a time-out. A failed
+//! one is retried twice in its own name, then redriven under another; clocks differ by seconds. At last all is calm, and
+//! what is left is redriven.
+//!
+//! `SIMULATIONS=100000 SEED=7 cargo test simulation` runs others; a world that fails is made smaller and printed in
+//! words. Frameworks (turmoil, madsim, shuttle) simulate threads, networks or clocks; here there are none: two ports
+//! and an argument `now`. So the scheduler is the twenty lines of `together`.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::env;
+use std::fmt::Write as _;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::Poll;
+
+use bedrock_denial_watch::alert::Alert;
+use bedrock_denial_watch::alert::notice::Notice;
+use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
+use bedrock_denial_watch::count::caller::Caller;
+use bedrock_denial_watch::count::embedded::EmbeddedStore;
+use bedrock_denial_watch::count::store::Mute;
+use bedrock_denial_watch::log::denial::Source;
+use serde_json::Value;
+
+use crate::support::*;
+
+/// Knuth's MMIX generator; its high bits are good.
+#[derive(Clone)]
+struct Dice(u64);
+
+impl Dice {
+    /// A number below `sides`.
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides.max(1)
+    }
+
+    fn pick(&mut self, length: usize) -> usize {
+        usize::try_from(self.roll(length as u64)).expect("small")
+    }
+}
+
+/// What there is to deliver, and how bad the weather is.
+#[derive(Clone, Debug)]
+struct World {
+    seed: u64,
+    objects: Vec<(Source, Batch)>,
+    /// Objects that are delivered twice.
+    twice: Vec<usize>,
+    /// How many of 256 calls fail.
+    odds: u64,
+    /// How many of 256 steps end a delivery in the middle.
+    timeouts: u64,
+    muted: bool,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut dice = Dice(seed);
+        dice.roll(1);
+        let gaps = [0, 1, 1, 2, 7, 60, 200, 299, 300, 301, 599, 600, 601, 1_200, 4_000];
+        let (mut at, mut denials) = (0, Vec::new());
+        for value in 0..u32::try_from(4 + dice.roll(22)).expect("small") {
+            at += gaps[dice.pick(gaps.len())];
+            denials.push(Denied { at, key: u8::from(dice.roll(3) == 0), value });
+        }
+        let mut objects = Vec::new();
+        // Each denial is in one log or in both.
+        for source in [Source::InvocationLog, Source::CloudTrail] {
+            let share = dice.roll(4);
+            let mut here: Vec<Denied> = denials.iter().filter(|_| dice.roll(4) >= share).cloned().collect();
+            while !here.is_empty() {
+                let size = (1 + dice.pick(4)).min(here.len());
+                objects.push((source, here.drain(..size).collect()));
+            }
+        }
+        if objects.is_empty() {
+            objects.push((Source::InvocationLog, denials));
+        }
+        let twice = (0..objects.len()).filter(|_| dice.roll(4) == 0).collect();
+        let bad = dice.roll(4);
+        Self { seed, objects, twice, odds: bad * 12, timeouts: dice.roll(3) * 2, muted: dice.roll(8) == 0 }
+    }
+
+    fn words(&self) -> String {
+        let mut text = format!(
+            "seed {}: {} of 256 calls fail, {} of 256 steps time out{}\n",
+            self.seed,
+            self.odds,
+            self.timeouts,
+            if self.muted { ", the caller is muted" } else { "" }
+        );
+        for (number, (source, batch)) in self.objects.iter().enumerate() {
+            let times = if self.twice.contains(&number) { ", delivered twice" } else { "" };
+            let denials: Vec<String> = batch
+                .iter()
+                .map(|one| format!("model {} at {} s, request {}", one.key, one.at, one.value))
+                .collect();
+            _ = writeln!(text, "  object {number} of {source:?}{times}: {}", denials.join("; "));
+        }
+        text
+    }
+}
+
+/// Keeps everything it accepts.
+#[derive(Default)]
+struct Everything {
+    alerts: Recording,
+    documents: RefCell<Vec<Value>>,
+    notices: RefCell<Vec<Value>>,
+}
+
+impl AlertSink for &Everything {
+    async fn notice(&self, notice: &Notice<'_>) -> Result<(), SinkError> {
+        self.notices.borrow_mut().push(serde_json::from_str(&notice.document()).expect("JSON"));
+        Ok(())
+    }
+
+    fn wants_alerts(&self) -> bool {
+        true
+    }
+
+    async fn alert(&self, alert: &Alert<'_>) -> Result<(), SinkError> {
+        self.documents.borrow_mut().push(serde_json::from_str(&alert.document()).expect("JSON"));
+        (&self.alerts).alert(alert).await
+    }
+}
+
+/// A delivery that is still to succeed.
+#[derive(Clone)]
+struct Flight {
+    object: usize,
+    owner: String,
+    attempts: u32,
+}
+
+type Task<'t> = Pin<Box<dyn Future<Output = bool> + 't>>;
+
+/// Runs all tasks, one step of one at a time as the dice fall; one that `timeouts` hit ends there. Whether
+/// each succeeded.
+async fn together(mut tasks: Vec<Option<Task<'_>>>, dice: &mut Dice, timeouts: u64) -> Vec<bool> {
+    let mut done = vec![false; tasks.len()];
+    poll_fn(move |context| {
+        let left: Vec<usize> = (0..tasks.len()).filter(|number| tasks[*number].is_some()).collect();
+        if left.is_empty() {
+            return Poll::Ready(std::mem::take(&mut done));
+        }
+        let number = left[dice.pick(left.len())];
+        if dice.roll(256) < timeouts {
+            tasks[number] = None;
+        } else if let Some(task) = &mut tasks[number]
+            && let Poll::Ready(succeeded) = task.as_mut().poll(context)
+        {
+            done[number] = succeeded;
+            tasks[number] = None;
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await
+}
+
+/// Delivers everything until all has succeeded, and compares with a recount.
+fn check(world: &World) {
+    let rule = rule(3, 600, 600);
+    let (store, sink, weather) = (EmbeddedStore::default(), Everything::default(), Weather::default());
+    weather.seed.set(world.seed | 1);
+    let caller = Caller { account: Some("1".to_owned()), arn: Some("u".to_owned()) };
+    if world.muted {
+        store.mute(&caller, Mute { until: u64::MAX, why: "simulation".to_owned() });
+    }
+    let pipeline = in_weather(rule.clone(), &store, &sink, &weather);
+    let mut dice = Dice(world.seed ^ 0x5eed);
+    let flight = |object: &usize| Flight { object: *object, owner: String::new(), attempts: 0 };
+    let all: Vec<usize> = (0..world.objects.len()).collect();
+    let mut waiting: Vec<Flight> = all.iter().chain(&world.twice).map(flight).collect();
+    let (mut now, mut names, mut rounds) = (1_000_000, 0, 0);
+    while !waiting.is_empty() {
+        // Everything ends: the service comes back.
+        let calm = rounds > 40;
+        weather.odds.set(if calm { 0 } else { world.odds });
+        rounds += 1;
+        assert!(rounds < 1_000, "deliveries go on failing in fair weather");
+        let mut flights = Vec::new();
+        for _ in 0..=dice.roll(3) {
+            if !waiting.is_empty() {
+                flights.push(waiting.swap_remove(dice.pick(waiting.len())));
+            }
+        }
+        for flight in &mut flights {
+            if flight.attempts.is_multiple_of(3) {
+                // A redrive has another request id, long after.
+                now += if flight.attempts > 0 { 1_000 } else { 0 };
+                names += 1;
+                flight.owner = format!("delivery {names}");
+            }
+            flight.attempts += 1;
+        }
+        let tasks = flights.iter().map(|flight| {
+            let (source, batch) = &world.objects[flight.object];
+            let clock = now + dice.roll(5);
+            let delivery = deliver_from(*source, &pipeline, batch, &flight.owner, clock);
+            Some(Box::pin(async move { delivery.await.failed == 0 }) as Task<'_>)
+        });
+        let tasks: Vec<_> = tasks.collect();
+        let timeouts = if calm { 0 } else { world.timeouts };
+        let done = block_on(together(tasks, &mut dice, timeouts));
+        waiting.extend(flights.into_iter().zip(done).filter(|(_, done)| !done).map(|(flight, _)| flight));
+        now += dice.roll(30);
+    }
+    let batches: Vec<Batch> = world.objects.iter().map(|(_, batch)| batch.clone()).collect();
+    assert_invariants(&batches, &rule, &sink.alerts.told.borrow());
+    assert_told_and_quiet(world, &sink);
+}
+
+/// Each incident is told once it is whole, with few notices, and a muted caller's never.
+fn assert_told_and_quiet(world: &World, sink: &Everything) {
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    let mut incidents: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for alert in sink.documents.borrow().iter() {
+        incidents.entry(text(&alert["incident"]["id"])).or_default().insert(text(&alert["id"]));
+    }
+    let mut notices: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
+    for notice in sink.notices.borrow().iter() {
+        let incident = &notice["incident"];
+        let alerts = incident["alerts"].as_u64().expect("a number");
+        notices.entry(text(&incident["id"])).or_default().insert(text(&incident["notice"]), alerts);
+    }
+    if world.muted {
+        assert!(notices.is_empty(), "a muted caller was told: {notices:?}");
+        return;
+    }
+    for (id, alerts) in &incidents {
+        let total = alerts.len() as u64;
+        let told = notices.get(id).unwrap_or_else(|| panic!("incident {id} was never told"));
+        let last = told.values().max().expect("one");
+        assert!(4 * last > total, "incident {id}: told of {last} of {total}");
+        assert!(told.len() as u64 <= 2 + u64::from(total.ilog(4)), "incident {id}: {told:?} of {total}");
+    }
+    assert!(notices.keys().all(|id| incidents.contains_key(id)), "a notice without an alert");
+}
+
+fn fails(world: &World) -> Option<String> {
+    let failed = catch_unwind(AssertUnwindSafe(|| check(world))).err()?;
+    let why = failed.downcast_ref::<String>().cloned();
+    Some(why.or_else(|| failed.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default())
+}
+
+/// The smallest world that still fails, by leaving out one thing after the other.
+fn smaller(mut world: World) -> World {
+    loop {
+        let without_object = (0..world.objects.len()).map(|number| {
+            let mut fewer = world.clone();
+            fewer.objects.remove(number);
+            fewer.twice = fewer
+                .twice
+                .into_iter()
+                .filter(|twice| *twice != number)
+                .map(|twice| twice - usize::from(twice > number))
+                .collect();
+            fewer
+        });
+        let calmer = [
+            World { twice: Vec::new(), ..world.clone() },
+            World { timeouts: 0, ..world.clone() },
+            World { odds: world.odds / 2, ..world.clone() },
+        ];
+        let is_less = |other: &World| {
+            (other.objects.len(), other.twice.len(), other.timeouts, other.odds)
+                < (world.objects.len(), world.twice.len(), world.timeouts, world.odds)
+        };
+        let candidates =
+            without_object.chain(calmer).filter(|other| is_less(other) && !other.objects.is_empty());
+        match candidates.into_iter().find(|other| fails(other).is_some()) {
+            Some(other) => world = other,
+            None => return world,
+        }
+    }
+}
+
+fn number(variable: &str, default: u64) -> u64 {
+    env::var(variable).map_or(default, |text| {
+        text.parse().unwrap_or_else(|_| panic!("{variable}={text}: expected a number"))
+    })
+}
+
+#[test]
+fn whatever_goes_wrong_alerts_and_notices_equal_a_recount() {
+    let (seed, worlds) = (number("SEED", 20_261_125), number("SIMULATIONS", 1_500));
+    println!("SEED={seed} SIMULATIONS={worlds}");
+    for number in 0..worlds {
+        let world = World::new(seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+        if let Some(why) = fails(&world) {
+            let world = smaller(world);
+            panic!("{why}\n{}{}", world.words(), fails(&world).unwrap_or_default());
+        }
+    }
+}
+
+#[test]
+fn a_recount_notices_a_lost_and_an_invented_denial() {
+    // Without these the simulation could not fail.
+    let rule = rule(3, 600, 600);
+    let batch: Batch = (0..4).map(|value| Denied { at: i64::from(value), key: 0, value }).collect();
+    let lost = catch_unwind(|| assert_invariants(std::slice::from_ref(&batch), &rule, &[]));
+    assert!(lost.is_err(), "a hot denial without an alert");
+    let sink = Everything::default();
+    let pipeline = pipeline(rule.clone(), EmbeddedStore::default(), &sink);
+    assert_eq!(block_on(deliver(&pipeline, &batch, "o", 1)).failed, 0);
+    let told = sink.alerts.told.borrow().clone();
+    let invented = catch_unwind(|| assert_invariants(&[batch[..3].to_vec()], &rule, &told));
+    assert!(invented.is_err(), "an alert without a hot denial");
+}
