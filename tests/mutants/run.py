@@ -66,11 +66,12 @@ def main() -> int:
     parser.add_argument("--only", default="", help="breakages whose name contains this")
     parser.add_argument("--target-dir", type=Path, default=ROOT / "target/mutants/build")
     arguments = parser.parse_args()
+    target = arguments.target_dir.resolve()
     listed = tomllib.loads((Path(__file__).parent / "breakages.toml").read_text())["breakage"]
     breakages = [one for one in listed if arguments.only in one["name"]]
     copy_tree()
     tests = sorted({test for one in breakages for test in one["tests"]})
-    broken = [test for test, fails in failed(tests, arguments.target_dir).items() if fails]
+    broken = [test for test, fails in failed(tests, target).items() if fails]
     if broken:
         sys.exit("these fail before anything is broken: " + ", ".join(broken))
     missed = 0
@@ -81,7 +82,7 @@ def main() -> int:
             sys.exit(f"{one['name']}: {one['file']} does not hold what it replaces once")
         path.write_text(good.replace(one["search"], one["replace"]))
         try:
-            results = failed(one["tests"], arguments.target_dir)
+            results = failed(one["tests"], target)
         finally:
             path.write_text(good)
         unnoticed = [test for test, fails in results.items() if not fails]
