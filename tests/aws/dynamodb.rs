@@ -107,6 +107,18 @@ async fn items_have_the_documented_attributes() {
 }
 
 #[tokio::test]
+async fn the_number_in_the_table_counts_a_redelivery_once() {
+    let config = dynamodb().await;
+    let store = store(&config);
+    for _ in 0..3 {
+        add(&store, &eve(), "ab12", &["r1".to_owned(), "r2".to_owned()]).await;
+    }
+    let items = items(&config).await;
+    assert_eq!(items.len(), 1);
+    assert!(items[0].contains(&"denials=N 2".to_owned()), "{items:?}");
+}
+
+#[tokio::test]
 async fn long_values_are_cut_where_people_read_them_and_keys_stay_short() {
     let config = dynamodb().await;
     let long = "é".repeat(1024);

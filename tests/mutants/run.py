@@ -35,14 +35,15 @@ def copy_tree() -> None:
             target.chmod(source.stat().st_mode)
 
 
-def failed(tests: list[str], target: Path) -> dict[str, bool]:
+def failed(tests: list[str]) -> dict[str, bool]:
     """Which of the tests fail. A suite that does not build stops everything: it proves nothing."""
     results = {}
     for suite, arguments in SUITES.items():
         names = [test.split(" ", 1)[1] for test in tests if test.startswith(suite + " ")]
         if not names:
             continue
-        environment = os.environ | {"CARGO_TARGET_DIR": str(target)}
+        # One of its own: cargo would take what is built here for what is built in the tree.
+        environment = os.environ | {"CARGO_TARGET_DIR": str(ROOT / "target/mutants/build")}
         build = subprocess.run(
             ["cargo", "test", "--quiet", *arguments, "--no-run"],
             cwd=COPY, env=environment, capture_output=True, text=True,
@@ -64,13 +65,12 @@ def failed(tests: list[str], target: Path) -> dict[str, bool]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="breakages whose name contains this")
-    parser.add_argument("--target-dir", type=Path, default=ROOT / "target/mutants/build")
     arguments = parser.parse_args()
     listed = tomllib.loads((Path(__file__).parent / "breakages.toml").read_text())["breakage"]
     breakages = [one for one in listed if arguments.only in one["name"]]
     copy_tree()
     tests = sorted({test for one in breakages for test in one["tests"]})
-    broken = [test for test, fails in failed(tests, arguments.target_dir).items() if fails]
+    broken = [test for test, fails in failed(tests).items() if fails]
     if broken:
         sys.exit("these fail before anything is broken: " + ", ".join(broken))
     missed = 0
@@ -81,7 +81,7 @@ def main() -> int:
             sys.exit(f"{one['name']}: {one['file']} does not hold what it replaces once")
         path.write_text(good.replace(one["search"], one["replace"]))
         try:
-            results = failed(one["tests"], arguments.target_dir)
+            results = failed(one["tests"])
         finally:
             path.write_text(good)
         unnoticed = [test for test, fails in results.items() if not fails]
