@@ -70,6 +70,11 @@ FUZZ_rendering := -max_len=1024
 FUZZ_events := -max_len=2048 events
 SECONDS ?= 60
 TARGET ?= denials tokens codecs rules rendering events
+N ?= 20000
+.PHONY: simulate
+simulate: ## Run N=20000 random accounts in which everything goes wrong (SEED=7: others)
+	SIMULATIONS="$(N)" cargo test $(LOCAL) --test domain -- --nocapture whatever_goes_wrong
+
 .PHONY: fuzz
 fuzz: ## Invent inputs for SECONDS=60 (TARGET="denials tokens codecs rules rendering events"); needs g++
 	RUSTFLAGS="$(FUZZ_FLAGS)" cargo build --release --manifest-path fuzz/Cargo.toml --target-dir target/fuzz --target $(FUZZ_HOST)

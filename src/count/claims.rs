@@ -291,6 +291,24 @@ mod tests {
     }
 
     #[test]
+    fn an_alert_whose_notice_could_not_be_freed_stays_with_its_owner() {
+        let mut log = AlertLog::default();
+        let claimant = Claimant { owner: "me", now: 100, lease: Duration::from_secs(60) };
+        let hot = [second(0)];
+        claim(&mut log, &hot, Duration::from_secs(10), &claimant, |_| String::new());
+        assert!(settle(&mut log, &[(hot[0], Fate::Kept(7))], "me"));
+        assert!(!settle(&mut log, &[(hot[0], Fate::Kept(7))], "me"));
+        let next = Claimant { owner: "you", ..claimant };
+        assert!(claim(&mut log, &hot, Duration::from_secs(10), &next, |_| String::new()).mine.is_empty());
+        let mine = claim(&mut log, &hot, Duration::from_secs(10), &claimant, |_| String::new()).mine;
+        assert_eq!(
+            (mine.as_slice(), log.alerts[&hot[0]].number),
+            (&hot[..], Some(7)),
+            "its own retry goes on"
+        );
+    }
+
+    #[test]
     fn of_the_alerts_of_one_key_the_first_near_each_other_is_alone() {
         let at = |number: i64| second(number * 3600);
         let mut log = AlertLog::default();
