@@ -99,6 +99,7 @@ $(ZIP): .venv/.done
 
 .PHONY: e2e
 e2e: $(ZIP) ## Test the whole chain: template.yaml and the release build, in ministack
+	cargo build --quiet --bin replay --bin denial-watch
 	.venv/bin/pytest -q tests/e2e
 
 MINUTES ?= 10
