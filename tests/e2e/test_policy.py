@@ -76,4 +76,5 @@ def test_the_calls_of_all_tests_were_understood(detector):
         "dynamodb:Query",
         "dynamodb:GetItem",
         "sns:Publish",
+        "events:PutEvents",
     }
