@@ -11,7 +11,7 @@ use bedrock_denial_watch::count::incident::IncidentLog;
 use bedrock_denial_watch::lambda::aws::{Contents, DynamoDbStore, sdk_config};
 use bedrock_denial_watch::log::layout;
 use bedrock_denial_watch::log::time::EventTime;
-use bedrock_denial_watch::report::explain::KeyState;
+use bedrock_denial_watch::report::explain::{KeyState, answer};
 use bedrock_denial_watch::report::status::Status;
 use bedrock_denial_watch::rule::catalogue::ALL;
 use bedrock_denial_watch::rule::definition::Rule;
@@ -77,8 +77,6 @@ enum Format {
 
 /// How often `--watch` looks.
 const EVERY: Duration = Duration::from_secs(10);
-/// The most keys explained.
-const MAX_EXPLAINED: usize = 10;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -154,27 +152,9 @@ async fn explain(table: &Table, asked: &str) -> Result<(), String> {
     let contents = store.contents(&rules, EventTime::from_epoch_ms(i64::MIN)).await;
     let contents = contents.map_err(|error| error.to_string())?;
     let none = IncidentLog::default();
-    let mut states = states(&contents, &rules, &none);
-    states.retain(|state| state.is_about(asked));
-    states.sort_by_key(|state| std::cmp::Reverse(state.nearness()));
-    let mut text = String::new();
-    for state in states.iter().take(MAX_EXPLAINED) {
-        text += &(state.explain().join("\n") + "\n\n");
-    }
-    match states.len() {
-        0 => {
-            text += "Nothing in this table is about that. Denials of exempt users are not counted, and old ones are deleted.\n";
-        }
-        all if all > MAX_EXPLAINED => {
-            text += &format!(
-                "{} more keys match; name the user and the model more exactly.\n",
-                all - MAX_EXPLAINED
-            );
-        }
-        _ => {}
-    }
+    let text = answer(asked, &rules, &[], &states(&contents, &rules, &none));
     // Whoever closed the pipe has seen enough.
-    let _ = io::stdout().write_all(text.trim_end().as_bytes()).and_then(|()| writeln!(io::stdout()));
+    let _ = io::stdout().write_all(text.as_bytes());
     Ok(())
 }
 

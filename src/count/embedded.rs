@@ -36,10 +36,10 @@ pub struct Item {
 }
 
 impl Item {
-    /// How many alerts the key has.
+    /// The times of the key's alerts.
     #[must_use]
-    pub fn alert_count(&self) -> usize {
-        self.alerts.alerts.keys().filter(|at| !self.archived.contains(at)).count() + self.archived.len()
+    pub fn alert_times(&self) -> BTreeSet<EventTime> {
+        self.alerts.alerts.keys().chain(&self.archived).copied().collect()
     }
 }
 

@@ -1,21 +1,65 @@
 //! Why one key fired, or did not: the rule's arithmetic in words.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use glob::Pattern;
 
 use crate::alert;
-use crate::alert::display::{clock, minutes, utc};
+use crate::alert::display::{DOCUMENT_BYTES, clock, minutes, plain, utc};
 use crate::alert::terminal::whole;
 use crate::count::caller::Caller;
 use crate::count::counter::Counter;
-use crate::count::incident::{self, IncidentLog, SPAN};
+use crate::count::incident::{self, IncidentLog};
 use crate::count::key::Key;
 use crate::count::window::Window;
 use crate::log::time::EventTime;
+use crate::rule::catalogue::ALL;
 use crate::rule::definition::{Rule, Weight};
 use crate::rule::field::{Field, MISSING};
 
 /// The most denials listed one by one.
 const MAX_LISTED: usize = 20;
+/// The most keys explained; a caller can invent any number.
+const MAX_KEYS: usize = 10;
+
+/// Explains the keys that `asked` is about, those nearest to their threshold first. Where nothing was
+/// counted, says why that may be, by the `rules` that counted and the users exempt from all of them.
+#[must_use]
+pub fn answer(asked: &str, rules: &[Rule], exempt_users: &[Pattern], states: &[KeyState<'_>]) -> String {
+    let mut found: Vec<_> = states.iter().filter(|state| state.is_about(asked)).collect();
+    if found.is_empty() {
+        return nothing(asked, rules, exempt_users);
+    }
+    found.sort_by_cached_key(|state| Reverse(state.nearness()));
+    let shown: Vec<String> =
+        found.iter().take(MAX_KEYS).map(|state| state.explain().join("\n") + "\n").collect();
+    let mut text = shown.join("\n");
+    if let Some(more) = found.len().checked_sub(MAX_KEYS).filter(|more| *more > 0) {
+        let _ = writeln!(text, "\n{more} more keys match; name the user and the model more exactly.");
+    }
+    text
+}
+
+fn nothing(asked: &str, rules: &[Rule], exempt_users: &[Pattern]) -> String {
+    let on: Vec<&str> = rules.iter().map(|rule| rule.id).collect();
+    let off: Vec<&str> = ALL.iter().map(|rule| rule.id).filter(|id| !on.contains(id)).collect();
+    let everywhere = exempt_users.iter().any(|glob| glob.matches(asked));
+    let exempts = |rule: &&Rule| everywhere || rule.exempts(Some(asked));
+    let exempt: Vec<&str> = rules.iter().filter(exempts).map(|rule| rule.id).collect();
+    let mut text =
+        format!("Nothing counted by {} is about {}.\n", on.join(", "), plain(asked, DOCUMENT_BYTES));
+    if exempt.is_empty() {
+        text += "Denials of exempt users are not counted, and old ones are forgotten.\n";
+    } else {
+        let _ = writeln!(text, "It is exempt from {}.", exempt.join(", "));
+    }
+    if !off.is_empty() {
+        let _ = writeln!(text, "Disabled rules, which count nothing: {}.", off.join(", "));
+    }
+    text
+}
 
 /// The state of one key, as any store keeps it.
 #[derive(Clone, Copy, Debug)]
@@ -113,10 +157,9 @@ impl KeyState<'_> {
     /// The incident that an alert at `at` belongs to.
     fn incident(&self, at: EventTime) -> Option<String> {
         let caller = Caller::of(self.rule, self.key);
-        let within = |begin: &&EventTime| at >= begin.minus(SPAN) && at <= begin.plus(SPAN);
-        let begin = self.incidents.incidents.keys().find(within)?;
-        let incident = &self.incidents.incidents[begin];
-        let (id, alerts) = (incident::id(&caller, *begin), incident.alerts);
+        let begin = self.incidents.nearest(at)?;
+        let incident = self.incidents.incidents.get(&begin)?;
+        let (id, alerts) = (incident::id(&caller, begin), incident.alerts);
         let notices = match incident.notices {
             0 => "no notice was sent".to_owned(),
             1 => format!("one notice was sent, about {}", incident.told),

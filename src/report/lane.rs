@@ -1,7 +1,7 @@
 //! One key: its denials along the time line, its busiest window against the threshold, its alerts.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use indexmap::IndexSet;
 use serde::Serialize;
@@ -68,7 +68,7 @@ impl Lane {
             }
         }
         let value = |field| key.get(rule, field).map(kept);
-        let fired: BTreeSet<EventTime> = item.alerts.alerts.keys().chain(&item.archived).copied().collect();
+        let fired = item.alert_times();
         let models = figures.evidence.iter().filter(|one| one.kind == Kind::ModelCalled);
         Some(Self {
             rule: number,
@@ -99,15 +99,43 @@ impl Lane {
         (self.alerts.is_empty(), Reverse(share), self.first)
     }
 
-    /// Keeps at most `room` marks, evenly spread; returns how many it kept. The rest show as floods.
-    pub fn keep_marks(&mut self, room: usize) -> usize {
-        if self.marks.len() > room {
-            let span = self.last.epoch_ms().saturating_sub(self.first.epoch_ms());
-            self.floods = vec![(0, span.max(1), self.total)];
-            self.marks.truncate(room);
-            self.values.truncate(room);
-        }
+    /// How many denials are drawn one by one.
+    pub fn marks(&self) -> usize {
         self.marks.len()
+    }
+
+    /// Keeps at most `room` marks, evenly spread over its denials; returns how many it dropped. A band
+    /// behind the rest says that there are more.
+    pub fn thin(&mut self, room: usize) -> usize {
+        let known = self.marks.len();
+        if known <= room {
+            return 0;
+        }
+        let span = self.last.epoch_ms().saturating_sub(self.first.epoch_ms());
+        self.floods = vec![(0, span.max(1), known as u64)];
+        let mut after = 0;
+        let times: Vec<i64> = self
+            .marks
+            .iter()
+            .map(|delta| {
+                after += delta;
+                after
+            })
+            .collect();
+        let kept: Vec<usize> = (0..room).map(|index| index * known / room).collect();
+        let mut previous = 0;
+        self.marks = kept
+            .iter()
+            .map(|index| {
+                let delta = times[*index] - previous;
+                previous = times[*index];
+                delta
+            })
+            .collect();
+        if !self.values.is_empty() {
+            self.values = kept.iter().map(|index| self.values[*index]).collect();
+        }
+        known - room
     }
 }
 
@@ -133,5 +161,64 @@ fn named(source: Source) -> &'static str {
     match source {
         Source::InvocationLog => "log",
         Source::CloudTrail => "CloudTrail",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A key with a denial of another value at each of `times`, in milliseconds.
+    fn lane(times: &[i64]) -> Lane {
+        let at = |after: Option<&i64>| EventTime::from_epoch_ms(after.copied().unwrap_or(0));
+        let before = std::iter::once(&0).chain(times);
+        Lane {
+            rule: 0,
+            caller: 0,
+            user: None,
+            model: None,
+            account: None,
+            total: times.len() as u64,
+            at_least: false,
+            peak: times.len() as u64,
+            peak_at: at(times.last()),
+            threshold: 3,
+            first: at(Some(&0)),
+            last: at(times.last()),
+            marks: times.iter().zip(before).map(|(time, before)| time - before).collect(),
+            values: (0..times.len()).collect(),
+            names: Vec::new(),
+            floods: Vec::new(),
+            alerts: Vec::new(),
+            models: Vec::new(),
+            sources: Vec::new(),
+        }
+    }
+
+    fn times(lane: &Lane) -> Vec<i64> {
+        lane.marks
+            .iter()
+            .scan(0, |at, delta| {
+                *at += delta;
+                Some(*at)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn marks_beyond_the_room_are_dropped_evenly_and_a_band_stands_for_them() {
+        let all: Vec<i64> = (0..1_000).collect();
+        let mut lane = lane(&all);
+        assert_eq!((lane.thin(10), lane.marks()), (990, 10));
+        assert_eq!(times(&lane), [0, 100, 200, 300, 400, 500, 600, 700, 800, 900]);
+        assert_eq!(lane.values, [0, 100, 200, 300, 400, 500, 600, 700, 800, 900]);
+        assert_eq!(lane.floods, [(0, 999, 1_000)]);
+    }
+
+    #[test]
+    fn marks_that_fit_stay() {
+        let mut lane = lane(&[0, 5, 5, 9]);
+        assert_eq!((lane.thin(4), times(&lane), lane.floods.len()), (0, vec![0, 5, 5, 9], 0));
+        assert_eq!((lane.thin(0), lane.marks()), (4, 0));
     }
 }

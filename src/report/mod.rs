@@ -52,6 +52,8 @@ pub struct Report<'a> {
     keys: Vec<Lane>,
     /// How many keys are left out.
     more_keys: usize,
+    /// How many known denials of the keys above have no mark.
+    undrawn: usize,
     incidents: Vec<IncidentRow>,
     /// As documents, without what is the same for every alert of a rule.
     alerts: Vec<Value>,
@@ -121,9 +123,10 @@ impl<'a> Report<'a> {
         keys.sort_by_key(Lane::rank);
         let more_keys = keys.len().saturating_sub(MAX_KEYS);
         keys.truncate(MAX_KEYS);
-        let mut room = MAX_MARKS;
+        let (mut room, mut undrawn) = (MAX_MARKS, 0);
         for lane in &mut keys {
-            room -= lane.keep_marks(room);
+            undrawn += lane.thin(room);
+            room -= lane.marks();
         }
         let mut incidents = Vec::new();
         for (caller, log) in counted.incidents {
@@ -148,6 +151,7 @@ impl<'a> Report<'a> {
             callers: callers.rows,
             keys,
             more_keys,
+            undrawn,
             incidents,
             alerts,
             more_alerts,

@@ -115,7 +115,8 @@
   };
   const reading = (lane, at) => {
     const { count, bound } = within(lane, at);
-    const noun = lane.rule.sums ? "requests" : lane.rule.noun;
+    const nouns = lane.rule.sums ? "requests" : lane.rule.noun;
+    const noun = count === 1 ? nouns.replace(/s$/, "") : nouns;
     const fires = lane.rule.sums
       ? `fires above ${lane.rule.threshold.toLocaleString("en-US")} ${lane.rule.noun}`
       : `fires above ${lane.rule.threshold.toLocaleString("en-US")}`;
@@ -436,7 +437,9 @@
     const matching = lanes.filter(laneMatches(filter));
     const found = incidents.filter(incidentMatches(filter));
     byId("found").textContent = `${plural(matching.length, "key")} and ${plural(found.length, "incident")} shown.` +
-      (data.more_keys ? ` ${plural(data.more_keys, "key")} further from their threshold are not on this page.` : "");
+      (data.more_keys ? ` ${plural(data.more_keys, "key")} further from their threshold are not on this page.` : "") +
+      (data.undrawn ? ` ${plural(data.undrawn, "denial")} known to the counters have no mark of their own; totals include them.` : "") +
+      (data.more_alerts ? ` ${plural(data.more_alerts, "alert")} show only as flags.` : "");
     timeline(matching);
     listIncidents(found);
     table(matching);
@@ -496,8 +499,11 @@
       select(lane, (lane.selected ?? 0) + steps[event.key]);
     } else if (event.key === "ArrowUp" || event.key === "ArrowDown") {
       shownLanes[shownLanes.indexOf(lane) + (event.key === "ArrowDown" ? 1 : -1)]?.track.focus();
-    } else if (event.key === "Enter" && lane.fired.length && lane.fired[0].alert) {
-      open(lane.fired[0].alert);
+    } else if (event.key === "Enter" && lane.fired.some(({ alert }) => alert)) {
+      // The alert nearest to the selected denial.
+      const at = lane.times[lane.selected ?? 0] ?? lane.start;
+      const shown = lane.fired.filter(({ alert }) => alert);
+      open(shown.reduce((best, one) => (Math.abs(one.at - at) < Math.abs(best.at - at) ? one : best)).alert);
     } else {
       return;
     }

@@ -65,7 +65,7 @@ def test_a_lane_can_be_read_by_keyboard_alone(report_of):
     first = one.page.locator(".track").first
     first.focus()
     said = one.page.locator("#reading")
-    assert "09:00:00 UTC: 1 denials" in said.inner_text()
+    assert "09:00:00 UTC: 1 denial in" in said.inner_text()
     first.press("ArrowRight")
     assert "09:01:00 UTC: 2 denials" in said.inner_text()
     first.press("End")

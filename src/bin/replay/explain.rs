@@ -1,6 +1,5 @@
 //! `--explain`: why keys fired, or did not.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
@@ -11,57 +10,33 @@ use bedrock_denial_watch::count::incident::IncidentLog;
 use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::count::store::CallerState;
 use bedrock_denial_watch::log::time::EventTime;
-use bedrock_denial_watch::report::explain::KeyState;
+use bedrock_denial_watch::report::explain::{KeyState, answer};
 use bedrock_denial_watch::rule::definition::Rule;
+use glob::Pattern;
 
-use crate::report::plain;
-
-/// A caller can invent any number of keys.
-const MAX_KEYS: usize = 10;
-
-/// Prints the keys that `asked` is about, those nearest to their threshold first.
+/// Prints what was counted about `asked`.
 pub fn print(
     asked: &str,
     rules: &[Rule],
+    exempt_users: &[Pattern],
     keys: &[(Key, Item)],
     callers: &[(Caller, CallerState)],
 ) -> io::Result<()> {
     let logs: BTreeMap<&Caller, &IncidentLog> =
         callers.iter().map(|(caller, state)| (caller, &state.log)).collect();
     let none = IncidentLog::default();
-    let mut found = Vec::new();
-    for (key, item) in keys {
-        let Some(rule) = rules.iter().find(|rule| rule.id == key.rule) else { continue };
-        let counters: Vec<Counter> = item.counters.values().cloned().collect();
-        let alerts: BTreeSet<EventTime> = item.alerts.alerts.keys().chain(&item.archived).copied().collect();
-        let incidents = logs.get(&Caller::of(rule, key)).copied().unwrap_or(&none);
-        let state = KeyState { rule, key, counters: &counters, alerts: &alerts, incidents };
-        if state.is_about(asked) {
-            found.push((state.nearness(), state.explain()));
-        }
-    }
-    found.sort_by_key(|(nearness, _)| Reverse(*nearness));
-    let mut out = io::stdout().lock();
-    for (number, (_, lines)) in found.iter().take(MAX_KEYS).enumerate() {
-        if number > 0 {
-            writeln!(out)?;
-        }
-        lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
-    }
-    if found.len() > MAX_KEYS {
-        writeln!(
-            out,
-            "\n{} more keys match; name the user and the model more exactly.",
-            found.len() - MAX_KEYS
-        )?;
-    }
-    if found.is_empty() {
-        let rules: Vec<&str> = rules.iter().map(|rule| rule.id).collect();
-        writeln!(out, "Nothing counted by {} is about {}.", rules.join(", "), plain(asked))?;
-        writeln!(
-            out,
-            "Denials of exempt users are not counted, nor what only a disabled rule looks for: --list-rules."
-        )?;
-    }
-    Ok(())
+    let kept: Vec<(Vec<Counter>, BTreeSet<EventTime>)> = keys
+        .iter()
+        .map(|(_, item)| (item.counters.values().cloned().collect(), item.alert_times()))
+        .collect();
+    let states: Vec<KeyState<'_>> = keys
+        .iter()
+        .zip(&kept)
+        .filter_map(|((key, _), (counters, alerts))| {
+            let rule = rules.iter().find(|rule| rule.id == key.rule)?;
+            let incidents = logs.get(&Caller::of(rule, key)).copied().unwrap_or(&none);
+            Some(KeyState { rule, key, counters, alerts, incidents })
+        })
+        .collect();
+    io::stdout().write_all(answer(asked, rules, exempt_users, &states).as_bytes())
 }

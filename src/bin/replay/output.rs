@@ -20,7 +20,7 @@ pub fn write(
     progress: &Progress,
     summary: &mut Summary,
 ) -> io::Result<()> {
-    let Pipeline { store, sink, rules, .. } = pipeline;
+    let Pipeline { store, sink, rules, exempt_users, .. } = pipeline;
     let callers = store.callers();
     let keys: Vec<_> = store.into_keys().collect();
     if let Some(file) = &options.report {
@@ -34,7 +34,7 @@ pub fn write(
         }
     }
     match &options.explain {
-        Some(asked) => explain::print(asked, &rules, &keys, &callers),
+        Some(asked) => explain::print(asked, &rules, &exempt_users, &keys, &callers),
         None => alerts(options, sink, &rules, &keys, summary),
     }
 }

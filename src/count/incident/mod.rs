@@ -16,7 +16,7 @@ use crate::count::caller::{Caller, digest};
 use crate::count::claims::Claimant;
 use crate::count::key::Key;
 use crate::count::pending::{self, Pending};
-use crate::count::recent::Entry;
+use crate::count::recent::{self, Entry};
 use crate::log::time::EventTime;
 use crate::rule::definition::{Rule, Severity};
 use crate::rule::field::Field;
@@ -39,6 +39,14 @@ pub struct IncidentLog {
     pub writer: String,
     /// At most one per instant.
     pub incidents: BTreeMap<EventTime, Incident>,
+}
+
+impl IncidentLog {
+    /// The beginning of the incident that an alert at `at` belongs to, if there is one.
+    #[must_use]
+    pub fn nearest(&self, at: EventTime) -> Option<EventTime> {
+        recent::nearest(&self.incidents, at, SPAN)
+    }
 }
 
 /// The alerts of one caller within [`SPAN`] of the first.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Admission, Found, Incident, IncidentLog, SPAN};
+use super::{Admission, Found, Incident, IncidentLog};
 use crate::count::claims::Claimant;
 use crate::count::pending;
 use crate::count::recent;
@@ -67,7 +67,7 @@ pub fn record(log: &mut IncidentLog, found: &[Found<'_>], muted: bool, claimant:
     let mut models: BTreeMap<(EventTime, &str), BTreeSet<Option<&str>>> = BTreeMap::new();
     for index in order {
         let alert = &found[index];
-        let begin = recent::nearest(&log.incidents, alert.at, SPAN).unwrap_or(alert.at);
+        let begin = log.nearest(alert.at).unwrap_or(alert.at);
         let incident = log.incidents.entry(begin).or_insert_with(|| {
             recorded.begun += 1;
             Incident::new(alert)
