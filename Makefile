@@ -173,52 +173,52 @@ sbom: ## Write dist/bedrock-denial-watch.cdx.json, what the function is made of 
 # Operate. They need AWS credentials, and a region: AWS_REGION=…, or the one of the last deployment.
 
 # A verb in scripts/, on the stack: $(call verb,status.py).
-verb = .venv/bin/python scripts/$(1) --stack "$(STACK)" $(if $(YES),--yes)
+verb = .venv-operate/bin/python scripts/$(1) --stack "$(STACK)" $(if $(YES),--yes)
 # What the command line sets, but for what the Makefile itself knows: the parameters for `make set`.
 NAMED = $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(filter-out STACK YES ARCH AWS_REGION AWS_PROFILE MAKEFLAGS,$(name))))
 
 .PHONY: deploy
 deploy: .venv/.done ## Ask four questions at most, build and deploy (ARCH=x86_64 where arm64 cannot be built)
-	PATH="$(CURDIR)/.venv/bin:$$PATH" $(call verb,deploy.py) deploy --sam .venv/bin/sam $(if $(ARCH),--arch $(ARCH))
+	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/python scripts/deploy.py --stack "$(STACK)" $(if $(YES),--yes) deploy --sam .venv/bin/sam $(if $(ARCH),--arch $(ARCH))
 
 .PHONY: set
-set: .venv/.done ## Change only the named parameters: make set Threshold=5 SilenceHours=72
+set: .venv-operate/.done ## Change only the named parameters: make set Threshold=5 SilenceHours=72
 	@$(call verb,deploy.py) set $(foreach name,$(NAMED),'$(name)=$($(name))')
 
 .PHONY: redeploy
 redeploy: .venv/.done ## Build and deploy this version, with the answers that the stack has
-	PATH="$(CURDIR)/.venv/bin:$$PATH" $(call verb,deploy.py) redeploy --sam .venv/bin/sam
+	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/python scripts/deploy.py --stack "$(STACK)" $(if $(YES),--yes) redeploy --sam .venv/bin/sam
 
 .PHONY: enable-logging
-enable-logging: .venv/.done ## Send Bedrock's logs to the stack's bucket; shows what would change first
+enable-logging: .venv-operate/.done ## Send Bedrock's logs to the stack's bucket; shows what would change first
 	@$(call verb,enable_logging.py)
 
 .PHONY: watch-bucket
-watch-bucket: .venv/.done ## Make an existing bucket announce new objects (BUCKET=name); shows what would change first
+watch-bucket: .venv-operate/.done ## Make an existing bucket announce new objects (BUCKET=name); shows what would change first
 	@$(call verb,watch_bucket.py) $(BUCKET)
 
 .PHONY: status
-status: .venv/.done ## What works, and what to do about the rest (LOGGING=no where Bedrock may not log)
+status: .venv-operate/.done ## What works, and what to do about the rest (LOGGING=no where Bedrock may not log)
 	@$(call verb,status.py) $(if $(filter no,$(LOGGING)),--without-logging)
 
 .PHONY: test-alert
-test-alert: .venv/.done ## Four synthetic refusals through function and topic; says what arrived where
+test-alert: .venv-operate/.done ## Four synthetic refusals through function and topic; says what arrived where
 	@$(call verb,try_alert.py)
 
 .PHONY: mute
-mute: .venv/.done ## Send no notices about a caller for a while: CALLER=arn:… FOR=7d WHY="load test"
+mute: .venv-operate/.done ## Send no notices about a caller for a while: CALLER=arn:… FOR=7d WHY="load test"
 	@$(call verb,mute.py) mute --caller "$(CALLER)" --for "$(FOR)" --why "$(WHY)" $(if $(ACCOUNT),--account $(ACCOUNT))
 
 .PHONY: mutes
-mutes: .venv/.done ## List the callers that are muted, until when and why
+mutes: .venv-operate/.done ## List the callers that are muted, until when and why
 	@$(call verb,mute.py) mutes
 
 .PHONY: unmute
-unmute: .venv/.done ## Notify about a caller again: CALLER=arn:…
+unmute: .venv-operate/.done ## Notify about a caller again: CALLER=arn:…
 	@$(call verb,mute.py) unmute --caller "$(CALLER)" $(if $(ACCOUNT),--account $(ACCOUNT))
 
 .PHONY: subscribe-email
-subscribe-email: .venv/.done ## Send alerts to EMAIL=you@example.com too; the mail that comes must be confirmed
+subscribe-email: .venv-operate/.done ## Send alerts to EMAIL=you@example.com too; the mail that comes must be confirmed
 	@$(call verb,subscribe_email.py) "$(EMAIL)"
 
 SINCE ?= 3h ago
@@ -232,22 +232,23 @@ logs-follow: .venv/.done ## Follow the function's log, all of it
 	$(SAM) logs --stack-name $(STACK) $(REGION) --name Function --tail
 
 .PHONY: redrive
-redrive: .venv/.done ## Feed failed deliveries and events back, or OBJECTS=s3://bucket/prefix; nothing counts twice
-	.venv/bin/python scripts/redrive.py --stack $(STACK) $(if $(OBJECTS),--objects "$(OBJECTS)")
+redrive: .venv-operate/.done ## Feed failed deliveries and events back, or OBJECTS=s3://bucket/prefix; nothing counts twice
+	@.venv-operate/bin/python scripts/redrive.py --stack "$(STACK)" $(if $(OBJECTS),--objects "$(OBJECTS)")
 
 .PHONY: delete
 delete: .venv/.done ## Delete the stack; a log bucket that it made is kept
 	$(SAM) delete --stack-name $(STACK) $(REGION)
 
-# Python tools live in the project folder, with pinned versions. checkov and ministack want
-# different versions of the same packages, so there are two folders.
+# Python tools live in the project folder, with pinned versions. checkov and ministack want different versions
+# of the same packages, and the verbs that operate a stack need boto3 only.
 .venv/.done: tests/requirements.txt
 .venv-validate/.done: tests/requirements-validate.txt
-.venv/.done .venv-validate/.done:
+.venv-operate/.done: scripts/requirements.txt
+.venv/.done .venv-validate/.done .venv-operate/.done:
 	python3 -m venv $(@D)
 	$(@D)/bin/pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
 .PHONY: clean
 clean: ## Remove everything that was built or installed here
-	rm -rf target dist .venv .venv-validate .aws-sam
+	rm -rf target dist .venv .venv-validate .venv-operate .aws-sam

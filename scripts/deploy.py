@@ -30,6 +30,8 @@ QUESTIONS = [
 ]
 # Where Bedrock logs to: a change would blind the detector until Bedrock's configuration follows.
 PLACE = {"ExistingLogBucket", "NewLogBucketName", "LogPrefix"}
+# A creation that failed leaves a stack in one of these states, which can only be deleted.
+DEAD = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED")
 # Lambda leaves so much of an account's concurrency unreserved.
 UNRESERVED = 100
 # Partitions whose CloudFormation knows no AWS::Chatbot resources.
@@ -52,12 +54,23 @@ def kept_watched(present, bucket, changes):
     moves = {name for name in PLACE & set(changes) if changes[name] != present.get(name, "")}
     if not moves or {"PreviousLogBucket", "PreviousLogPrefix"} & set(changes):
         return {}
-    return {"PreviousLogBucket": bucket, "PreviousLogPrefix": present["LogPrefix"]}
+    before, after = present["LogPrefix"], changes.get("LogPrefix", present["LogPrefix"])
+    if present.get("PreviousLogBucket"):
+        raise verbs.Failure(
+            f"The last move is not done: s3://{present['PreviousLogBucket']}/{present['PreviousLogPrefix']} is still watched, and would not be. "
+            "Run make enable-logging, then make set PreviousLogBucket= PreviousLogPrefix=, then move again."
+        )
+    if moves == {"LogPrefix"} and f"{before}/".startswith(f"{after}/") | f"{after}/".startswith(f"{before}/"):
+        raise verbs.Failure(f"LogPrefix={after}: S3 refuses two notifications for one object, so neither of {before} and {after} may contain the other.")
+    return {"PreviousLogBucket": bucket, "PreviousLogPrefix": before}
 
 
 def check_concurrency(client, present, changes):
     """Refuses what Lambda would refuse, before the deployment is rolled back."""
-    wanted, reserved = (int(values.get("ReservedConcurrency") or -1) for values in (changes, present))
+    texts = [values.get("ReservedConcurrency") or "-1" for values in (changes, present)]
+    if not re.fullmatch(r"-1|[0-9]{1,5}", texts[0]):
+        raise verbs.Failure(f"ReservedConcurrency={texts[0]}: expected a number, or nothing.")
+    wanted, reserved = map(int, texts)
     if wanted <= max(reserved, 0):
         return
     free = client.get_account_settings()["AccountLimit"]["UnreservedConcurrentExecutions"] + max(reserved, 0)
@@ -102,6 +115,8 @@ def change(arguments):
     for name, value in sorted(changes.items()):
         print(f"{name}: {present[name] or '(empty)'} → {value or '(empty)'}")
     update(stack, changes, arguments)
+    if changes.get("ExistingLogBucket"):
+        print("Now run make watch-bucket: until then the new bucket announces nothing.")
     if watched:
         print("Now run make enable-logging: until then Bedrock logs to the old place, which stays watched.")
     return 0
@@ -155,9 +170,10 @@ def deploy(arguments):
     who = session.client("sts").get_caller_identity()
     print(f"Stack {arguments.stack} in account {who['Account']}, {session.region_name}.")
     chat = not session.region_name.startswith(WITHOUT_CHAT)
-    described = verbs.describe(session, arguments.stack)
+    described = without_dead(session, arguments)
     present = {one["ParameterKey"]: one.get("ParameterValue", "") for one in (described or {}).get("Parameters", [])}
     given = answers(present, chat)
+    check(session, who["Account"], described, given)
     given["Architecture"] = arguments.arch or present.get("Architecture", "arm64")
     if described:
         outputs = {one["OutputKey"]: one["OutputValue"] for one in described.get("Outputs", [])}
@@ -165,17 +181,69 @@ def deploy(arguments):
     build_and_deploy(arguments, session.region_name, given)
     print("\nNext:")
     if given["AlertEmail"] and given["AlertEmail"] != present.get("AlertEmail"):
-        print(f"  confirm the mail that AWS sends to {given['AlertEmail']} (docs/deploy.md says how it cannot be undone by anyone)")
+        print(f"  confirm the mail that AWS sends to {given['AlertEmail']} so that nobody can unsubscribe it without a login: docs/deploy.md, E-mail")
     if given["ExistingLogBucket"]:
-        print("  make watch-bucket     let the bucket tell of new logs")
+        print("  make watch-bucket     let the bucket announce new logs")
     print("  make enable-logging   send Bedrock's logs to the bucket")
     print("  make test-alert       see an alert arrive")
     print("  make status           what is still missing")
     return 0
 
 
+def without_dead(session, arguments):
+    """The stack; one that could not be created is deleted first, for nothing else can be done with it."""
+    described = verbs.describe(session, arguments.stack)
+    if not described or described["StackStatus"] not in DEAD:
+        return described
+    print(f"The stack is {described['StackStatus']}: it can only be deleted and created anew. A log bucket that holds logs stays.")
+    if not verbs.confirmed("Delete it?", arguments):
+        raise verbs.Failure("nothing was changed")
+    cloudformation = session.client("cloudformation")
+    cloudformation.delete_stack(StackName=described["StackId"])
+    while (verbs.describe(session, described["StackId"]) or {}).get("StackStatus") == "DELETE_IN_PROGRESS":
+        time.sleep(1)
+    left = verbs.describe(session, arguments.stack)
+    if left:
+        raise verbs.Failure(f"The stack is {left['StackStatus']}: {left.get('StackStatusReason', 'its events in the console say why')}")
+    return None
+
+
+def pattern(name):
+    """What a parameter of the template may look like."""
+    found = re.search(rf"(?m)^  {name}:\n(?:    .*\n)*?    AllowedPattern: (.*)\n    ConstraintDescription: (.*)$", (ROOT / "template.yaml").read_text())
+    return found[1], found[2]
+
+
+def check(session, account, described, given):
+    """Refuses what CloudFormation would refuse after ten minutes of building."""
+    for name, value in given.items():
+        allowed, expected = pattern(name)
+        if not re.search(allowed, value):
+            raise verbs.Failure(f"{name}={value}: expected {expected}.")
+    if given["SlackWorkspaceId"] and not given["SlackChannelId"]:
+        raise verbs.Failure("Slack needs a channel too, such as C0123456789.")
+    existing, made = given["ExistingLogBucket"], f"bedrock-logs-{account}-{session.region_name}"
+    if existing and bucket(session, existing) == 404:
+        raise verbs.Failure(f"There is no bucket {existing}. Enter creates one.")
+    if not existing and not described and bucket(session, made) == 200:
+        raise verbs.Failure(f"There is a bucket {made} already, from an earlier stack: answer it as the bucket that Bedrock logs to.")
+
+
+def bucket(session, name):
+    """200 where it exists, 404 where it does not, 403 where that may not be known."""
+    from botocore.exceptions import ClientError
+
+    try:
+        session.client("s3").head_bucket(Bucket=name)
+    except ClientError as error:
+        return error.response["ResponseMetadata"]["HTTPStatusCode"]
+    return 200
+
+
 def redeploy(arguments):
     stack = verbs.Stack.of(arguments)
+    if "CodeBucket" in stack.parameters:
+        raise verbs.Failure("This stack came from dist/template.json: update it the same way, with the new zip under a new key.")
     build_and_deploy(arguments, stack.region, {"Architecture": stack.parameters["Architecture"]})
     return 0
 

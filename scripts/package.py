@@ -5,6 +5,8 @@
   Where the code lies are its parameters `CodeBucket` and `CodeKey`.
 - `template-without-chat.json`: the same for partitions that know no AWS::Chatbot resources.
   CloudFormation refuses a template that names a type it does not know, whatever its condition.
+- `template-for-stacksets.json`: the same, named by its parameter `Name`. A StackSet calls its stacks
+  `StackSet-<name>-<uuid>`, which is too long for a function and its rules.
 - `bedrock-denial-watch-<architecture>.zip`: the function, of each zip that is given.
 - `SHA256SUMS` of all that lies there.
 """
@@ -36,6 +38,15 @@ CODE_PARAMETERS = {
         "MaxLength": 1024,
         "Description": "Key of the zip there, built for the Architecture below. A new version needs a new key.",
     },
+}
+NAME_PARAMETER = {
+    "Name": {
+        "Type": "String",
+        "Default": "bedrock-denial-watch",
+        "AllowedPattern": "^[A-Za-z][A-Za-z0-9-]{0,48}$",
+        "ConstraintDescription": "at most 49 letters, digits and hyphens",
+        "Description": "Name of the function, and the beginning of what belongs to it.",
+    }
 }
 
 
@@ -75,10 +86,15 @@ def packaged(template):
 
 
 def without_sids(value):
-    """A statement's name is for its readers, who have template.yaml: most of a kilobyte less."""
-    if isinstance(value, dict):
-        return {key: without_sids(inner) for key, inner in value.items() if key != "Sid"}
-    return [without_sids(inner) for inner in value] if isinstance(value, list) else value
+    """A statement's name is for its readers, who have template.yaml: half a kilobyte less.
+
+    The policies of topics and queues keep theirs: SNS refuses statements without an id of their own.
+    """
+    if isinstance(value, list):
+        return [without_sids(inner) for inner in value]
+    if not isinstance(value, dict) or value.get("Type") in ("AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy"):
+        return value
+    return {key: without_sids(inner) for key, inner in value.items() if key != "Sid"}
 
 
 def first_sentence(text):
@@ -130,6 +146,22 @@ def without_chat(template):
     return template
 
 
+def for_stacksets(template):
+    """Named by a parameter instead of by the stack."""
+
+    def renamed(value):
+        if isinstance(value, list):
+            return [renamed(inner) for inner in value]
+        if isinstance(value, dict):
+            return {key: renamed(inner) for key, inner in value.items()}
+        return value.replace("AWS::StackName", "Name") if isinstance(value, str) else value
+
+    template = renamed(template)
+    template["Parameters"] = NAME_PARAMETER | template["Parameters"]
+    template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"][0]["Parameters"].append("Name")
+    return template
+
+
 def write(template, path):
     text = json.dumps(template, separators=(",", ":"), ensure_ascii=False)
     size = len(text.encode())
@@ -171,6 +203,7 @@ def main():
     template = packaged(transformed(ROOT / "template.yaml"))
     write(template, arguments.out / "template.json")
     write(without_chat(template), arguments.out / "template-without-chat.json")
+    write(for_stacksets(template), arguments.out / "template-for-stacksets.json")
     for architecture, path in arguments.zip:
         repack(path, arguments.out / f"bedrock-denial-watch-{architecture}.zip")
     sums(arguments.out)

@@ -22,6 +22,8 @@ import sys
 import threading
 import time
 
+import verbs
+
 # Longer than the longest time-out of the function (900 s).
 INVISIBLE_SECONDS = 960
 # So many failures and not one success in between: the cause is still there.
@@ -252,19 +254,13 @@ def moment(text):
     return time if time.tzinfo else time.replace(tzinfo=datetime.timezone.utc)
 
 
-def outputs(session, stack):
-    """The outputs of the stack by name."""
-    stacks = session.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
-    return {output["OutputKey"]: output["OutputValue"] for output in stacks[0].get("Outputs", [])}
-
-
 def main():
     parser = argparse.ArgumentParser(
         description="Feed failed deliveries, or log objects, to the function. Nothing counts twice.",
         epilog="Exit status: 0: all were taken; 1: some failed, or were left for later; 2: could not begin.",
     )
     parser.add_argument("--stack", default="bedrock-denial-watch", help="name of the stack (%(default)s)")
-    parser.add_argument("--region", help="region of the stack (default: as the AWS CLI)")
+    parser.add_argument("--region", help="region of the stack (default: AWS_REGION, samconfig.toml, the AWS CLI's)")
     parser.add_argument("--workers", type=int, default=4, help="deliveries at once (%(default)s)")
     parser.add_argument(
         "--objects", type=s3_location, metavar="s3://BUCKET/PREFIX", help="feed these objects instead of the queue; no older than 15 days, for which it is known what was counted"
@@ -276,14 +272,13 @@ def main():
     if arguments.since and not arguments.objects:
         parser.error("--since goes with --objects")
     try:
-        import boto3
         from botocore.config import Config
 
-        session = boto3.Session(region_name=arguments.region)
-        found = outputs(session, arguments.stack)
-        function = found["FunctionName"]
+        session = verbs.session(arguments.region)
+        stack = verbs.Stack(arguments.stack, session)
+        function = stack.output("FunctionName")
         # Failed CloudTrail events have a queue of their own, where the stack takes them.
-        queue_urls = [found["FailureQueueUrl"], *filter(None, [found.get("EventFailureQueueUrl")])]
+        queue_urls = [stack.output("FailureQueueUrl"), *filter(None, [stack.outputs.get("EventFailureQueueUrl")])]
         # No second call behind our back: while the first may still run, it would find its alerts held.
         patient = Config(read_timeout=930, tcp_keepalive=True, retries={"total_max_attempts": 1})
         awslambda = session.client("lambda", config=patient)
@@ -294,11 +289,11 @@ def main():
     except ImportError:
         print("boto3 is missing: run `make redrive`, or use CloudShell", file=sys.stderr)
         return 2
-    except KeyError as missing:
-        print(f"stack {arguments.stack} has no output {missing}", file=sys.stderr)
+    except verbs.Failure as failure:
+        print(failure, file=sys.stderr)
         return 2
     except Exception as error:
-        print(f"stack {arguments.stack}: {error}", file=sys.stderr)
+        print(verbs.explained(error) or f"stack {arguments.stack}: {error}", file=sys.stderr)
         return 2
     good = True
     for redrive in redrives:

@@ -52,8 +52,10 @@ class Report:
 def stack_state(report, stack):
     if stack.status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
         report.good(f"stack {stack.name} in {stack.region}, account {stack.account}: {stack.status}")
+    elif stack.status == "UPDATE_ROLLBACK_COMPLETE":
+        report.note(f"stack {stack.name} in {stack.region}, account {stack.account}: its last update was taken back, so it works as before")
     else:
-        report.bad(f"stack {stack.name} is {stack.status}", "see its events in the console, then make redeploy")
+        report.bad(f"stack {stack.name} is {stack.status}", f"see its events in the console, then {stack.remedy}")
 
 
 def function(report, stack):
@@ -61,12 +63,15 @@ def function(report, stack):
     state = client.get_function_configuration(FunctionName=name).get("State", "Active")
     reserved = client.get_function_concurrency(FunctionName=name).get("ReservedConcurrentExecutions")
     if state not in ("Active", "Inactive"):
-        report.bad(f"the function is {state}", "make redeploy")
+        report.bad(f"the function is {state}", stack.remedy)
     elif reserved == 0:
         report.bad("the function's concurrency is 0, which stops it", "docs/operate.md, After a tamper notice")
     else:
         report.good(f"the function is {state}")
-    for source in client.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]:
+    sources = client.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
+    if "EventQueueUrl" in stack.outputs and not sources:
+        report.bad("CloudTrail events are not taken, the event source mapping is gone", f"docs/operate.md, After a tamper notice, then {stack.remedy}")
+    for source in sources:
         if source["State"] not in ("Enabled", "Enabling", "Creating", "Updating"):
             report.bad(f"CloudTrail events are not taken, the event source mapping is {source['State']}", f"aws lambda update-event-source-mapping --enabled --uuid {source['UUID']}")
 
@@ -104,7 +109,9 @@ def logging(report, stack, wanted):
 
 
 def buckets(report, stack):
-    names = {stack.parameters.get(name) for name in ("ExistingLogBucket", "CloudTrailBucket")} - {"", None}
+    names = {stack.parameters.get(name) for name in ("ExistingLogBucket", "CloudTrailBucket", "PreviousLogBucket")} - {"", None}
+    if not stack.parameters.get("ExistingLogBucket"):
+        names.discard(stack.output("LogBucketName"))
     for bucket in sorted(names):
         if "EventBridgeConfiguration" in stack.client("s3").get_bucket_notification_configuration(Bucket=bucket):
             report.good(f"{bucket} sends its events to EventBridge")
@@ -112,13 +119,43 @@ def buckets(report, stack):
             report.bad(f"{bucket} does not announce new objects to EventBridge", f"make watch-bucket BUCKET={bucket}")
 
 
+def rules(report, stack):
+    """The rules that bring events; a disabled one blinds the detector without an error."""
+    client = stack.client("events")
+    pages = client.get_paginator("list_rules").paginate(NamePrefix=f"{stack.name}-")
+    off = [one["Name"] for page in pages for one in page["Rules"] if one["State"] == "DISABLED"]
+    for name in off:
+        report.bad(f"the rule {name} is disabled", f"aws events enable-rule --name {name}")
+
+
+def own_bucket(report, stack):
+    """Whether the bucket that the stack made still calls the function."""
+    if stack.parameters.get("ExistingLogBucket"):
+        return
+    bucket, function = stack.output("LogBucketName"), stack.output("FunctionArn")
+    present = stack.client("s3").get_bucket_notification_configuration(Bucket=bucket)
+    if function not in [one["LambdaFunctionArn"] for one in present.get("LambdaFunctionConfigurations", [])]:
+        report.bad(f"{bucket} does not notify the function of new objects", f"docs/operate.md, After a tamper notice, then {stack.remedy}")
+
+
 def trail(report, stack):
-    client = stack.client("cloudtrail")
+    from botocore.exceptions import ClientError
+
+    client, foreign = stack.client("cloudtrail"), []
     for one in client.describe_trails(includeShadowTrails=True)["trailList"]:
         arn = one["TrailARN"]
-        if client.get_trail_status(Name=arn)["IsLogging"] and management(client, arn):
-            report.good(f"trail {one['Name']} logs management events, read and write")
-            return
+        try:
+            if client.get_trail_status(Name=arn)["IsLogging"] and management(client, arn):
+                report.good(f"trail {one['Name']} logs management events, read and write")
+                return
+        except ClientError:
+            # An organization's trail belongs to another account, which alone may look at its selectors.
+            if arn.split(":")[4] == stack.account:
+                raise
+            foreign.append(one["Name"])
+    if foreign:
+        report.note(f"the organization's trail {foreign[0]} cannot be looked into from here: does it log management events, read and write?")
+        return
     report.bad(
         "no trail logs management events, read and write, in this region",
         "create one (aws cloudtrail create-trail); CloudTrail events and tamper notices need it",
@@ -260,6 +297,8 @@ def main(arguments=None, stack=None):
     report.check("subscriptions", subscriptions, stack)
     report.check("Bedrock's logging", logging, stack, not arguments.without_logging)
     report.check("buckets", buckets, stack)
+    report.check("the stack's bucket", own_bucket, stack)
+    report.check("rules", rules, stack)
     report.check("trail", trail, stack)
     report.check("last object and event", last, stack, now)
     report.check("queues", queues, stack)

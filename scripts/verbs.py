@@ -1,8 +1,8 @@
 """What all verbs need: a session with a region, the stack, and errors that say what to do.
 
 Needs boto3 and nothing else, so that the scripts also run in CloudShell. The region is, in this
-order: `--region`, the variable AWS_REGION, what the last `make deploy` saved in samconfig.toml,
-and what the AWS CLI would take.
+order: `--region`, the variables AWS_REGION and AWS_DEFAULT_REGION, what the last `make deploy` saved
+in samconfig.toml, and what the AWS CLI would take.
 """
 
 import argparse
@@ -46,13 +46,19 @@ def run(main):
     sys.exit(2)
 
 
+def _network_errors():
+    from botocore.exceptions import BotoCoreError
+
+    return (BotoCoreError,)
+
+
 def explained(error):
     """What an error of boto3 means to an operator; None for any other."""
     name, response = type(error).__name__, getattr(error, "response", None)
     if name in ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "TokenRetrievalError",
                 "SSOTokenLoadError", "UnauthorizedSSOTokenError", "CredentialRetrievalError"):  # fmt: skip
         return f"No AWS credentials: {error}. Log in (aws sso login, or AWS_PROFILE=…) and try again."
-    if name == "EndpointConnectionError":
+    if not response and isinstance(error, _network_errors()):
         return f"{error}. Is the region right, and the network there?"
     if not response:
         return None
@@ -89,7 +95,9 @@ def session(region=None):
         import boto3
     except ImportError:
         raise Failure("boto3 is missing: use make, or CloudShell.") from None
-    region = region or os.environ.get("AWS_REGION") or saved_region()
+    region = region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or saved_region()
+    if region and not re.fullmatch(r"[a-z]{2,}(-[a-z]+)+-[0-9]+", region):
+        raise Failure(f"AWS_REGION={region}: expected a region such as us-east-1.")
     made = boto3.Session(region_name=region)
     if not made.region_name:
         raise Failure("No region: say AWS_REGION=us-east-1, or set one with `aws configure`.")
@@ -109,7 +117,8 @@ class Stack:
         self.outputs = {one["OutputKey"]: one["OutputValue"] for one in described.get("Outputs", [])}
         self.parameters = {one["ParameterKey"]: one.get("ParameterValue", "") for one in described.get("Parameters", [])}
         if not self.outputs:
-            raise Failure(f"Stack {name} in {self.region} is {self.status} and has no outputs yet.")
+            hint = "make deploy offers to delete it and creates it anew." if "FAILED" in self.status or "ROLLBACK" in self.status else "Wait until it is done."
+            raise Failure(f"Stack {name} in {self.region} is {self.status} and has no outputs yet. {hint}")
 
     @classmethod
     def of(cls, arguments):
@@ -120,8 +129,13 @@ class Stack:
 
     def output(self, name):
         if name not in self.outputs:
-            raise Failure(f"Stack {self.name} has no output {name}: deploy this version first (make redeploy).")
+            raise Failure(f"Stack {self.name} has no output {name}: deploy this version first ({self.remedy}).")
         return self.outputs[name]
+
+    @property
+    def remedy(self):
+        """What puts this version in place."""
+        return "update it from dist/" if "CodeBucket" in self.parameters else "make redeploy"
 
     @property
     def account(self):

@@ -56,7 +56,7 @@ def meaning(name, conditions):
 
 
 def test_the_packaged_template_is_small_and_needs_no_transform(dist):
-    for name in ["template.json", "template-without-chat.json"]:
+    for name in ["template.json", "template-without-chat.json", "template-for-stacksets.json"]:
         text = (dist / name).read_bytes()
         assert len(text) < 51_200, name  # more must be uploaded first
         assert "Transform" not in json.loads(text) and b"AWS::Serverless::" not in text
@@ -102,6 +102,27 @@ def test_it_asks_the_same_and_where_the_code_is(templates):
         assert packaged["Parameters"][name] == parameter
 
 
+def test_every_statement_of_a_topic_or_queue_has_an_id_of_its_own(templates):
+    """SNS refuses a policy with statements that have none."""
+    for template in templates:
+        policies = [one for one in template["Resources"].values() if one["Type"] in ("AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy")]
+        assert len(policies) >= 4
+        for policy in policies:
+            statements = policy["Properties"]["PolicyDocument"]["Statement"]
+            ids = [(one.get("Fn::If") or [None, one])[1]["Sid"] for one in statements]
+            assert len(set(ids)) == len(ids)
+
+
+def test_a_stackset_names_its_stacks_itself(dist, templates):
+    text = (dist / "template-for-stacksets.json").read_text()
+    assert "AWS::StackName" not in text
+    template = json.loads(text)
+    assert template["Parameters"].pop("Name")["Default"] == "bedrock-denial-watch"
+    template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"][0]["Parameters"].remove("Name")
+    names = json.dumps(template).replace("${Name}", "${AWS::StackName}").replace('{"Ref": "Name"}', '{"Ref": "AWS::StackName"}')
+    assert json.loads(names) == templates[1]
+
+
 def test_it_comes_up_like_the_source(here, aws, new_bucket):
     """The same resources, by name and type, and the same outputs."""
     outputs = stack.PackagedDetector(here, "from-dist", NewLogBucketName="from-dist-logs", SilenceHours="24").outputs
@@ -126,7 +147,7 @@ def test_without_chat_only_chat_is_missing(dist):
 
 def test_every_file_has_its_checksum(dist):
     lines = (dist / "SHA256SUMS").read_text().splitlines()
-    assert [line.split()[1] for line in lines] == ["bedrock-denial-watch-x86_64.zip", "template-without-chat.json", "template.json"]
+    assert [line.split()[1] for line in lines] == ["bedrock-denial-watch-x86_64.zip", "template-for-stacksets.json", "template-without-chat.json", "template.json"]
     assert subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=dist).returncode == 0
 
 

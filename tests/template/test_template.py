@@ -263,10 +263,12 @@ def test_cloudtrail_files_come_in_as_reliably_as_logs(template):
     assert template["Resources"]["RulePermission"]["Condition"] == "HasObjectRules"
     any_of = [{"Condition": condition} for condition in rules.values()]
     assert template["Conditions"]["HasObjectRules"] == {"Fn::Or": any_of}
-    # CloudFormation begins the names of rules that have none of their own so.
+    # CloudFormation would cut a long stack's name in the names of rules that have none of their own.
     permitted = resource(template, "RulePermission")["SourceArn"]["Fn::Sub"]
     assert permitted == "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:rule/${AWS::StackName}-*"
-    assert not any("Name" in resource(template, rule) for rule in rules)
+    for rule in [*rules, "ModelCallRule"]:
+        name = resource(template, rule)["Name"]["Fn::Sub"]
+        assert name.startswith("${AWS::StackName}-") and len(name.removeprefix("${AWS::StackName}")) <= len("-logging-tamper")
 
 
 def deployed(aws, outputs):

@@ -26,7 +26,7 @@ ARN = "arn:aws:sts::111122223333:assumed-role/app"
 
 
 def options(**values):
-    return types.SimpleNamespace(yes=True, without_logging=False, bucket=None, **values)
+    return types.SimpleNamespace(**({"yes": True, "without_logging": False, "bucket": None} | values))
 
 
 class Deployed:
@@ -42,7 +42,7 @@ class Deployed:
     def client(self, service):
         return self._instead.get(service) or self._aws(service)
 
-    output = verbs.Stack.output
+    output, remedy = verbs.Stack.output, verbs.Stack.remedy
 
 
 class Bedrock:
@@ -262,6 +262,64 @@ def test_a_move_keeps_the_old_place_watched(changes, watched):
     assert deploy.kept_watched(present, "logs", changes) == expected
 
 
+def test_a_second_move_before_the_first_is_done_is_refused():
+    present = {"LogPrefix": "b", "PreviousLogBucket": "logs", "PreviousLogPrefix": "a"}
+    with pytest.raises(verbs.Failure, match="s3://logs/a is still watched"):
+        deploy.kept_watched(present, "logs", {"LogPrefix": "c"})
+    assert deploy.kept_watched(present, "logs", {"LogPrefix": "c", "PreviousLogPrefix": "b"}) == {}, "whoever names it knows"
+
+
+@pytest.mark.parametrize("prefix", ["bedrock/x", "bed/rock", "bedrock"])
+def test_a_prefix_that_contains_the_old_one_is_refused(prefix):
+    present = {"LogPrefix": "bed/rock" if prefix == "bedrock" else "bedrock", "ExistingLogBucket": "logs"}
+    if prefix == "bedrock/x":
+        with pytest.raises(verbs.Failure, match="neither of bedrock and bedrock/x"):
+            deploy.kept_watched(present, "logs", {"LogPrefix": prefix})
+    else:
+        assert deploy.kept_watched(present, "logs", {"LogPrefix": prefix})
+
+
+GOOD = {"ExistingLogBucket": "", "AlertEmail": "", "SlackWorkspaceId": "", "SlackChannelId": ""}
+
+
+@pytest.mark.parametrize(
+    "answer, says",
+    [
+        ({"AlertEmail": "nobody"}, "AlertEmail=nobody: expected an e-mail address"),
+        ({"SlackWorkspaceId": "T0123456789"}, "Slack needs a channel"),
+        ({"ExistingLogBucket": "no-such-bucket"}, "There is no bucket no-such-bucket"),
+        ({}, "There is a bucket bedrock-logs-000000000000-us-east-1 already"),
+    ],
+)
+def test_a_bad_answer_is_refused_before_the_build(aws, answer, says):
+    session = types.SimpleNamespace(client=aws, region_name="us-east-1")
+    aws("s3").create_bucket(Bucket="bedrock-logs-000000000000-us-east-1")
+    try:
+        with pytest.raises(verbs.Failure, match=says):
+            deploy.check(session, "000000000000", None, GOOD | answer)
+        deploy.check(session, "000000000000", {"StackStatus": "CREATE_COMPLETE"}, GOOD)
+        deploy.check(session, "000000000000", None, GOOD | {"ExistingLogBucket": "bedrock-logs-000000000000-us-east-1"})
+    finally:
+        aws("s3").delete_bucket(Bucket="bedrock-logs-000000000000-us-east-1")
+
+
+def test_a_stack_that_could_not_be_created_is_deleted_first(monkeypatch, capsys):
+    class CloudFormation:
+        stack = {"StackStatus": "ROLLBACK_COMPLETE", "StackId": "arn:aws:cloudformation:us-east-1:1:stack/watch/1"}
+
+        def delete_stack(self, StackName):
+            assert StackName == self.stack["StackId"]
+            CloudFormation.stack = None
+
+    monkeypatch.setattr(verbs, "describe", lambda session, name: CloudFormation.stack)
+    session = types.SimpleNamespace(client=lambda service: CloudFormation())
+    monkeypatch.setattr("builtins.input", lambda question: "n")
+    with pytest.raises(verbs.Failure, match="nothing was changed"):
+        deploy.without_dead(session, options(stack="watch", yes=False))
+    assert deploy.without_dead(session, options(stack="watch", yes=True)) is None
+    assert "it can only be deleted and created anew" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("free, wanted, refused", [(1000, "10", False), (10, "1", True), (109, "10", True), (110, "10", False), (10, "", False)])
 def test_a_reservation_that_lambda_would_refuse_is_refused_before(free, wanted, refused):
     client = types.SimpleNamespace(get_account_settings=lambda: {"AccountLimit": {"UnreservedConcurrentExecutions": free}})
@@ -270,6 +328,8 @@ def test_a_reservation_that_lambda_would_refuse_is_refused_before(free, wanted, 
             deploy.check_concurrency(client, {}, {"ReservedConcurrency": wanted})
     else:
         deploy.check_concurrency(client, {}, {"ReservedConcurrency": wanted})
+    with pytest.raises(verbs.Failure, match="ReservedConcurrency=ten: expected a number"):
+        deploy.check_concurrency(client, {}, {"ReservedConcurrency": "ten"})
 
 
 def test_templates_for_govcloud_and_china_name_no_chat_resources(tmp_path, monkeypatch):
@@ -302,7 +362,7 @@ def verb(here, tmp_path):
 
 SCRIPTS = [
     ["deploy.py", "set", "Threshold=5"], ["enable_logging.py"], ["watch_bucket.py", "some-bucket"], ["status.py"], ["try_alert.py"],
-    ["mute.py", "mutes"], ["subscribe_email.py", "a@example.com"],
+    ["mute.py", "mutes"], ["subscribe_email.py", "a@example.com"], ["redrive.py"],
 ]  # fmt: skip
 
 
@@ -313,7 +373,9 @@ def test_every_verb_says_what_is_missing(verb, script):
     assert stack.returncode == 2 and "There is no stack no-such-stack in us-east-1. make deploy creates one" in stack.stderr
     credentials = verb(name, *rest, AWS_ACCESS_KEY_ID=None, AWS_SECRET_ACCESS_KEY=None)
     assert credentials.returncode == 2 and "No AWS credentials" in credentials.stderr
-    for answer in (stack, credentials):
+    region = verb(name, *rest, AWS_REGION="eu west 1")
+    assert region.returncode == 2 and "AWS_REGION=eu west 1: expected a region such as us-east-1" in region.stderr
+    for answer in (stack, credentials, region):
         assert "Traceback" not in answer.stderr and len(answer.stderr.splitlines()) == 1
 
 
@@ -329,6 +391,8 @@ def test_a_region_must_be_known_from_somewhere(tmp_path, monkeypatch):
     for region in ("eu-west-1", "us-gov-west-1"):
         verbs.save_region(region, config)
         assert verbs.session().region_name == region, "what the last deployment saved"
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-north-1")
+    assert verbs.session().region_name == "eu-north-1", "what is said now comes before what was saved"
     monkeypatch.setenv("AWS_REGION", "ap-south-1")
     assert verbs.session().region_name == "ap-south-1"
     assert verbs.session("sa-east-1").region_name == "sa-east-1"
@@ -360,6 +424,40 @@ def test_status_says_what_to_do_about_each_thing_that_is_wrong(aws, existing_buc
     for part in ["email a@example.com has not confirmed", "Bedrock's logging to S3 is off: make enable-logging", "1 failed deliveries wait", "no trail logs management events"]:
         assert any(part in line for line in wrong), part
     assert "✓ old-logs sends its events to EventBridge" in lines
+
+
+def test_status_sees_a_detector_that_was_blinded(aws, create, capsys):
+    create("blinded", NewLogBucketName="blinded-logs")
+    stack = Deployed(aws, "blinded", bedrock=Bedrock())
+    aws("s3").put_bucket_notification_configuration(Bucket="blinded-logs", NotificationConfiguration={})
+    aws("events").disable_rule(Name="blinded-ModelCallRule")
+    [source] = aws("lambda").list_event_source_mappings(FunctionName="blinded")["EventSourceMappings"]
+    aws("lambda").delete_event_source_mapping(UUID=source["UUID"])
+    assert status.main(options(), stack) == 1
+    shown = capsys.readouterr().out
+    for line in [
+        "✗ blinded-logs does not notify the function of new objects: ",
+        "✗ the rule blinded-ModelCallRule is disabled: aws events enable-rule --name blinded-ModelCallRule",
+        "✗ CloudTrail events are not taken, the event source mapping is gone: ",
+    ]:
+        assert line in shown
+
+
+def test_an_organizations_trail_is_no_failure_of_its_members(aws, new_bucket, capsys):
+    class Member:
+        def describe_trails(self, **_):
+            return {"trailList": [{"Name": "organization", "TrailARN": "arn:aws:cloudtrail:us-east-1:999999999999:trail/organization"}]}
+
+        def get_trail_status(self, **_):
+            return {"IsLogging": True}
+
+        def get_event_selectors(self, **_):
+            raise ClientError({"Error": {"Code": "TrailNotFoundException", "Message": "unknown"}}, "GetEventSelectors")
+
+    report = status.Report()
+    status.trail(report, Deployed(aws, new_bucket["FunctionName"], cloudtrail=Member()))
+    assert report.wrong == 0
+    assert "· the organization's trail organization cannot be looked into from here" in capsys.readouterr().out
 
 
 def test_status_is_content_when_all_is_well(aws, create, capsys):
@@ -453,6 +551,13 @@ class WithUnconfirmedMail:
         mail = {"Protocol": "email", "Endpoint": "a@example.com", "SubscriptionArn": "PendingConfirmation"}
         paginate = self.sns.get_paginator(operation).paginate
         return types.SimpleNamespace(paginate=lambda **asked: [*paginate(**asked), {"Subscriptions": [mail]}])
+
+
+@pytest.mark.parametrize(
+    "settings, expected", [("", 3), ("model-sweep.threshold=9", 3), ("model-sweep.on=true,denied-model.threshold=7", 7)]
+)
+def test_a_test_alert_knows_the_threshold(settings, expected):
+    assert try_alert.threshold({"Threshold": "3", "RuleSettings": settings}) == expected
 
 
 def left_behind(aws, topic):
