@@ -130,7 +130,8 @@ validate: .venv/.done .venv-validate/.done ## Check the template: sam, cfn-lint,
 	$(SAM) validate --lint --region us-east-1
 	.venv/bin/python scripts/package.py --out target/validate
 	.venv-validate/bin/cfn-lint template.yaml examples/*.yaml
-	.venv-validate/bin/cfn-lint --ignore-checks W1030 --regions us-east-1 us-west-2 eu-west-1 ap-northeast-1 -- target/validate/template.json
+	.venv-validate/bin/cfn-lint --ignore-checks W1030 --regions us-east-1 us-west-2 eu-west-1 ap-northeast-1 -- target/validate/template.json \
+		target/validate/template-for-stacksets.json
 	.venv-validate/bin/cfn-lint --ignore-checks W2001 --regions us-gov-east-1 us-gov-west-1 cn-north-1 cn-northwest-1 \
 		-- target/validate/template-without-chat.json
 	.venv-validate/bin/checkov --skip-download --compact --quiet -f template.yaml examples/*.yaml
