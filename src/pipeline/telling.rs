@@ -251,32 +251,34 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
     }
 
     /// Records that the flood reports these; returns those whose severity has risen meanwhile.
-    async fn leave_to_flood(&mut self, incidents: Vec<Held>) -> Vec<Held> {
+    async fn leave_to_flood(&mut self, mut incidents: Vec<Held>) -> Vec<Held> {
         let claimant = self.delivery.claimant;
         let mut again = Vec::new();
-        let mut failed = Vec::new();
+        let mut failed: Vec<Held> = Vec::new();
         let (pipeline, batches, delivery) = (self.pipeline, self.batches, self.delivery);
-        let leaving = incidents.into_iter().map(async |held| {
-            let sent = Sent::ToFlood(held.severity);
-            let caller = &batches[held.batch].caller;
-            let change = pipeline.change(caller, delivery, |state| {
-                let again = incident::mark(&mut state.log, held.begin, sent, &claimant);
-                state
-                    .log
-                    .incidents
-                    .get(&held.begin)
-                    .filter(|_| again)
-                    .map(|one| Held::new((held.batch, held.begin), one))
+        // All of one caller in one write: a delivery cannot tell two writes of its own apart.
+        incidents.sort_by_key(|one| one.batch);
+        let callers = incidents.chunk_by(|one, other| one.batch == other.batch);
+        let leaving = callers.map(async |mine| {
+            let change = pipeline.change(&batches[mine[0].batch].caller, delivery, |state| {
+                let mut risen = Vec::new();
+                for held in mine {
+                    let sent = Sent::ToFlood(held.severity);
+                    let again = incident::mark(&mut state.log, held.begin, sent, &claimant);
+                    let incident = state.log.incidents.get(&held.begin).filter(|_| again);
+                    risen.extend(incident.map(|one| Held::new((held.batch, held.begin), one)));
+                }
+                risen
             });
             match change.await {
-                Ok((_, risen)) => ((held, Ok(risen)), Ok(())),
-                Err(failure) => ((held, Err(())), Err(failure)),
+                Ok((_, risen)) => ((mine, Ok(risen)), Ok(())),
+                Err(failure) => ((mine, Err(())), Err(failure)),
             }
         });
-        work::all(leaving, self.outcome, |(held, left), failure| {
+        work::all(leaving, self.outcome, |(mine, left), failure| {
             match left {
                 Ok(risen) => again.extend(risen),
-                Err(()) => failed.push(held),
+                Err(()) => failed.extend(mine),
             }
             failure
         })

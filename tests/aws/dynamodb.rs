@@ -159,7 +159,7 @@ async fn what_finds_no_room_goes_to_the_next_item_and_is_found_there_again() {
 }
 
 /// Hands a request on to `endpoint` and returns the answer's status and body.
-fn forward(endpoint: &str, request: &Request) -> Reply {
+pub fn forward(endpoint: &str, request: &Request) -> Reply {
     let address = endpoint.trim_start_matches("http://");
     let mut stream = TcpStream::connect(address).expect("the engine");
     let mut head = format!("{} {} HTTP/1.1\r\n", request.method, request.target);

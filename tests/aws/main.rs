@@ -16,6 +16,8 @@ mod handler;
 mod http;
 mod incident_contract;
 mod inline;
+#[path = "../oracle/mod.rs"]
+mod oracle;
 mod privacy;
 mod replay;
 mod s3;
@@ -23,6 +25,7 @@ mod samples;
 mod sns;
 mod status;
 mod store_contract;
+mod storms;
 mod support;
 
 use bedrock_denial_watch::lambda::event;

@@ -12,6 +12,8 @@ mod harmless;
 mod hostile_ids;
 mod log;
 mod notice;
+#[path = "../oracle/mod.rs"]
+mod oracle;
 mod pipeline;
 mod privacy;
 mod replay;

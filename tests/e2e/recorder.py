@@ -1,6 +1,7 @@
 """Between the function and AWS: notes each request, and can lose an answer on its way back."""
 
 import http.client
+import itertools
 import json
 import threading
 from dataclasses import dataclass
@@ -54,10 +55,14 @@ def understood(method, path, headers, body, region="us-east-1"):
 class Recorder:
     """A proxy at `port` for the services at `upstream`. `calls` holds what passed, oldest first."""
 
+    finishes = False
+    """Its end waits until every client has hung up."""
+
     def __init__(self, port):
         self.port, self.url = port, f"http://127.0.0.1:{port}"
         self.upstream = None
         self.calls = []
+        self._numbers = itertools.count(1)
         self._lose = set()
         self._lock = threading.Lock()
 
@@ -65,6 +70,19 @@ class Recorder:
         """AWS will do the next `action`, but the function will never hear of it."""
         with self._lock:
             self._lose.add(action)
+
+    def arrived(self):
+        """A request is here; returns its number, or None if it must not go on to AWS."""
+        with self._lock:
+            return next(self._numbers)
+
+    def answered(self, _number, call):
+        """AWS has done it; returns whether its answer may go back."""
+        with self._lock:
+            self.calls.append(call)
+            lost = call.action in self._lose
+            self._lose.discard(call.action)
+            return not lost
 
     def __enter__(self):
         recorder = self
@@ -75,6 +93,10 @@ class Recorder:
 
             def relay(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                number = recorder.arrived()
+                if number is None:
+                    self.close_connection = True
+                    return
                 upstream = http.client.HTTPConnection(recorder.upstream, timeout=60)
                 try:
                     upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
@@ -86,11 +108,8 @@ class Recorder:
                 finally:
                     upstream.close()
                 action, resource = understood(self.command, self.path, self.headers, body)
-                with recorder._lock:
-                    recorder.calls.append(Call(action, resource, response.status, published(self.headers, body)))
-                    lost = action in recorder._lose
-                    recorder._lose.discard(action)
-                if lost:
+                call = Call(action, resource, response.status, published(self.headers, body))
+                if not recorder.answered(number, call):
                     self.close_connection = True
                     return
                 self.send_response_only(response.status)
@@ -107,7 +126,7 @@ class Recorder:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
-        self.server.daemon_threads = True
+        self.server.daemon_threads = not self.finishes
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
         return self
 

@@ -11,8 +11,6 @@
 //! and an argument `now`. So the scheduler is the twenty lines of `together`.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
-use std::env;
 use std::fmt::Write as _;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -29,22 +27,6 @@ use bedrock_denial_watch::log::denial::Source;
 use serde_json::Value;
 
 use crate::support::*;
-
-/// Knuth's MMIX generator; its high bits are good.
-#[derive(Clone)]
-struct Dice(u64);
-
-impl Dice {
-    /// A number below `sides`.
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % sides.max(1)
-    }
-
-    fn pick(&mut self, length: usize) -> usize {
-        usize::try_from(self.roll(length as u64)).expect("small")
-    }
-}
 
 /// What there is to deliver, and how bad the weather is.
 #[derive(Clone, Debug)]
@@ -216,34 +198,8 @@ fn check(world: &World) {
     }
     let batches: Vec<Batch> = world.objects.iter().map(|(_, batch)| batch.clone()).collect();
     assert_invariants(&batches, &rule, &sink.alerts.told.borrow());
-    assert_told_and_quiet(world, &sink);
-}
-
-/// Each incident is told once it is whole, with few notices, and a muted caller's never.
-fn assert_told_and_quiet(world: &World, sink: &Everything) {
-    let text = |value: &Value| value.as_str().expect("text").to_owned();
-    let mut incidents: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for alert in sink.documents.borrow().iter() {
-        incidents.entry(text(&alert["incident"]["id"])).or_default().insert(text(&alert["id"]));
-    }
-    let mut notices: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
-    for notice in sink.notices.borrow().iter() {
-        let incident = &notice["incident"];
-        let alerts = incident["alerts"].as_u64().expect("a number");
-        notices.entry(text(&incident["id"])).or_default().insert(text(&incident["notice"]), alerts);
-    }
-    if world.muted {
-        assert!(notices.is_empty(), "a muted caller was told: {notices:?}");
-        return;
-    }
-    for (id, alerts) in &incidents {
-        let total = alerts.len() as u64;
-        let told = notices.get(id).unwrap_or_else(|| panic!("incident {id} was never told"));
-        let last = told.values().max().expect("one");
-        assert!(4 * last > total, "incident {id}: told of {last} of {total}");
-        assert!(told.len() as u64 <= 2 + u64::from(total.ilog(4)), "incident {id}: {told:?} of {total}");
-    }
-    assert!(notices.keys().all(|id| incidents.contains_key(id)), "a notice without an alert");
+    let muted: &[&str] = if world.muted { &["u"] } else { &[] };
+    assert_told_and_quiet(&sink.documents.borrow(), &sink.notices.borrow(), muted);
 }
 
 fn fails(world: &World) -> Option<String> {
@@ -282,12 +238,6 @@ fn smaller(mut world: World) -> World {
             None => return world,
         }
     }
-}
-
-fn number(variable: &str, default: u64) -> u64 {
-    env::var(variable).map_or(default, |text| {
-        text.parse().unwrap_or_else(|_| panic!("{variable}={text}: expected a number"))
-    })
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use bedrock_denial_watch::count::claims::{AlertLog, State};
 use bedrock_denial_watch::count::counter::{Contribution, Counter, Slot};
 use bedrock_denial_watch::count::flood::FloodLog;
-use bedrock_denial_watch::count::incident::IncidentLog;
+use bedrock_denial_watch::count::incident::{Admission, Incident, IncidentLog};
 use bedrock_denial_watch::count::store::{CallerState, StoreError};
 
 use super::*;
@@ -250,6 +250,25 @@ fn a_lost_answer_of_the_store_counts_nothing_twice() {
     told.extend(vec!["1".to_owned(); 9]);
     told.push("41!".to_owned());
     assert_eq!(board.told(), told);
+}
+
+#[test]
+fn both_incidents_of_a_caller_are_left_to_the_flood_between_them() {
+    for seed in 1..50 {
+        let (store, board) = (EmbeddedStore::default(), Board::default());
+        let weather = Weather { seed: seed.into(), ..Weather::default() };
+        let pipeline = in_weather(DENIED_MODEL.clone(), &store, &board, &weather);
+        let flood: Object =
+            (0..11).flat_map(|number| refused(&format!("x{number}"), "m", 3_000, 4)).collect();
+        let before_and_after = [refused("eve", "m", 0, 4), refused("eve", "m", 6_000, 4)].concat();
+        for (owner, object) in [("one", flood), ("two", before_and_after)] {
+            assert_eq!(block_on(deliver_calls(&pipeline, &object, owner, 1_000)).failed, 0);
+        }
+        let eve = Caller { account: Some("1".to_owned()), arn: Some("eve".to_owned()) };
+        let incidents = block_on((&store).caller(&eve)).expect("read").log.incidents;
+        let left = |one: &Incident| one.pending.is_none() && one.admission == Admission::Flooded;
+        assert!(incidents.len() == 2 && incidents.values().all(left), "seed {seed}: {incidents:?}");
+    }
 }
 
 #[test]
