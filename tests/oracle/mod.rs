@@ -299,6 +299,19 @@ pub fn assert_figures(delivered: &[Batch], rule: &Rule, alert: &Told) {
 /// Asserts sound, complete, spaced, and figures never above the truth; returns the alert times by key.
 #[track_caller]
 pub fn assert_invariants(batches: &[Batch], rule: &Rule, told: &[Told]) -> BTreeMap<u8, Vec<i64>> {
+    assert_invariants_between(batches, rule, Some(rule), told)
+}
+
+/// The same where settings changed on the way: alerts must be sound by the `loosest` rule and complete by the
+/// `strictest`, if anything must be.
+#[track_caller]
+pub fn assert_invariants_between(
+    batches: &[Batch],
+    loosest: &Rule,
+    strictest: Option<&Rule>,
+    told: &[Told],
+) -> BTreeMap<u8, Vec<i64>> {
+    let rule = loosest;
     let cooldown = i64::try_from(rule.cooldown.as_secs()).expect("small");
     let mut by_key: BTreeMap<u8, Vec<i64>> = BTreeMap::new();
     let distinct: BTreeMap<&String, &Told> = told.iter().map(|alert| (&alert.id, alert)).collect();
@@ -319,17 +332,35 @@ pub fn assert_invariants(batches: &[Batch], rule: &Rule, told: &[Told]) -> BTree
     }
     let keys: BTreeSet<u8> = batches.iter().flatten().map(|one| one.key).collect();
     for key in keys {
-        let hot = hot(&of_key(batches, key), rule);
+        let denials = of_key(batches, key);
+        let sound = hot(&denials, loosest);
         let alerts = by_key.get(&key).map(Vec::as_slice).unwrap_or_default();
         for alert in alerts {
-            assert!(hot.contains(alert), "not sound: key {key} at {alert}, hot {hot:?}");
+            assert!(sound.contains(alert), "not sound: key {key} at {alert}, hot {sound:?}");
         }
-        for at in hot {
+        for at in strictest.map(|rule| hot(&denials, rule)).unwrap_or_default() {
             let covered = alerts.iter().any(|alert| (alert - at).abs() <= cooldown);
             assert!(covered, "not complete: key {key} at {at}, alerts {alerts:?}");
         }
     }
     by_key
+}
+
+/// Asserts quiet alone, where a mute came or went on the way.
+#[track_caller]
+pub fn assert_quiet(alerts: &[Value], notices: &[Value]) {
+    let id = |document: &Value| document["incident"]["id"].as_str().expect("text").to_owned();
+    let (mut totals, mut sent) = (BTreeMap::new(), BTreeMap::new());
+    for alert in alerts {
+        totals.entry(id(alert)).or_insert_with(BTreeSet::new).insert(alert["id"].to_string());
+    }
+    for notice in notices {
+        sent.entry(id(notice)).or_insert_with(BTreeSet::new).insert(notice["incident"]["notice"].to_string());
+    }
+    for (id, sent) in sent {
+        let total = totals.get(&id).unwrap_or_else(|| panic!("a notice without an alert: {id}")).len() as u64;
+        assert!(sent.len() as u64 <= 2 + u64::from(total.ilog(4)), "incident {id}: {sent:?} of {total}");
+    }
 }
 
 /// Asserts told and quiet, of the documents of all alerts and notices: each incident is told once it is whole, with few
