@@ -56,15 +56,16 @@ class Story:
 
     def marked(self):
         """The ids of alerts and notices that the table holds as sent."""
-        marked = set()
-        for (_, sort_key), item in self.items().items():
-            if sort_key == "alerts":
-                alerts = (alert["M"] for alert in item["alerts"]["L"])
-                marked |= {alert["id"]["S"] for alert in alerts if alert["state"]["S"] == "published"}
-            if sort_key == "incidents":
-                [incident] = json.loads(item["entries"]["S"]).values()
-                marked |= set(list(self.notices)[: incident["notices"]])
-        return marked
+        alerts, incidents = self.told()
+        sent = {alert["id"]["S"] for alert in alerts if alert["state"]["S"] == "published"}
+        return sent.union(*(list(self.notices)[: incident["notices"]] for incident in incidents))
+
+    def told(self):
+        """The table's alerts and incidents."""
+        items = self.items()
+        alerts = [alert["M"] for (_, kind), item in items.items() if kind == "alerts" for alert in item["alerts"]["L"]]
+        of_callers = (item for (key, kind), item in items.items() if kind == "incidents" and key.startswith('["#caller"'))
+        return alerts, [incident for item in of_callers for incident in json.loads(item["entries"]["S"]).values()]
 
     def counters(self):
         """What was counted, without when it is forgotten."""
@@ -84,6 +85,9 @@ class Story:
             totals = {again["total_denials"] for again in self.alerts[id]}
             assert totals == {alert["total_denials"]}
         assert self.marked() == set(self.alerts) | set(self.notices)
+        alerts, incidents = self.told()
+        assert [alert["state"]["S"] for alert in alerts] == ["published"] * len(self.alerts)
+        assert [(incident["alerts"], incident["pending"]) for incident in incidents] == [(len(self.alerts), None)]
         assert self.counters() == undisturbed.counters()
         self.service.dynamodb.delete_table(TableName=self.table)
 

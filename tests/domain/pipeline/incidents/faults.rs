@@ -265,7 +265,7 @@ fn both_incidents_of_a_caller_are_left_to_the_flood_between_them() {
             assert_eq!(block_on(deliver_calls(&pipeline, &object, owner, 1_000)).failed, 0);
         }
         let eve = Caller { account: Some("1".to_owned()), arn: Some("eve".to_owned()) };
-        let incidents = block_on((&store).caller(&eve)).expect("read").log.incidents;
+        let incidents = block_on(store.caller(&eve)).expect("read").log.incidents;
         let left = |one: &Incident| one.pending.is_none() && one.admission == Admission::Flooded;
         assert!(incidents.len() == 2 && incidents.values().all(left), "seed {seed}: {incidents:?}");
     }
