@@ -5,6 +5,7 @@
 mod batch_operations;
 mod bootstrap;
 mod bounded;
+mod capacity;
 mod dynamodb;
 mod eventbridge;
 #[path = "../fixtures/every_field.rs"]
@@ -24,5 +25,6 @@ mod sns;
 mod status;
 mod store_contract;
 mod support;
+mod usage;
 
 use bedrock_denial_watch::lambda::event;

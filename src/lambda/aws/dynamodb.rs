@@ -13,11 +13,12 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
 use serde::Serialize;
 
 use super::cause::cause;
 use super::item::{self, number, set, text};
+use super::meter::Meter;
 use super::{retries, timeouts};
 use crate::count::caller::{Caller, account_key};
 use crate::count::claims::AlertLog;
@@ -55,6 +56,14 @@ impl DynamoDbStore {
         Self { client: Client::from_conf(config), table }
     }
 
+    /// Its requests are counted by `meter`.
+    #[must_use]
+    pub fn metered(mut self, meter: &Meter) -> Self {
+        let config = self.client.config().to_builder().interceptor(meter.clone()).build();
+        self.client = Client::from_conf(config);
+        self
+    }
+
     /// Tries to add to one item of a shard.
     async fn add_to(
         &self,
@@ -72,6 +81,7 @@ impl DynamoDbStore {
             .client
             .update_item()
             .table_name(&self.table)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .key("pk", text(key.text()))
             .key("sk", text(sort_key))
             .condition_expression("NOT contains(#contributions, :digest)")
@@ -118,6 +128,7 @@ impl DynamoDbStore {
             .client
             .query()
             .table_name(&self.table)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .consistent_read(true)
             .key_condition_expression("#pk = :pk AND #sk BETWEEN :first AND :last")
             .expression_attribute_names("#pk", "pk")
@@ -152,6 +163,7 @@ impl DynamoDbStore {
             .client
             .get_item()
             .table_name(&self.table)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .consistent_read(true)
             .key("pk", text(key.text()))
             .key("sk", text(sort_key));
@@ -173,6 +185,7 @@ impl DynamoDbStore {
             .client
             .update_item()
             .table_name(&self.table)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .key("pk", text(key.text()))
             .key("sk", text(sort_key))
             .expression_attribute_names("#version", "version")
@@ -324,6 +337,7 @@ impl CounterStore for DynamoDbStore {
                 .client
                 .update_item()
                 .table_name(&self.table)
+                .return_consumed_capacity(ReturnConsumedCapacity::Total)
                 .key("pk", text(key.text()))
                 .key("sk", text(sort_key))
                 .update_expression("ADD #published :published SET #expires_at = :expires_at")
