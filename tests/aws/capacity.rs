@@ -54,7 +54,8 @@ fn object(source: Source, rule: &Rule, object: usize, denials: usize, tries: usi
     let record = |number: usize| {
         // Files come every 30 seconds or less, so those of a slot are spread over it.
         let second = object * 5 % 570 + number * 30 / denials.max(1);
-        let at = EventTime::from_epoch_ms(time(START).epoch_ms() + i64::try_from(second).expect("small") * 1000);
+        let at =
+            EventTime::from_epoch_ms(time(START).epoch_ms() + i64::try_from(second).expect("small") * 1000);
         let sequence = object * 1000 + number;
         let request = format!("0f8b1f2e-6f0b-4f3a-9c3d-{sequence:012x}");
         let session = match rule.id {
@@ -189,13 +190,19 @@ async fn fill(rule: &Rule, (source, denials, tries): Objects, at: &[usize]) -> (
             // Each page is rounded up by itself.
             let pages = float(bytes >> 20);
             assert!((0.0..=pages).contains(&(query - units(bytes, 4096))), "{query} units, {bytes} bytes");
-            let shards = before.values().copied().chain(std::iter::repeat(weight.item));
-            let next = shards.take(usize::from(SHARDS)).map(|size| units(size + weight.contribution, 1024));
-            let next = next.sum::<f64>() / f64::from(SHARDS);
-            costs.push(Cost { objects: number, write: written / float(number), next, query, bytes });
+            let shards: Vec<usize> = before.values().copied().collect();
+            costs.push((
+                shards,
+                Cost { objects: number, write: written / float(number), next: 0.0, query, bytes },
+            ));
         }
     }
-    (weight, costs)
+    let with_next = |(shards, cost): (Vec<usize>, Cost)| {
+        let shards = shards.into_iter().chain(std::iter::repeat(weight.item)).take(usize::from(SHARDS));
+        let next = shards.map(|size| units(size + weight.contribution, 1024)).sum::<f64>();
+        Cost { next: next / f64::from(SHARDS), ..cost }
+    };
+    (weight, costs.into_iter().map(with_next).collect())
 }
 
 fn rules() -> impl Iterator<Item = &'static Rule> {
@@ -230,7 +237,11 @@ async fn the_table_of_units() {
             for (denials, tries) in kinds {
                 let (weight, costs) = fill(rule, (source, denials, tries), &[1, 20, 100]).await;
                 let Weight { item, contribution } = weight;
-                print!("{:18}{:6}{denials:8}/{tries}{item:7}{contribution:9}", rule.id, format!("{source:?}"));
+                print!(
+                    "{:18}{:6}{denials:8}/{tries}{item:7}{contribution:9}",
+                    rule.id,
+                    format!("{source:?}")
+                );
                 for Cost { objects, write, next, query, bytes } in costs {
                     print!(" | {objects:3}: {write:5.2} {next:5.2} {query:3} {bytes:6}");
                 }
@@ -246,7 +257,8 @@ async fn a_threshold_of_a_thousand() {
     let rule = Rule { threshold: 1000, ..DENIED_MODEL.clone() };
     for denials in [8, 200, 2002, 10_000] {
         let (weight, costs) = fill(&rule, (Source::Log, denials, 1), &[1, 20]).await;
-        println!("Threshold 1000, {denials} denials an object: {weight:?} {costs:?}");
+        println!("Threshold 1000, {denials} denials an object: {weight:?}");
+        costs.iter().for_each(|cost| println!("  {cost:?}"));
     }
 }
 
@@ -281,7 +293,7 @@ async fn the_hottest_key_by_the_model() {
     // The window and the slot in which the denial lies; the four hours before it too, once they are full.
     for (attack, slots) in [("first 10 minutes", 1), ("an hour", 7), ("five hours", 31)] {
         for denials in [1, 8] {
-            let (weight, _) = fill(&DENIED_MODEL, (Source::Log, denials, 1), &[1]).await;
+            let (weight, _) = fill(&DENIED_MODEL, (Source::Log, denials, 1), &[20]).await;
             let (writes, reads) = sustained(weight, slots);
             println!("  after {attack:16} {denials} denials an object: {writes:6.1} {reads:6.1}");
         }

@@ -16,8 +16,8 @@ const ROLE: &str = "arn:aws:sts::111122223333:assumed-role/DataPlatformExecution
 /// Refusals, one a second: request ids from `first` on, and models by number.
 fn refusals(arn: &str, first: usize, models: usize, each: usize) -> Vec<u8> {
     let record = |number: usize| {
-        let (second, model) = (number % 600, number % models);
-        let id = first + number;
+        let (id, model) = (first + number, number % models);
+        let second = id % 600;
         format!(
             r#"{{"timestamp":"2025-06-01T10:{:02}:{:02}Z","accountId":"111122223333","region":"us-east-1","identity":{{"arn":"{arn}"}},"modelId":"anthropic.claude-opus-4-{model:04}-v1:0","requestId":"0f8b1f2e-6f0b-4f3a-9c3d-{id:012x}","errorCode":"AccessDeniedException"}}"#,
             second / 60,
