@@ -258,7 +258,9 @@ async fn a_threshold_of_a_thousand() {
     for denials in [8, 200, 2002, 10_000] {
         let (weight, costs) = fill(&rule, (Source::Log, denials, 1), &[1, 20]).await;
         println!("Threshold 1000, {denials} denials an object: {weight:?}");
-        costs.iter().for_each(|cost| println!("  {cost:?}"));
+        for cost in costs {
+            println!("  {cost:?}");
+        }
     }
 }
 
