@@ -91,6 +91,10 @@ mutants: ## Make the mistakes of tests/mutants/breakages.toml one by one: tests 
 bench: ## Compare reading with bare decompression, as ratios
 	cargo bench $(LOCAL) --bench read
 
+.PHONY: capacity
+capacity: ## Measure what counting costs in DynamoDB: units by rule as a slot fills, by scenario, the hottest key
+	MODELS=1000 cargo test --quiet --test aws -- --include-ignored --nocapture --test-threads=1 capacity:: usage::
+
 # The zip that Lambda would be given, by the tool that `sam build` uses, for this processor.
 ZIP := target/lambda/bootstrap/bootstrap.zip
 .PHONY: $(ZIP)

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bedrock_denial_watch::lambda::aws::{self, DynamoDbStore, EventBus, S3Source, SnsSink};
+use bedrock_denial_watch::lambda::aws::{self, DynamoDbStore, EventBus, Meter, S3Source, SnsSink};
 use bedrock_denial_watch::lambda::config::Config;
 use bedrock_denial_watch::lambda::handler::{Handler, Invocation};
 use bedrock_denial_watch::pipeline::Pipeline;
@@ -48,21 +48,24 @@ fn log_json(level: Level) {
 #[tokio::main(flavor = "current_thread")]
 async fn run(config: Config) -> Result<(), Error> {
     let sdk = aws::sdk_config().await;
+    let meter = Meter::default();
     let function = std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default();
     let handler = Handler {
         pipeline: Pipeline {
-            store: DynamoDbStore::new(&sdk, config.table_name),
+            store: DynamoDbStore::new(&sdk, config.table_name).metered(&meter),
             sink: SnsSink::new(
                 &sdk,
                 config.topic_arn,
                 config.every_alert_topic_arn,
                 config.event_bus_arn.map(|arn| EventBus::new(&sdk, arn)),
-            ),
+            )
+            .metered(&meter),
             rules: config.settings.rules_on(),
             exempt_users: config.settings.exempt_users,
             limits: Limits::default(),
         },
-        source: S3Source::new(&sdk),
+        source: S3Source::new(&sdk).metered(&meter),
+        meter,
     };
     let (handler, function) = (&handler, &function);
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Box<RawValue>>| {

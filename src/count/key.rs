@@ -44,13 +44,14 @@ impl Key {
 }
 
 fn part(text: &str) -> Value {
-    let literal = Value::from(text);
+    if is_hashed(text) { json!({ "sha256": text::sha256(text) }) } else { text.into() }
+}
+
+/// Whether a value is too long to stand in a partition key as it is.
+#[must_use]
+pub fn is_hashed(text: &str) -> bool {
     let quotes = 2;
-    if literal.to_string().len() - quotes <= MAX_PART_BYTES {
-        literal
-    } else {
-        json!({ "sha256": text::sha256(text) })
-    }
+    Value::from(text).to_string().len() - quotes > MAX_PART_BYTES
 }
 
 const HASHED: &str = "sha256:";

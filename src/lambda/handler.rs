@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::alert::sink::AlertSink;
 use crate::count::claims::Claimant;
 use crate::count::store::CounterStore;
-use crate::lambda::aws::S3Source;
+use crate::lambda::aws::{Meter, S3Source};
 use crate::lambda::event::batch_operations::{Job, JobAnswer, ResultCode, TaskResult};
 use crate::lambda::event::{self, Item, Message, Record, Request, Resolved};
 use crate::lambda::failure::{Cause, DeliveryError, Failure};
@@ -32,6 +32,8 @@ pub struct Handler<S, K> {
     pub pipeline: Pipeline<S, K>,
     /// Where objects are read from.
     pub source: S3Source,
+    /// Counts the requests of store, sink and source.
+    pub meter: Meter,
 }
 
 /// One invocation by the Lambda service.
@@ -111,6 +113,7 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
             }
             Request::Job(job) => Ok(Answer::Job(self.job(&job, invocation, &mut metrics).await)),
         };
+        metrics.usage = self.meter.take();
         Delivered { answer, metrics }
     }
 

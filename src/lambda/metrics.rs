@@ -12,6 +12,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::lambda::aws::Usage;
 use crate::log::time::EventTime;
 use crate::reader::Statistics;
 
@@ -21,7 +22,7 @@ pub const NAMESPACE: &str = "BedrockDenialWatch";
 const MAX_VALUES: usize = 100;
 
 /// The figures of one invocation, over all its objects.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Metrics {
     /// Objects in S3 that were read.
     pub objects: u64,
@@ -43,6 +44,8 @@ pub struct Metrics {
     pub told: Vec<EventTime>,
     /// What was read, summed up.
     pub read: Statistics,
+    /// What it asked of AWS.
+    pub usage: Usage,
 }
 
 impl Metrics {
@@ -104,6 +107,11 @@ impl Metrics {
         line.insert("function".to_owned(), json!(function));
         line.insert("requestId".to_owned(), json!(request_id));
         line.extend(figures.into_iter().map(|(name, _, value)| (name.to_owned(), value)));
+        // Numbers of the line only: as metrics they would cost more than what they count, and services
+        // report their sums themselves.
+        line.insert("requests".to_owned(), json!(self.usage.requests));
+        line.insert("write_units".to_owned(), json!(self.usage.write_units));
+        line.insert("read_units".to_owned(), json!(self.usage.read_units));
         Value::Object(line).to_string()
     }
 }

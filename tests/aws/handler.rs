@@ -11,7 +11,7 @@ use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
 use bedrock_denial_watch::count::claims::State;
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::count::store::CounterStore;
-use bedrock_denial_watch::lambda::aws::{DynamoDbStore, S3Source, SnsSink};
+use bedrock_denial_watch::lambda::aws::{DynamoDbStore, Meter, S3Source, SnsSink};
 use bedrock_denial_watch::lambda::handler::{Answer, Delivered, Handler, Invocation};
 use bedrock_denial_watch::pipeline::Pipeline;
 use bedrock_denial_watch::reader::Limits;
@@ -64,6 +64,11 @@ pub fn bucket(objects: &[(&str, Vec<u8>)]) -> Server {
 }
 
 pub fn handler<S, K>(s3: &Server, store: S, sink: K) -> Handler<S, K> {
+    metered(s3, store, sink, Meter::default())
+}
+
+/// A handler that reports what `meter` counted of its store and sink, too.
+pub fn metered<S, K>(s3: &Server, store: S, sink: K, meter: Meter) -> Handler<S, K> {
     Handler {
         pipeline: Pipeline {
             store,
@@ -72,7 +77,8 @@ pub fn handler<S, K>(s3: &Server, store: S, sink: K) -> Handler<S, K> {
             exempt_users: Vec::new(),
             limits: Limits::default(),
         },
-        source: S3Source::new(&sdk(&s3.url)),
+        source: S3Source::new(&sdk(&s3.url)).metered(&meter),
+        meter,
     }
 }
 

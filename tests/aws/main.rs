@@ -5,6 +5,7 @@
 mod batch_operations;
 mod bootstrap;
 mod bounded;
+mod capacity;
 mod dynamodb;
 mod eventbridge;
 #[path = "../fixtures/every_field.rs"]
@@ -27,5 +28,6 @@ mod status;
 mod store_contract;
 mod storms;
 mod support;
+mod usage;
 
 use bedrock_denial_watch::lambda::event;

@@ -13,11 +13,12 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
 use serde::Serialize;
 
 use super::cause::cause;
 use super::item::{self, number, set, text};
+use super::meter::Meter;
 use super::{retries, timeouts};
 use crate::count::caller::{Caller, account_key};
 use crate::count::claims::AlertLog;
@@ -25,6 +26,7 @@ use crate::count::counter::{Contribution, Counter, Slot};
 use crate::count::flood::FloodLog;
 use crate::count::incident::IncidentLog;
 use crate::count::key::Key;
+use crate::count::occurrences::Occurrences;
 use crate::count::store::{CallerState, CounterStore, StoreError};
 use crate::log::time::EventTime;
 use crate::rule::definition::Rule;
@@ -55,6 +57,14 @@ impl DynamoDbStore {
         Self { client: Client::from_conf(config), table }
     }
 
+    /// Its requests are counted by `meter`.
+    #[must_use]
+    pub fn metered(mut self, meter: &Meter) -> Self {
+        let config = self.client.config().to_builder().interceptor(meter.clone()).build();
+        self.client = Client::from_conf(config);
+        self
+    }
+
     /// Tries to add to one item of a shard.
     async fn add_to(
         &self,
@@ -65,13 +75,14 @@ impl DynamoDbStore {
         expires_at: u64,
     ) -> Result<Added, StoreError> {
         let digest = contribution.digest.to_string();
-        let samples = contribution.samples.iter().map(ToString::to_string);
+        let samples = Occurrences::of(&contribution.samples).map(|value| value.to_string());
         let mut add = String::from("ADD #denials :denials, #contributions :contributions, #samples :samples");
         let mut assign = String::from("SET #expires_at = :expires_at");
         let mut request = self
             .client
             .update_item()
             .table_name(&self.table)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .key("pk", text(key.text()))
             .key("sk", text(sort_key))
             .condition_expression("NOT contains(#contributions, :digest)")
@@ -118,6 +129,7 @@ impl DynamoDbStore {
             .client
             .query()
             .table_name(&self.table)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .consistent_read(true)
             .key_condition_expression("#pk = :pk AND #sk BETWEEN :first AND :last")
             .expression_attribute_names("#pk", "pk")
@@ -152,6 +164,7 @@ impl DynamoDbStore {
             .client
             .get_item()
             .table_name(&self.table)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .consistent_read(true)
             .key("pk", text(key.text()))
             .key("sk", text(sort_key));
@@ -173,6 +186,7 @@ impl DynamoDbStore {
             .client
             .update_item()
             .table_name(&self.table)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .key("pk", text(key.text()))
             .key("sk", text(sort_key))
             .expression_attribute_names("#version", "version")
@@ -324,6 +338,7 @@ impl CounterStore for DynamoDbStore {
                 .client
                 .update_item()
                 .table_name(&self.table)
+                .return_consumed_capacity(ReturnConsumedCapacity::Total)
                 .key("pk", text(key.text()))
                 .key("sk", text(sort_key))
                 .update_expression("ADD #published :published SET #expires_at = :expires_at")

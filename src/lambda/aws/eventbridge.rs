@@ -7,6 +7,7 @@ use aws_sdk_eventbridge::Client;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 
 use super::cause::cause;
+use super::meter::Meter;
 use super::{retries, timeouts};
 use crate::alert::Alert;
 use crate::alert::sink::SinkError;
@@ -33,6 +34,14 @@ impl EventBus {
             .retry_config(retries(ATTEMPTS))
             .build();
         Self { client: Client::from_conf(config), arn }
+    }
+
+    /// Its requests are counted by `meter`.
+    #[must_use]
+    pub fn metered(mut self, meter: &Meter) -> Self {
+        let config = self.client.config().to_builder().interceptor(meter.clone()).build();
+        self.client = Client::from_conf(config);
+        self
     }
 
     /// Puts one alert on the bus.

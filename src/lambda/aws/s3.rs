@@ -8,6 +8,7 @@ use aws_sdk_s3::config::StalledStreamProtectionConfig;
 use aws_sdk_s3::error::ProvideErrorMetadata;
 
 use super::cause::{cause, chain};
+use super::meter::Meter;
 use super::{retries, timeouts};
 use crate::log::object::Object;
 use crate::reader::Reader;
@@ -81,6 +82,14 @@ impl S3Source {
             .stalled_stream_protection(stalled)
             .build();
         Self { client: Client::from_conf(config) }
+    }
+
+    /// Its requests are counted by `meter`.
+    #[must_use]
+    pub fn metered(mut self, meter: &Meter) -> Self {
+        let config = self.client.config().to_builder().interceptor(meter.clone()).build();
+        self.client = Client::from_conf(config);
+        self
     }
 
     pub(super) const fn client(&self) -> &Client {

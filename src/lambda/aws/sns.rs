@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::cause::cause;
 use super::eventbridge::EventBus;
+use super::meter::Meter;
 use super::{retries, timeouts};
 use crate::alert::notice::Notice;
 use crate::alert::sink::{AlertSink, SinkError};
@@ -73,6 +74,15 @@ impl SnsSink {
             .build();
         let client = Client::from_conf(config);
         Self { client, topic_arn, every_alert_topic_arn, bus, pace: Pace::default() }
+    }
+
+    /// Its requests are counted by `meter`.
+    #[must_use]
+    pub fn metered(mut self, meter: &Meter) -> Self {
+        let config = self.client.config().to_builder().interceptor(meter.clone()).build();
+        self.client = Client::from_conf(config);
+        self.bus = self.bus.map(|bus| bus.metered(meter));
+        self
     }
 }
 

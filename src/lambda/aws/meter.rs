@@ -1,0 +1,97 @@
+//! Counts what deliveries ask of AWS: requests by service and operation, and DynamoDB's units.
+//!
+//! One interceptor in every client sees each attempt on its way out, also those that the SDK repeats,
+//! and each answer.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use aws_sdk_dynamodb::config::interceptors::{
+    AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
+};
+use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_dynamodb::error::BoxError;
+use aws_sdk_dynamodb::operation::get_item::GetItemOutput;
+use aws_sdk_dynamodb::operation::query::QueryOutput;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemOutput;
+use aws_sdk_dynamodb::types::ConsumedCapacity;
+use aws_smithy_runtime_api::client::orchestrator::Metadata;
+
+/// What was asked of AWS.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Usage {
+    /// Attempts, by service and operation.
+    pub requests: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Write units as DynamoDB reports them. It charges a write that it refuses by its condition, too,
+    /// but reports nothing about it.
+    pub write_units: f64,
+    /// Read units as DynamoDB reports them.
+    pub read_units: f64,
+}
+
+impl Usage {
+    /// The attempts of one operation.
+    #[must_use]
+    pub fn of(&self, service: &str, operation: &str) -> u64 {
+        self.requests.get(service).and_then(|operations| operations.get(operation)).copied().unwrap_or(0)
+    }
+}
+
+/// A counter that all clients of a process share.
+#[derive(Clone, Debug, Default)]
+pub struct Meter(Arc<Mutex<Usage>>);
+
+impl Meter {
+    /// What was counted since the last time. One delivery is processed at a time, so this is what that one
+    /// used.
+    #[must_use]
+    pub fn take(&self) -> Usage {
+        std::mem::take(&mut *self.usage())
+    }
+
+    fn usage(&self) -> MutexGuard<'_, Usage> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn units(consumed: Option<&ConsumedCapacity>) -> f64 {
+    consumed.and_then(ConsumedCapacity::capacity_units).unwrap_or(0.0)
+}
+
+impl Intercept for Meter {
+    fn name(&self) -> &'static str {
+        "Meter"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Some(request) = config.load::<Metadata>() {
+            let mut usage = self.usage();
+            let operations = usage.requests.entry(request.service().to_owned()).or_default();
+            *operations.entry(request.name().to_owned()).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let Ok(output) = context.output_or_error() else { return Ok(()) };
+        let mut usage = self.usage();
+        if let Some(update) = output.downcast_ref::<UpdateItemOutput>() {
+            usage.write_units += units(update.consumed_capacity());
+        } else if let Some(query) = output.downcast_ref::<QueryOutput>() {
+            usage.read_units += units(query.consumed_capacity());
+        } else if let Some(get) = output.downcast_ref::<GetItemOutput>() {
+            usage.read_units += units(get.consumed_capacity());
+        }
+        Ok(())
+    }
+}

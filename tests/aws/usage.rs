@@ -1,0 +1,137 @@
+//! What a delivery reports about its own cost, by scenario, with all rules that are on by default.
+
+use bedrock_denial_watch::lambda::aws::{DynamoDbStore, Meter, SnsSink, Usage};
+use bedrock_denial_watch::lambda::handler::Handler;
+use bedrock_denial_watch::rule::catalogue::ALL;
+use serde_json::{Value, json};
+
+use crate::handler::{bucket, deliver, metered, notification};
+use crate::http::{Reply, Server};
+use crate::sns::accepted;
+use crate::support::{TABLE, dynamodb, gzip, sdk};
+
+const USER: &str = "arn:aws:iam::111122223333:user/ci/report-export";
+const ROLE: &str = "arn:aws:sts::111122223333:assumed-role/DataPlatformExecutionRole/i-0a1b2c3d4e5f67890";
+
+/// Refusals, one a second: request ids from `first` on, and models by number.
+fn refusals(arn: &str, first: usize, models: usize, each: usize) -> Vec<u8> {
+    let record = |number: usize| {
+        let (id, model) = (first + number, number % models);
+        let second = id % 600;
+        format!(
+            r#"{{"timestamp":"2025-06-01T10:{:02}:{:02}Z","accountId":"111122223333","region":"us-east-1","identity":{{"arn":"{arn}"}},"modelId":"anthropic.claude-opus-4-{model:04}-v1:0","requestId":"0f8b1f2e-6f0b-4f3a-9c3d-{id:012x}","errorCode":"AccessDeniedException"}}"#,
+            second / 60,
+            second % 60
+        ) + "\n"
+    };
+    gzip(&(0..models * each).map(record).collect::<String>())
+}
+
+/// What the delivery of one object after the other reports, in one account.
+async fn usages(objects: &[(&str, Vec<u8>)], deliveries: &[&str]) -> Vec<Usage> {
+    let s3 = bucket(objects);
+    let sns = Server::start(|_, _| Some(accepted()));
+    let meter = Meter::default();
+    let store = DynamoDbStore::new(&dynamodb().await, TABLE.to_owned()).metered(&meter);
+    let sink = SnsSink::new(&sdk(&sns.url), "arn:aws:sns:us-east-1:1:alerts".to_owned(), None, None);
+    let mut handler = metered(&s3, store, sink.metered(&meter), meter);
+    handler.pipeline.rules = ALL.iter().filter(|rule| rule.on).cloned().collect();
+    let mut usages = Vec::new();
+    for key in deliveries {
+        usages.push(usage(&handler, key).await);
+    }
+    usages
+}
+
+async fn usage(handler: &Handler<DynamoDbStore, SnsSink>, key: &str) -> Usage {
+    let delivered = deliver(handler, &notification(&[key])).await;
+    delivered.answer.expect("success");
+    delivered.metrics.usage
+}
+
+/// GetObject, UpdateItem, Query, GetItem, Publish, write units and read units.
+#[track_caller]
+fn check(usage: &Usage, requests: [u64; 5], units: (f64, f64)) {
+    let of = |operation| usage.of("DynamoDB", operation);
+    let found = [
+        usage.of("S3", "GetObject"),
+        of("UpdateItem"),
+        of("Query"),
+        of("GetItem"),
+        usage.of("SNS", "Publish"),
+    ];
+    assert_eq!((found, usage.write_units, usage.read_units), (requests, units.0, units.1));
+    let all: u64 = usage.requests.values().flat_map(|operations| operations.values()).sum();
+    assert_eq!(all, found.iter().sum::<u64>(), "{usage:?}");
+}
+
+#[tokio::test]
+async fn each_scenario_costs_what_is_documented() {
+    let clean = gzip(r#"{"timestamp":"2025-06-01T10:00:00Z","modelId":"m","requestId":"r"}"#);
+    let objects = [
+        ("clean.json.gz", clean),
+        ("user.json.gz", refusals(USER, 0, 1, 1)),
+        ("role.json.gz", refusals(ROLE, 100, 1, 1)),
+        ("burst.json.gz", refusals(USER, 200, 1, 4)),
+        ("more.json.gz", refusals(USER, 300, 1, 4)),
+    ];
+    let one = async |name| usages(&objects, &[name]).await;
+    check(&one("clean.json.gz").await[0], [1, 0, 0, 0, 0], (0.0, 0.0));
+    check(&one("user.json.gz").await[0], [1, 3, 3, 0, 0], (3.0, 3.0));
+    check(&one("role.json.gz").await[0], [1, 5, 5, 0, 0], (5.0, 5.0));
+    let found = usages(&objects, &["burst.json.gz", "more.json.gz", "more.json.gz"]).await;
+    check(&found[0], [1, 8, 7, 3, 1], (8.0, 10.0));
+    check(&found[1], [1, 3, 3, 1, 0], (3.0, 4.0));
+    // Told a second time, nothing is added: DynamoDB refuses, and does not tell what that costs.
+    check(&found[2], [1, 3, 3, 1, 0], (0.0, 4.0));
+}
+
+#[tokio::test]
+async fn attempts_that_the_sdk_repeats_are_counted() {
+    let s3 = Server::start(|number, _| {
+        let slow = Reply::s3_error(503, "SlowDown", "Please reduce your request rate.");
+        Some(if number < 2 { slow } else { Reply::new(200, gzip("{}")) })
+    });
+    let meter = Meter::default();
+    let store = DynamoDbStore::new(&dynamodb().await, TABLE.to_owned());
+    let sink = SnsSink::new(&sdk(&s3.url), "arn:aws:sns:us-east-1:1:alerts".to_owned(), None, None);
+    let handler = metered(&s3, store, sink, meter);
+    check(&usage(&handler, "a.json.gz").await, [3, 0, 0, 0, 0], (0.0, 0.0));
+    // The next delivery begins at nothing.
+    check(&usage(&handler, "a.json.gz").await, [1, 0, 0, 0, 0], (0.0, 0.0));
+}
+
+#[tokio::test]
+async fn an_attack_over_a_thousand_models_is_one_message() {
+    // As many as documented take half a minute in a debug build.
+    let models = std::env::var("MODELS").map_or(50, |text| text.parse().expect("a number"));
+    let objects = [("sweep.json.gz", refusals(USER, 0, models, 4))];
+    let found = usages(&objects, &["sweep.json.gz"]).await;
+    let usage = &found[0];
+    println!("{models} models, four refusals each, in one object: {usage:?}");
+    assert_eq!(usage.of("SNS", "Publish"), 1);
+    let many = 4 * models as u64;
+    assert!((many..many + 20).contains(&usage.of("DynamoDB", "UpdateItem")), "{usage:?}");
+}
+
+#[tokio::test]
+async fn the_line_tells_it_without_making_it_a_metric() {
+    let objects = [("burst.json.gz", refusals(USER, 0, 1, 4))];
+    let s3 = bucket(&objects);
+    let meter = Meter::default();
+    let store = DynamoDbStore::new(&dynamodb().await, TABLE.to_owned()).metered(&meter);
+    let sns = Server::start(|_, _| Some(accepted()));
+    let sink = SnsSink::new(&sdk(&sns.url), "arn:aws:sns:us-east-1:1:alerts".to_owned(), None, None);
+    let handler = metered(&s3, store, sink.metered(&meter), meter);
+    let delivered = deliver(&handler, &notification(&["burst.json.gz"])).await;
+    let line: Value = serde_json::from_str(&delivered.metrics.line("watch", "r-1", 1)).expect("JSON");
+    assert_eq!(line["requests"]["S3"], json!({"GetObject": 1}));
+    assert_eq!(line["requests"]["SNS"], json!({"Publish": 1}));
+    assert!(line["requests"]["DynamoDB"]["UpdateItem"].as_u64() > Some(2), "{line}");
+    assert!(line["write_units"].as_f64() > Some(2.0) && line["read_units"].as_f64() > Some(1.0), "{line}");
+    let directive = line["_aws"]["CloudWatchMetrics"][0].to_string();
+    for name in ["requests", "write_units", "read_units"] {
+        assert!(!directive.contains(name), "{name} costs as much as a metric: {directive}");
+    }
+    assert!(!line.to_string().contains("report-export"), "{line}");
+}
