@@ -41,10 +41,22 @@ pub struct Sample {
     pub value: String,
 }
 
-/// As digests hash it: `<epoch ms>|<value>`. Fixed, or a redelivery after an upgrade would count again.
+/// As stored: `<epoch ms>|<value>`.
 impl fmt::Display for Sample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}|{}", self.at.epoch_ms(), self.value)
+    }
+}
+
+impl FromStr for Sample {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('|');
+        let parts = parts.and_then(|(ms, value)| Some((ms.parse().ok()?, value.to_owned())));
+        parts
+            .map(|(ms, value)| Self { at: EventTime::from_epoch_ms(ms), value })
+            .ok_or_else(|| format!("sample {text:?}: expected <epoch ms>|<value>"))
     }
 }
 

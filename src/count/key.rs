@@ -44,14 +44,13 @@ impl Key {
 }
 
 fn part(text: &str) -> Value {
-    if is_hashed(text) { json!({ "sha256": text::sha256(text) }) } else { text.into() }
-}
-
-/// Whether a value is too long to stand in a partition key as it is.
-#[must_use]
-pub fn is_hashed(text: &str) -> bool {
+    let literal = Value::from(text);
     let quotes = 2;
-    Value::from(text).to_string().len() - quotes > MAX_PART_BYTES
+    if literal.to_string().len() - quotes <= MAX_PART_BYTES {
+        literal
+    } else {
+        json!({ "sha256": text::sha256(text) })
+    }
 }
 
 const HASHED: &str = "sha256:";

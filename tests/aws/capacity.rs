@@ -45,12 +45,21 @@ enum Source {
     Trail,
 }
 
-/// Where objects come from, how many denials each holds, and how many of them a session tries.
-type Objects = (Source, usize, usize);
+/// Who names a role's sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sessions {
+    /// EC2, after the instance: 19 characters.
+    Instances,
+    /// EKS, after cluster, service account and a UUID: 61 characters.
+    Pods,
+}
+
+/// Where objects come from, how many denials each holds, and who names the sessions.
+type Objects = (Source, usize, Sessions);
 
 /// The denials of one object of one slot, as the rule counts them: new requests, one model after the
-/// other, or a new session, named as EKS names a pod's, after so many tries.
-fn object(source: Source, rule: &Rule, object: usize, denials: usize, tries: usize) -> String {
+/// other, or new sessions.
+fn object(source: Source, rule: &Rule, object: usize, denials: usize, sessions: Sessions) -> String {
     let record = |number: usize| {
         // Files come every 30 seconds or less, so those of a slot are spread over it.
         let second = object * 5 % 570 + number * 30 / denials.max(1);
@@ -60,8 +69,13 @@ fn object(source: Source, rule: &Rule, object: usize, denials: usize, tries: usi
         let request = format!("0f8b1f2e-6f0b-4f3a-9c3d-{sequence:012x}");
         let session = match rule.id {
             "session-rotation" | "role-denials" => {
-                let session = object * 1000 + number / tries;
-                format!("eks-prod-eu1-report-exp-7b1d0c42-5e1a-4e0c-8d36-{session:012x}a")
+                let session = object * 1000 + number;
+                match sessions {
+                    Sessions::Instances => format!("i-{session:017x}"),
+                    Sessions::Pods => {
+                        format!("eks-prod-eu1-report-exp-7b1d0c42-5e1a-4e0c-8d36-{session:012x}a")
+                    }
+                }
             }
             _ => "i-0a1b2c3d4e5f67890".to_owned(),
         };
@@ -154,14 +168,14 @@ struct Weight {
 const CHECKED: usize = 20;
 
 /// Fills one slot and says what it costs at each number of objects, as the engine reports it.
-async fn fill(rule: &Rule, (source, denials, tries): Objects, at: &[usize]) -> (Weight, Vec<Cost>) {
+async fn fill(rule: &Rule, (source, denials, sessions): Objects, at: &[usize]) -> (Weight, Vec<Cost>) {
     let config = dynamodb().await;
     let meter = Meter::default();
     let store = DynamoDbStore::new(&config, TABLE.to_owned()).metered(&meter);
     let (mut before, mut costs, mut written) = (BTreeMap::new(), Vec::new(), 0.0);
     let (mut weight, mut first_item) = (Weight { item: 0, contribution: 0 }, 0);
     for number in 1..=*at.last().expect("a number of objects") {
-        let (key, contributions) = counted(rule, &object(source, rule, number, denials, tries));
+        let (key, contributions) = counted(rule, &object(source, rule, number, denials, sessions));
         let [(slot, contribution)] = &contributions[..] else { panic!("one slot: {contributions:?}") };
         store.add(rule, &key, *slot, contribution, EXPIRES_AT).await.expect("added");
         let usage = meter.take();
@@ -212,7 +226,8 @@ fn rules() -> impl Iterator<Item = &'static Rule> {
 #[tokio::test]
 async fn writes_stay_small_as_a_slot_fills() {
     for rule in rules() {
-        for objects in [(Source::Log, 8, 1), (Source::Trail, 8, 2)] {
+        for source in [Source::Log, Source::Trail] {
+            let objects = (source, 8, Sessions::Instances);
             let (weight, costs) = fill(rule, objects, &[1, 20, 100]).await;
             for (cost, limit) in costs.iter().zip([2.0, 2.0, 4.0]) {
                 assert!(cost.write <= limit, "{} {objects:?}: {cost:?}, {weight:?}", rule.id);
@@ -229,19 +244,16 @@ async fn the_table_of_units() {
     for rule in rules() {
         for source in [Source::Log, Source::Trail] {
             let full = 2 * rule.samples();
-            let mut kinds = vec![(1, 1), (4, 1), (8, 1), (8, 2), (full, 2), (full, 1)];
-            if rule.id != "session-rotation" {
-                kinds.retain(|(_, tries)| *tries == 1);
+            let mut kinds: Vec<_> = [1, 4, 8, full].map(|denials| (denials, Sessions::Instances)).into();
+            if rule.id == "session-rotation" {
+                kinds.extend([8, full].map(|denials| (denials, Sessions::Pods)));
             }
             kinds.dedup();
-            for (denials, tries) in kinds {
-                let (weight, costs) = fill(rule, (source, denials, tries), &[1, 20, 100]).await;
+            for (denials, sessions) in kinds {
+                let (weight, costs) = fill(rule, (source, denials, sessions), &[1, 20, 100]).await;
                 let Weight { item, contribution } = weight;
-                print!(
-                    "{:18}{:6}{denials:8}/{tries}{item:7}{contribution:9}",
-                    rule.id,
-                    format!("{source:?}")
-                );
+                let name = if sessions == Sessions::Pods { "pods" } else { rule.id };
+                print!("{name:18}{:6}{denials:8}{item:9}{contribution:9}", format!("{source:?}"));
                 for Cost { objects, write, next, query, bytes } in costs {
                     print!(" | {objects:3}: {write:5.2} {next:5.2} {query:3} {bytes:6}");
                 }
@@ -256,7 +268,7 @@ async fn the_table_of_units() {
 async fn a_threshold_of_a_thousand() {
     let rule = Rule { threshold: 1000, ..DENIED_MODEL.clone() };
     for denials in [8, 200, 2002, 10_000] {
-        let (weight, costs) = fill(&rule, (Source::Log, denials, 1), &[1, 20]).await;
+        let (weight, costs) = fill(&rule, (Source::Log, denials, Sessions::Instances), &[1, 20]).await;
         println!("Threshold 1000, {denials} denials an object: {weight:?}");
         for cost in costs {
             println!("  {cost:?}");
@@ -295,7 +307,7 @@ async fn the_hottest_key_by_the_model() {
     // The window and the slot in which the denial lies; the four hours before it too, once they are full.
     for (attack, slots) in [("first 10 minutes", 1), ("an hour", 7), ("five hours", 31)] {
         for denials in [1, 8] {
-            let (weight, _) = fill(&DENIED_MODEL, (Source::Log, denials, 1), &[20]).await;
+            let (weight, _) = fill(&DENIED_MODEL, (Source::Log, denials, Sessions::Instances), &[20]).await;
             let (writes, reads) = sustained(weight, slots);
             println!("  after {attack:16} {denials} denials an object: {writes:6.1} {reads:6.1}");
         }
@@ -318,7 +330,7 @@ async fn the_hottest_key_on_the_local_engine() {
     let began = Instant::now();
     let deliveries = (0..DELIVERIES).map(async |number| {
         let mut reader = pipeline.read("object");
-        reader.push(object(Source::Log, &DENIED_MODEL, number, 8, 1).as_bytes());
+        reader.push(object(Source::Log, &DENIED_MODEL, number, 8, Sessions::Instances).as_bytes());
         let Finished::Read(read) = reader.finish() else { panic!("a log is read once") };
         let owner = format!("request-{number}");
         let claimant = Claimant { owner: &owner, now: 1_748_775_600, lease: Duration::from_secs(60) };

@@ -81,18 +81,22 @@ async fn items_have_the_documented_attributes() {
         [
             vec!["alerts=L of 1", "expires_at=N 9", pk, "sk=alerts", "version=N 1"],
             vec![
+                "account=123456789012",
                 r#"contributions=SS ["ab12:1:1"]"#,
                 "denials=N 1",
                 "expires_at=N 1750000000",
+                "model=m",
                 pk,
                 r#"samples=SS ["1748779200000|q-1"]"#,
                 "sk=count#2025-06-01T12:00:00Z#4",
             ],
             vec![
+                "account=123456789012",
                 r#"contributions=SS ["cd34:1:1"]"#,
                 "denials=N 1",
                 r#"evidence=SS ["source_ip|192.0.2.7"]"#,
                 "expires_at=N 1750000000",
+                "model=m",
                 pk,
                 r#"samples=SS ["1748779200000|q-1"]"#,
                 "sk=count#2025-06-01T12:00:00Z#cloudtrail#3",

@@ -7,12 +7,11 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use bedrock_denial_watch::count::caller::Caller;
-use bedrock_denial_watch::count::counter::{Digest, SHARDS};
+use bedrock_denial_watch::count::counter::{Digest, SHARDS, Sample};
 use bedrock_denial_watch::count::evidence::{Evidence, Kind};
 use bedrock_denial_watch::count::flood::Flood;
 use bedrock_denial_watch::count::incident::{self, Incident};
 use bedrock_denial_watch::count::key::{Key, MAX_VALUE_BYTES, sample_value};
-use bedrock_denial_watch::count::occurrences::Occurrences;
 use bedrock_denial_watch::log::text::{self, MAX_KEPT_BYTES};
 use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::rule::bounds::MAX_MINUTES;
@@ -31,15 +30,14 @@ pub fn check(input: &[u8]) {
     }
     let number = input.iter().fold(0_i64, |number, byte| number.wrapping_mul(31) + i64::from(*byte));
     for text in &texts {
-        round_trip::<Occurrences>(text);
+        round_trip::<Sample>(text);
         round_trip::<Digest>(text);
         round_trip::<Evidence>(text);
         stored::<Incident>(text);
         stored::<Flood>(text);
         time(text, number);
         let at = EventTime::from_epoch_ms(number);
-        let later = [at, at.plus(Duration::from_millis(number.unsigned_abs() % 86_400_000))];
-        written(&Occurrences { at: later.into(), value: text.clone() });
+        written(&Sample { at, value: text.clone() });
         for kind in Kind::ALL {
             written(&Evidence::new(kind, text));
             assert!(text.starts_with(kind.cut(text)));

@@ -26,7 +26,6 @@ use crate::count::counter::{Contribution, Counter, Slot};
 use crate::count::flood::FloodLog;
 use crate::count::incident::IncidentLog;
 use crate::count::key::Key;
-use crate::count::occurrences::Occurrences;
 use crate::count::store::{CallerState, CounterStore, StoreError};
 use crate::log::time::EventTime;
 use crate::rule::definition::Rule;
@@ -75,7 +74,7 @@ impl DynamoDbStore {
         expires_at: u64,
     ) -> Result<Added, StoreError> {
         let digest = contribution.digest.to_string();
-        let samples = Occurrences::of(&contribution.samples).map(|value| value.to_string());
+        let samples = contribution.samples.iter().map(ToString::to_string);
         let mut add = String::from("ADD #denials :denials, #contributions :contributions, #samples :samples");
         let mut assign = String::from("SET #expires_at = :expires_at");
         let mut request = self

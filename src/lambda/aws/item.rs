@@ -10,8 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::count::claims::{AlertLog, AlertRecord, State};
 use crate::count::counter::{Counter, Slot};
 use crate::count::incident::IncidentLog;
-use crate::count::key::{Key, is_hashed};
-use crate::count::occurrences::Occurrences;
+use crate::count::key::Key;
 use crate::count::store::{CallerState, Mute};
 use crate::log::denial::Source;
 use crate::log::time::EventTime;
@@ -109,15 +108,10 @@ fn slot_and_shard(sort_key: &str) -> Option<(Slot, u8)> {
     Some((Slot { start, source }, shard))
 }
 
-/// The readable values beside a counter, by attribute name: those that its partition key holds as a hash. Every
-/// update pays for the whole item, so what the key shows is not repeated.
+/// The readable values beside a counter, by attribute name; missing ones are left out.
 pub fn readable(rule: &Rule, key: &Key) -> Vec<(&'static str, AttributeValue)> {
     let fields = rule.group_by.iter().zip(&key.values);
-    let hashed = fields.filter_map(|(field, value)| {
-        let value = value.as_deref().filter(|value| is_hashed(value))?;
-        Some((name(*field), readable_text(value)))
-    });
-    hashed.collect()
+    fields.filter_map(|(field, value)| Some((name(*field), readable_text(value.as_deref()?)))).collect()
 }
 
 /// A value as it stands readable beside what is stored.
@@ -177,7 +171,7 @@ pub fn merge_counter(counters: &mut Vec<Counter>, item: &Item) -> Result<(), Str
         shard.contributions.insert(digest.parse()?);
     }
     for sample in strings(item, "samples")? {
-        shard.samples.extend(sample.parse::<Occurrences>()?.samples());
+        shard.samples.insert(sample.parse()?);
     }
     if item.contains_key("evidence") {
         // A kind that only a later version knows must not fail a delivery to this one, or nobody
