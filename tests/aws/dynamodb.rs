@@ -79,7 +79,6 @@ async fn items_have_the_documented_attributes() {
     assert_eq!(
         found,
         [
-            vec!["alerts=L of 1", "expires_at=N 9", pk, "sk=alerts", "version=N 1"],
             vec![
                 "account=123456789012",
                 r#"contributions=SS ["ab12:1:1"]"#,
@@ -101,6 +100,7 @@ async fn items_have_the_documented_attributes() {
                 r#"samples=SS ["1748779200000|q-1"]"#,
                 "sk=count#2025-06-01T12:00:00Z#cloudtrail#3",
             ],
+            vec!["alerts=L of 1", "expires_at=N 9", pk, "sk=alerts", "version=N 1"],
             vec!["expires_at=N 9", pk, "published=Ns([\"1748779200000\"])", "sk=alerts#2025-06-01T00:00:00Z"],
         ]
     );
