@@ -13,7 +13,7 @@ REPLAY = $(if $(filter events/logs,$(LOGS)),dev,fast)
 # The stack in AWS that the verbs below `Operate` work on.
 STACK ?= bedrock-denial-watch
 # sam reads the saved region by itself; what is said now comes first, as for the other verbs.
-REGION = $(if $(AWS_REGION),--region $(AWS_REGION))
+REGION = $(addprefix --region ,$(firstword $(AWS_REGION) $(AWS_DEFAULT_REGION)))
 export SAM_CLI_TELEMETRY := 0
 # sam finds cargo-lambda and zig in the project's own folder.
 SAM := PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/sam

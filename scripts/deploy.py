@@ -30,9 +30,7 @@ QUESTIONS = [
 ]
 # Where Bedrock logs to: a change would blind the detector until Bedrock's configuration follows.
 PLACE = {"ExistingLogBucket", "NewLogBucketName", "LogPrefix"}
-# A creation that failed leaves a stack in one of these states, which can only be deleted.
-DEAD = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED")
-# Lambda leaves so much of an account's concurrency unreserved.
+# Lambda keeps this much of an account's concurrency unreserved.
 UNRESERVED = 100
 # Partitions whose CloudFormation knows no AWS::Chatbot resources.
 WITHOUT_CHAT = ("us-gov-", "cn-")
@@ -60,7 +58,9 @@ def kept_watched(present, bucket, changes):
             f"The last move is not done: s3://{present['PreviousLogBucket']}/{present['PreviousLogPrefix']} is still watched, and would not be. "
             "Run make enable-logging, then make set PreviousLogBucket= PreviousLogPrefix=, then move again."
         )
-    if moves == {"LogPrefix"} and f"{before}/".startswith(f"{after}/") | f"{after}/".startswith(f"{before}/"):
+    # The stack's own bucket notifies the function; another's events pass through rules, which may overlap.
+    own = not present.get("ExistingLogBucket")
+    if own and moves == {"LogPrefix"} and f"{before}/".startswith(f"{after}/") | f"{after}/".startswith(f"{before}/"):
         raise verbs.Failure(f"LogPrefix={after}: S3 refuses two notifications for one object, so neither of {before} and {after} may contain the other.")
     return {"PreviousLogBucket": bucket, "PreviousLogPrefix": before}
 
@@ -193,9 +193,12 @@ def deploy(arguments):
 def without_dead(session, arguments):
     """The stack; one that could not be created is deleted first, for nothing else can be done with it."""
     described = verbs.describe(session, arguments.stack)
-    if not described or described["StackStatus"] not in DEAD:
+    status = described and described["StackStatus"]
+    if status not in verbs.DEAD:
+        if status and status.endswith("IN_PROGRESS"):
+            raise verbs.Failure(f"The stack is {status}. Wait until it is done.")
         return described
-    print(f"The stack is {described['StackStatus']}: it can only be deleted and created anew. A log bucket that holds logs stays.")
+    print(f"The stack is {status}: it can only be deleted and created anew. A log bucket that holds logs stays.")
     if not verbs.confirmed("Delete it?", arguments):
         raise verbs.Failure("nothing was changed")
     cloudformation = session.client("cloudformation")

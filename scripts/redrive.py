@@ -260,7 +260,7 @@ def main():
         epilog="Exit status: 0: all were taken; 1: some failed, or were left for later; 2: could not begin.",
     )
     parser.add_argument("--stack", default="bedrock-denial-watch", help="name of the stack (%(default)s)")
-    parser.add_argument("--region", help="region of the stack (default: AWS_REGION, samconfig.toml, the AWS CLI's)")
+    parser.add_argument("--region", help="region of the stack (default: AWS_REGION, AWS_DEFAULT_REGION, samconfig.toml, the AWS CLI's)")
     parser.add_argument("--workers", type=int, default=4, help="deliveries at once (%(default)s)")
     parser.add_argument(
         "--objects", type=s3_location, metavar="s3://BUCKET/PREFIX", help="feed these objects instead of the queue; no older than 15 days, for which it is known what was counted"

@@ -53,7 +53,7 @@ def stack_state(report, stack):
     if stack.status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
         report.good(f"stack {stack.name} in {stack.region}, account {stack.account}: {stack.status}")
     elif stack.status == "UPDATE_ROLLBACK_COMPLETE":
-        report.note(f"stack {stack.name} in {stack.region}, account {stack.account}: its last update was taken back, so it works as before")
+        report.note(f"stack {stack.name} in {stack.region}, account {stack.account}: its last update was rolled back, so it works as before")
     else:
         report.bad(f"stack {stack.name} is {stack.status}", f"see its events in the console, then {stack.remedy}")
 
@@ -113,8 +113,12 @@ def buckets(report, stack):
     if not stack.parameters.get("ExistingLogBucket"):
         names.discard(stack.output("LogBucketName"))
     for bucket in sorted(names):
-        if "EventBridgeConfiguration" in stack.client("s3").get_bucket_notification_configuration(Bucket=bucket):
+        present = stack.client("s3").get_bucket_notification_configuration(Bucket=bucket)
+        calls = [one["LambdaFunctionArn"] for one in present.get("LambdaFunctionConfigurations", [])]
+        if "EventBridgeConfiguration" in present:
             report.good(f"{bucket} sends its events to EventBridge")
+        elif bucket == stack.parameters.get("PreviousLogBucket") and stack.output("FunctionArn") in calls:
+            report.good(f"{bucket} still notifies the function")
         else:
             report.bad(f"{bucket} does not announce new objects to EventBridge", f"make watch-bucket BUCKET={bucket}")
 
@@ -122,7 +126,8 @@ def buckets(report, stack):
 def rules(report, stack):
     """The rules that bring events; a disabled one blinds the detector without an error."""
     client = stack.client("events")
-    pages = client.get_paginator("list_rules").paginate(NamePrefix=f"{stack.name}-")
+    # Rules and alarms are named after the function, which in a StackSet is not called like its stack.
+    pages = client.get_paginator("list_rules").paginate(NamePrefix=f"{stack.output('FunctionName')}-")
     off = [one["Name"] for page in pages for one in page["Rules"] if one["State"] == "DISABLED"]
     for name in off:
         report.bad(f"the rule {name} is disabled", f"aws events enable-rule --name {name}")
@@ -154,7 +159,7 @@ def trail(report, stack):
                 raise
             foreign.append(one["Name"])
     if foreign:
-        report.note(f"the organization's trail {foreign[0]} cannot be looked into from here: does it log management events, read and write?")
+        report.note(f"the organization's trail {foreign[0]} cannot be inspected from this account: does it log management events, read and write?")
         return
     report.bad(
         "no trail logs management events, read and write, in this region",
@@ -227,7 +232,7 @@ def queues(report, stack):
 
 
 def alarms(report, stack):
-    pages = stack.client("cloudwatch").get_paginator("describe_alarms").paginate(AlarmNamePrefix=f"{stack.name}-")
+    pages = stack.client("cloudwatch").get_paginator("describe_alarms").paginate(AlarmNamePrefix=f"{stack.output('FunctionName')}-")
     topic = stack.output("TopicArn")
     ours = [one for page in pages for one in page["MetricAlarms"] if topic in one["AlarmActions"]]
     for one in ours:

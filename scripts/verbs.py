@@ -15,6 +15,8 @@ import sys
 
 SAMCONFIG = pathlib.Path(__file__).parents[1] / "samconfig.toml"
 DEFAULT_STACK = "bedrock-denial-watch"
+# A stack in one of these states can only be deleted: it could not be created, or not be deleted whole.
+DEAD = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED", "REVIEW_IN_PROGRESS")
 
 
 class Failure(Exception):
@@ -25,7 +27,7 @@ def parser(description, **options):
     """An argument parser with what every verb takes."""
     made = argparse.ArgumentParser(description=description, **options)
     made.add_argument("--stack", default=DEFAULT_STACK, help="name of the stack (%(default)s)")
-    made.add_argument("--region", help="region of the stack (default: AWS_REGION, samconfig.toml, the AWS CLI's)")
+    made.add_argument("--region", help="region of the stack (default: AWS_REGION, AWS_DEFAULT_REGION, samconfig.toml, the AWS CLI's)")
     made.add_argument("--yes", action="store_true", help="do not ask before something is changed")
     return made
 
@@ -46,10 +48,12 @@ def run(main):
     sys.exit(2)
 
 
-def _network_errors():
-    from botocore.exceptions import BotoCoreError
+def _without_answer(error):
+    from botocore.exceptions import BotoCoreError, HTTPClientError
 
-    return (BotoCoreError,)
+    if isinstance(error, HTTPClientError):
+        return f"{error}. Is the region right, and the network there?"
+    return str(error) if isinstance(error, BotoCoreError) else None
 
 
 def explained(error):
@@ -58,10 +62,8 @@ def explained(error):
     if name in ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "TokenRetrievalError",
                 "SSOTokenLoadError", "UnauthorizedSSOTokenError", "CredentialRetrievalError"):  # fmt: skip
         return f"No AWS credentials: {error}. Log in (aws sso login, or AWS_PROFILE=…) and try again."
-    if not response and isinstance(error, _network_errors()):
-        return f"{error}. Is the region right, and the network there?"
     if not response:
-        return None
+        return _without_answer(error)
     code, message = response["Error"].get("Code"), response["Error"].get("Message")
     operation = getattr(error, "operation_name", "the call")
     if code in ("ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"):
@@ -97,7 +99,7 @@ def session(region=None):
         raise Failure("boto3 is missing: use make, or CloudShell.") from None
     region = region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or saved_region()
     if region and not re.fullmatch(r"[a-z]{2,}(-[a-z]+)+-[0-9]+", region):
-        raise Failure(f"AWS_REGION={region}: expected a region such as us-east-1.")
+        raise Failure(f"Region {region}: expected one such as us-east-1.")
     made = boto3.Session(region_name=region)
     if not made.region_name:
         raise Failure("No region: say AWS_REGION=us-east-1, or set one with `aws configure`.")
@@ -117,7 +119,7 @@ class Stack:
         self.outputs = {one["OutputKey"]: one["OutputValue"] for one in described.get("Outputs", [])}
         self.parameters = {one["ParameterKey"]: one.get("ParameterValue", "") for one in described.get("Parameters", [])}
         if not self.outputs:
-            hint = "make deploy offers to delete it and creates it anew." if "FAILED" in self.status or "ROLLBACK" in self.status else "Wait until it is done."
+            hint = "make deploy offers to delete it and creates it anew." if self.status in DEAD else "Wait until it is done."
             raise Failure(f"Stack {name} in {self.region} is {self.status} and has no outputs yet. {hint}")
 
     @classmethod

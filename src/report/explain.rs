@@ -56,7 +56,7 @@ fn nothing(asked: &str, rules: &[Rule], exempt_users: &[Pattern]) -> String {
         let _ = writeln!(text, "It is exempt from {}.", exempt.join(", "));
     }
     if !off.is_empty() {
-        let _ = writeln!(text, "Disabled rules, which count nothing: {}.", off.join(", "));
+        let _ = writeln!(text, "Rules not looked at: {}.", off.join(", "));
     }
     text
 }

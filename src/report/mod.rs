@@ -52,12 +52,12 @@ pub struct Report<'a> {
     keys: Vec<Lane>,
     /// How many keys are left out.
     more_keys: usize,
-    /// How many known denials of the keys above have no mark.
+    /// How many marks are left out of the keys above.
     undrawn: usize,
     incidents: Vec<IncidentRow>,
     /// As documents, without what is the same for every alert of a rule.
     alerts: Vec<Value>,
-    /// How many alerts are left out, but for their flags.
+    /// How many alerts are left out; most still have their flag.
     more_alerts: usize,
     notices: &'a [SentNotice],
 }

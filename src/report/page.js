@@ -438,8 +438,8 @@
     const found = incidents.filter(incidentMatches(filter));
     byId("found").textContent = `${plural(matching.length, "key")} and ${plural(found.length, "incident")} shown.` +
       (data.more_keys ? ` ${plural(data.more_keys, "key")} further from their threshold are not on this page.` : "") +
-      (data.undrawn ? ` ${plural(data.undrawn, "denial")} known to the counters have no mark of their own; totals include them.` : "") +
-      (data.more_alerts ? ` ${plural(data.more_alerts, "alert")} show only as flags.` : "");
+      (data.undrawn ? ` Marks not drawn: ${data.undrawn.toLocaleString("en-US")}.` : "") +
+      (data.more_alerts ? ` Alerts without details here: ${data.more_alerts.toLocaleString("en-US")}.` : "");
     timeline(matching);
     listIncidents(found);
     table(matching);

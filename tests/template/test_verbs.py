@@ -269,14 +269,13 @@ def test_a_second_move_before_the_first_is_done_is_refused():
     assert deploy.kept_watched(present, "logs", {"LogPrefix": "c", "PreviousLogPrefix": "b"}) == {}, "whoever names it knows"
 
 
-@pytest.mark.parametrize("prefix", ["bedrock/x", "bed/rock", "bedrock"])
-def test_a_prefix_that_contains_the_old_one_is_refused(prefix):
-    present = {"LogPrefix": "bed/rock" if prefix == "bedrock" else "bedrock", "ExistingLogBucket": "logs"}
-    if prefix == "bedrock/x":
-        with pytest.raises(verbs.Failure, match="neither of bedrock and bedrock/x"):
-            deploy.kept_watched(present, "logs", {"LogPrefix": prefix})
-    else:
-        assert deploy.kept_watched(present, "logs", {"LogPrefix": prefix})
+@pytest.mark.parametrize("before, after", [("bedrock", "bedrock/x"), ("bedrock/x", "bedrock")])
+def test_nested_prefixes_are_refused_where_s3_refuses_them(before, after):
+    present = {"LogPrefix": before, "ExistingLogBucket": ""}
+    with pytest.raises(verbs.Failure, match=f"neither of {before} and {after} may contain the other"):
+        deploy.kept_watched(present, "logs", {"LogPrefix": after})
+    assert deploy.kept_watched(present, "logs", {"LogPrefix": "bed/rock"})
+    assert deploy.kept_watched(present | {"ExistingLogBucket": "logs"}, "logs", {"LogPrefix": after}), "rules may overlap"
 
 
 GOOD = {"ExistingLogBucket": "", "AlertEmail": "", "SlackWorkspaceId": "", "SlackChannelId": ""}
@@ -311,6 +310,9 @@ def test_a_stack_that_could_not_be_created_is_deleted_first(monkeypatch, capsys)
             assert StackName == self.stack["StackId"]
             CloudFormation.stack = None
 
+    monkeypatch.setattr(verbs, "describe", lambda session, name: {"StackStatus": "UPDATE_IN_PROGRESS"})
+    with pytest.raises(verbs.Failure, match="Wait until it is done"):
+        deploy.without_dead(None, options(stack="watch"))
     monkeypatch.setattr(verbs, "describe", lambda session, name: CloudFormation.stack)
     session = types.SimpleNamespace(client=lambda service: CloudFormation())
     monkeypatch.setattr("builtins.input", lambda question: "n")
@@ -374,7 +376,7 @@ def test_every_verb_says_what_is_missing(verb, script):
     credentials = verb(name, *rest, AWS_ACCESS_KEY_ID=None, AWS_SECRET_ACCESS_KEY=None)
     assert credentials.returncode == 2 and "No AWS credentials" in credentials.stderr
     region = verb(name, *rest, AWS_REGION="eu west 1")
-    assert region.returncode == 2 and "AWS_REGION=eu west 1: expected a region such as us-east-1" in region.stderr
+    assert region.returncode == 2 and "Region eu west 1: expected one such as us-east-1" in region.stderr
     for answer in (stack, credentials, region):
         assert "Traceback" not in answer.stderr and len(answer.stderr.splitlines()) == 1
 
@@ -457,7 +459,7 @@ def test_an_organizations_trail_is_no_failure_of_its_members(aws, new_bucket, ca
     report = status.Report()
     status.trail(report, Deployed(aws, new_bucket["FunctionName"], cloudtrail=Member()))
     assert report.wrong == 0
-    assert "· the organization's trail organization cannot be looked into from here" in capsys.readouterr().out
+    assert "· the organization's trail organization cannot be inspected from this account" in capsys.readouterr().out
 
 
 def test_status_is_content_when_all_is_well(aws, create, capsys):

@@ -264,7 +264,13 @@ fn check(world: &World) {
     let batches: Vec<Batch> = world.objects.iter().map(|(_, batch)| batch.clone()).collect();
     let (loosest, strictest) = world.rules();
     assert_invariants_between(&batches, &loosest, strictest.as_ref(), &sink.alerts.told.borrow());
-    let (alerts, notices) = (sink.documents.borrow(), sink.notices.borrow());
+    let (alerts, mut notices) = (sink.documents.borrow(), sink.notices.take());
+    if world.retuned.is_some() {
+        // A delivery that ended between notice and alert is retried by the new threshold, which may see no alert.
+        let published =
+            |notice: &Value| alerts.iter().any(|alert| alert["incident"]["id"] == notice["incident"]["id"]);
+        notices.retain(published);
+    }
     match world.muted {
         Muted::Never => assert_told_and_quiet(&alerts, &notices, &[]),
         Muted::Always => assert_told_and_quiet(&alerts, &notices, &["u"]),
@@ -315,7 +321,7 @@ fn smaller(mut world: World) -> World {
 
 /// Every second world, from `first` on: two tests use two cores.
 fn check_worlds(first: u64) {
-    let (seed, worlds) = (number("SEED", 20_261_125), number("SIMULATIONS", 10_000));
+    let (seed, worlds) = (number("SEED", 20_261_125), number("SIMULATIONS", 4_000));
     println!("SEED={seed} SIMULATIONS={worlds}");
     for number in (first..worlds).step_by(2) {
         let world = World::new(seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
