@@ -87,15 +87,30 @@ fuzz: ## Invent inputs for SECONDS=60 (TARGET="denials tokens codecs rules rende
 mutants: ## Make the mistakes of tests/mutants/breakages.toml one by one: tests must notice each (ONLY="a name")
 	python3 tests/mutants/run.py --only "$(ONLY)"
 
-.PHONY: bench
-bench: ## Compare reading with bare decompression, as ratios
-	cargo bench $(LOCAL) --bench read
-
 # The zip that Lambda would be given, by the tool that `sam build` uses, for this processor.
 ZIP := target/lambda/bootstrap/bootstrap.zip
 .PHONY: $(ZIP)
 $(ZIP): .venv/.done
 	.venv/bin/cargo-lambda lambda build --release --bin bootstrap --output-format zip --compiler cargo --skip-target-check
+
+# Each prints a table and runs alone, too. The logs are seeded.
+BENCH_LOGS := target/bench
+.PHONY: bench bench-read bench-peers bench-cold-start bench-overlap
+bench: bench-read bench-peers bench-cold-start bench-overlap ## Measure speed and print tables (one alone: bench-read, -peers, -cold-start, -overlap)
+
+bench-read:
+	@cargo bench --quiet $(LOCAL) --bench read
+
+bench-peers: .venv-bench/.done
+	@cargo build --quiet --profile fast $(LOCAL) --bin replay
+	@rm -rf $(BENCH_LOGS) && cargo bench --quiet $(LOCAL) --bench read -- --write $(BENCH_LOGS)
+	@.venv-bench/bin/python benches/compare.py target/fast/replay $(BENCH_LOGS)
+
+bench-cold-start: $(ZIP)
+	@.venv/bin/python benches/cold_start.py $(ZIP)
+
+bench-overlap:
+	@cargo bench --quiet --bench overlap
 
 .PHONY: e2e
 e2e: $(ZIP) ## Test the whole chain: template.yaml and the release build, in ministack
@@ -240,14 +255,15 @@ delete: .venv/.done ## Delete the stack; a log bucket that it made is kept
 	$(SAM) delete --stack-name $(STACK) $(REGION)
 
 # Python tools live in the project folder, with pinned versions. checkov and ministack want
-# different versions of the same packages, so there are two folders.
+# different versions of the same packages, so each has a folder. What is only compared with is in a third.
 .venv/.done: tests/requirements.txt
 .venv-validate/.done: tests/requirements-validate.txt
-.venv/.done .venv-validate/.done:
+.venv-bench/.done: benches/requirements.txt
+.venv/.done .venv-validate/.done .venv-bench/.done:
 	python3 -m venv $(@D)
 	$(@D)/bin/pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
 .PHONY: clean
 clean: ## Remove everything that was built or installed here
-	rm -rf target dist .venv .venv-validate .aws-sam
+	rm -rf target dist .venv .venv-validate .venv-bench .aws-sam
