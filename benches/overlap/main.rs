@@ -2,6 +2,7 @@
 //! certain speed, beside the download alone and the decompression alone. By the clock on the wall, to which other
 //! work on the machine can only add: the best round counts.
 
+#[expect(dead_code, reason = "the other benchmark has more logs")]
 #[path = "../logs/mod.rs"]
 mod logs;
 

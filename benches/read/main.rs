@@ -50,17 +50,19 @@ impl Rules {
     }
 }
 
+/// Built when it is its turn: one log at a time is in memory.
+type Log = fn() -> String;
+
 /// One row of the table.
 struct Case {
     name: &'static str,
     rules: Rules,
-    /// Built when it is its turn: one log at a time is in memory.
-    log: fn() -> String,
+    log: Log,
     /// In how many objects it is stored.
     objects: usize,
 }
 
-const fn case(name: &'static str, rules: Rules, log: fn() -> String) -> Case {
+const fn case(name: &'static str, rules: Rules, log: Log) -> Case {
     Case { name, rules, log, objects: 1 }
 }
 
@@ -178,7 +180,7 @@ fn megabytes(bytes: usize) -> f64 {
 
 /// Writes each log as objects into a folder of its own.
 fn write(folder: &Path) -> io::Result<()> {
-    let logs: [(&str, fn() -> String, usize); 5] = [
+    let logs: [(&str, Log, usize); 5] = [
         ("mixed", mixed, 16),
         ("small", small, SMALL_OBJECTS),
         ("flood", flood, 1),
