@@ -101,6 +101,25 @@ ZIP := target/lambda/bootstrap/bootstrap.zip
 $(ZIP): .venv/.done
 	.venv/bin/cargo-lambda lambda build --release --bin bootstrap --output-format zip --compiler cargo --skip-target-check
 
+# Each prints a table and runs alone, too. The logs are seeded.
+BENCH_LOGS := target/bench
+.PHONY: bench bench-read bench-peers bench-cold-start bench-overlap
+bench: bench-read bench-peers bench-cold-start bench-overlap ## Measure speed and print tables (one alone: bench-read, -peers, -cold-start, -overlap)
+
+bench-read:
+	@cargo bench --quiet $(LOCAL) --bench read
+
+bench-peers: .venv-bench/.done
+	@cargo build --quiet --profile fast $(LOCAL) --bin replay
+	@rm -rf $(BENCH_LOGS) && cargo bench --quiet $(LOCAL) --bench read -- --write $(BENCH_LOGS)
+	@.venv-bench/bin/python benches/compare.py target/fast/replay $(BENCH_LOGS)
+
+bench-cold-start: $(ZIP)
+	@.venv/bin/python benches/cold_start.py $(ZIP)
+
+bench-overlap:
+	@cargo bench --quiet --bench overlap
+
 .PHONY: e2e
 e2e: $(ZIP) ## Test the whole chain: template.yaml and the release build, in ministack
 	cargo build --quiet --bin replay --bin denial-watch
@@ -111,9 +130,9 @@ MINUTES ?= 10
 soak: $(ZIP) ## Feed the whole chain for MINUTES=10; reports memory, open files and latency, and that nothing was lost
 	.venv/bin/python tests/e2e/soak.py --minutes $(MINUTES)
 
-OBJECTS_AT_ONCE ?= 2000
+OBJECTS_AT_ONCE ?= 200
 .PHONY: scale
-scale: $(ZIP) ## Put OBJECTS_AT_ONCE=2000 objects into the whole chain: nothing lost, one notice a caller
+scale: $(ZIP) ## Put OBJECTS_AT_ONCE=200 objects into the whole chain: nothing lost, one notice a caller
 	.venv/bin/python tests/e2e/scale.py --objects $(OBJECTS_AT_ONCE)
 
 .PHONY: e2e-skipped
@@ -250,15 +269,16 @@ delete: .venv/.done ## Delete the stack; a log bucket that it made is kept
 	$(SAM) delete --stack-name $(STACK) $(REGION)
 
 # Python tools live in the project folder, with pinned versions. checkov and ministack want different versions
-# of the same packages, and the verbs that operate a stack need boto3 only.
+# of the same packages, the verbs that operate a stack need boto3 only, and some are only compared with.
 .venv/.done: tests/requirements.txt
 .venv-validate/.done: tests/requirements-validate.txt
 .venv-operate/.done: scripts/requirements.txt
-.venv/.done .venv-validate/.done .venv-operate/.done:
+.venv-bench/.done: benches/requirements.txt
+.venv/.done .venv-validate/.done .venv-operate/.done .venv-bench/.done:
 	python3 -m venv $(@D)
 	$(@D)/bin/pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
 .PHONY: clean
 clean: ## Remove everything that was built or installed here
-	rm -rf target dist .venv .venv-validate .venv-operate .aws-sam
+	rm -rf target dist .venv .venv-validate .venv-operate .venv-bench .aws-sam

@@ -1,0 +1,216 @@
+//! What reading an object costs beside its bare decompression by the same library: processor time, medians
+//! of rounds that take turns. `--write FOLDER` writes the logs that `benches/peers` compares programs with.
+
+#[path = "../logs/mod.rs"]
+mod logs;
+
+use std::fs;
+use std::hint::black_box;
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use bedrock_denial_watch::count::tally::Tally;
+use bedrock_denial_watch::reader::{Finished, Limits, Reader};
+use bedrock_denial_watch::rule::catalogue::{ALL, DENIED_MODEL};
+use bedrock_denial_watch::rule::definition::Rule;
+use bedrock_denial_watch::rule::settings::Settings;
+use flate2::{Decompress, FlushDecompress};
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::logs::{SEED, gzip, invocations, pieces, trail};
+
+const ROUNDS: usize = 9;
+const CHUNK_BYTES: usize = 64 * 1024;
+const MIXED_BYTES: usize = 200_000_000;
+const TRAIL_BYTES: usize = 200_000_000;
+const REFUSALS: usize = 130_000;
+
+/// Which rules read it.
+#[derive(Clone, Copy)]
+enum Rules {
+    /// Elastic's alone.
+    DeniedModel,
+    Default,
+    /// All that are found by a few words.
+    Needles,
+    /// Some look at every record.
+    Every,
+}
+
+impl Rules {
+    fn list(self) -> Vec<Rule> {
+        match self {
+            Self::DeniedModel => vec![DENIED_MODEL.clone()],
+            Self::Default => Settings::new(ALL.clone()).rules_on(),
+            Self::Needles => ALL.iter().filter(|rule| !rule.record.needs_every_record()).cloned().collect(),
+            Self::Every => ALL.clone(),
+        }
+    }
+}
+
+/// Built when it is its turn: one log at a time is in memory.
+type Log = fn() -> String;
+
+/// One row of the table.
+struct Case {
+    name: &'static str,
+    rules: Rules,
+    log: Log,
+    /// In how many objects it is stored.
+    objects: usize,
+}
+
+const fn case(name: &'static str, rules: Rules, log: Log) -> Case {
+    Case { name, rules, log, objects: 1 }
+}
+
+fn mixed() -> String {
+    invocations::mixed(MIXED_BYTES)
+}
+
+fn flood() -> String {
+    invocations::flood(REFUSALS, 1)
+}
+
+fn spread() -> String {
+    invocations::flood(REFUSALS, 36)
+}
+
+fn small() -> String {
+    invocations::mixed(100_000_000)
+}
+
+const SMALL_OBJECTS: usize = 2000;
+
+const CASES: [Case; 13] = [
+    case("mixed, default rules", Rules::Default, mixed),
+    case("mixed, denied-model alone", Rules::DeniedModel, mixed),
+    case("mixed, all rules that look for words", Rules::Needles, mixed),
+    case("mixed, every rule", Rules::Every, mixed),
+    Case {
+        name: "2,000 small objects, default rules",
+        rules: Rules::Default,
+        log: small,
+        objects: SMALL_OBJECTS,
+    },
+    case("flood of refusals, default rules", Rules::Default, flood),
+    case("flood of refusals, denied-model alone", Rules::DeniedModel, flood),
+    case("refusals over 36 hours, default rules", Rules::Default, spread),
+    case("every line a candidate, none a refusal", Rules::Default, || invocations::candidates(REFUSALS)),
+    case("CloudTrail without a refusal", Rules::Default, || trail::trail(TRAIL_BYTES, None)),
+    case("CloudTrail, one refusal, early", Rules::Default, || trail::trail(TRAIL_BYTES, Some(5))),
+    case("CloudTrail, one refusal, halfway", Rules::Default, || trail::trail(TRAIL_BYTES, Some(50))),
+    case("CloudTrail, one refusal, late", Rules::Default, || trail::trail(TRAIL_BYTES, Some(95))),
+];
+
+/// Decompresses an object into one buffer and looks at nothing.
+fn inflate(stored: &[u8], output: &mut [u8]) {
+    let mut decoder = Decompress::new_gzip(15);
+    for mut rest in stored.chunks(CHUNK_BYTES) {
+        loop {
+            let (before, written) = (decoder.total_in(), decoder.total_out());
+            let status = decoder.decompress(rest, output, FlushDecompress::None);
+            status.expect("our own gzip");
+            rest = &rest[usize::try_from(decoder.total_in() - before).unwrap_or_default()..];
+            if rest.is_empty() && decoder.total_out() - written < output.len() as u64 {
+                break;
+            }
+        }
+    }
+    black_box(&output[0]);
+}
+
+/// How many denials an object holds.
+fn read(stored: &[u8], rules: &[Rule]) -> u64 {
+    let mut reader = Reader::new("bench", Tally::new(rules.to_vec(), Vec::new()), Limits::default());
+    loop {
+        for chunk in stored.chunks(CHUNK_BYTES) {
+            if !reader.push(chunk) {
+                break;
+            }
+        }
+        match reader.finish() {
+            Finished::Read(read) => return read.statistics.denials,
+            Finished::Again(thorough) => reader = thorough,
+        }
+    }
+}
+
+/// Processor time, not that of the clock on the wall: others use the machine, too.
+fn timed(work: impl FnOnce()) -> Duration {
+    let now = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default();
+    let start = now();
+    work();
+    now().saturating_sub(start)
+}
+
+fn median(mut times: Vec<Duration>) -> f64 {
+    times.sort_unstable();
+    times[times.len() / 2].as_secs_f64() * 1e3
+}
+
+fn measure(case: &Case) {
+    let text = (case.log)();
+    let stored: Vec<Vec<u8>> = pieces(text.as_bytes(), case.objects).into_iter().map(gzip).collect();
+    let bytes = text.len();
+    drop(text);
+    let rules = case.rules.list();
+    let mut output = vec![0; Limits::default().block_bytes];
+    let (mut bare, mut whole, mut denials) = (Vec::new(), Vec::new(), 0);
+    for _ in 0..ROUNDS {
+        bare.push(timed(|| stored.iter().for_each(|object| inflate(object, &mut output))));
+        whole.push(timed(|| denials = stored.iter().map(|object| read(object, &rules)).sum()));
+    }
+    let (bare, whole) = (median(bare), median(whole));
+    let stored_bytes: usize = stored.iter().map(Vec::len).sum();
+    println!(
+        "| {} | {:.0} | {:.1} | {denials} | {bare:.0} | {whole:.0} | {:.2} |",
+        case.name,
+        megabytes(bytes),
+        megabytes(bytes) / megabytes(stored_bytes),
+        whole / bare,
+    );
+}
+
+fn megabytes(bytes: usize) -> f64 {
+    f64::from(u32::try_from(bytes).unwrap_or(u32::MAX)) / 1e6
+}
+
+/// Writes each log as objects into a folder of its own.
+fn write(folder: &Path) -> io::Result<()> {
+    let logs: [(&str, Log, usize); 5] = [
+        ("mixed", mixed, 16),
+        ("small", small, SMALL_OBJECTS),
+        ("flood", flood, 1),
+        ("36-hours", spread, 1),
+        ("36-hours-by-hour", spread, 36),
+    ];
+    for (name, log, objects) in logs {
+        let folder = folder.join(name);
+        fs::create_dir_all(&folder)?;
+        for (number, piece) in pieces(log().as_bytes(), objects).into_iter().enumerate() {
+            fs::write(folder.join(format!("{number:05}.json.gz")), gzip(piece))?;
+        }
+    }
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip_while(|argument| argument != "--write").skip(1);
+    if let Some(folder) = arguments.next() {
+        if let Err(error) = write(Path::new(&folder)) {
+            eprintln!("{folder}: {error}");
+            return ExitCode::FAILURE;
+        }
+        return ExitCode::SUCCESS;
+    }
+    println!("### Reading, beside bare decompression\n");
+    println!("Seed {SEED}; processor time in ms, medians of {ROUNDS} rounds.\n");
+    println!("| log | MB of text | compressed | denials | inflate | read | ratio |");
+    println!("|---|---|---|---|---|---|---|");
+    CASES.iter().for_each(measure);
+    println!();
+    ExitCode::SUCCESS
+}
