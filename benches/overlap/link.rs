@@ -46,7 +46,7 @@ fn serve(mut stream: &TcpStream, body: &[u8], bytes_a_second: f64) -> std::io::R
     stream.set_nodelay(true)?;
     let mut lines = BufReader::new(stream).lines();
     loop {
-        while lines.next().transpose()?.ok_or(std::io::ErrorKind::UnexpectedEof)? != "" {}
+        while !lines.next().transpose()?.ok_or(std::io::ErrorKind::UnexpectedEof)?.is_empty() {}
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
         stream.write_all(head.as_bytes())?;
         let mut due = Instant::now();
