@@ -69,7 +69,7 @@ def explained(error):
     if code in ("ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"):
         return f"The AWS credentials do not work ({code}). Log in again."
     if code in ("AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"):
-        return f"You may not do that: {operation} was refused: {message}. docs/operate.md lists what each verb needs."
+        return f"You may not do that: {operation} was refused: {str(message).rstrip('.')}. docs/operate.md lists what each verb needs."
     return f"{operation}: {message} ({code})"
 
 
