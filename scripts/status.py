@@ -108,16 +108,22 @@ def logging(report, stack, wanted):
         report.note(f"{place} is still watched; once logs come to the new place: make set PreviousLogBucket= PreviousLogPrefix=")
 
 
+def notified(stack, bucket):
+    """Whether a bucket tells of new objects through EventBridge, and whether it calls the function itself."""
+    present = stack.client("s3").get_bucket_notification_configuration(Bucket=bucket)
+    calls = [one["LambdaFunctionArn"] for one in present.get("LambdaFunctionConfigurations", [])]
+    return "EventBridgeConfiguration" in present, stack.output("FunctionArn") in calls
+
+
 def buckets(report, stack):
     names = {stack.parameters.get(name) for name in ("ExistingLogBucket", "CloudTrailBucket", "PreviousLogBucket")} - {"", None}
     if not stack.parameters.get("ExistingLogBucket"):
         names.discard(stack.output("LogBucketName"))
     for bucket in sorted(names):
-        present = stack.client("s3").get_bucket_notification_configuration(Bucket=bucket)
-        calls = [one["LambdaFunctionArn"] for one in present.get("LambdaFunctionConfigurations", [])]
-        if "EventBridgeConfiguration" in present:
+        by_events, directly = notified(stack, bucket)
+        if by_events:
             report.good(f"{bucket} sends its events to EventBridge")
-        elif bucket == stack.parameters.get("PreviousLogBucket") and stack.output("FunctionArn") in calls:
+        elif bucket == stack.parameters.get("PreviousLogBucket") and directly:
             report.good(f"{bucket} still notifies the function")
         else:
             report.bad(f"{bucket} does not announce new objects to EventBridge", f"make watch-bucket BUCKET={bucket}")
@@ -137,9 +143,9 @@ def own_bucket(report, stack):
     """Whether the bucket that the stack made still calls the function."""
     if stack.parameters.get("ExistingLogBucket"):
         return
-    bucket, function = stack.output("LogBucketName"), stack.output("FunctionArn")
-    present = stack.client("s3").get_bucket_notification_configuration(Bucket=bucket)
-    if function not in [one["LambdaFunctionArn"] for one in present.get("LambdaFunctionConfigurations", [])]:
+    bucket = stack.output("LogBucketName")
+    _, directly = notified(stack, bucket)
+    if not directly:
         report.bad(f"{bucket} does not notify the function of new objects", f"docs/operate.md, After a tamper notice, then {stack.remedy}")
 
 

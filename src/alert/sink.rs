@@ -1,5 +1,5 @@
 //! The port for outgoing notices and alerts. Implementors: standard output for `replay`, `sns` in the
-//! cloud, and a recording one in the tests.
+//! cloud, a recording one in the tests, and [`Nobody`].
 
 use std::error::Error;
 
@@ -33,4 +33,21 @@ pub trait AlertSink {
     /// # Errors
     /// When it is not certain that the sink accepted it.
     fn alert(&self, alert: &Alert<'_>) -> impl Future<Output = Result<(), SinkError>>;
+}
+
+/// A sink that accepts everything and keeps nothing.
+pub struct Nobody;
+
+impl AlertSink for Nobody {
+    async fn notice(&self, _: &Notice<'_>) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn wants_alerts(&self) -> bool {
+        false
+    }
+
+    async fn alert(&self, _: &Alert<'_>) -> Result<(), SinkError> {
+        Ok(())
+    }
 }

@@ -6,11 +6,12 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use bedrock_denial_watch::count::claims::Claimant;
 use bedrock_denial_watch::lambda::aws::DynamoDbStore;
-use bedrock_denial_watch::pipeline::{Delivery, Pipeline};
-use bedrock_denial_watch::reader::{Finished, Limits};
+use bedrock_denial_watch::pipeline::Delivery;
+use bedrock_denial_watch::reader::Finished;
 use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
 
 use crate::handler::Recorder;
+use crate::oracle::pipeline;
 use crate::support::{TABLE, dynamodb, time};
 
 const OBJECTS: usize = 100;
@@ -35,13 +36,8 @@ fn size(name: &str, value: &AttributeValue) -> usize {
 /// One hour of one key's denials, `each` in each object: sort key and size of the items, and the alerts.
 async fn attack(each: usize) -> (Vec<(String, usize)>, usize) {
     let config = dynamodb().await;
-    let pipeline = Pipeline {
-        store: DynamoDbStore::new(&config, TABLE.to_owned()),
-        sink: Recorder::default(),
-        rules: vec![DENIED_MODEL.clone()],
-        exempt_users: Vec::new(),
-        limits: Limits::default(),
-    };
+    let store = DynamoDbStore::new(&config, TABLE.to_owned());
+    let pipeline = pipeline(DENIED_MODEL.clone(), store, Recorder::default());
     let start = time("2025-06-01T10:00:00Z").epoch_ms();
     for object in 0..OBJECTS {
         let mut reader = pipeline.read("object");

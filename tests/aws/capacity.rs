@@ -6,21 +6,22 @@ use std::time::{Duration, Instant};
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
+use bedrock_denial_watch::alert::sink::Nobody;
 use bedrock_denial_watch::count::claims::Claimant;
 use bedrock_denial_watch::count::counter::{Contribution, SHARDS, Slot};
+use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::count::store::CounterStore;
-use bedrock_denial_watch::count::tally::Tally;
 use bedrock_denial_watch::lambda::aws::{DynamoDbStore, Meter};
 use bedrock_denial_watch::log::time::EventTime;
-use bedrock_denial_watch::pipeline::{Delivery, Outcome, Pipeline};
-use bedrock_denial_watch::reader::{Finished, Limits, Reader};
+use bedrock_denial_watch::pipeline::{Delivery, Outcome};
 use bedrock_denial_watch::rule::catalogue::{ALL, DENIED_MODEL};
 use bedrock_denial_watch::rule::definition::Rule;
 use futures_util::StreamExt;
 use futures_util::stream;
 
 use crate::handler::Recorder;
+use crate::oracle::{pipeline, read};
 use crate::support::{TABLE, dynamodb, time};
 
 /// Models as AWS names them, for a sweep.
@@ -97,14 +98,7 @@ fn object(source: Source, rule: &Rule, object: usize, denials: usize, sessions: 
 }
 
 fn counted(rule: &Rule, text: &str) -> (Key, Vec<(Slot, Contribution)>) {
-    let mut reader = Reader::new("object", Tally::new(vec![rule.clone()], Vec::new()), Limits::default());
-    let read = loop {
-        reader.push(text.as_bytes());
-        match reader.finish() {
-            Finished::Read(read) => break read,
-            Finished::Again(again) => reader = again,
-        }
-    };
+    let read = read(&pipeline(rule.clone(), EmbeddedStore::default(), Nobody), text);
     let mut summaries: Vec<_> = read.tally.into_summaries().collect();
     let summary = summaries.pop().expect("a key");
     assert!(summaries.is_empty(), "one key");
@@ -321,18 +315,11 @@ async fn the_hottest_key_on_the_local_engine() {
     const DELIVERIES: usize = 320;
     const AT_ONCE: usize = 32;
     let config = dynamodb().await;
-    let pipeline = Pipeline {
-        store: DynamoDbStore::new(&config, TABLE.to_owned()),
-        sink: Recorder::default(),
-        rules: vec![DENIED_MODEL.clone()],
-        exempt_users: Vec::new(),
-        limits: Limits::default(),
-    };
+    let store = DynamoDbStore::new(&config, TABLE.to_owned());
+    let pipeline = pipeline(DENIED_MODEL.clone(), store, Recorder::default());
     let began = Instant::now();
     let deliveries = (0..DELIVERIES).map(async |number| {
-        let mut reader = pipeline.read("object");
-        reader.push(object(Source::Log, &DENIED_MODEL, number, 8, Sessions::Instances).as_bytes());
-        let Finished::Read(read) = reader.finish() else { panic!("a log is read once") };
+        let read = read(&pipeline, &object(Source::Log, &DENIED_MODEL, number, 8, Sessions::Instances));
         let owner = format!("request-{number}");
         let claimant = Claimant { owner: &owner, now: 1_748_775_600, lease: Duration::from_secs(60) };
         pipeline.commit(read.tally, Delivery { object: "object", claimant }).await

@@ -14,7 +14,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use bedrock_denial_watch::alert::Alert;
 use bedrock_denial_watch::alert::notice::Notice;
-use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
+use bedrock_denial_watch::alert::sink::{AlertSink, Nobody, SinkError};
 use bedrock_denial_watch::count::claims::State;
 use bedrock_denial_watch::count::counter::Digest;
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
@@ -246,7 +246,7 @@ async fn mute(config: &SdkConfig) {
 /// the sums of what was added.
 async fn assert_counted_once(storm: &Storm, config: &SdkConfig) {
     let store = DynamoDbStore::new(config, TABLE.to_owned());
-    let undisturbed = pipeline(storm.rule.clone(), EmbeddedStore::default(), Quiet);
+    let undisturbed = pipeline(storm.rule.clone(), EmbeddedStore::default(), Nobody);
     for (number, (source, batch)) in storm.objects.iter().enumerate() {
         let outcome = deliver_from(*source, &undisturbed, batch, &number.to_string(), 1_000_000).await;
         assert_eq!(outcome.failed, 0);
@@ -268,23 +268,6 @@ async fn assert_counted_once(storm: &Storm, config: &SdkConfig) {
             let added = contributions.iter().map(|text| text.parse::<Digest>().expect("a digest").denials);
             assert_eq!(*denials, added.sum::<u64>().to_string(), "{item:?}");
         }
-    }
-}
-
-/// Accepts everything.
-struct Quiet;
-
-impl AlertSink for Quiet {
-    async fn notice(&self, _: &Notice<'_>) -> Result<(), SinkError> {
-        Ok(())
-    }
-
-    fn wants_alerts(&self) -> bool {
-        false
-    }
-
-    async fn alert(&self, _: &Alert<'_>) -> Result<(), SinkError> {
-        Ok(())
     }
 }
 

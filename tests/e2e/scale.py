@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from cloud import cloud as start_cloud
 from cloud import end_on_signals, poll
 from samples import alone, denials, pack, record
-from soak import functions, stored
+from soak import functions, stored, verdict
 from stack import ZIP, Detector, upload_code
 
 USER = "arn:aws:iam::111122223333:user/"
@@ -89,9 +89,7 @@ def main():
             faults.append(f"{name} that should not be, or came more than once: {found - Counter(callers)}")
     if failed:
         faults.append(f"{len(failed)} deliveries failed: {failed[0]['Body'][:1000]}")
-    for fault in faults:
-        print(f"FAULT: {fault}")
-    return 1 if faults else 0
+    return verdict(faults)
 
 
 if __name__ == "__main__":

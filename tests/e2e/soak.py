@@ -72,6 +72,13 @@ def percentiles(values):
     return f"median {at(0.5):.0f} ms, 95 % {at(0.95):.0f} ms, 99 % {at(0.99):.0f} ms, most {at(1):.0f} ms"
 
 
+def verdict(faults):
+    """Prints what went wrong; the exit status."""
+    for fault in faults:
+        print(f"FAULT: {fault}")
+    return 1 if faults else 0
+
+
 def stored(detector):
     """Denials by user in the counters of denied-model."""
     pages = detector.cloud.client("dynamodb").get_paginator("scan").paginate(TableName=detector.outputs["TableName"])
@@ -151,9 +158,7 @@ def main():
         )
         if last - first > MAX_GROWTH_KB or more_files - files > MAX_MORE_FILES:
             faults.append(f"process {process} grows")
-    for fault in faults:
-        print(f"FAULT: {fault}")
-    return 1 if faults else 0
+    return verdict(faults)
 
 
 if __name__ == "__main__":

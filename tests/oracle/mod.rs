@@ -311,8 +311,7 @@ pub fn assert_invariants_between(
     strictest: Option<&Rule>,
     told: &[Told],
 ) -> BTreeMap<u8, Vec<i64>> {
-    let rule = loosest;
-    let cooldown = i64::try_from(rule.cooldown.as_secs()).expect("small");
+    let cooldown = i64::try_from(loosest.cooldown.as_secs()).expect("small");
     let mut by_key: BTreeMap<u8, Vec<i64>> = BTreeMap::new();
     let distinct: BTreeMap<&String, &Told> = told.iter().map(|alert| (&alert.id, alert)).collect();
     for alert in distinct.values() {

@@ -5,9 +5,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use bedrock_denial_watch::alert::notice::Notice;
-use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
-use bedrock_denial_watch::alert::{Alert, display};
+use bedrock_denial_watch::alert::display;
+use bedrock_denial_watch::alert::sink::Nobody;
 use bedrock_denial_watch::count::claims::Claimant;
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::pipeline::{Delivery, Pipeline};
@@ -86,21 +85,4 @@ fn wrong(rule: &Rule, example: &Example, runtime: &Runtime) -> Option<String> {
     let raised = outcome.published.len();
     let expected = example.alerts;
     (raised != expected).then(|| format!("{:?}: expected {expected} alerts, raised {raised}", example.name))
-}
-
-/// A sink that discards everything.
-struct Nobody;
-
-impl AlertSink for Nobody {
-    async fn notice(&self, _: &Notice<'_>) -> Result<(), SinkError> {
-        Ok(())
-    }
-
-    fn wants_alerts(&self) -> bool {
-        false
-    }
-
-    async fn alert(&self, _: &Alert<'_>) -> Result<(), SinkError> {
-        Ok(())
-    }
 }
