@@ -31,7 +31,7 @@ test: test-domain report-test test-aws $(if $(filter 1,$(SKIP_E2E)),e2e-skipped,
 
 .PHONY: test-domain
 test-domain: ## Test the domain and `replay`, without the AWS SDK
-	cargo test $(LOCAL)
+	SIMULATIONS=$(or $(SIMULATIONS),20000) cargo test $(LOCAL)
 
 .PHONY: test-aws
 test-aws: ## Test everything that talks to AWS, against local stand-ins
@@ -86,10 +86,6 @@ fuzz: ## Invent inputs for SECONDS=60 (TARGET="denials tokens codecs rules rende
 .PHONY: mutants
 mutants: ## Make the mistakes of tests/mutants/breakages.toml one by one: tests must notice each (ONLY="a name")
 	python3 tests/mutants/run.py --only "$(ONLY)"
-
-.PHONY: bench
-bench: ## Compare reading with bare decompression, as ratios
-	cargo bench $(LOCAL) --bench read
 
 .PHONY: capacity
 capacity: ## Measure what counting costs in DynamoDB: units by rule as a slot fills, by scenario, the hottest key

@@ -175,9 +175,6 @@ impl Prose {
                 self.word(random, &mut text);
             }
         }
-        if random.below(60) == 0 {
-            text.push_str("Why did the export end with AccessDeniedException?");
-        }
         text
     }
 
@@ -189,7 +186,11 @@ impl Prose {
         if random.below(12) == 0 {
             return self.embedding(random);
         }
-        let answer = self.text(random, bytes / 6);
+        let mut answer = self.text(random, bytes / 6);
+        // More often than people and models talk of it.
+        if random.below(60) == 0 {
+            answer.push_str("Why did the export end with AccessDeniedException?");
+        }
         let mut messages = String::new();
         while messages.len() < bytes * 5 / 6 {
             let size = (200 + random.below(3000)).min(bytes / 2);

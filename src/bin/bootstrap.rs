@@ -52,19 +52,19 @@ async fn run(config: Config) -> Result<(), Error> {
     let function = std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default();
     let handler = Handler {
         pipeline: Pipeline {
-            store: DynamoDbStore::new(&sdk, config.table_name).metered(&meter),
-            sink: SnsSink::new(
+            store: DynamoDbStore::metered(&sdk, config.table_name, &meter),
+            sink: SnsSink::metered(
                 &sdk,
                 config.topic_arn,
                 config.every_alert_topic_arn,
-                config.event_bus_arn.map(|arn| EventBus::new(&sdk, arn)),
-            )
-            .metered(&meter),
+                config.event_bus_arn.map(|arn| EventBus::new(&sdk, arn, &meter)),
+                &meter,
+            ),
             rules: config.settings.rules_on(),
             exempt_users: config.settings.exempt_users,
             limits: Limits::default(),
         },
-        source: S3Source::new(&sdk).metered(&meter),
+        source: S3Source::metered(&sdk, &meter),
         meter,
     };
     let (handler, function) = (&handler, &function);

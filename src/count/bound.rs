@@ -4,8 +4,9 @@
 //! and over which time span. Another object may hold a copy of the same denials, so unsampled values
 //! are summed only over shards whose time spans do not overlap: no request can be in both.
 
-use std::collections::HashSet;
 use std::ops::RangeInclusive;
+
+use foldhash::HashSet;
 
 use crate::count::counter::{Counter, Shard};
 use crate::count::step;
@@ -29,7 +30,7 @@ impl<'c> Bound<'c> {
     #[must_use]
     pub fn of(logs: &'c [Counter], within: &RangeInclusive<EventTime>, recurs: bool) -> Self {
         let mut bound = Self { unsampled: 0, most: 0, at_least: false, counters: Vec::new() };
-        let mut sampled: HashSet<&str> = HashSet::new();
+        let mut sampled: HashSet<&str> = HashSet::default();
         let mut full = false;
         for counter in logs {
             let Some(log) = Log::of(counter, within, recurs) else { continue };
@@ -70,7 +71,7 @@ struct Full<'c> {
 impl<'c> Log<'c> {
     /// `None` if no sample lies inside.
     fn of(counter: &'c Counter, within: &RangeInclusive<EventTime>, recurs: bool) -> Option<Self> {
-        let mut log = Self { sampled: HashSet::new(), denials: 0, at_least: false, full: false };
+        let mut log = Self { sampled: HashSet::default(), denials: 0, at_least: false, full: false };
         let mut full = Vec::new();
         for shard in counter.shards.values() {
             step(shard.samples.len());
@@ -153,7 +154,7 @@ fn apart(mut shards: Vec<Full<'_>>) -> Vec<Full<'_>> {
         let with = most[before(&shards, at)] + shards[at].denials;
         most.push(with.max(most[at]));
     }
-    let mut chosen = HashSet::new();
+    let mut chosen = HashSet::default();
     let mut at = shards.len();
     while at > 0 {
         if most[at] == most[at - 1] {

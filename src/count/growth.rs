@@ -37,7 +37,7 @@ fn tally(rule: &Rule, denials: impl Iterator<Item = (usize, usize, usize)>) -> T
         let record = format!(
             r#"{{"timestamp":"{time}","modelId":"m{model}","requestId":"r{request}","errorCode":"AccessDeniedException"}}"#
         );
-        let reading = read(record.as_bytes(), &Wanted::errors(&["AccessDeniedException"]), String::new);
+        let reading = read(&record, &Wanted::errors(&["AccessDeniedException"]), String::new);
         let Ok(Reading::Denial(denial)) = reading else { panic!("{record}") };
         tally.add(&denial);
     }

@@ -1,9 +1,9 @@
 //! Which denials of one object represent it in one slot of one key, in little memory.
 
 use std::cell::OnceCell;
-use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
-use foldhash::fast::RandomState;
+use foldhash::HashSet;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
@@ -103,7 +103,7 @@ fn room(capacity: usize) -> isize {
 
 /// Tells values apart beyond those that are sampled, across all slots of one object.
 #[derive(Default)]
-pub struct Distinct(HashSet<u64, RandomState>);
+pub struct Distinct(HashSet<u64>);
 
 impl Distinct {
     /// Whether a value is new in its place; `None` where no more can be told apart.
@@ -198,11 +198,11 @@ impl Samples {
             Self::All(All(all)) => {
                 let before = room(all.capacity()) + all.iter().map(Seen::bytes).sum::<isize>();
                 let (mut ends, grown) = Ends::new(all, sampling.limit, place, distinct);
-                let Added { bytes, new } = ends.add(at, counted, sampling.limit, place, distinct);
+                let Added { bytes, new } = ends.add(at, counted, sampling, place, distinct);
                 *self = Self::Ends(Box::new(ends));
                 Added { bytes: grown + bytes - before, new }
             }
-            Self::Ends(ends) => ends.add(at, counted, sampling.limit, place, distinct),
+            Self::Ends(ends) => ends.add(at, counted, sampling, place, distinct),
         }
     }
 
@@ -272,21 +272,31 @@ impl Ends {
         &mut self,
         at: EventTime,
         counted: &Counted,
-        limit: usize,
+        sampling: Sampling,
         place: u64,
         distinct: &mut Distinct,
     ) -> Added {
-        let hash = counted.hash();
-        let new = distinct.insert(hash, place);
+        // Looking is cheaper than hashing only where a value is likely to be there.
+        let new = if sampling.recurs && self.keeps(&counted.value) {
+            Some(false)
+        } else {
+            distinct.insert(counted.hash(), place)
+        };
         match new {
             Some(true) => {
                 self.distinct += 1;
-                self.hash = self.hash.wrapping_add(hash);
+                self.hash = self.hash.wrapping_add(counted.hash());
             }
             Some(false) => {}
             None => self.at_least = true,
         }
-        Added { bytes: self.keep(at, &counted.value, new == Some(true), limit), new: new == Some(true) }
+        let new = new == Some(true);
+        Added { bytes: self.keep(at, &counted.value, new, sampling.limit), new }
+    }
+
+    fn keeps(&self, value: &Value) -> bool {
+        step(self.latest.len());
+        self.latest.iter().any(|seen| seen.value == *value)
     }
 
     /// `new` says that the value is surely none of those that are kept.
@@ -323,11 +333,15 @@ fn keep(
         None if kept.len() == limit => kept.pop_back(),
         None => None,
     };
-    let place = kept.partition_point(|other| before((other.at, &other.value), (at, value)));
     let room_before = room(kept.capacity());
     let seen = Seen { at, value: value.clone() };
     let bytes = seen.bytes();
-    kept.insert(place, seen);
+    if kept.front().is_none_or(&is_before) {
+        kept.push_front(seen);
+    } else {
+        let place = kept.partition_point(|other| before((other.at, &other.value), (at, value)));
+        kept.insert(place, seen);
+    }
     room(kept.capacity()) - room_before + bytes - gone.map_or(0, |gone| gone.bytes())
 }
 

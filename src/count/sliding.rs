@@ -1,7 +1,9 @@
 //! The figures of successive alerts in one pass over the samples: the window slides forward, so a
 //! thousand alerts in one day do not read the day a thousand times.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
+
+use foldhash::HashMap;
 
 use crate::count::bound::Bound;
 use crate::count::counter::Counter;

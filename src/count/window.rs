@@ -2,7 +2,9 @@
 //!
 //! Pure functions of counters read from the store; no clock, no store.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
+
+use foldhash::{HashMap, HashSet};
 
 use crate::count::counter::Counter;
 use crate::count::evidence::Evidence;
@@ -148,7 +150,7 @@ impl<'a> Window<'a> {
             }
             return;
         }
-        let mut inside: HashMap<&str, usize> = HashMap::new();
+        let mut inside: HashMap<&str, usize> = HashMap::default();
         let samples = self.since(from.minus(self.rule.window));
         let mut oldest = samples.iter().peekable();
         let mut newest = samples.iter().peekable();

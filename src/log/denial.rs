@@ -188,7 +188,7 @@ pub fn is_unrelated(json: &[u8]) -> bool {
 /// # Errors
 /// If `json` is not exactly one valid JSON object, or is a whole CloudTrail log file.
 pub fn read<'a>(
-    json: &'a [u8],
+    json: &'a str,
     wanted: &Wanted,
     place: impl FnOnce() -> String,
 ) -> Result<Reading<'a>, serde_json::Error> {

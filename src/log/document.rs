@@ -21,7 +21,7 @@ pub fn read(
     // One bad byte in a text must not hide a denial.
     let json = str::from_utf8(json).map_or_else(|_| String::from_utf8_lossy(json), Cow::Borrowed);
     let mut record = |json: &str, place: &dyn Fn() -> String| -> Verdict {
-        match denial::read(json.as_bytes(), wanted, place) {
+        match denial::read(json, wanted, place) {
             Err(_) => Verdict::Broken,
             Ok(Reading::Unknown) => Verdict::Unknown,
             Ok(reading) => {
@@ -36,7 +36,7 @@ pub fn read(
             verdict => return verdict,
         },
         Shape::LogEvent | Shape::LookedUp
-            if denial::read(json.as_bytes(), &Wanted::default(), String::new).is_err() =>
+            if denial::read(&json, &Wanted::default(), String::new).is_err() =>
         {
             return Verdict::Broken;
         }

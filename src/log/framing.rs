@@ -8,10 +8,9 @@
 //! `Lines`, and a line end inside a record switches back. A `}` and `{` separated by white space are the
 //! one sure sign: in valid JSON they occur only between two top-level objects.
 
-use aho_corasick::{AhoCorasick, MatchKind};
-
 use crate::log::buffer::Buffer;
 use crate::log::lines::Lines;
+use crate::log::needles::Needles;
 use crate::log::resync::EMPTY;
 use crate::log::values::{Proof, Values};
 use crate::log::wrapper::Shape;
@@ -62,7 +61,7 @@ enum Framing {
 /// What both framers share.
 pub struct Scope {
     /// What makes a piece a candidate.
-    pub needles: AhoCorasick,
+    pub needles: Needles,
     /// A longer record is skipped.
     pub max_record_bytes: usize,
     /// Records that have begun so far.
@@ -73,15 +72,10 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// Once a text has been searched, only its last so many bytes can begin a needle.
-    pub fn overlap(&self) -> usize {
-        self.needles.max_pattern_len().saturating_sub(1)
-    }
-
-    /// Whether there is a needle between two positions.
-    pub fn mentions(&self, text: &Buffer, from: usize, to: usize) -> bool {
+    /// Stream offset of the first needle between two positions.
+    pub fn needle(&self, text: &Buffer, from: usize, to: usize) -> Option<u64> {
         text.spend(to - from);
-        self.needles.is_match(text.text(from, to))
+        self.needles.find(text.text(from, to)).map(|at| text.offset(from + at))
     }
 
     /// Passes on the text from the buffer's start to `to`, which contains a needle.
@@ -118,15 +112,10 @@ pub enum Step {
 
 impl Framer {
     /// Passes on pieces that contain one of `needles`; skips records longer than `max_record_bytes`.
-    ///
-    /// # Panics
-    /// When the needles exceed what a search automaton can hold: megabytes.
     #[must_use]
     pub fn new(needles: &[String], max_record_bytes: usize) -> Self {
-        let needles = AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(needles);
-        let needles = needles.expect("a few short needles");
         Self {
-            scope: Scope { needles, max_record_bytes, records: 0, recognised: false },
+            scope: Scope { needles: Needles::new(needles), max_record_bytes, records: 0, recognised: false },
             framing: Framing::Values,
             lines: Lines::default(),
             values: Values::default(),

@@ -69,9 +69,9 @@ impl Lines {
         if self.hit.is_none() {
             let from = text.position(self.searched).max(text.start);
             let hit = scope.needles.find(text.rest(from));
-            text.spend(hit.map_or(text.end - from, |hit| hit.end()));
-            self.hit = hit.map(|hit| text.offset(from + hit.start()));
-            let searched = text.end.saturating_sub(scope.overlap()).max(from);
+            text.spend(hit.map_or(text.end - from, |hit| hit + 1));
+            self.hit = hit.map(|hit| text.offset(from + hit));
+            let searched = text.end.saturating_sub(scope.needles.overlap()).max(from);
             self.searched = self.hit.map_or(text.offset(searched), |hit| hit + 1);
         }
         self.hit.map(|hit| text.position(hit))

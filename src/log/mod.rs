@@ -5,7 +5,7 @@
 //! | Which folder and object, and is it a log? | [`layout`], [`object`] |
 //! | Bytes as stored → text | [`inflate`] |
 //! | Text in view | `buffer` |
-//! | Text → candidate records | `framing` by `lines` or `values`; `nesting`, `resync`, `wrapper` |
+//! | Text → candidate records | `framing` by `lines` or `values`; `needles`, `nesting`, `resync`, `wrapper` |
 //! | Is a CloudTrail file clean? | `screen`, `sweep` |
 //! | Envelopes around records | `envelope`, `document` |
 //! | Record → denial, from either log | `record`, [`facts`], `cloudtrail`, [`model`], [`text`], [`denial`], [`time`] |
@@ -21,6 +21,7 @@ pub mod inflate;
 pub mod layout;
 pub(crate) mod lines;
 pub mod model;
+pub(crate) mod needles;
 pub(crate) mod nesting;
 pub mod object;
 pub(crate) mod record;

@@ -106,9 +106,9 @@ impl<'a> Record<'a> {
     ///
     /// # Errors
     /// If `json` is not exactly one JSON object, or is a whole CloudTrail log file.
-    pub fn read(json: &'a [u8]) -> Result<Self, serde_json::Error> {
+    pub fn read(json: &'a str) -> Result<Self, serde_json::Error> {
         let mut record = Self([None; FIELDS]);
-        let mut deserializer = serde_json::Deserializer::from_slice(json);
+        let mut deserializer = serde_json::Deserializer::from_str(json);
         deserializer.deserialize_map(Members(&mut record))?;
         deserializer.end()?;
         match record.0[Field::Records as usize] {

@@ -64,7 +64,7 @@ impl Resync {
         let newline = text.find(b'\n', text.cursor, text.end);
         let line_end = newline.unwrap_or(text.end);
         if let Some(line) = self.line
-            && scope.mentions(text, text.start, line_end)
+            && scope.needle(text, text.start, line_end).is_some()
         {
             receive(line, Found::Broken);
             self.line = None;
@@ -76,7 +76,7 @@ impl Resync {
             return Resynced::Again;
         }
         text.cursor = text.end;
-        let overlap = if self.line.is_some() && !last { scope.overlap() } else { 0 };
+        let overlap = if self.line.is_some() && !last { scope.needles.overlap() } else { 0 };
         text.start = text.start.max(text.end.saturating_sub(overlap));
         Resynced::NeedMore
     }

@@ -30,6 +30,8 @@ pub struct Values {
     too_short: usize,
     /// Whether the first record is what it was taken for.
     proof: Proof,
+    /// Stream offset of a needle behind the array of the wrapper that is being left.
+    stray: Option<u64>,
 }
 
 /// Whether the first record is an element of a CloudTrail log file's array. Its depth is unknown where
@@ -89,6 +91,7 @@ impl Default for Values {
             shape: Shape::Document,
             too_short: 0,
             proof: Proof::None,
+            stray: None,
         }
     }
 }
@@ -189,7 +192,7 @@ impl Values {
             match wrapper(begin) {
                 Wrapper::Opens(length, shape) => {
                     self.proof = self.proof.then(b'[');
-                    if scope.mentions(text, at, at + length) {
+                    if scope.needle(text, at, at + length).is_some() {
                         receive(text.offset(at), Found::Stray(text.text(at, at + length)));
                     }
                     self.wrappers += usize::from(shape == Shape::Document);
@@ -232,7 +235,7 @@ impl Values {
                 let (start, end) = (text.start, text.cursor + length);
                 if end - start > scope.max_record_bytes {
                     receive(text.offset(start), Found::Oversized);
-                } else if !scope.mentions(text, start, end) {
+                } else if scope.needle(text, start, end).is_none() {
                     scope.sample(text, end, self.shape, receive);
                 } else if scope.candidate(text, end, self.shape, receive) == Verdict::Broken {
                     receive(text.offset(start), Found::Broken);
@@ -315,13 +318,21 @@ impl Values {
             Walk::Fault(at) => text.cursor + at,
             Walk::Open => text.end,
         };
-        if scope.mentions(text, text.start, end) {
-            receive(text.offset(text.start), Found::Stray(text.text(text.start, end)));
+        if let Some(needle) = scope.needle(text, text.start, end) {
+            receive(needle, Found::Stray(text.text(text.start, end)));
+            self.stray = self.stray.or(Some(needle));
         }
         text.cursor = end;
+        let unclosed = matches!(walk, Walk::Fault(_)) || (last && matches!(walk, Walk::Open));
+        if let Some(stray) = self.stray.take_if(|_| unclosed || matches!(walk, Walk::Closed(_)))
+            && unclosed
+        {
+            // It may have been in a record that was taken for a member of the wrapper.
+            receive(stray, Found::Broken);
+        }
         match walk {
             Walk::Open if !last => {
-                text.start = text.start.max(end.saturating_sub(scope.overlap()));
+                text.start = text.start.max(end.saturating_sub(scope.needles.overlap()));
                 return Step::NeedMore;
             }
             Walk::Open | Walk::Closed(_) => {

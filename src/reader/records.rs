@@ -66,7 +66,9 @@ impl<'o> Records<'o> {
     /// read thoroughly.
     pub fn acquits(&self, json: &[u8]) -> bool {
         denial::is_unrelated(json)
-            || matches!(denial::read(json, &self.wanted, String::new), Ok(Reading::Other | Reading::Unknown))
+            || str::from_utf8(json).is_ok_and(|json| {
+                matches!(denial::read(json, &self.wanted, String::new), Ok(Reading::Other | Reading::Unknown))
+            })
     }
 
     /// Takes a piece that framing found at a stream offset.

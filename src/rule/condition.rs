@@ -1,6 +1,6 @@
 //! What a record must show for a rule to count it.
 
-use super::field::AssumedRole;
+use super::field::Values;
 use crate::log::denial::Denial;
 use crate::log::facts::{Finding, Policy};
 
@@ -59,9 +59,9 @@ impl FindingCondition {
 }
 
 impl Condition {
-    /// Whether `denial` meets the whole condition.
+    /// Whether `denial`, whose fields have these values, meets the whole condition.
     #[must_use]
-    pub fn holds(&self, denial: &Denial<'_>) -> bool {
+    pub fn holds(&self, denial: &Denial<'_>, values: &Values<'_>) -> bool {
         let facts = &denial.facts;
         (self.error_codes.is_empty() || self.error_codes.contains(&denial.error_code.as_ref()))
             && self.guardrail.is_none_or(|guardrail| match guardrail {
@@ -72,16 +72,11 @@ impl Condition {
             && (self.min_policies_blocked == 0 || facts.policies_blocked() >= self.min_policies_blocked)
             && (!self.succeeded || facts.succeeded)
             && (!self.has_body || facts.has_body)
-            && !self.excepts(denial)
+            && !self.excepts(values)
     }
 
-    fn excepts(&self, denial: &Denial<'_>) -> bool {
-        !self.except_roles.is_empty()
-            && denial
-                .user
-                .as_deref()
-                .and_then(AssumedRole::parse)
-                .is_some_and(|role| self.except_roles.iter().any(|prefix| role.name.starts_with(prefix)))
+    fn excepts(&self, values: &Values<'_>) -> bool {
+        values.role_name().is_some_and(|name| self.except_roles.iter().any(|prefix| name.starts_with(prefix)))
     }
 
     /// Whether it names nothing that a sweep could find, so that every record must be read.

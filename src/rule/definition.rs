@@ -214,7 +214,7 @@ impl Rule {
     /// Whether the rule counts this denial, whose fields have these values.
     #[must_use]
     pub fn counts(&self, denial: &Denial<'_>, values: &Values<'_>) -> bool {
-        self.record.holds(denial)
+        self.record.holds(denial, values)
             && self
                 .group_by
                 .iter()

@@ -57,7 +57,10 @@ const FIELDS: usize = Field::RequestId as usize + 1;
 
 /// The values of all fields of one denial, found once for all rules.
 #[derive(Clone, Copy)]
-pub struct Values<'d>([Option<&'d str>; FIELDS]);
+pub struct Values<'d> {
+    fields: [Option<&'d str>; FIELDS],
+    role_name: Option<&'d str>,
+}
 
 impl<'d> Values<'d> {
     /// Those of `denial`.
@@ -65,20 +68,26 @@ impl<'d> Values<'d> {
     pub fn of(denial: &'d Denial<'_>) -> Self {
         let user = denial.user.as_deref();
         let role = user.and_then(AssumedRole::parse);
-        let mut values = [None; FIELDS];
-        values[Field::Account.index()] = denial.account.as_deref();
-        values[Field::User.index()] = user;
-        values[Field::Role.index()] = role.as_ref().map(|role| role.arn);
-        values[Field::Session.index()] = role.as_ref().map(|role| role.session);
-        values[Field::Model.index()] = denial.model.as_deref();
-        values[Field::RequestId.index()] = Some(&denial.request_id);
-        Self(values)
+        let mut fields = [None; FIELDS];
+        fields[Field::Account.index()] = denial.account.as_deref();
+        fields[Field::User.index()] = user;
+        fields[Field::Role.index()] = role.as_ref().map(|role| role.arn);
+        fields[Field::Session.index()] = role.as_ref().map(|role| role.session);
+        fields[Field::Model.index()] = denial.model.as_deref();
+        fields[Field::RequestId.index()] = Some(&denial.request_id);
+        Self { fields, role_name: role.map(|role| role.name) }
     }
 
     /// The value of `field`, `None` if the record has none.
     #[must_use]
     pub fn get(&self, field: Field) -> Option<&'d str> {
-        self.0[field.index()]
+        self.fields[field.index()]
+    }
+
+    /// The name of the role that the caller assumed, if one did.
+    #[must_use]
+    pub fn role_name(&self) -> Option<&'d str> {
+        self.role_name
     }
 }
 

@@ -126,7 +126,7 @@ async fn a_store_or_a_topic_that_does_not_answer_may_do_so_later() {
 #[tokio::test]
 async fn a_result_is_short_and_names_no_caller() {
     let s3 = bucket(&[]);
-    let sink = SnsSink::new(&nowhere(), "arn:aws:sns:us-east-1:1:t".to_owned(), None, None);
+    let sink = SnsSink::new(&nowhere(), "arn:aws:sns:us-east-1:1:t".to_owned());
     let store = DynamoDbStore::new(&nowhere(), TABLE.to_owned());
     let key = format!("{}.json.gz", "%C3%BC".repeat(2000));
     let answer = deliver(&handler(&s3, store, sink), &job(&[&key])).await.answer.expect("answered");

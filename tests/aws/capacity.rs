@@ -165,7 +165,7 @@ const CHECKED: usize = 20;
 async fn fill(rule: &Rule, (source, denials, sessions): Objects, at: &[usize]) -> (Weight, Vec<Cost>) {
     let config = dynamodb().await;
     let meter = Meter::default();
-    let store = DynamoDbStore::new(&config, TABLE.to_owned()).metered(&meter);
+    let store = DynamoDbStore::metered(&config, TABLE.to_owned(), &meter);
     let (mut before, mut costs, mut written) = (BTreeMap::new(), Vec::new(), 0.0);
     let (mut weight, mut first_item) = (Weight { item: 0, contribution: 0 }, 0);
     for number in 1..=*at.last().expect("a number of objects") {

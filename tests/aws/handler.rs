@@ -77,7 +77,7 @@ pub fn metered<S, K>(s3: &Server, store: S, sink: K, meter: Meter) -> Handler<S,
             exempt_users: Vec::new(),
             limits: Limits::default(),
         },
-        source: S3Source::new(&sdk(&s3.url)).metered(&meter),
+        source: S3Source::metered(&sdk(&s3.url), &meter),
         meter,
     }
 }
@@ -299,7 +299,7 @@ async fn an_object_without_denials_makes_no_call_to_dynamodb_or_sns() {
     let handler = handler(
         &s3,
         DynamoDbStore::new(&nowhere(), TABLE.to_owned()),
-        SnsSink::new(&nowhere(), "arn:aws:sns:us-east-1:1:t".to_owned(), None, None),
+        SnsSink::new(&nowhere(), "arn:aws:sns:us-east-1:1:t".to_owned()),
     );
     let delivered = deliver(&handler, &notification(&["a.json.gz"])).await;
     assert_eq!(delivered.answer.expect("success"), Answer::Done);
@@ -311,7 +311,7 @@ async fn chain(s3: &Server, sns: &Server) -> (SdkConfig, Handler<DynamoDbStore, 
     let config = dynamodb().await;
     let store = DynamoDbStore::new(&config, TABLE.to_owned());
     let topic = "arn:aws:sns:us-east-1:123456789012:alerts".to_owned();
-    let handler = handler(s3, store, SnsSink::new(&sdk(&sns.url), topic, None, None));
+    let handler = handler(s3, store, SnsSink::new(&sdk(&sns.url), topic));
     (config, handler)
 }
 

@@ -11,7 +11,7 @@ use bedrock_denial_watch::count::claims::Claimant;
 use bedrock_denial_watch::count::incident::{self, Found, IncidentLog};
 use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::count::window::Figures;
-use bedrock_denial_watch::lambda::aws::{EventBus, SnsSink};
+use bedrock_denial_watch::lambda::aws::{EventBus, Meter, SnsSink};
 use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
 use serde_json::Value;
 
@@ -78,12 +78,9 @@ pub async fn publish_to(
         rules: &[],
         crowd: None,
     };
-    let sink = SnsSink::new(
-        &sdk(url),
-        TOPIC.to_owned(),
-        every_alert.map(str::to_owned),
-        bus.map(|arn| EventBus::new(&sdk(url), arn.to_owned())),
-    );
+    let meter = Meter::default();
+    let bus = bus.map(|arn| EventBus::new(&sdk(url), arn.to_owned(), &meter));
+    let sink = SnsSink::metered(&sdk(url), TOPIC.to_owned(), every_alert.map(str::to_owned), bus, &meter);
     sink.notice(&notice).await.map_err(|error| error.to_string())?;
     if sink.wants_alerts() { sink.alert(&alert).await.map_err(|error| error.to_string()) } else { Ok(()) }
 }

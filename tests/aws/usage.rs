@@ -27,14 +27,18 @@ fn refusals(arn: &str, first: usize, models: usize, each: usize) -> Vec<u8> {
     gzip(&(0..models * each).map(record).collect::<String>())
 }
 
+fn topic(sns: &Server, meter: &Meter) -> SnsSink {
+    SnsSink::metered(&sdk(&sns.url), "arn:aws:sns:us-east-1:1:alerts".to_owned(), None, None, meter)
+}
+
 /// What the delivery of one object after the other reports, in one account.
 async fn usages(objects: &[(&str, Vec<u8>)], deliveries: &[&str]) -> Vec<Usage> {
     let s3 = bucket(objects);
     let sns = Server::start(|_, _| Some(accepted()));
     let meter = Meter::default();
-    let store = DynamoDbStore::new(&dynamodb().await, TABLE.to_owned()).metered(&meter);
-    let sink = SnsSink::new(&sdk(&sns.url), "arn:aws:sns:us-east-1:1:alerts".to_owned(), None, None);
-    let mut handler = metered(&s3, store, sink.metered(&meter), meter);
+    let store = DynamoDbStore::metered(&dynamodb().await, TABLE.to_owned(), &meter);
+    let sink = topic(&sns, &meter);
+    let mut handler = metered(&s3, store, sink, meter);
     handler.pipeline.rules = ALL.iter().filter(|rule| rule.on).cloned().collect();
     let mut usages = Vec::new();
     for key in deliveries {
@@ -94,7 +98,7 @@ async fn attempts_that_the_sdk_repeats_are_counted() {
     });
     let meter = Meter::default();
     let store = DynamoDbStore::new(&dynamodb().await, TABLE.to_owned());
-    let sink = SnsSink::new(&sdk(&s3.url), "arn:aws:sns:us-east-1:1:alerts".to_owned(), None, None);
+    let sink = SnsSink::new(&sdk(&s3.url), "arn:aws:sns:us-east-1:1:alerts".to_owned());
     let handler = metered(&s3, store, sink, meter);
     check(&usage(&handler, "a.json.gz").await, [3, 0, 0, 0, 0], (0.0, 0.0));
     // The next delivery begins at nothing.
@@ -119,10 +123,10 @@ async fn the_line_tells_it_without_making_it_a_metric() {
     let objects = [("burst.json.gz", refusals(USER, 0, 1, 4))];
     let s3 = bucket(&objects);
     let meter = Meter::default();
-    let store = DynamoDbStore::new(&dynamodb().await, TABLE.to_owned()).metered(&meter);
+    let store = DynamoDbStore::metered(&dynamodb().await, TABLE.to_owned(), &meter);
     let sns = Server::start(|_, _| Some(accepted()));
-    let sink = SnsSink::new(&sdk(&sns.url), "arn:aws:sns:us-east-1:1:alerts".to_owned(), None, None);
-    let handler = metered(&s3, store, sink.metered(&meter), meter);
+    let sink = topic(&sns, &meter);
+    let handler = metered(&s3, store, sink, meter);
     let delivered = deliver(&handler, &notification(&["burst.json.gz"])).await;
     let line: Value = serde_json::from_str(&delivered.metrics.line("watch", "r-1", 1)).expect("JSON");
     assert_eq!(line["requests"]["S3"], json!({"GetObject": 1}));

@@ -125,7 +125,7 @@ impl Cloud {
         if !options.yes && !agreed(&question) {
             Options::refuse("nothing was applied");
         }
-        let topics = SnsSink::new(&self.sdk, topic, None, None);
+        let topics = SnsSink::new(&self.sdk, topic);
         (DynamoDbStore::new(&self.sdk, table), Applied { topics, printer })
     }
 }

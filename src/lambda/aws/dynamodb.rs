@@ -49,19 +49,18 @@ impl DynamoDbStore {
     /// Region, credentials and endpoint are those of `config`.
     #[must_use]
     pub fn new(config: &SdkConfig, table: String) -> Self {
+        Self::metered(config, table, &Meter::default())
+    }
+
+    /// The same, with its requests counted by `meter`.
+    #[must_use]
+    pub fn metered(config: &SdkConfig, table: String, meter: &Meter) -> Self {
         let config = aws_sdk_dynamodb::config::Builder::from(config)
             .timeout_config(timeouts(ATTEMPT, OPERATION))
             .retry_config(retries(ATTEMPTS))
+            .interceptor(meter.clone())
             .build();
         Self { client: Client::from_conf(config), table }
-    }
-
-    /// Its requests are counted by `meter`.
-    #[must_use]
-    pub fn metered(mut self, meter: &Meter) -> Self {
-        let config = self.client.config().to_builder().interceptor(meter.clone()).build();
-        self.client = Client::from_conf(config);
-        self
     }
 
     /// Tries to add to one item of a shard.

@@ -26,22 +26,15 @@ pub struct EventBus {
 }
 
 impl EventBus {
-    /// Region, credentials and endpoint are those of `config`.
+    /// Region, credentials and endpoint are those of `config`; `meter` counts its requests.
     #[must_use]
-    pub fn new(config: &SdkConfig, arn: String) -> Self {
+    pub fn new(config: &SdkConfig, arn: String, meter: &Meter) -> Self {
         let config = aws_sdk_eventbridge::config::Builder::from(config)
             .timeout_config(timeouts(ATTEMPT, OPERATION))
             .retry_config(retries(ATTEMPTS))
+            .interceptor(meter.clone())
             .build();
         Self { client: Client::from_conf(config), arn }
-    }
-
-    /// Its requests are counted by `meter`.
-    #[must_use]
-    pub fn metered(mut self, meter: &Meter) -> Self {
-        let config = self.client.config().to_builder().interceptor(meter.clone()).build();
-        self.client = Client::from_conf(config);
-        self
     }
 
     /// Puts one alert on the bus.

@@ -75,21 +75,20 @@ impl S3Source {
     /// Region, credentials and endpoint are those of `config`.
     #[must_use]
     pub fn new(config: &SdkConfig) -> Self {
+        Self::metered(config, &Meter::default())
+    }
+
+    /// The same, with its requests counted by `meter`.
+    #[must_use]
+    pub fn metered(config: &SdkConfig, meter: &Meter) -> Self {
         let stalled = StalledStreamProtectionConfig::enabled().grace_period(STALLED).build();
         let config = aws_sdk_s3::config::Builder::from(config)
             .timeout_config(timeouts(ATTEMPT, OPERATION))
             .retry_config(retries(ATTEMPTS))
             .stalled_stream_protection(stalled)
+            .interceptor(meter.clone())
             .build();
         Self { client: Client::from_conf(config) }
-    }
-
-    /// Its requests are counted by `meter`.
-    #[must_use]
-    pub fn metered(mut self, meter: &Meter) -> Self {
-        let config = self.client.config().to_builder().interceptor(meter.clone()).build();
-        self.client = Client::from_conf(config);
-        self
     }
 
     pub(super) const fn client(&self) -> &Client {

@@ -59,30 +59,29 @@ impl Pace {
 }
 
 impl SnsSink {
-    /// Region, credentials and endpoint are those of `config`. Each alert goes to
-    /// `every_alert_topic_arn` and to `bus` as well, if there are such.
+    /// Notices go to `topic_arn`. Region, credentials and endpoint are those of `config`.
     #[must_use]
-    pub fn new(
+    pub fn new(config: &SdkConfig, topic_arn: String) -> Self {
+        Self::metered(config, topic_arn, None, None, &Meter::default())
+    }
+
+    /// The same, with its requests counted by `meter`. Each alert goes to `every_alert_topic_arn` and to `bus`
+    /// as well, if there are such.
+    #[must_use]
+    pub fn metered(
         config: &SdkConfig,
         topic_arn: String,
         every_alert_topic_arn: Option<String>,
         bus: Option<EventBus>,
+        meter: &Meter,
     ) -> Self {
         let config = aws_sdk_sns::config::Builder::from(config)
             .timeout_config(timeouts(ATTEMPT, OPERATION))
             .retry_config(retries(ATTEMPTS))
+            .interceptor(meter.clone())
             .build();
         let client = Client::from_conf(config);
         Self { client, topic_arn, every_alert_topic_arn, bus, pace: Pace::default() }
-    }
-
-    /// Its requests are counted by `meter`.
-    #[must_use]
-    pub fn metered(mut self, meter: &Meter) -> Self {
-        let config = self.client.config().to_builder().interceptor(meter.clone()).build();
-        self.client = Client::from_conf(config);
-        self.bus = self.bus.map(|bus| bus.metered(meter));
-        self
     }
 }
 

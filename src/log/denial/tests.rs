@@ -2,7 +2,7 @@ use super::*;
 
 /// Reads what failed with one of `codes`.
 fn read<'a>(
-    json: &'a [u8],
+    json: &'a str,
     codes: &[&'static str],
     place: impl FnOnce() -> String,
 ) -> Result<Reading<'a>, serde_json::Error> {
@@ -11,7 +11,7 @@ fn read<'a>(
 
 /// A denial is shown as `account user model region request time`, with `-` for a missing value.
 fn shown(json: &str) -> String {
-    let reading = read(json.as_bytes(), &["AccessDeniedException"], || "here".to_owned());
+    let reading = read(json, &["AccessDeniedException"], || "here".to_owned());
     match reading {
         Err(_) => "not JSON".to_owned(),
         Ok(Reading::Other | Reading::Unknown) => "other".to_owned(),
@@ -154,7 +154,7 @@ fn a_lone_surrogate_is_shown_as_one_replacement_character() {
 #[test]
 fn a_long_text_is_kept_short_and_still_told_apart() {
     let long = |last: &str| format!("{}{last}", "x".repeat(3000));
-    let read = |json: &str| match read(json.as_bytes(), &["AccessDeniedException"], String::new) {
+    let read = |json: &str| match read(json, &["AccessDeniedException"], String::new) {
         Ok(Reading::Denial(denial)) => format!("{denial:?}"),
         other => panic!("{other:?}"),
     };
@@ -182,7 +182,7 @@ fn a_long_message_is_read_to_its_end() {
         "r".repeat(600)
     );
     let json = format!(r#"{{{CALL},"errorCode":"AccessDenied","errorMessage":"{message}"}}"#);
-    let Ok(Reading::Denial(denial)) = read(json.as_bytes(), &["AccessDeniedException"], String::new) else {
+    let Ok(Reading::Denial(denial)) = read(&json, &["AccessDeniedException"], String::new) else {
         panic!("a denial");
     };
     assert_eq!((denial.model.as_deref(), denial.refusal), (Some("a.b"), Some("session policy")));
@@ -201,8 +201,7 @@ fn check_model(called: &str, expected: &str) {
     );
     let trails = if called.starts_with("arn:") { vec![asked, refused] } else { vec![asked] };
     for json in [vec![log], trails].concat() {
-        let Ok(Reading::Denial(denial)) = read(json.as_bytes(), &["AccessDeniedException"], String::new)
-        else {
+        let Ok(Reading::Denial(denial)) = read(&json, &["AccessDeniedException"], String::new) else {
             panic!("a denial: {json}");
         };
         assert_eq!((denial.model.as_deref(), denial.model_called.as_deref()), (Some(expected), Some(called)));
@@ -232,7 +231,7 @@ fn a_long_spelling_loses_its_geography_before_it_is_shortened() {
         let json = format!(
             r#"{{"timestamp":"2025-06-01T10:00:00Z","errorCode":"AccessDeniedException","modelId":"{called}"}}"#
         );
-        match read(json.as_bytes(), &["AccessDeniedException"], String::new) {
+        match read(&json, &["AccessDeniedException"], String::new) {
             Ok(Reading::Denial(denial)) => denial.model.map(Cow::into_owned),
             other => panic!("{other:?}"),
         }
@@ -294,7 +293,7 @@ fn a_trail_record_tells_more_than_an_invocation_log() {
     let json = format!(
         r#"{{{CALL},"errorCode":"AccessDenied","sourceIPAddress":"192.0.2.1","userAgent":"a/1","userIdentity":{{"accessKeyId":"AKIA1"}},"errorMessage":"User: u is not authorized to perform: x with an explicit deny in a service control policy"}}"#
     );
-    let Ok(Reading::Denial(denial)) = read(json.as_bytes(), &["AccessDeniedException"], String::new) else {
+    let Ok(Reading::Denial(denial)) = read(&json, &["AccessDeniedException"], String::new) else {
         panic!("a denial");
     };
     assert_eq!(denial.source, Source::CloudTrail);
@@ -308,7 +307,7 @@ fn a_trail_record_tells_more_than_an_invocation_log() {
 fn a_trail_record_tells_of_keys_endpoints_and_callers_of_other_accounts() {
     /// `model key caller endpoint`.
     fn shown(json: &str) -> String {
-        let Ok(Reading::Denial(d)) = read(json.as_bytes(), &["AccessDeniedException"], String::new) else {
+        let Ok(Reading::Denial(d)) = read(json, &["AccessDeniedException"], String::new) else {
             return "none".to_owned();
         };
         let or_dash = |text: Option<&str>| text.unwrap_or("-").to_owned();
@@ -398,9 +397,9 @@ fn only_a_refused_model_call_of_bedrock_is_a_denial() {
 fn another_code_is_a_denial_when_a_rule_asks_for_it() {
     let json = format!(r#"{{{CALL},"errorCode":"ValidationException"}}"#);
     let codes = ["AccessDeniedException", "ValidationException"];
-    let reading = read(json.as_bytes(), &codes, String::new).expect("JSON");
+    let reading = read(&json, &codes, String::new).expect("JSON");
     assert!(matches!(reading, Reading::Denial(denial) if denial.error_code == "ValidationException"));
-    assert!(matches!(read(json.as_bytes(), &codes[..1], String::new), Ok(Reading::Other)));
+    assert!(matches!(read(&json, &codes[..1], String::new), Ok(Reading::Other)));
 }
 
 #[test]
@@ -455,6 +454,6 @@ fn what_has_nothing_of_a_record_is_told_from_a_record_that_no_rule_looks_for() {
         (r#"{"eventSource":"s3.amazonaws.com","errorCode":"AccessDenied"}"#, Reading::Other),
         (r#"{"errorCode":"ThrottlingException"}"#, Reading::Other),
     ] {
-        assert_eq!(read(json.as_bytes(), codes, String::new).expect("JSON"), expected, "{json}");
+        assert_eq!(read(json, codes, String::new).expect("JSON"), expected, "{json}");
     }
 }

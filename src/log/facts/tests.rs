@@ -23,7 +23,7 @@ fn line(finding: &Finding<'_>) -> String {
 }
 
 fn facts(record: &str) -> Facts<'_> {
-    let record = Record::read(record.as_bytes()).expect(record);
+    let record = Record::read(record).expect(record);
     Facts::read(record.json(Field::Input), record.json(Field::Output))
 }
 

@@ -189,6 +189,20 @@ fn what_follows_a_fault_in_an_envelope_is_read() {
 }
 
 #[test]
+fn what_an_unclosed_envelope_hides_is_reported() {
+    let document = subscription(&[expand("$a")]);
+    let array_end = document.rfind(']').expect("an array") + 1;
+    let cut = &document[..array_end];
+    for hidden in [",\"x\":[\n$b\n]", ",\"x\":[\n$b", ",\"x\":$b"] {
+        let text = format!("{cut}{hidden}");
+        let found = expand(&text)[array_end..].find("AccessDenied").expect("its code");
+        check(&text, &format!("a !{}", array_end + found));
+    }
+    check(&format!("{cut},\"x\":$b}}\n$c"), "a c");
+    check(&format!("{cut}\n$b"), "a b");
+}
+
+#[test]
 fn a_log_group_may_be_the_target_of_eventbridge() {
     let event = event(&expand("&a"));
     check(&subscription(std::slice::from_ref(&event)), "a");

@@ -321,7 +321,7 @@ fn smaller(mut world: World) -> World {
 
 /// Every second world, from `first` on: two tests use two cores.
 fn check_worlds(first: u64) {
-    let (seed, worlds) = (number("SEED", 20_261_125), number("SIMULATIONS", 4_000));
+    let (seed, worlds) = (number("SEED", 20_261_125), number("SIMULATIONS", 2_000));
     println!("SEED={seed} SIMULATIONS={worlds}");
     for number in (first..worlds).step_by(2) {
         let world = World::new(seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
