@@ -162,3 +162,23 @@ impl Nesting {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_first_special_byte_is_found_beside_bytes_like_it(
+            // Those that differ from a special one by their lowest bit follow it most easily by mistake.
+            bytes in prop::collection::vec(prop::sample::select(b"\"#!\\]Z\n\x0b\x08x\xa2\xdc\x8a".to_vec()), 0..90),
+            plain in 0..70_usize,
+        ) {
+            let bytes = ["x".repeat(plain).as_bytes(), &bytes].concat();
+            let first = bytes.iter().position(|byte| matches!(byte, b'"' | b'\\' | b'\n'));
+            prop_assert_eq!(special(&bytes), first);
+        }
+    }
+}
