@@ -323,18 +323,17 @@ impl Values {
             self.stray = self.stray.or(Some(needle));
         }
         text.cursor = end;
-        let unclosed = matches!(walk, Walk::Fault(_)) || (last && matches!(walk, Walk::Open));
-        if let Some(stray) = self.stray.take_if(|_| unclosed || matches!(walk, Walk::Closed(_)))
-            && unclosed
+        if matches!(walk, Walk::Open) && !last {
+            text.start = text.start.max(end.saturating_sub(scope.needles.overlap()));
+            return Step::NeedMore;
+        }
+        if let Some(stray) = self.stray.take()
+            && !matches!(walk, Walk::Closed(_))
         {
             // It may have been in a record that was taken for a member of the wrapper.
             receive(stray, Found::Broken);
         }
         match walk {
-            Walk::Open if !last => {
-                text.start = text.start.max(end.saturating_sub(scope.needles.overlap()));
-                return Step::NeedMore;
-            }
             Walk::Open | Walk::Closed(_) => {
                 text.start = end;
                 self.place = Place::Between;
