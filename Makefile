@@ -31,7 +31,7 @@ test: test-domain report-test test-aws $(if $(filter 1,$(SKIP_E2E)),e2e-skipped,
 
 .PHONY: test-domain
 test-domain: ## Test the domain and `replay`, without the AWS SDK
-	SIMULATIONS=$(or $(SIMULATIONS),4000) cargo test $(LOCAL)
+	SIMULATIONS=$(or $(SIMULATIONS),20000) cargo test $(LOCAL)
 
 .PHONY: test-aws
 test-aws: ## Test everything that talks to AWS, against local stand-ins

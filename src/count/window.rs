@@ -83,6 +83,13 @@ impl<'a> Window<'a> {
         Self { rule, sliding: Sliding::new(counters, samples, rule.distinct.recurs()), sums }
     }
 
+    /// Whether anything known could be hot under another threshold than 0: a single value only if the rule sums.
+    #[must_use]
+    pub fn could_be_hot(&self) -> bool {
+        let [(_, first), others @ ..] = self.samples() else { return false };
+        self.sums.is_some() || others.iter().any(|(_, value)| value != first)
+    }
+
     /// The times of the known hot denials from `from` to `to`: those that have more than
     /// `threshold` distinct values, or a larger sum, in the window that ends with them.
     #[must_use]

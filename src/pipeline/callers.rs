@@ -146,15 +146,18 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
     ) -> ((usize, Vec<Published>), Result<(), Failure>) {
         let [first, ..] = found else { return ((batch, Vec::new()), Ok(())) };
         let mut published = Vec::new();
+        // Even if the notice is of an incident without an alert here: only an alert of its own brings the
+        // retry back to the caller.
+        let kept = told.kept.contains(&batch);
         let mut fates: BTreeMap<EventTime, Fate> = found
             .iter()
             .zip(places)
             .map(|(alert, place)| {
-                let kept = told.kept.contains(&(batch, place.begin));
                 (alert.at, if kept { Fate::Kept(place.number) } else { Fate::Failed(Some(place.number)) })
             })
             .collect();
-        let due = found.iter().zip(places).filter(|(_, place)| !told.failed.contains(&(batch, place.begin)));
+        let failed = |place: &Place| kept || told.failed.contains(&(batch, place.begin));
+        let due = found.iter().zip(places).filter(|(_, place)| !failed(place));
         let due: BTreeMap<EventTime, Place> = due.map(|(alert, place)| (alert.at, *place)).collect();
         let handed = async {
             let mut figures = Vec::new();

@@ -127,11 +127,12 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         let counters = self.counters_around(rule, key, first, last).await?;
         let mut window = Window::new(rule, &counters);
         let hot = window.hot(first, last);
-        if hot.is_empty() {
+        // A retry may own what it claimed under a lower threshold, and others rely on that until its lease ends.
+        if hot.is_empty() && !window.could_be_hot() {
             return Ok(None);
         }
         let (log, claims) = self.claimed(rule, key, &hot, delivery).await?;
-        if claims.done == 0 && claims.mine.is_empty() {
+        if !hot.is_empty() && claims.done == 0 && claims.mine.is_empty() {
             return Err(Failure::Crowded);
         }
         // Alerts claimed for an earlier stretch are still pending.

@@ -35,8 +35,8 @@ pub(super) struct Told {
     pub notices: HashMap<(usize, EventTime), Rc<str>>,
     /// Those whose notice was due but could not be sent.
     pub failed: HashSet<(usize, EventTime)>,
-    /// Those of them whose notice stays under this delivery's lease, because freeing it failed too.
-    pub kept: HashSet<(usize, EventTime)>,
+    /// The batches with a notice that stays under this delivery's lease, because freeing it failed too.
+    pub kept: HashSet<usize>,
 }
 
 /// The alert that represents its incident.
@@ -185,7 +185,7 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
             let mark = |log: &mut FloodLog| flood::mark(log, members.flood, outcome, &claimant);
             let again = self.change_floods(members.account, mark).await;
             if again.is_err() {
-                self.told.kept.extend(members.incidents.iter().map(|one| (one.batch, one.begin)));
+                self.told.kept.extend(members.incidents.iter().map(|one| one.batch));
             }
             // Why the notice could not be sent matters more than that this could not be recorded.
             sent?;
@@ -285,7 +285,7 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
         .await;
         for held in failed {
             self.told.failed.insert((held.batch, held.begin));
-            self.told.kept.insert((held.batch, held.begin));
+            self.told.kept.insert(held.batch);
         }
         again
     }
@@ -300,7 +300,7 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
         for held in incidents {
             self.told.failed.insert((held.batch, held.begin));
             if !self.release(*held).await {
-                self.told.kept.insert((held.batch, held.begin));
+                self.told.kept.insert(held.batch);
             }
         }
     }

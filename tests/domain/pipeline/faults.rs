@@ -258,3 +258,24 @@ fn an_interruption_while_older_alerts_are_archived_loses_and_repeats_none() {
     }
     assert!(interruptions > 30, "only {interruptions} interruptions were tried");
 }
+
+#[test]
+fn a_retry_publishes_what_it_claimed_under_a_lower_threshold() {
+    let burst: Batch = (0..4).map(|value| Denied { at: 0, key: 1, value }).collect();
+    let more: Batch = (4..9).map(|value| Denied { at: 60, key: 1, value }).collect();
+    let (store, sink) = (EmbeddedStore::default(), Recording::default());
+    let weather = Weather::default();
+    let mut pipeline = in_weather(rule(3, 3600, 3600), &store, &sink, &weather);
+    block_on(async {
+        weather.fails.set(Some(FIRST_NOTICE));
+        weather.fatal.set(true);
+        assert_eq!(deliver(&pipeline, &burst, "dead", 1_000).await.failures.len(), 1);
+        weather.fails.set(None);
+        pipeline.rules = vec![rule(4, 3600, 3600)];
+        assert!(deliver(&pipeline, &burst, "dead", 1_000).await.failures.is_empty());
+        // Hot by the new threshold, and within the cooldown of the other's claim.
+        assert!(deliver(&pipeline, &more, "other", 1_000).await.failures.is_empty());
+    });
+    let told = sink.told.take();
+    assert_eq!(told.iter().map(|alert| (alert.at, alert.total)).collect::<Vec<_>>(), [(0, 4)]);
+}

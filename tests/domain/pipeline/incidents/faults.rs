@@ -276,11 +276,44 @@ fn a_topic_that_is_down_is_not_asked_for_every_notice() {
     let board = Board::default();
     let pipeline = pipeline(DENIED_MODEL.clone(), EmbeddedStore::default(), &board);
     let object: Object = (0..9).flat_map(|number| refused(&format!("x{number}"), "m", number, 4)).collect();
-    board.is_down.set(true);
+    board.refuses.set(usize::MAX);
     let outcome = block_on(deliver_calls(&pipeline, &object, "one", 1_000));
     assert_eq!((outcome.failed, board.asked.get()), (9, 3));
     let last = outcome.failures.last().expect("a failure").to_string();
     assert!(last.starts_with("the topic accepted none of 3 notices in a row"), "{last}");
-    board.is_down.set(false);
+    board.refuses.set(0);
     assert_eq!(block_on(deliver_calls(&pipeline, &object, "one", 1_000)).notices, 9);
+}
+
+#[test]
+fn a_notice_taken_over_and_not_freed_brings_its_delivery_back() {
+    let (morning, evening) = (refused("eve", "m", 0, 4), refused("eve", "n", 20_000, 4));
+    let mut kept = 0;
+    for fails in 0.. {
+        let (store, board, weather) = (EmbeddedStore::default(), Board::default(), Weather::default());
+        let pipeline = in_weather(DENIED_MODEL.clone(), &store, &board, &weather);
+        let deliver =
+            |object: &Object, owner: &'static str| block_on(deliver_calls(&pipeline, object, owner, 1_000));
+        board.refuses.set(1);
+        assert_eq!(deliver(&morning, "one").failed, 1);
+        // It takes the morning's notice, too, and gets rid of its own only.
+        board.refuses.set(1);
+        weather.calls.set(0);
+        weather.fails.set(Some(fails));
+        let failed = deliver(&evening, "two").failed > 0;
+        weather.fails.set(None);
+        if weather.calls.get() <= fails {
+            break;
+        }
+        board.refuses.set(0);
+        assert_eq!(deliver(&morning, "one").failed, 0);
+        kept += usize::from(board.told().len() == 1);
+        if failed {
+            assert_eq!(deliver(&evening, "two").failed, 0);
+        }
+        let incidents: BTreeSet<String> =
+            board.notices.borrow().iter().map(|notice| notice["incident"]["id"].to_string()).collect();
+        assert_eq!(incidents.len(), 2, "call {fails}: {:?}", board.told());
+    }
+    assert!(kept > 0, "the notice was always freed");
 }

@@ -74,7 +74,8 @@ fn rules() -> Vec<Rule> {
 struct Board {
     notices: RefCell<Vec<Value>>,
     alerts: RefCell<Vec<Value>>,
-    is_down: Cell<bool>,
+    /// How many notices it is still to refuse.
+    refuses: Cell<usize>,
     /// Notices it was handed, accepted or not.
     asked: Cell<usize>,
     /// Nobody wants each alert.
@@ -86,7 +87,8 @@ struct Board {
 impl AlertSink for &Board {
     async fn notice(&self, notice: &Notice<'_>) -> Result<(), SinkError> {
         self.asked.set(self.asked.get() + 1);
-        if self.is_down.get() {
+        if let Some(left) = self.refuses.get().checked_sub(1) {
+            self.refuses.set(left);
             return Err(SinkError { operation: "injected".to_owned(), cause: "no answer".into() });
         }
         let document: Value = serde_json::from_str(&notice.document()).expect("JSON");
@@ -351,12 +353,12 @@ fn a_notice_that_was_refused_counts_nothing_twice() {
     let object: Object =
         (0..30).flat_map(|number| refused("eve", &format!("m{number}"), number, 4)).collect();
     block_on(async {
-        board.is_down.set(true);
+        board.refuses.set(usize::MAX);
         for owner in ["one", "one", "one"] {
             let outcome = deliver_calls(&pipeline, &object, owner, 1_000).await;
             assert_eq!((outcome.failed, outcome.published.len(), outcome.notices), (1, 0, 0));
         }
-        board.is_down.set(false);
+        board.refuses.set(0);
         // Redriven from the on-failure queue at once: it waits for no lease.
         assert_eq!(deliver_calls(&pipeline, &object, "redrive", 1_000).await.notices, 1);
     });
