@@ -126,9 +126,9 @@ MINUTES ?= 10
 soak: $(ZIP) ## Feed the whole chain for MINUTES=10; reports memory, open files and latency, and that nothing was lost
 	.venv/bin/python tests/e2e/soak.py --minutes $(MINUTES)
 
-OBJECTS_AT_ONCE ?= 200
+OBJECTS_AT_ONCE ?= 2000
 .PHONY: scale
-scale: $(ZIP) ## Put OBJECTS_AT_ONCE=200 objects into the whole chain: nothing lost, one notice a caller
+scale: $(ZIP) ## Put OBJECTS_AT_ONCE=2000 objects into the whole chain: nothing lost, one notice a caller
 	.venv/bin/python tests/e2e/scale.py --objects $(OBJECTS_AT_ONCE)
 
 .PHONY: e2e-skipped

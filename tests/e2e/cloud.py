@@ -90,8 +90,9 @@ class Cloud:
 
 
 @contextlib.contextmanager
-def cloud():
-    """Starts ministack. What functions ask of AWS passes through a `Recorder`."""
+def cloud(at_once=None):
+    """Starts ministack, in which `at_once` deliveries may run, or any number. What functions ask of AWS passes through
+    a `Recorder`."""
     with tempfile.TemporaryDirectory(prefix="e2e-") as folder, Recorder(free_port()) as recorder:
         port = free_port()
         url = f"http://127.0.0.1:{port}"
@@ -117,8 +118,10 @@ def cloud():
             "SFTP_ENABLED": "0",
         }
         path = Path(folder) / "ministack.log"
-        ministack = Path(sys.executable).with_name("ministack")
-        with path.open("w") as log, child([ministack], "ministack", log, env=environment, cwd=folder) as process:
+        command = [Path(sys.executable).with_name("ministack")]
+        if at_once:
+            command = [sys.executable, Path(__file__).with_name("few_at_once.py"), str(at_once)]
+        with path.open("w") as log, child(command, "ministack", log, env=environment, cwd=folder) as process:
 
             def ready():
                 if process.poll() is not None:

@@ -60,13 +60,14 @@ def received(receive, wanted, patience):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--objects", type=int, default=200)
+    parser.add_argument("--at-once", type=int, default=16, help="deliveries that run at once; the rest wait")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     arguments = parser.parse_args()
     if not ZIP.exists():
         sys.exit(f"{ZIP} is not there: `make scale` builds it")
     end_on_signals()
-    print(f"{arguments.objects} objects, seed {arguments.seed}", flush=True)
-    with start_cloud() as cloud:
+    print(f"{arguments.objects} objects, {arguments.at_once} deliveries at once, seed {arguments.seed}", flush=True)
+    with start_cloud(arguments.at_once) as cloud:
         upload_code(cloud)
         detector = Detector(cloud, "scale", NewLogBucketName="scale-logs")
         bodies, expected = objects(arguments.objects, arguments.seed)
