@@ -74,7 +74,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
             marked[batch] += done.len();
             published.extend(done);
             // Why the notice could not be sent matters more than that this could not be recorded.
-            failure.filter(|_| !told.failed.iter().any(|(failed, _)| *failed == batch))
+            failure.filter(|_| !told.failed.contains(&batch))
         })
         .await;
         outcome.published.extend(published);
@@ -146,18 +146,15 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
     ) -> ((usize, Vec<Published>), Result<(), Failure>) {
         let [first, ..] = found else { return ((batch, Vec::new()), Ok(())) };
         let mut published = Vec::new();
-        // Even if the notice is of an incident without an alert here: only an alert of its own brings the
-        // retry back to the caller.
-        let kept = told.kept.contains(&batch);
-        let mut fates: BTreeMap<EventTime, Fate> = found
-            .iter()
-            .zip(places)
-            .map(|(alert, place)| {
-                (alert.at, if kept { Fate::Kept(place.number) } else { Fate::Failed(Some(place.number)) })
-            })
-            .collect();
-        let failed = |place: &Place| kept || told.failed.contains(&(batch, place.begin));
-        let due = found.iter().zip(places).filter(|(_, place)| !failed(place));
+        let unsent = |place: &Place| {
+            let number = place.number;
+            if told.kept.contains(&batch) { Fate::Kept(number) } else { Fate::Failed(Some(number)) }
+        };
+        let mut fates: BTreeMap<EventTime, Fate> =
+            found.iter().zip(places).map(|(alert, place)| (alert.at, unsent(place))).collect();
+        // Whatever incident of the caller the notice is about: only alerts that are still due bring a
+        // delivery back to it.
+        let due = found.iter().zip(places).filter(|_| !told.failed.contains(&batch));
         let due: BTreeMap<EventTime, Place> = due.map(|(alert, place)| (alert.at, *place)).collect();
         let handed = async {
             let mut figures = Vec::new();

@@ -33,9 +33,9 @@ pub(super) struct Telling<'a, S, K> {
 pub(super) struct Told {
     /// The notice that reported it.
     pub notices: HashMap<(usize, EventTime), Rc<str>>,
-    /// Those whose notice was due but could not be sent.
-    pub failed: HashSet<(usize, EventTime)>,
-    /// The batches with a notice that stays under this delivery's lease, because freeing it failed too.
+    /// The batches with a notice that was due but could not be sent.
+    pub failed: HashSet<usize>,
+    /// Those of them with a notice that stays under this delivery's lease, because freeing it failed too.
     pub kept: HashSet<usize>,
 }
 
@@ -284,7 +284,7 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
         })
         .await;
         for held in failed {
-            self.told.failed.insert((held.batch, held.begin));
+            self.told.failed.insert(held.batch);
             self.told.kept.insert(held.batch);
         }
         again
@@ -293,12 +293,12 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
     /// Records that these notices could not be sent, and frees them for the next delivery.
     async fn fail(&mut self, incidents: &[Held], failure: Failure) {
         // For one caller or all at once, the first failure says enough.
-        let known = |one: &Held| self.told.failed.iter().any(|(batch, _)| *batch == one.batch);
+        let known = |one: &Held| self.told.failed.contains(&one.batch);
         if !incidents.iter().any(known) {
             self.outcome.fail(failure);
         }
         for held in incidents {
-            self.told.failed.insert((held.batch, held.begin));
+            self.told.failed.insert(held.batch);
             if !self.release(*held).await {
                 self.told.kept.insert(held.batch);
             }
