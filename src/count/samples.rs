@@ -230,7 +230,7 @@ impl Samples {
                 } else {
                     let mut ends = Ends::default();
                     for seen in all {
-                        ends.keep(seen.at, &seen.value, false, sampling.limit);
+                        ends.keep((seen.at, &seen.value), false, None, sampling.limit);
                     }
                     ends.samples()
                 };
@@ -264,7 +264,7 @@ impl Ends {
             // Where there is no room for it, a repetition of it makes the figure a lower bound.
             distinct.insert(hash, place);
         }
-        let bytes: isize = all.iter().map(|seen| ends.keep(seen.at, &seen.value, false, limit)).sum();
+        let bytes: isize = all.iter().map(|seen| ends.keep((seen.at, &seen.value), false, None, limit)).sum();
         (ends, bytes + size_of::<Self>().cast_signed())
     }
 
@@ -277,11 +277,8 @@ impl Ends {
         distinct: &mut Distinct,
     ) -> Added {
         // Looking is cheaper than hashing only where a value is likely to be there.
-        let new = if sampling.recurs && self.keeps(&counted.value) {
-            Some(false)
-        } else {
-            distinct.insert(counted.hash(), place)
-        };
+        let known = if sampling.recurs { position(&self.latest, &counted.value) } else { None };
+        let new = if known.is_some() { Some(false) } else { distinct.insert(counted.hash(), place) };
         match new {
             Some(true) => {
                 self.distinct += 1;
@@ -291,18 +288,20 @@ impl Ends {
             None => self.at_least = true,
         }
         let new = new == Some(true);
-        Added { bytes: self.keep(at, &counted.value, new, sampling.limit), new }
+        Added { bytes: self.keep((at, &counted.value), new, known, sampling.limit), new }
     }
 
-    fn keeps(&self, value: &Value) -> bool {
-        step(self.latest.len());
-        self.latest.iter().any(|seen| seen.value == *value)
-    }
-
-    /// `new` says that the value is surely none of those that are kept.
-    fn keep(&mut self, at: EventTime, value: &Value, new: bool, limit: usize) -> isize {
-        keep(&mut self.earliest, (at, value), new, limit, |this, that| this < that)
-            + keep(&mut self.latest, (at, value), new, limit, |this, that| this > that)
+    /// `new` says that the value is surely none of those that are kept; `known` is its place among the latest.
+    fn keep(&mut self, seen: Place<'_>, new: bool, known: Option<usize>, limit: usize) -> isize {
+        let look = |kept: &VecDeque<Seen>| if new { None } else { position(kept, seen.1) };
+        let is_later = |last: &Seen| last.at <= seen.0;
+        let earliest = match known {
+            // While there is room, the earliest are all there are.
+            Some(_) if self.earliest.len() < limit && self.earliest.back().is_some_and(is_later) => 0,
+            _ => keep(&mut self.earliest, seen, look, limit, |this, that| this < that),
+        };
+        let look = |kept: &VecDeque<Seen>| known.or_else(|| look(kept));
+        earliest + keep(&mut self.latest, seen, look, limit, |this, that| this > that)
     }
 
     fn samples(&self) -> BTreeSet<Sample> {
@@ -312,12 +311,17 @@ impl Ends {
 
 type Place<'a> = (EventTime, &'a Value);
 
-/// Keeps in `kept`, sorted by `before`, the first `limit` distinct values, each at its first place.
-/// Tells by how many bytes it has grown. In order of time, each goes to the front of the latest.
+fn position(kept: &VecDeque<Seen>, value: &Value) -> Option<usize> {
+    step(kept.len());
+    kept.iter().position(|seen| seen.value == *value)
+}
+
+/// Keeps in `kept`, sorted by `before`, the first `limit` distinct values, each at its first place; `look` tells
+/// where one is. Tells by how many bytes it has grown. In order of time, each goes to the front of the latest.
 fn keep(
     kept: &mut VecDeque<Seen>,
     (at, value): Place<'_>,
-    new: bool,
+    look: impl FnOnce(&VecDeque<Seen>) -> Option<usize>,
     limit: usize,
     before: impl Fn(Place<'_>, Place<'_>) -> bool,
 ) -> isize {
@@ -325,24 +329,25 @@ fn keep(
     if kept.len() == limit && kept.back().is_none_or(|last| !is_before(last)) {
         return 0;
     }
-    step(kept.len());
-    let known = if new { None } else { kept.iter().position(|other| other.value == *value) };
-    let gone = match known {
-        Some(known) if !is_before(&kept[known]) => return 0,
-        Some(known) => kept.remove(known),
-        None if kept.len() == limit => kept.pop_back(),
-        None => None,
-    };
     let room_before = room(kept.capacity());
-    let seen = Seen { at, value: value.clone() };
-    let bytes = seen.bytes();
+    let (seen, bytes) = match look(kept) {
+        Some(known) if !is_before(&kept[known]) => return 0,
+        Some(known) => (kept.remove(known).map(|seen| Seen { at, ..seen }), 0),
+        None => {
+            let gone = if kept.len() == limit { kept.pop_back() } else { None };
+            let seen = Seen { at, value: value.clone() };
+            let bytes = seen.bytes() - gone.map_or(0, |gone| gone.bytes());
+            (Some(seen), bytes)
+        }
+    };
+    let Some(seen) = seen else { return 0 };
     if kept.front().is_none_or(&is_before) {
         kept.push_front(seen);
     } else {
         let place = kept.partition_point(|other| before((other.at, &other.value), (at, value)));
         kept.insert(place, seen);
     }
-    room(kept.capacity()) - room_before + bytes - gone.map_or(0, |gone| gone.bytes())
+    room(kept.capacity()) - room_before + bytes
 }
 
 fn hash(value: &str) -> u128 {
