@@ -300,7 +300,8 @@ def main():
         good = redrive.run(max(1, arguments.workers)) and good
         if redrive.interrupted:
             break
-    print(f"{sum(one.done for one in redrives)} deliveries taken, {sum(len(one.failed) for one in redrives)} failed")
+    done = sum(one.done for one in redrives)
+    print(f"{done} {'delivery' if done == 1 else 'deliveries'} taken, {sum(len(one.failed) for one in redrives)} failed")
     for redrive in redrives:
         redrive.report()
     if any(redrive.interrupted for redrive in redrives):
