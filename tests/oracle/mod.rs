@@ -311,7 +311,7 @@ pub fn assert_invariants_between(
     strictest: Option<&Rule>,
     told: &[Told],
 ) -> BTreeMap<u8, Vec<i64>> {
-    let cooldown = i64::try_from(loosest.cooldown.as_secs()).expect("small");
+    let cooldown = |rule: &Rule| i64::try_from(rule.cooldown.as_secs()).expect("small");
     let mut by_key: BTreeMap<u8, Vec<i64>> = BTreeMap::new();
     let distinct: BTreeMap<&String, &Told> = told.iter().map(|alert| (&alert.id, alert)).collect();
     for alert in distinct.values() {
@@ -326,7 +326,7 @@ pub fn assert_invariants_between(
     for times in by_key.values_mut() {
         times.sort_unstable();
         for pair in times.windows(2) {
-            assert!(pair[1] - pair[0] > cooldown, "not spaced: {times:?}");
+            assert!(pair[1] - pair[0] > cooldown(loosest), "not spaced: {times:?}");
         }
     }
     let keys: BTreeSet<u8> = batches.iter().flatten().map(|one| one.key).collect();
@@ -337,8 +337,9 @@ pub fn assert_invariants_between(
         for alert in alerts {
             assert!(sound.contains(alert), "not sound: key {key} at {alert}, hot {sound:?}");
         }
-        for at in strictest.map(|rule| hot(&denials, rule)).unwrap_or_default() {
-            let covered = alerts.iter().any(|alert| (alert - at).abs() <= cooldown);
+        let Some(strictest) = strictest else { continue };
+        for at in hot(&denials, strictest) {
+            let covered = alerts.iter().any(|alert| (alert - at).abs() <= cooldown(strictest));
             assert!(covered, "not complete: key {key} at {at}, alerts {alerts:?}");
         }
     }

@@ -4,7 +4,7 @@
 //! Log objects, CloudTrail files and CloudTrail events arrive in any order, some of them twice. Deliveries overlap step by step. Every call to store and
 //! sink may fail before or after its effect, and a delivery may end in the middle, as by a time-out. A failed
 //! one is retried twice in its own name, then redriven under another; clocks differ by seconds. Somebody may mute the
-//! caller for a while, or change the threshold. At last all is calm, and what is left is redriven.
+//! caller for a while, or change threshold, window and cooldown. At last all is calm, and what is left is redriven.
 //!
 //! `SIMULATIONS=100000 SEED=7 cargo test simulation` runs others; a world that fails is made smaller and printed in
 //! words. Frameworks (turmoil, madsim, shuttle) simulate threads, networks or clocks; here there are none: two ports
@@ -68,11 +68,25 @@ struct World {
     /// How many of 256 steps end a delivery in the middle.
     timeouts: u64,
     muted: Muted,
-    /// From this round on, another threshold.
-    retuned: Option<(u32, usize)>,
+    /// From this round on, other settings.
+    retuned: Option<(u32, Settings)>,
 }
 
-const THRESHOLD: usize = 3;
+/// Window and cooldown in seconds.
+#[derive(Clone, Copy, Debug)]
+struct Settings {
+    threshold: usize,
+    window: u64,
+    cooldown: u64,
+}
+
+impl Settings {
+    const FIRST: Self = Self { threshold: 3, window: 600, cooldown: 600 };
+
+    fn rule(self) -> Rule {
+        rule(self.threshold, self.window, self.cooldown)
+    }
+}
 
 impl World {
     fn new(seed: u64) -> Self {
@@ -109,17 +123,27 @@ impl World {
             1 => Muted::For { from, seconds: 20 + dice.roll(2_000) },
             _ => Muted::Never,
         };
-        let retuned = (dice.roll(6) == 0).then(|| (then, 2 + dice.pick(4)));
+        let retuned = (dice.roll(6) == 0).then(|| {
+            let threshold = 2 + dice.pick(4);
+            let mut seconds = || [600, 600, 1_200, 7_200][dice.pick(4)];
+            (then, Settings { threshold, window: seconds(), cooldown: seconds() })
+        });
         Self { seed, objects, twice, odds: bad * 12, timeouts, muted, retuned }
     }
 
-    /// The rule with the lower, and with the higher, of its thresholds. `None` where an object may have kept too few
-    /// samples for a threshold that was raised later.
+    /// The rule by the settings that find the most, and by those that find the least. `None` where an object may have
+    /// kept too few samples for other settings.
     fn rules(&self) -> (Rule, Option<Rule>) {
-        let then = self.retuned.map_or(THRESHOLD, |(_, threshold)| threshold);
-        let (low, high) = (then.min(THRESHOLD), then.max(THRESHOLD));
+        let (one, other) = (Settings::FIRST, self.retuned.map_or(Settings::FIRST, |(_, settings)| settings));
+        let low = one.threshold.min(other.threshold);
+        let loosest = rule(low, one.window.max(other.window), one.cooldown.min(other.cooldown));
+        let strictest = rule(
+            one.threshold.max(other.threshold),
+            one.window.min(other.window),
+            one.cooldown.max(other.cooldown),
+        );
         let all_sampled = self.objects.iter().all(|(_, batch)| batch.len() <= 2 * (low + 1));
-        (rule(low, 600, 600), (low == high || all_sampled).then(|| rule(high, 600, 600)))
+        (loosest, (self.retuned.is_none() || all_sampled).then_some(strictest))
     }
 
     fn words(&self) -> String {
@@ -130,7 +154,7 @@ impl World {
             self.timeouts,
             match (self.muted, self.retuned) {
                 (Muted::Never, None) => String::new(),
-                (muted, retuned) => format!(", muted: {muted:?}, retuned (round, threshold): {retuned:?}"),
+                (muted, retuned) => format!(", muted: {muted:?}, retuned (round, settings): {retuned:?}"),
             }
         );
         for (number, (way, batch)) in self.objects.iter().enumerate() {
@@ -212,7 +236,7 @@ fn check(world: &World) {
     if world.muted == Muted::Always {
         mute(u64::MAX);
     }
-    let mut pipeline = in_weather(rule(THRESHOLD, 600, 600), &store, &sink, &weather);
+    let mut pipeline = in_weather(Settings::FIRST.rule(), &store, &sink, &weather);
     let mut dice = Dice(world.seed ^ 0x5eed);
     let flight = |object: &usize| Flight { object: *object, owner: String::new(), attempts: 0 };
     let all: Vec<usize> = (0..world.objects.len()).collect();
@@ -228,10 +252,10 @@ fn check(world: &World) {
         {
             mute(now + seconds);
         }
-        if let Some((round, threshold)) = world.retuned
+        if let Some((round, settings)) = world.retuned
             && round == rounds
         {
-            pipeline.rules = vec![rule(threshold, 600, 600)];
+            pipeline.rules = vec![settings.rule()];
         }
         assert!(rounds < 1_000, "deliveries go on failing in fair weather");
         let mut flights = Vec::new();
