@@ -9,9 +9,9 @@ delivery which fails again stays where it is and does not come back wrapped in a
 Whatever happens here, no message is lost: one that was taken and not deleted shows again by
 itself. Nothing counts twice: the function knows what it has counted.
 
-A delivery that crashed or timed out may hold its alerts until its lease runs out. One that comes
-sooner leaves them to it, succeeds and publishes nothing. So no message is fed back before the
-lease of the delivery that failed has run out.
+A delivery that failed may hold its alerts until its lease runs out. One that comes sooner leaves
+them to it, succeeds and publishes nothing. So no message is fed back before the lease of the
+delivery that failed has run out.
 """
 
 import argparse
@@ -32,8 +32,6 @@ MAX_FAILURES_IN_A_ROW = 10
 LEASE_MARGIN_SECONDS = 60
 # Exit status of a program that SIGINT ended, as shells have it.
 INTERRUPTED = 130
-# What the function reports when it failed in good order: it holds nothing then.
-FAILED_IN_ORDER = "DeliveryFailed"
 
 
 class Redrive:
@@ -142,9 +140,8 @@ class Redrive:
         if not isinstance(result, dict):
             result = {}
         if answer.get("FunctionError"):
-            in_order = result.get("errorType") == FAILED_IN_ORDER
-            return result.get("errorMessage", answer["FunctionError"]), 0 if in_order else self.lease
-        if result.get("batchItemFailures"):
+            return result.get("errorMessage", answer["FunctionError"]), self.lease
+        if result.get("batchItemFailures"):  # each message has an owner of its own, whoever delivers it
             return f"{len(result['batchItemFailures'])} messages of a batch failed, see the log", 0
         return None, 0
 
@@ -176,10 +173,10 @@ class Redrive:
         if self.failed:
             print("What failed is still in the queue. Mend the cause, then run this again.")
         if any(hidden for _, _, hidden in self.failed.values()):
-            print(f"What crashed or timed out shows there again in {self.lease} s.")
+            print(f"What was tried may hold its alerts, and shows there again in {self.lease} s.")
 
     def _give_back(self):
-        """Failed messages show again at once, to the alarm and to the next redrive; one whose
+        """Messages that were not tried show again at once, to the alarm and to the next redrive; one whose
         delivery may hold alerts shows when it holds them no more."""
         for handle, _, hidden in self.failed.values():
             if handle is not None:
@@ -228,10 +225,13 @@ class Objects(Redrive):
     def report(self):
         for name, (_, cause, _) in sorted(self.failed.items()):
             print(f"  {name}: {cause[:500]}")
+        held = any(hidden for _, _, hidden in self.failed.values())
+        again = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=self.lease if held else 0)
+        when = f"not before {again:%H:%M:%S} UTC, as what was tried may hold its alerts until then" if held else "nothing counts twice"
         if self.failed:
-            print("Mend the cause, then run this again: nothing counts twice.")
+            print(f"Mend the cause, then run this again: {when}.")
         if self.interrupted:
-            print(f"Interrupted: {self.left()}. Run this again: nothing counts twice.")
+            print(f"Interrupted: {self.left()}. Run this again: {when}.")
         elif self.stop.is_set():
             print("It stopped before the end: not all objects were tried.")
 

@@ -11,6 +11,7 @@ use lambda_runtime::tracing::{debug, error, warn};
 use serde::Serialize;
 
 use crate::alert::sink::AlertSink;
+use crate::count::caller::digest;
 use crate::count::claims::Claimant;
 use crate::count::store::CounterStore;
 use crate::lambda::aws::{Meter, S3Source};
@@ -140,9 +141,14 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
     }
 
     async fn job(&self, job: &Job, invocation: Invocation<'_>, metrics: &mut Metrics) -> JobAnswer {
-        let claimant = invocation.claimant(invocation.request_id);
         let mut results = Vec::new();
         for task in &job.tasks {
+            // A task that is tried again is another invocation, but the same object.
+            let owner = match &task.item {
+                Ok(Item::Object(object)) => digest(&["batch operations", &object.to_string()]),
+                _ => invocation.request_id.to_owned(),
+            };
+            let claimant = invocation.claimant(&owner);
             let (code, text) = match self.item(&task.item, claimant, metrics).await {
                 Ok(outcome) => (ResultCode::Succeeded, outcome.to_string()),
                 Err(failure) if failure.is_temporary() => (ResultCode::TemporaryFailure, failure.to_string()),

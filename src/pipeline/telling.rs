@@ -35,7 +35,7 @@ pub(super) struct Told {
     pub notices: HashMap<(usize, EventTime), Rc<str>>,
     /// The batches with a notice that was due but could not be sent.
     pub failed: HashSet<usize>,
-    /// Those of them with a notice that stays under this delivery's lease, because freeing it failed too.
+    /// Those of them with a notice that stays under this delivery's lease, or may.
     pub kept: HashSet<usize>,
 }
 
@@ -73,6 +73,8 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
             let (mut single, asking) =
                 held.into_iter().partition(|one: &Held| one.admission == Admission::Single);
             let flooded = self.admit(asking, &mut single).await;
+            // What was taken over comes last: a topic that refuses it may accept the delivery's own.
+            single.sort_by_key(|one| self.batches[one.batch].of(one.begin).next().is_none());
             for one in single {
                 if let Err(failure) = self.incident(one).await {
                     self.fail(&[one], failure).await;
@@ -82,7 +84,12 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
             for members in flooded {
                 match self.flood(&members).await {
                     Ok(()) => held.extend(self.leave_to_flood(members.incidents).await),
-                    Err(failure) => self.fail(&members.incidents, failure).await,
+                    Err(failure) => {
+                        if members.holds_notice && !self.release_flood(&members).await {
+                            self.told.kept.extend(members.incidents.iter().map(|one| one.batch));
+                        }
+                        self.fail(&members.incidents, failure).await;
+                    }
                 }
             }
         }
@@ -103,7 +110,11 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
             let claimant = self.delivery.claimant;
             let admit = |log: &mut FloodLog| flood::admit(log, &newcomers, &claimant);
             match self.change_floods(account, admit).await {
-                Err(failure) => self.fail(&asking, failure).await,
+                Err(failure) => {
+                    // The write may have succeeded: then this delivery holds the flood's next notice.
+                    self.told.kept.extend(asking.iter().map(|one| one.batch));
+                    self.fail(&asking, failure).await;
+                }
                 Ok((admitted, held)) => {
                     let mut floods: BTreeMap<EventTime, Vec<Held>> = BTreeMap::new();
                     for (one, Admitted { flood, admission }) in asking.into_iter().zip(admitted) {
@@ -173,26 +184,17 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
             let Some(incident) = state.log.incidents.get(&worst.begin) else { return Ok(()) };
             let id = notice_id(&flood::id(members.account, members.flood), number);
             let crowd = Crowd { callers: flood.callers, latest: &flood.latest };
-            let sent = self.send(worst, incident, &id, Some(crowd)).await;
-            let outcome = match &sent {
-                Ok(Some(severity)) => Sent::Notice(incident::Told {
-                    number,
-                    count: flood.callers,
-                    severity: flood.severity.unwrap_or(*severity),
-                }),
-                _ => Sent::Not,
+            let Some(severity) = self.send(worst, incident, &id, Some(crowd)).await? else {
+                self.release_flood(members).await;
+                return Ok(());
             };
-            let mark = |log: &mut FloodLog| flood::mark(log, members.flood, outcome, &claimant);
-            let again = self.change_floods(members.account, mark).await;
-            if again.is_err() {
-                self.told.kept.extend(members.incidents.iter().map(|one| one.batch));
-            }
-            // Why the notice could not be sent matters more than that this could not be recorded.
-            sent?;
             let id: Rc<str> = id.into();
             let told = members.incidents.iter().map(|one| ((one.batch, one.begin), Rc::clone(&id)));
             self.told.notices.extend(told);
-            if !again? {
+            let severity = flood.severity.unwrap_or(severity);
+            let sent = Sent::Notice(incident::Told { number, count: flood.callers, severity });
+            let mark = |log: &mut FloodLog| flood::mark(log, members.flood, sent, &claimant);
+            if !self.change_floods(members.account, mark).await? {
                 return Ok(());
             }
         }
@@ -217,7 +219,11 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
         }
         let caller = &self.batches[held.batch].caller;
         let Some(Worst { rule, key, at, number }) = self.worst(held, incident) else { return Ok(None) };
-        let figures = self.pipeline.figures(rule, &key, &[at]).await?;
+        let figures = match self.pipeline.figures(rule, &key, &[at]).await {
+            // Counters that cannot be read hold up no notice.
+            Err(error) if error.refused => Vec::new(),
+            figures => figures?,
+        };
         let figures = figures.into_iter().next().map_or_else(|| Figures::at_least(rule, at), |(_, one)| one);
         let incident_id = incident::id(caller, held.begin);
         let place = IncidentRef { id: &incident_id, caller: caller.arn.as_deref(), number, notice: Some(id) };
@@ -254,7 +260,7 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
     async fn leave_to_flood(&mut self, mut incidents: Vec<Held>) -> Vec<Held> {
         let claimant = self.delivery.claimant;
         let mut again = Vec::new();
-        let mut failed: Vec<Held> = Vec::new();
+        let mut not_left: HashSet<usize> = incidents.iter().map(|one| one.batch).collect();
         let (pipeline, batches, delivery) = (self.pipeline, self.batches, self.delivery);
         // All of one caller in one write: a delivery cannot tell two writes of its own apart.
         incidents.sort_by_key(|one| one.batch);
@@ -271,26 +277,26 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
                 risen
             });
             match change.await {
-                Ok((_, risen)) => ((mine, Ok(risen)), Ok(())),
-                Err(failure) => ((mine, Err(())), Err(failure)),
+                Ok((_, risen)) => (Some((mine[0].batch, risen)), Ok(())),
+                Err(failure) => (None, Err(failure)),
             }
         });
-        work::all(leaving, self.outcome, |(mine, left), failure| {
-            match left {
-                Ok(risen) => again.extend(risen),
-                Err(()) => failed.extend(mine),
+        work::all(leaving, self.outcome, |left, failure| {
+            if let Some((batch, risen)) = left {
+                not_left.remove(&batch);
+                again.extend(risen);
             }
             failure
         })
         .await;
-        for held in failed {
-            self.told.failed.insert(held.batch);
-            self.told.kept.insert(held.batch);
-        }
+        // Those that were not tried, too.
+        self.told.failed.extend(&not_left);
+        self.told.kept.extend(&not_left);
         again
     }
 
-    /// Records that these notices could not be sent, and frees them for the next delivery.
+    /// Records that these notices could not be sent, and frees them for the next delivery, unless something of their
+    /// callers stays with this one.
     async fn fail(&mut self, incidents: &[Held], failure: Failure) {
         // For one caller or all at once, the first failure says enough.
         let known = |one: &Held| self.told.failed.contains(&one.batch);
@@ -299,7 +305,7 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
         }
         for held in incidents {
             self.told.failed.insert(held.batch);
-            if !self.release(*held).await {
+            if !self.told.kept.contains(&held.batch) && !self.release(*held).await {
                 self.told.kept.insert(held.batch);
             }
         }
@@ -313,6 +319,13 @@ impl<'a, S: CounterStore, K: AlertSink> Telling<'a, S, K> {
             incident::mark(&mut state.log, held.begin, Sent::Not, &claimant)
         });
         release.await.is_ok()
+    }
+
+    /// The same for a flood's notice.
+    async fn release_flood(&self, members: &Members<'_>) -> bool {
+        let claimant = self.delivery.claimant;
+        let mark = |log: &mut FloodLog| flood::mark(log, members.flood, Sent::Not, &claimant);
+        self.change_floods(members.account, mark).await.is_ok()
     }
 
     /// Changes the floods of one account, retrying while others get there first.

@@ -1,6 +1,7 @@
 //! S3 Batch Operations: every outcome of a task is answered in the job's own format.
 
 use bedrock_denial_watch::lambda::aws::{DynamoDbStore, SnsSink};
+use bedrock_denial_watch::lambda::handler::Invocation;
 use serde_json::{Value, json};
 
 use crate::handler::{Recorder, bucket, burst, deliver, handler, published, recording};
@@ -47,6 +48,22 @@ async fn a_job_is_answered_in_its_own_format() {
     assert_eq!(again["invocationSchemaVersion"], "2.0");
     assert_eq!(results(&again), ["0 Succeeded records: 4, denials: 4, alerts: 0"]);
     assert_eq!(published(&handler), 1);
+}
+
+#[tokio::test]
+async fn a_task_that_is_tried_again_goes_on_with_what_it_holds() {
+    let owner = async |request_id| {
+        let s3 = bucket(&[("a.json.gz", burst())]);
+        let handler = recording(&s3);
+        let invocation = Invocation { request_id, now_ms: 1_748_772_060_000, deadline_ms: 1_748_772_090_000 };
+        handler.deliver(&job(&["a.json.gz"]).to_string(), invocation).await.answer.expect("success");
+        let mut alerts =
+            handler.pipeline.store.into_keys().flat_map(|(_, item)| item.alerts.alerts.into_values());
+        alerts.next().expect("an alert").owner
+    };
+    let (first, again) = (owner("r-1").await, owner("r-2").await);
+    assert_eq!(first, again);
+    assert_eq!(first.len(), 32, "an item holds many");
 }
 
 #[tokio::test]

@@ -326,3 +326,40 @@ fn a_notice_taken_over_and_not_sent_brings_its_delivery_back() {
         assert!(told.len() > 15 && told.iter().any(|told| told.len() < 2), "{told:?}");
     }
 }
+
+#[test]
+fn a_flood_is_told_whatever_the_delivery_that_makes_it_due_knows_of_its_writes() {
+    let caller = |number: i64| refused(&format!("x{number}"), "m", number, 4);
+    let (fifteen, sixteenth): (Object, Object) = ((0..15).flat_map(caller).collect(), caller(15));
+    let goes_on = refused("x15", "n", 200, 4);
+    for after in [false, true] {
+        for (fails, refused) in (0..).flat_map(|fails| [(fails, 0), (fails, 1)]) {
+            let (store, board, weather) = (EmbeddedStore::default(), Board::default(), Weather::default());
+            let pipeline = in_weather(DENIED_MODEL.clone(), &store, &board, &weather);
+            let deliver = |object: &Object, owner: &'static str| {
+                block_on(deliver_calls(&pipeline, object, owner, 1_000)).failed
+            };
+            assert_eq!(deliver(&fifteen, "before"), 0);
+            board.refuses.set(refused);
+            weather.calls.set(0);
+            weather.after.set(after);
+            weather.fails.set(Some(fails));
+            let failed = deliver(&sixteenth, "one") > 0;
+            weather.fails.set(None);
+            if weather.calls.get() <= fails {
+                break;
+            }
+            board.refuses.set(0);
+            // The caller goes on before the delivery is tried again.
+            assert_eq!(deliver(&goes_on, "two"), 0);
+            if failed {
+                assert_eq!(deliver(&sixteenth, "one"), 0);
+            }
+            let told = board.told();
+            assert!(
+                told.iter().any(|told| told.ends_with('!')),
+                "call {fails}, after {after}, refused {refused}: {told:?}"
+            );
+        }
+    }
+}
