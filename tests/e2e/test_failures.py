@@ -130,8 +130,8 @@ def test_redrive_empties_the_queue_and_all_of_it_counts(detector, user):
 
 
 def redrive(detector):
-    """What `make redrive` runs, except for finding the stack and waiting: these deliveries failed
-    in good order and hold nothing."""
+    """What `make redrive` runs, except for finding the stack and waiting: these deliveries could not read
+    the object, and hold nothing."""
     run = Redrive(detector.sqs, detector.functions, detector.failures, detector.function)
     run.lease = 0
     return run.run()
