@@ -176,8 +176,8 @@ class Redrive:
             print(f"What was tried may hold its alerts, and shows there again in {self.lease} s.")
 
     def _give_back(self):
-        """Messages that were not tried show again at once, to the alarm and to the next redrive; one whose
-        delivery may hold alerts shows when it holds them no more."""
+        """A message whose delivery holds nothing shows again at once, to the alarm and to the next redrive;
+        one whose delivery may hold alerts shows when it holds them no more."""
         for handle, _, hidden in self.failed.values():
             if handle is not None:
                 self._hide(handle, hidden)
@@ -225,9 +225,10 @@ class Objects(Redrive):
     def report(self):
         for name, (_, cause, _) in sorted(self.failed.items()):
             print(f"  {name}: {cause[:500]}")
-        held = any(hidden for _, _, hidden in self.failed.values())
-        again = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=self.lease if held else 0)
-        when = f"not before {again:%H:%M:%S} UTC, as what was tried may hold its alerts until then" if held else "nothing counts twice"
+        when = "nothing counts twice"
+        if any(hidden for _, _, hidden in self.failed.values()):
+            free = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=self.lease)
+            when = f"not before {free:%H:%M:%S} UTC, as what was tried may hold its alerts until then"
         if self.failed:
             print(f"Mend the cause, then run this again: {when}.")
         if self.interrupted:

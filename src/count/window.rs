@@ -83,7 +83,7 @@ impl<'a> Window<'a> {
         Self { rule, sliding: Sliding::new(counters, samples, rule.distinct.recurs()), sums }
     }
 
-    /// Whether anything known could be hot under another threshold than 0: a single value only if the rule sums.
+    /// Whether anything known could be hot under a threshold above 0. A single value can only if the rule sums.
     #[must_use]
     pub fn could_be_hot(&self) -> bool {
         let [(_, first), others @ ..] = self.samples() else { return false };

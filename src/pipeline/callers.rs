@@ -152,8 +152,8 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         };
         let mut fates: BTreeMap<EventTime, Fate> =
             found.iter().zip(places).map(|(alert, place)| (alert.at, unsent(place))).collect();
-        // Whatever incident of the caller the notice is about: only alerts that are still due bring a
-        // delivery back to it.
+        // Any unsent notice of the caller holds them back: only alerts that are still due bring a delivery
+        // back to it.
         let due = found.iter().zip(places).filter(|_| !told.failed.contains(&batch));
         let due: BTreeMap<EventTime, Place> = due.map(|(alert, place)| (alert.at, *place)).collect();
         let handed = async {

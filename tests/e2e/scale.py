@@ -59,7 +59,7 @@ def received(receive, wanted, patience):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--objects", type=int, default=200)
+    parser.add_argument("--objects", type=int, default=2000)
     parser.add_argument("--at-once", type=int, default=16, help="deliveries that run at once; the rest wait")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     arguments = parser.parse_args()

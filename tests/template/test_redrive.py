@@ -115,6 +115,7 @@ def test_it_gives_up_when_everything_fails():
     assert not run.run(1)
     assert len(function.took) == redrive.MAX_FAILURES_IN_A_ROW
     assert len(queue.messages) == 100
+    assert len(queue.visible) == 100 - redrive.MAX_FAILURES_IN_A_ROW
     assert ("cause of bad 0") in [cause for _, cause, _ in run.failed.values()]
 
 
