@@ -17,7 +17,8 @@ pub const TEXT_BYTES: usize = 256;
 /// refuses; cut to at most `limit` bytes.
 #[must_use]
 pub fn plain(text: &str, limit: usize) -> String {
-    let mut shown: String = text.chars().filter(|character| !is_unsafe(*character)).collect();
+    let mut shown = text.to_owned();
+    shown.retain(|character| !is_unsafe(character));
     if shown.len() > limit {
         let mark = '…';
         let mut end = limit - mark.len_utf8();
@@ -36,6 +37,10 @@ pub fn plain(text: &str, limit: usize) -> String {
 /// `Default_Ignorable_Code_Point` in Unicode's DerivedCoreProperties.txt; `SendMessage` in the Amazon SQS
 /// API reference.
 fn is_unsafe(character: char) -> bool {
+    // Most are, and need no table.
+    if character.is_ascii() {
+        return character.is_ascii_control();
+    }
     matches!(
         character.general_category(),
         GeneralCategory::Control

@@ -184,8 +184,7 @@ mod tests {
         let key =
             Key { rule: rule.id, values: values.iter().map(|value| Some((*value).to_owned())).collect() };
         let at = EventTime::parse("2025-06-02T09:14:48Z").expect("a time");
-        let evidence =
-            evidence.iter().map(|(kind, value)| Evidence { kind: *kind, value: (*value).to_owned() });
+        let evidence = evidence.iter().map(|(kind, value)| Evidence { kind: *kind, value: (*value).into() });
         let figures = Figures {
             first_seen: at,
             last_seen: at,

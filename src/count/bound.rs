@@ -10,6 +10,7 @@ use foldhash::HashSet;
 
 use crate::count::counter::{Counter, Shard};
 use crate::count::step;
+use crate::count::value::Value;
 use crate::log::time::EventTime;
 
 /// The bound that the counters of one slot, over all logs, give for a stretch of time.
@@ -30,14 +31,18 @@ impl<'c> Bound<'c> {
     #[must_use]
     pub fn of(logs: &'c [Counter], within: &RangeInclusive<EventTime>, recurs: bool) -> Self {
         let mut bound = Self { unsampled: 0, most: 0, at_least: false, counters: Vec::new() };
-        let mut sampled: HashSet<&str> = HashSet::default();
+        let mut sampled: HashSet<&Value> = HashSet::default();
         let mut full = false;
         for counter in logs {
             let Some(log) = Log::of(counter, within, recurs) else { continue };
             bound.most = bound.most.max(log.denials);
             bound.at_least |= log.at_least;
             full |= log.full;
-            sampled.extend(log.sampled);
+            if sampled.is_empty() {
+                sampled = log.sampled;
+            } else {
+                sampled.extend(log.sampled);
+            }
             bound.counters.push(counter);
         }
         // Both logs record the same denials, so take the larger unsampled count, not the sum.
@@ -52,7 +57,7 @@ impl<'c> Bound<'c> {
 /// What one log holds.
 struct Log<'c> {
     /// The distinct values among the samples inside the stretch.
-    sampled: HashSet<&'c str>,
+    sampled: HashSet<&'c Value>,
     /// Distinct values inside; never above the truth.
     denials: u64,
     at_least: bool,
@@ -76,7 +81,8 @@ impl<'c> Log<'c> {
         for shard in counter.shards.values() {
             step(shard.samples.len());
             let inside = shard.samples.iter().filter(|sample| within.contains(&sample.at));
-            log.sampled.extend(inside.map(|sample| sample.value.as_str()));
+            log.sampled.reserve(shard.samples.len());
+            log.sampled.extend(inside.map(|sample| &sample.value));
             if shard.contributions.iter().all(|one| one.sampled == one.denials && !one.at_least) {
                 continue;
             }
@@ -113,13 +119,13 @@ impl<'c> Log<'c> {
 
     /// The denials of shards that do not overlap, plus what the others sample besides.
     fn sum(&mut self, apart: &[Full<'c>], counter: &'c Counter, within: &RangeInclusive<EventTime>) -> u64 {
-        let mut beside: HashSet<&str> = self.sampled.clone();
+        let mut beside: HashSet<&Value> = self.sampled.clone();
         for shard in counter.shards.values() {
             for sample in shard.samples.iter().filter(|sample| within.contains(&sample.at)) {
                 // `apart` is in order of time.
                 let next = apart.partition_point(|full| *full.time.end() < sample.at);
                 if let Some(full) = apart.get(next).filter(|full| full.time.contains(&sample.at)) {
-                    beside.remove(sample.value.as_str());
+                    beside.remove(&sample.value);
                     // This may be one of the values that the full shard does not sample.
                     self.at_least |= !full.shard.samples.contains(sample);
                 }

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
 use crate::count::evidence::Evidence;
+use crate::count::value::Value;
 use crate::log::denial::Source;
 use crate::log::time::EventTime;
 
@@ -38,7 +40,7 @@ pub struct Sample {
     /// When it was denied.
     pub at: EventTime,
     /// The distinct value that the rule counts, such as the request id.
-    pub value: String,
+    pub value: Value,
 }
 
 /// As stored: `<epoch ms>|<value>`.
@@ -53,7 +55,7 @@ impl FromStr for Sample {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let parts = text.split_once('|');
-        let parts = parts.and_then(|(ms, value)| Some((ms.parse().ok()?, value.to_owned())));
+        let parts = parts.and_then(|(ms, value)| Some((ms.parse().ok()?, Value::new(value))));
         parts
             .map(|(ms, value)| Self { at: EventTime::from_epoch_ms(ms), value })
             .ok_or_else(|| format!("sample {text:?}: expected <epoch ms>|<value>"))
@@ -130,15 +132,16 @@ pub const SHARDS: u8 = 16;
 pub struct Counter {
     /// Which slot.
     pub slot: Slot,
-    /// The shards; one without contributions is missing.
-    pub shards: BTreeMap<u8, Shard>,
+    /// The shards; one without contributions is missing. A copy shares them. In their own places, because a tree
+    /// reserves room for eleven, and most slots have one.
+    pub shards: BTreeMap<u8, Arc<Shard>>,
 }
 
 /// The sum of the contributions that fall into one shard of a slot.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shard {
-    /// The contributions that were added.
-    pub contributions: BTreeSet<Digest>,
+    /// The contributions that were added; boxed for the same reason.
+    pub contributions: BTreeSet<Box<Digest>>,
     /// The samples of all contributions.
     pub samples: BTreeSet<Sample>,
     /// The evidence of all contributions.
@@ -152,10 +155,15 @@ impl Counter {
         Self { slot, shards: BTreeMap::new() }
     }
 
+    /// A shard, to add to it.
+    pub fn shard(&mut self, number: u8) -> &mut Shard {
+        Arc::make_mut(self.shards.entry(number).or_default())
+    }
+
     /// Adds `contribution` unless it was added before; returns whether it was new.
     pub fn add(&mut self, contribution: &Contribution) -> bool {
-        let shard = self.shards.entry(contribution.digest.shard()).or_default();
-        let new = shard.contributions.insert(contribution.digest.clone());
+        let shard = self.shard(contribution.digest.shard());
+        let new = shard.contributions.insert(Box::new(contribution.digest.clone()));
         if new {
             shard.samples.extend(contribution.samples.iter().cloned());
             shard.evidence.extend(contribution.evidence.iter().cloned());
@@ -165,7 +173,7 @@ impl Counter {
 
     /// The contributions of all shards.
     pub fn contributions(&self) -> impl Iterator<Item = &Digest> {
-        self.shards.values().flat_map(|shard| &shard.contributions)
+        self.shards.values().flat_map(|shard| shard.contributions.iter().map(|digest| &**digest))
     }
 
     /// The samples of all shards; several shards may hold the same one.

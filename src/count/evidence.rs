@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::log::denial::Denial;
 
@@ -90,7 +91,7 @@ pub struct Evidence {
     /// Its kind.
     pub kind: Kind,
     /// Its text, which for some kinds the caller chose; at most [`MAX_EVIDENCE_BYTES`].
-    pub value: String,
+    pub value: Arc<str>,
 }
 
 /// The most different values of one kind that an object keeps for a slot, and that an alert shows.
@@ -102,7 +103,7 @@ impl Evidence {
     /// Cuts `value` to [`MAX_EVIDENCE_BYTES`].
     #[must_use]
     pub fn new(kind: Kind, value: &str) -> Self {
-        Self { kind, value: value[..value.floor_char_boundary(MAX_EVIDENCE_BYTES)].to_owned() }
+        Self { kind, value: value[..value.floor_char_boundary(MAX_EVIDENCE_BYTES)].into() }
     }
 }
 
@@ -121,7 +122,7 @@ impl FromStr for Evidence {
             .split_once('|')
             .and_then(|(name, value)| Some((Kind::ALL.into_iter().find(|kind| kind.name() == name)?, value)));
         parts
-            .map(|(kind, value)| Self { kind, value: value.to_owned() })
+            .map(|(kind, value)| Self { kind, value: value.into() })
             .ok_or_else(|| format!("evidence {text:?}: expected <kind>|<value>"))
     }
 }
@@ -158,7 +159,7 @@ mod tests {
     #[test]
     fn what_is_stored_is_read_back() {
         for kind in Kind::ALL {
-            let evidence = Evidence { kind, value: "a|b".to_owned() };
+            let evidence = Evidence { kind, value: "a|b".into() };
             assert_eq!(evidence.to_string().parse(), Ok(evidence));
         }
         assert!("colour|red".parse::<Evidence>().is_err());

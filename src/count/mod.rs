@@ -29,6 +29,7 @@ mod sliding;
 pub mod store;
 mod sums;
 pub mod tally;
+pub mod value;
 pub mod window;
 
 /// Counts a step of work, for the tests of how work grows with its input; nothing anywhere else.

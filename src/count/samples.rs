@@ -2,14 +2,14 @@
 
 use std::cell::OnceCell;
 use std::collections::{BTreeSet, VecDeque};
+use std::fmt::Write as _;
 
 use foldhash::HashSet;
 use sha2::{Digest as _, Sha256};
-use uuid::Uuid;
-use uuid::fmt::Hyphenated;
 
 use crate::count::counter::{Digest, Sample};
 use crate::count::step;
+use crate::count::value::Value;
 use crate::log::time::EventTime;
 
 /// Distinct values of one object that are told apart, where slots hold more than they sample (about
@@ -19,39 +19,8 @@ pub const MAX_DISTINCT: usize = 900_000;
 
 /// What an allocation costs beside its bytes, roughly.
 pub(super) const ALLOCATION: usize = 16;
-
-/// A value that is counted. AWS's request ids are UUIDs, which take 16 bytes instead of 36.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Value {
-    Uuid([u8; 16]),
-    Text(Box<str>),
-}
-
-impl Value {
-    fn new(text: &str) -> Self {
-        let uuid = Uuid::try_parse(text).ok();
-        // Only the one spelling that comes back the same.
-        let uuid = uuid.filter(|uuid| uuid.hyphenated().encode_lower(&mut [0; Hyphenated::LENGTH]) == text);
-        uuid.map_or_else(|| Self::Text(text.into()), |uuid| Self::Uuid(uuid.into_bytes()))
-    }
-
-    fn text(&self) -> String {
-        match self {
-            Self::Uuid(bytes) => Uuid::from_bytes(*bytes).hyphenated().to_string(),
-            Self::Text(text) => text.to_string(),
-        }
-    }
-
-    fn hash(&self) -> u128 {
-        match self {
-            Self::Uuid(bytes) => {
-                let mut text = [0; Hyphenated::LENGTH];
-                hash(Uuid::from_bytes(*bytes).hyphenated().encode_lower(&mut text))
-            }
-            Self::Text(text) => hash(text),
-        }
-    }
-}
+/// What a text that is shared costs beside its bytes: it counts who shares it.
+pub(super) const SHARED: usize = ALLOCATION + 16;
 
 /// A value that one denial adds, whatever rules count it. Parsed and hashed once for all of them.
 pub struct Counted {
@@ -67,38 +36,25 @@ impl Counted {
     }
 
     fn hash(&self) -> u128 {
-        *self.hash.get_or_init(|| self.value.hash())
+        *self.hash.get_or_init(|| self.value.with_text(hash))
     }
 
-    fn seen(&self, at: EventTime) -> Seen {
-        Seen { at, value: self.value.clone() }
+    fn seen(&self, at: EventTime) -> Sample {
+        Sample { at, value: self.value.clone() }
     }
 }
 
-/// One denial.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Seen {
-    at: EventTime,
-    value: Value,
-}
-
-impl Seen {
-    /// What it takes beside its place in a vector.
-    fn bytes(&self) -> isize {
-        match &self.value {
-            Value::Uuid(_) => 0,
-            Value::Text(text) => (text.len() + ALLOCATION).cast_signed(),
-        }
-    }
-
-    fn sample(&self) -> Sample {
-        Sample { at: self.at, value: self.value.text() }
+/// What a sample takes beside its place in a vector, in bytes.
+fn beside(sample: &Sample) -> isize {
+    match &sample.value {
+        Value::Uuid(_) => 0,
+        Value::Text(text) => (text.len() + SHARED).cast_signed(),
     }
 }
 
 /// What a vector of this capacity takes.
 fn room(capacity: usize) -> isize {
-    (capacity * size_of::<Seen>()).cast_signed()
+    (capacity * size_of::<Sample>()).cast_signed()
 }
 
 /// Tells values apart beyond those that are sampled, across all slots of one object.
@@ -144,15 +100,15 @@ pub enum Samples {
 
 /// Every denial, each time and value once.
 #[derive(Default)]
-pub struct All(Vec<Seen>);
+pub struct All(Vec<Sample>);
 
 /// The earliest and latest denials, and how many there are between them.
 #[derive(Default)]
 pub struct Ends {
     /// The distinct values seen first, each at its first time, in order.
-    earliest: VecDeque<Seen>,
+    earliest: VecDeque<Sample>,
     /// The distinct values seen last, each at its last time, latest first.
-    latest: VecDeque<Seen>,
+    latest: VecDeque<Sample>,
     distinct: u64,
     at_least: bool,
     /// Sum of the distinct values' hashes: the same in any order.
@@ -191,12 +147,12 @@ impl Samples {
                     all.reserve_exact(all.len().max(1));
                 }
                 let seen = counted.seen(at);
-                let bytes = seen.bytes();
+                let bytes = beside(&seen);
                 all.push(seen);
                 Added { bytes: bytes + room(all.capacity()) - before, new }
             }
             Self::All(All(all)) => {
-                let before = room(all.capacity()) + all.iter().map(Seen::bytes).sum::<isize>();
+                let before = room(all.capacity()) + all.iter().map(beside).sum::<isize>();
                 let (mut ends, grown) = Ends::new(all, sampling.limit, place, distinct);
                 let Added { bytes, new } = ends.add(at, counted, sampling, place, distinct);
                 *self = Self::Ends(Box::new(ends));
@@ -224,9 +180,9 @@ impl Samples {
         let (samples, distinct, hash, at_least): (BTreeSet<Sample>, _, _, _) = match self {
             Self::All(All(all)) => {
                 let values: HashSet<&Value> = all.iter().map(|seen| &seen.value).collect();
-                let hash = values.iter().map(|value| value.hash()).fold(0, u128::wrapping_add);
+                let hash = values.iter().map(|value| value.with_text(hash)).fold(0, u128::wrapping_add);
                 let samples = if sampling.recurs {
-                    all.iter().map(Seen::sample).collect()
+                    all.iter().cloned().collect()
                 } else {
                     let mut ends = Ends::default();
                     for seen in all {
@@ -240,7 +196,14 @@ impl Samples {
         };
         // Times as well as values, or a value that comes again at another time would be taken
         // for a redelivery, and forgotten.
-        let times = samples.iter().map(|sample| self::hash(&sample.to_string())).fold(0, u128::wrapping_add);
+        let mut text = String::new();
+        let spelled = |sample: &Sample| {
+            text.clear();
+            // A string takes whatever is written.
+            let _ = write!(text, "{sample}");
+            self::hash(&text)
+        };
+        let times = samples.iter().map(spelled).fold(0, u128::wrapping_add);
         let sampled = samples.iter().map(|sample| &sample.value).collect::<HashSet<_>>().len() as u64;
         let digest = Digest {
             hash: format!("{:032x}", hash.wrapping_add(times)),
@@ -254,11 +217,11 @@ impl Samples {
 
 impl Ends {
     /// Tells how many bytes of memory they take, too.
-    fn new(all: &[Seen], limit: usize, place: u64, distinct: &mut Distinct) -> (Self, isize) {
+    fn new(all: &[Sample], limit: usize, place: u64, distinct: &mut Distinct) -> (Self, isize) {
         let mut ends = Self::default();
         let values: HashSet<&Value> = all.iter().map(|seen| &seen.value).collect();
         for value in values {
-            let hash = value.hash();
+            let hash = value.with_text(hash);
             ends.distinct += 1;
             ends.hash = ends.hash.wrapping_add(hash);
             // Where there is no room for it, a repetition of it makes the figure a lower bound.
@@ -293,25 +256,25 @@ impl Ends {
 
     /// `new` says that the value is surely none of those that are kept; `known` is its place among the latest.
     fn keep(&mut self, seen: Place<'_>, new: bool, known: Option<usize>, limit: usize) -> isize {
-        let look = |kept: &VecDeque<Seen>| if new { None } else { position(kept, seen.1) };
-        let is_later = |last: &Seen| last.at <= seen.0;
+        let look = |kept: &VecDeque<Sample>| if new { None } else { position(kept, seen.1) };
+        let is_later = |last: &Sample| last.at <= seen.0;
         let earliest = match known {
             // While there is room, the earliest are all there are.
             Some(_) if self.earliest.len() < limit && self.earliest.back().is_some_and(is_later) => 0,
             _ => keep(&mut self.earliest, seen, look, limit, |this, that| this < that),
         };
-        let look = |kept: &VecDeque<Seen>| known.or_else(|| look(kept));
+        let look = |kept: &VecDeque<Sample>| known.or_else(|| look(kept));
         earliest + keep(&mut self.latest, seen, look, limit, |this, that| this > that)
     }
 
     fn samples(&self) -> BTreeSet<Sample> {
-        self.earliest.iter().chain(&self.latest).map(Seen::sample).collect()
+        self.earliest.iter().chain(&self.latest).cloned().collect()
     }
 }
 
 type Place<'a> = (EventTime, &'a Value);
 
-fn position(kept: &VecDeque<Seen>, value: &Value) -> Option<usize> {
+fn position(kept: &VecDeque<Sample>, value: &Value) -> Option<usize> {
     step(kept.len());
     kept.iter().position(|seen| seen.value == *value)
 }
@@ -319,24 +282,24 @@ fn position(kept: &VecDeque<Seen>, value: &Value) -> Option<usize> {
 /// Keeps in `kept`, sorted by `before`, the first `limit` distinct values, each at its first place; `look` tells
 /// where one is. Tells by how many bytes it has grown. In order of time, each goes to the front of the latest.
 fn keep(
-    kept: &mut VecDeque<Seen>,
+    kept: &mut VecDeque<Sample>,
     (at, value): Place<'_>,
-    look: impl FnOnce(&VecDeque<Seen>) -> Option<usize>,
+    look: impl FnOnce(&VecDeque<Sample>) -> Option<usize>,
     limit: usize,
     before: impl Fn(Place<'_>, Place<'_>) -> bool,
 ) -> isize {
-    let is_before = |other: &Seen| before((at, value), (other.at, &other.value));
+    let is_before = |other: &Sample| before((at, value), (other.at, &other.value));
     if kept.len() == limit && kept.back().is_none_or(|last| !is_before(last)) {
         return 0;
     }
     let room_before = room(kept.capacity());
     let (seen, bytes) = match look(kept) {
         Some(known) if !is_before(&kept[known]) => return 0,
-        Some(known) => (kept.remove(known).map(|seen| Seen { at, ..seen }), 0),
+        Some(known) => (kept.remove(known).map(|seen| Sample { at, ..seen }), 0),
         None => {
             let gone = if kept.len() == limit { kept.pop_back() } else { None };
-            let seen = Seen { at, value: value.clone() };
-            let bytes = seen.bytes() - gone.map_or(0, |gone| gone.bytes());
+            let seen = Sample { at, value: value.clone() };
+            let bytes = beside(&seen) - gone.map_or(0, |gone| beside(&gone));
             (Some(seen), bytes)
         }
     };
@@ -353,35 +316,4 @@ fn keep(
 fn hash(value: &str) -> u128 {
     let digest = Sha256::digest(value.as_bytes());
     digest[..16].iter().fold(0, |hash, byte| hash << 8 | u128::from(*byte))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(text: &str, is_uuid: bool) {
-        let value = Value::new(text);
-        assert_eq!(value.text(), text);
-        assert_eq!(matches!(value, Value::Uuid(_)), is_uuid, "{text}");
-    }
-
-    #[test]
-    fn every_value_comes_back_as_it_was_logged() {
-        check("0f8b1f2e-6f0b-4f3a-9c3d-1a2b3c4d5e6f", true);
-        check("00000000-0000-0000-0000-000000000000", true);
-        check("0F8B1F2E-6F0B-4F3A-9C3D-1A2B3C4D5E6F", false);
-        check("0f8b1f2e6f0b4f3a9c3d1a2b3c4d5e6f", false);
-        check("{0f8b1f2e-6f0b-4f3a-9c3d-1a2b3c4d5e6f}", false);
-        check("urn:uuid:0f8b1f2e-6f0b-4f3a-9c3d-1a2b3c4d5e6f", false);
-        check("0f8b1f2e-6f0b-4f3a-9c3d-1a2b3c4d5e6g", false);
-        check("", false);
-        check("\u{0}", false);
-    }
-
-    #[test]
-    fn uuids_sort_like_their_text() {
-        let texts = ["0f8b1f2e-6f0b-4f3a-9c3d-1a2b3c4d5e6f", "0f8b1f2e-6f0b-4f3a-9c3d-1a2b3c4d5e70"];
-        assert!(Value::new(texts[0]) < Value::new(texts[1]));
-    }
 }

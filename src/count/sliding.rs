@@ -2,6 +2,7 @@
 //! thousand alerts in one day do not read the day a thousand times.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use foldhash::HashMap;
 
@@ -9,6 +10,7 @@ use crate::count::bound::Bound;
 use crate::count::counter::Counter;
 use crate::count::evidence::{Evidence, Kind, MAX_EVIDENCE};
 use crate::count::step;
+use crate::count::value::Value;
 use crate::log::denial::Source;
 use crate::log::time::EventTime;
 
@@ -25,7 +27,9 @@ pub struct Slot<'c> {
 
 /// What lies between two times, which only move forward.
 pub struct Sliding<'c> {
-    samples: Vec<(EventTime, &'c str)>,
+    samples: Vec<(EventTime, &'c Value)>,
+    /// For each sample, a number that all of its value have.
+    numbers: Vec<usize>,
     /// By their first denial.
     slots: Vec<Slot<'c>>,
     /// Values recur.
@@ -39,9 +43,12 @@ struct Now<'c> {
     /// The range of samples between the two times.
     oldest: usize,
     newest: usize,
-    /// How many samples each value has between, and the time of the newest.
-    values: HashMap<&'c str, (usize, EventTime)>,
-    by_newest: BTreeSet<(EventTime, &'c str)>,
+    /// How many samples each value has between, by its number.
+    counts: Vec<usize>,
+    /// The newest sample of each value between, by the value's number.
+    newest_of: Vec<usize>,
+    /// The same samples in order of time.
+    by_newest: BTreeSet<usize>,
     /// The first slot that begins after the later time.
     next: usize,
     /// Slots that reach beyond the later time.
@@ -60,7 +67,7 @@ struct Sum<'c> {
     at_least: usize,
     most: BTreeMap<u64, usize>,
     sources: BTreeMap<Source, usize>,
-    evidence: BTreeMap<Kind, BTreeMap<&'c str, usize>>,
+    evidence: BTreeMap<Kind, BTreeMap<&'c Arc<str>, usize>>,
 }
 
 /// What lies between two times.
@@ -80,7 +87,7 @@ pub struct Between {
 impl<'c> Sliding<'c> {
     /// `counters` are sorted by slot; `samples` are their samples by time.
     #[must_use]
-    pub fn new(counters: &'c [Counter], samples: Vec<(EventTime, &'c str)>, recurs: bool) -> Self {
+    pub fn new(counters: &'c [Counter], samples: Vec<(EventTime, &'c Value)>, recurs: bool) -> Self {
         let slots = counters.chunk_by(|one, other| one.slot.start == other.slot.start);
         let mut slots: Vec<Slot<'c>> = slots
             .filter_map(|logs| {
@@ -92,12 +99,17 @@ impl<'c> Sliding<'c> {
             })
             .collect();
         slots.sort_by_key(|slot| slot.first);
-        Self { samples, slots, recurs, now: Now::default() }
+        let mut known: HashMap<&Value, usize> = HashMap::default();
+        let numbers = samples.iter().map(|(_, value)| {
+            let next = known.len();
+            *known.entry(value).or_insert(next)
+        });
+        Self { numbers: numbers.collect(), samples, slots, recurs, now: Now::default() }
     }
 
     /// All samples by time.
     #[must_use]
-    pub fn samples(&self) -> &[(EventTime, &'c str)] {
+    pub fn samples(&self) -> &[(EventTime, &'c Value)] {
         &self.samples
     }
 
@@ -113,25 +125,28 @@ impl<'c> Sliding<'c> {
     }
 
     fn move_values(&mut self, first: EventTime, last: EventTime) {
-        let Self { samples, now, .. } = self;
-        while let Some((at, value)) = samples.get(now.newest).filter(|(at, _)| *at <= last) {
+        let Self { samples, numbers, now, .. } = self;
+        now.counts.resize(numbers.len(), 0);
+        now.newest_of.resize(numbers.len(), 0);
+        while samples.get(now.newest).is_some_and(|(at, _)| *at <= last) {
             step(1);
-            now.newest += 1;
-            let known = now.values.entry(value).or_insert((0, *at));
-            now.by_newest.remove(&(known.1, value));
-            *known = (known.0 + 1, *at);
-            now.by_newest.insert((*at, value));
-        }
-        while let Some((_, value)) = samples.get(now.oldest).filter(|(at, _)| *at < first) {
-            step(1);
-            now.oldest += 1;
-            if let Some(known) = now.values.get_mut(value) {
-                known.0 -= 1;
-                if known.0 == 0 {
-                    now.by_newest.remove(&(known.1, value));
-                    now.values.remove(value);
-                }
+            let value = numbers[now.newest];
+            if now.counts[value] > 0 {
+                now.by_newest.remove(&now.newest_of[value]);
             }
+            now.counts[value] += 1;
+            now.newest_of[value] = now.newest;
+            now.by_newest.insert(now.newest);
+            now.newest += 1;
+        }
+        while samples.get(now.oldest).is_some_and(|(at, _)| *at < first) {
+            step(1);
+            let value = numbers[now.oldest];
+            now.counts[value] -= 1;
+            if now.counts[value] == 0 {
+                now.by_newest.remove(&now.newest_of[value]);
+            }
+            now.oldest += 1;
         }
     }
 
@@ -158,7 +173,7 @@ impl<'c> Sliding<'c> {
     }
 
     fn tell(&self, first: EventTime, last: EventTime) -> Between {
-        let Now { values, by_newest, ahead, behind, sum, .. } = &self.now;
+        let Now { by_newest, ahead, behind, sum, .. } = &self.now;
         let cut = ahead.iter().chain(behind).map(|slot| {
             step(1);
             Bound::of(self.slots[*slot].logs, &(first..=last), self.recurs)
@@ -168,10 +183,10 @@ impl<'c> Sliding<'c> {
         let unsampled = sum.unsampled + cut.iter().map(|bound| bound.unsampled).sum::<u64>();
         let touched = || cut.iter().flat_map(|bound| &bound.counters);
         let newest = by_newest.iter().rev().take(MAX_LISTED);
-        let mut newest: Vec<String> = newest.map(|(_, value)| (*value).to_owned()).collect();
+        let mut newest: Vec<String> = newest.map(|sample| self.samples[*sample].1.to_string()).collect();
         newest.reverse();
         Between {
-            total: (values.len() as u64 + unsampled).max(most.unwrap_or_default()),
+            total: (by_newest.len() as u64 + unsampled).max(most.unwrap_or_default()),
             at_least: sum.at_least > 0 || cut.iter().any(|bound| bound.at_least),
             newest,
             sources: sum
@@ -221,7 +236,7 @@ impl<'c> Sum<'c> {
             less(&mut self.sources, &counter.slot.source);
             for one in counter.evidence() {
                 if let Some(values) = self.evidence.get_mut(&one.kind) {
-                    less(values, &one.value.as_str());
+                    less(values, &&one.value);
                 }
             }
         }
@@ -230,7 +245,7 @@ impl<'c> Sum<'c> {
     fn first_evidence(&self) -> impl Iterator<Item = Evidence> {
         self.evidence.iter().flat_map(|(kind, values)| {
             let few = values.keys().take(MAX_EVIDENCE);
-            few.map(|value| Evidence { kind: *kind, value: (*value).to_owned() })
+            few.map(|value| Evidence { kind: *kind, value: Arc::clone(value) })
         })
     }
 }

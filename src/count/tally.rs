@@ -14,7 +14,7 @@ use indexmap::{IndexMap, IndexSet};
 use crate::count::counter::{Contribution, Slot};
 use crate::count::evidence::{self, Evidence, Kind, MAX_EVIDENCE};
 use crate::count::key::{Key, sample_value};
-use crate::count::samples::{ALLOCATION, Counted, Distinct, Samples, Sampling};
+use crate::count::samples::{ALLOCATION, Counted, Distinct, SHARED, Samples, Sampling};
 use crate::count::step;
 use crate::log::denial::{Denial, Source, Wanted};
 use crate::log::time::EventTime;
@@ -62,7 +62,7 @@ struct Pair {
 /// Texts that occur in many places, each kept once.
 #[derive(Default)]
 struct Texts {
-    all: IndexSet<Box<str>, RandomState>,
+    all: IndexSet<Arc<str>, RandomState>,
     bytes: usize,
 }
 
@@ -72,14 +72,15 @@ const NONE: u32 = u32::MAX;
 impl Texts {
     fn number(&mut self, text: &str) -> u32 {
         let known = self.all.get_index_of(text).unwrap_or_else(|| {
-            self.bytes += text.len() + size_of::<Box<str>>() + HASHED + ALLOCATION;
+            self.bytes += text.len() + size_of::<Arc<str>>() + HASHED + SHARED;
             self.all.insert_full(text.into()).0
         });
         index(known)
     }
 
-    fn get(&self, number: u32) -> &str {
-        self.all.get_index(number as usize).map_or("", |text| text)
+    /// `None` for [`NONE`].
+    fn get(&self, number: u32) -> Option<&Arc<str>> {
+        self.all.get_index(number as usize)
     }
 }
 
@@ -221,7 +222,7 @@ impl Tally {
             }
             let (rule, values) = self.keys.get_index(number as usize)?.split_first()?;
             let rule = self.rules.get(*rule as usize)?;
-            let text = |value: &u32| (*value != NONE).then(|| texts.get(*value).to_owned());
+            let text = |value: &u32| texts.get(*value).map(|text| text.to_string());
             Some(Summary {
                 key: Key { rule: rule.id, values: values.iter().map(text).collect() },
                 sampling: sampling(rule),
@@ -277,9 +278,9 @@ impl Summary {
             if self.weight == Weight::Tokens {
                 digest.denials = pair.weight;
             }
-            let evidence = pair.evidence.iter();
-            let evidence = evidence
-                .map(|(kind, value)| Evidence { kind: *kind, value: self.texts.get(*value).to_owned() });
+            let evidence = pair.evidence.iter().filter_map(|(kind, value)| {
+                Some(Evidence { kind: *kind, value: Arc::clone(self.texts.get(*value)?) })
+            });
             (*slot, Contribution { digest, samples, evidence: evidence.collect() })
         })
     }

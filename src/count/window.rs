@@ -11,6 +11,7 @@ use crate::count::evidence::Evidence;
 use crate::count::sliding::{Between, Sliding};
 use crate::count::step;
 use crate::count::sums::{self, Sums};
+use crate::count::value::Value;
 use crate::log::denial::Source;
 use crate::log::time::EventTime;
 use crate::rule::definition::{Rule, Weight};
@@ -75,7 +76,7 @@ impl<'a> Window<'a> {
     #[must_use]
     pub fn new(rule: &'a Rule, counters: &'a [Counter]) -> Self {
         let samples = counters.iter().flat_map(Counter::samples);
-        let mut samples: Vec<_> = samples.map(|sample| (sample.at, sample.value.as_str())).collect();
+        let mut samples: Vec<_> = samples.map(|sample| (sample.at, &sample.value)).collect();
         samples.sort_unstable();
         samples.dedup();
         step(samples.len());
@@ -142,7 +143,7 @@ impl<'a> Window<'a> {
 
     /// The known denials, in order of time: when, and the value that the rule counts.
     #[must_use]
-    pub fn samples(&self) -> &[(EventTime, &'a str)] {
+    pub fn samples(&self) -> &[(EventTime, &'a Value)] {
         self.sliding.samples()
     }
 
@@ -157,7 +158,7 @@ impl<'a> Window<'a> {
             }
             return;
         }
-        let mut inside: HashMap<&str, usize> = HashMap::default();
+        let mut inside: HashMap<&Value, usize> = HashMap::default();
         let samples = self.since(from.minus(self.rule.window));
         let mut oldest = samples.iter().peekable();
         let mut newest = samples.iter().peekable();
@@ -205,7 +206,7 @@ impl<'a> Window<'a> {
         Some(self.figures_between(first, last))
     }
 
-    fn since(&self, start: EventTime) -> &[(EventTime, &'a str)] {
+    fn since(&self, start: EventTime) -> &[(EventTime, &'a Value)] {
         let samples = self.sliding.samples();
         &samples[samples.partition_point(|(at, _)| *at < start)..]
     }
@@ -241,18 +242,18 @@ mod tests {
                 source: Source::InvocationLog,
             });
             for (number, (denials, samples)) in objects.iter().enumerate() {
-                let shard = counter.shards.entry(shard(number)).or_default();
+                let shard = counter.shard(shard(number));
                 shard.samples.extend(samples.iter().map(|(second, value)| Sample {
                     at: EventTime::from_epoch_ms(second * 1000),
-                    value: (*value).to_owned(),
+                    value: Value::new(value),
                 }));
                 let distinct: HashSet<_> = samples.iter().map(|(_, value)| value).collect();
-                shard.contributions.insert(Digest {
+                shard.contributions.insert(Box::new(Digest {
                     hash: number.to_string(),
                     denials: *denials,
                     sampled: distinct.len() as u64,
                     at_least: false,
-                });
+                }));
             }
             counter
         };

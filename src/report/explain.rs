@@ -217,7 +217,8 @@ fn listed(window: &Window<'_>, rule: &Rule) -> Vec<String> {
     let mut lines =
         vec![format!("  Known {}:", if rule.weight == Weight::Tokens { "calls" } else { "denials" })];
     for (at, value) in samples.iter().take(MAX_LISTED) {
-        let value = Some(*value).filter(|value| *value != MISSING);
+        let value = value.to_string();
+        let value = Some(&*value).filter(|value| *value != MISSING);
         let label = rule.distinct.label().to_lowercase();
         lines.push(format!("    {}  {label} {}", utc(*at), whole(value)));
     }

@@ -85,7 +85,7 @@ impl Lane {
             last: figures.last_seen,
             marks,
             values,
-            names: names.into_iter().map(kept).collect(),
+            names: names.into_iter().map(|name| name.with_text(kept)).collect(),
             floods: floods(rule, &counters, after),
             alerts: fired.into_iter().map(|at| (after(at), alert::id(key, at))).collect(),
             models: models.map(|one| kept(Kind::ModelCalled.cut(&one.value))).collect(),

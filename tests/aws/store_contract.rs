@@ -14,6 +14,7 @@ use bedrock_denial_watch::count::flood::{self, FloodLog, Newcomer};
 use bedrock_denial_watch::count::incident::{self, Found, IncidentLog, Sent, Told};
 use bedrock_denial_watch::count::key::{Key, MAX_VALUE_BYTES};
 use bedrock_denial_watch::count::store::{CallerState, CounterStore};
+use bedrock_denial_watch::count::value::Value;
 use bedrock_denial_watch::lambda::aws::DynamoDbStore;
 use bedrock_denial_watch::log::denial::Source;
 use bedrock_denial_watch::log::time::EventTime;
@@ -95,9 +96,9 @@ fn denials(counter: &Counter) -> u64 {
     counter.contributions().map(|digest| digest.denials).sum()
 }
 
-fn values(counter: &Counter) -> Vec<&str> {
-    let values: BTreeSet<&str> = counter.samples().map(|sample| sample.value.as_str()).collect();
-    values.into_iter().collect()
+fn values(counter: &Counter) -> Vec<String> {
+    let values: BTreeSet<&Value> = counter.samples().map(|sample| &sample.value).collect();
+    values.into_iter().map(Value::to_string).collect()
 }
 
 async fn an_empty_store_holds_nothing(store: &impl CounterStore) {
@@ -109,7 +110,7 @@ async fn adding_the_same_again_changes_nothing(store: &impl CounterStore) {
     add(store, &eve(), NOON, "one", &["a", "b"]).await;
     let once = at_noon(store, &eve()).await;
     assert_eq!(once.len(), 1);
-    assert_eq!((denials(&once[0]), values(&once[0])), (2, vec!["a", "b"]));
+    assert_eq!((denials(&once[0]), values(&once[0])), (2, vec!["a".to_owned(), "b".to_owned()]));
     add(store, &eve(), NOON, "one", &["a", "b"]).await;
     assert_eq!(at_noon(store, &eve()).await, once);
 }
@@ -350,7 +351,7 @@ async fn a_slot_takes_any_number_of_the_largest_contributions(store: &impl Count
         let mut large = contribution(&format!("{object:032}"), time(NOON), &values);
         let evidence = (0..5 * MAX_EVIDENCE).map(|number| Evidence {
             kind: Kind::UserAgent,
-            value: format!("{object}-{number:0>width$}", width = MAX_EVIDENCE_BYTES - 2),
+            value: format!("{object}-{number:0>width$}", width = MAX_EVIDENCE_BYTES - 2).into(),
         });
         large.evidence.extend(evidence);
         expected.add(&large);
@@ -403,8 +404,8 @@ async fn samples_of_any_characters_come_back(store: &impl CounterStore) {
     let odd = ["", "|", "1|2", " ", "\u{0}", "\"", "naïve 🙂", "s3://b/k+ü@17", &long];
     add(store, &eve(), NOON, "one", &odd).await;
     let found = at_noon(store, &eve()).await;
-    let found: BTreeSet<&str> = values(&found[0]).into_iter().collect();
-    assert_eq!(found, BTreeSet::from(odd));
+    let found: BTreeSet<String> = values(&found[0]).into_iter().collect();
+    assert_eq!(found, odd.map(str::to_owned).into());
 }
 
 async fn a_full_alert_log_comes_back_to_the_millisecond(store: &impl CounterStore) {

@@ -14,6 +14,7 @@ use aws_sdk_dynamodb::types::{
 };
 use bedrock_denial_watch::count::counter::{Contribution, Digest, Sample, Slot};
 use bedrock_denial_watch::count::key::Key;
+use bedrock_denial_watch::count::value::Value;
 use bedrock_denial_watch::lambda::aws::behavior;
 use bedrock_denial_watch::log::denial::Source;
 use bedrock_denial_watch::log::time::EventTime;
@@ -105,7 +106,8 @@ pub fn slot(start: EventTime) -> Slot {
 
 /// What one object adds, with one sample for each of `values` at `at`.
 pub fn contribution(hash: &str, at: EventTime, values: &[String]) -> Contribution {
-    let samples: BTreeSet<Sample> = values.iter().map(|value| Sample { at, value: value.clone() }).collect();
+    let samples: BTreeSet<Sample> =
+        values.iter().map(|value| Sample { at, value: Value::new(value) }).collect();
     let digest = Digest {
         hash: hash.to_owned(),
         denials: samples.len() as u64,

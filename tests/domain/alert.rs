@@ -27,7 +27,7 @@ fn time(text: &str) -> EventTime {
 }
 
 fn evidence(kind: Kind, value: &str) -> Evidence {
-    Evidence { kind, value: value.to_owned() }
+    Evidence { kind, value: value.into() }
 }
 
 fn with<T>(values: [Option<&str>; 3], tell: impl FnOnce(&Alert<'_>) -> T) -> T {

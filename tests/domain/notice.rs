@@ -80,9 +80,9 @@ fn with<T>(found: &[Found<'_>], callers: Option<u64>, tell: impl FnOnce(&Notice<
                 newest,
                 sources: BTreeSet::from([Source::InvocationLog, Source::CloudTrail]),
                 evidence: BTreeSet::from([
-                    Evidence { kind: Kind::Region, value: "us-east-1".to_owned() },
-                    Evidence { kind: Kind::SourceIp, value: "203.0.113.7".to_owned() },
-                    Evidence { kind: Kind::AccessKeyId, value: "AKIAIOSFODNN7EXAMPLE".to_owned() },
+                    Evidence { kind: Kind::Region, value: "us-east-1".into() },
+                    Evidence { kind: Kind::SourceIp, value: "203.0.113.7".into() },
+                    Evidence { kind: Kind::AccessKeyId, value: "AKIAIOSFODNN7EXAMPLE".into() },
                 ]),
             },
             object: "s3://bedrock-logs/AWSLogs/111122223333/BedrockModelInvocationLogs/us-east-1/2025/06/02/09/20250602T091448123Z_0a1b2c3d4e5f6789.json.gz",
@@ -317,7 +317,7 @@ pub fn of_a_caller<T>(text: &str, callers: Option<u64>, tell: impl FnOnce(&Notic
     let alert = |number| found(&DENIED_MODEL, &[Some(text), Some(&user), Some(text)], number, 9);
     with(&(0..3).map(alert).collect::<Vec<_>>(), callers, |notice| {
         let mut notice = notice.clone();
-        let evidence = Kind::ALL.map(|kind| Evidence { kind, value: text.to_owned() });
+        let evidence = Kind::ALL.map(|kind| Evidence { kind, value: text.into() });
         notice.worst.figures.evidence = evidence.into();
         notice.worst.figures.newest = vec![text.to_owned()];
         let (object, latest) = (format!("s3://logs/{text}"), [Some(text.to_owned())]);

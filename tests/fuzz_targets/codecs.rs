@@ -12,6 +12,7 @@ use bedrock_denial_watch::count::evidence::{Evidence, Kind};
 use bedrock_denial_watch::count::flood::Flood;
 use bedrock_denial_watch::count::incident::{self, Incident};
 use bedrock_denial_watch::count::key::{Key, MAX_VALUE_BYTES, sample_value};
+use bedrock_denial_watch::count::value::Value;
 use bedrock_denial_watch::log::text::{self, MAX_KEPT_BYTES};
 use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::rule::bounds::MAX_MINUTES;
@@ -37,7 +38,7 @@ pub fn check(input: &[u8]) {
         stored::<Flood>(text);
         time(text, number);
         let at = EventTime::from_epoch_ms(number);
-        written(&Sample { at, value: text.clone() });
+        written(&Sample { at, value: Value::new(text) });
         for kind in Kind::ALL {
             written(&Evidence::new(kind, text));
             assert!(text.starts_with(kind.cut(text)));

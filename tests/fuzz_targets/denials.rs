@@ -183,8 +183,8 @@ fn seen(read: Read) -> Seen {
         let values: [Option<String>; 3] = summary.key.values.clone().try_into().expect("three values");
         for (_, contribution) in summary.contributions() {
             found.extend(contribution.samples.into_iter().map(|sample| {
-                let is_place = sample.value.starts_with(OBJECT);
-                let id = if is_place { OBJECT.to_owned() } else { sample.value };
+                let id = sample.value.to_string();
+                let id = if id.starts_with(OBJECT) { OBJECT.to_owned() } else { id };
                 (values.clone(), sample.at.epoch_ms(), id)
             }));
         }

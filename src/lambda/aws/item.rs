@@ -166,9 +166,9 @@ pub fn merge_counter(counters: &mut Vec<Counter>, item: &Item) -> Result<(), Str
     };
     // The contributions give the same number; reading it anyway finds a malformed item.
     integer(item, "denials")?;
-    let shard = counter.shards.entry(shard).or_default();
+    let shard = counter.shard(shard);
     for digest in strings(item, "contributions")? {
-        shard.contributions.insert(digest.parse()?);
+        shard.contributions.insert(Box::new(digest.parse()?));
     }
     for sample in strings(item, "samples")? {
         shard.samples.insert(sample.parse()?);

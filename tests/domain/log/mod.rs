@@ -49,7 +49,8 @@ fn shown(read: Read) -> String {
     let faults: String = read.faults.iter().map(|fault| format!(" !{}", fault.offset)).collect();
     let summaries = read.tally.into_summaries();
     let added = summaries.flat_map(|summary| summary.contributions().collect::<Vec<_>>());
-    let mut ids: Vec<String> = added.flat_map(|(_, slot)| slot.samples).map(|sample| sample.value).collect();
+    let samples = added.flat_map(|(_, slot)| slot.samples);
+    let mut ids: Vec<String> = samples.map(|sample| sample.value.to_string()).collect();
     ids.sort_unstable();
     ids.dedup();
     ids.join(" ") + &faults
