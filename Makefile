@@ -114,7 +114,7 @@ bench-cold-start: $(ZIP)
 	@.venv/bin/python benches/cold_start.py $(ZIP)
 
 bench-overlap:
-	@cargo bench --quiet --bench overlap
+	@cargo run --quiet --release --example overlap
 
 .PHONY: e2e
 e2e: $(ZIP) ## Test the whole chain: template.yaml and the release build, in ministack

@@ -1,5 +1,5 @@
 //! What reading an object costs beside its bare decompression by the same library: processor time, medians
-//! of rounds that take turns. `--write FOLDER` writes the logs that `benches/peers` compares programs with.
+//! of rounds that take turns, and of the rounds' own ratios. `--write FOLDER` writes the logs that `benches/peers` compares programs with.
 
 #[path = "../logs/mod.rs"]
 mod logs;
@@ -138,17 +138,17 @@ fn read(stored: &[u8], rules: &[Rule]) -> u64 {
     }
 }
 
-/// Processor time, not that of the clock on the wall: others use the machine, too.
-fn timed(work: impl FnOnce()) -> Duration {
+/// Processor time in ms, not that of the clock on the wall: others use the machine, too.
+fn timed(work: impl FnOnce()) -> f64 {
     let now = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default();
     let start = now();
     work();
-    now().saturating_sub(start)
+    now().saturating_sub(start).as_secs_f64() * 1e3
 }
 
-fn median(mut times: Vec<Duration>) -> f64 {
-    times.sort_unstable();
-    times[times.len() / 2].as_secs_f64() * 1e3
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_unstable_by(f64::total_cmp);
+    figures[figures.len() / 2]
 }
 
 fn measure(case: &Case) {
@@ -163,14 +163,15 @@ fn measure(case: &Case) {
         bare.push(timed(|| stored.iter().for_each(|object| inflate(object, &mut output))));
         whole.push(timed(|| denials = stored.iter().map(|object| read(object, &rules)).sum()));
     }
+    // A machine that is slow for a while is slow in both halves of a round.
+    let ratio = median(bare.iter().zip(&whole).map(|(bare, whole)| whole / bare).collect());
     let (bare, whole) = (median(bare), median(whole));
     let stored_bytes: usize = stored.iter().map(Vec::len).sum();
     println!(
-        "| {} | {:.0} | {:.1} | {denials} | {bare:.0} | {whole:.0} | {:.2} |",
+        "| {} | {:.0} | {:.1} | {denials} | {bare:.0} | {whole:.0} | {ratio:.2} |",
         case.name,
         megabytes(bytes),
         megabytes(bytes) / megabytes(stored_bytes),
-        whole / bare,
     );
 }
 
