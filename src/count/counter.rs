@@ -162,13 +162,15 @@ impl Counter {
 
     /// Adds `contribution` unless it was added before; returns whether it was new.
     pub fn add(&mut self, contribution: &Contribution) -> bool {
-        let shard = self.shard(contribution.digest.shard());
-        let new = shard.contributions.insert(Box::new(contribution.digest.clone()));
-        if new {
-            shard.samples.extend(contribution.samples.iter().cloned());
-            shard.evidence.extend(contribution.evidence.iter().cloned());
+        let number = contribution.digest.shard();
+        if self.shards.get(&number).is_some_and(|shard| shard.contributions.contains(&contribution.digest)) {
+            return false;
         }
-        new
+        let shard = self.shard(number);
+        shard.contributions.insert(Box::new(contribution.digest.clone()));
+        shard.samples.extend(contribution.samples.iter().cloned());
+        shard.evidence.extend(contribution.evidence.iter().cloned());
+        true
     }
 
     /// The contributions of all shards.
@@ -202,5 +204,28 @@ mod tests {
         assert!(shards.iter().all(|count| (60..140).contains(count)), "{shards:?}");
         // Fixed, or a redelivery after an upgrade would count again.
         assert_eq!(digest(7).shard(), 12);
+    }
+
+    #[test]
+    fn a_copy_does_not_see_what_is_added_later() {
+        let mut counter =
+            Counter::new(Slot { start: EventTime::from_epoch_ms(0), source: Source::InvocationLog });
+        let mut contribution = Contribution {
+            digest: Digest { hash: "a".to_owned(), denials: 1, sampled: 1, at_least: false },
+            samples: BTreeSet::from(["1|r1".parse().expect("a sample")]),
+            evidence: BTreeSet::new(),
+        };
+        assert!(counter.add(&contribution));
+        let copy = counter.clone();
+        assert!(!counter.add(&contribution));
+        assert_eq!(counter, copy);
+        let shard = contribution.digest.shard();
+        // Another one in the same shard.
+        while contribution.digest.hash == "a" || contribution.digest.shard() != shard {
+            contribution.digest.hash += "b";
+        }
+        contribution.samples.insert("2|r2".parse().expect("a sample"));
+        assert!(counter.add(&contribution));
+        assert_eq!((copy.samples().count(), counter.samples().count()), (1, 2));
     }
 }

@@ -3,7 +3,7 @@
 //! | step | file |
 //! |---|---|
 //! | Which counter? | [`key`] |
-//! | What one slot of a key holds | [`counter`], [`evidence`] |
+//! | What one slot of a key holds | [`counter`], [`value`], [`evidence`] |
 //! | One object's denials, summed up by key and slot | [`tally`], `samples` |
 //! | Where counters and alerts are kept: the port, and the store in memory | [`store`], [`embedded`] |
 //! | Which denials are hot, and the figures of their alerts | [`window`], `sliding`, `bound`, `sums` |

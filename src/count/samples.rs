@@ -19,7 +19,8 @@ pub const MAX_DISTINCT: usize = 900_000;
 
 /// What an allocation costs beside its bytes, roughly.
 pub(super) const ALLOCATION: usize = 16;
-/// What a text that is shared costs beside its bytes: it counts who shares it.
+/// What a text that is shared costs beside its bytes, too: it counts who shares it. Each sample is charged as if
+/// it were alone.
 pub(super) const SHARED: usize = ALLOCATION + 16;
 
 /// A value that one denial adds, whatever rules count it. Parsed and hashed once for all of them.
@@ -39,7 +40,7 @@ impl Counted {
         *self.hash.get_or_init(|| self.value.with_text(hash))
     }
 
-    fn seen(&self, at: EventTime) -> Sample {
+    fn sample(&self, at: EventTime) -> Sample {
         Sample { at, value: self.value.clone() }
     }
 }
@@ -146,7 +147,7 @@ impl Samples {
                 if all.len() == all.capacity() {
                     all.reserve_exact(all.len().max(1));
                 }
-                let seen = counted.seen(at);
+                let seen = counted.sample(at);
                 let bytes = beside(&seen);
                 all.push(seen);
                 Added { bytes: bytes + room(all.capacity()) - before, new }
@@ -316,4 +317,36 @@ fn keep(
 fn hash(value: &str) -> u128 {
     let digest = Sha256::digest(value.as_bytes());
     digest[..16].iter().fold(0, |hash, byte| hash << 8 | u128::from(*byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The digest of what an object adds, as stored, for `second:value …`.
+    #[track_caller]
+    fn check(sampling: Sampling, added: &str, expected: &str) {
+        let (mut samples, mut distinct) = (Samples::default(), Distinct::default());
+        for one in added.split(' ') {
+            let (second, value) = one.split_once(':').expect("a time and a value");
+            let at = EventTime::from_epoch_ms(second.parse::<i64>().expect("a number") * 1000);
+            samples.add(at, &Counted::new(value), sampling, 7, &mut distinct);
+        }
+        assert_eq!(samples.stored(sampling).0.to_string(), expected);
+    }
+
+    /// Items of older versions hold them: with another digest, a redelivery after an upgrade would count again.
+    #[test]
+    fn digests_are_those_of_older_versions() {
+        const A: &str = "0f8b1f2e-6f0b-4f3a-9c3d-1a2b3c4d5e6f";
+        const C: &str = "c0ffee00-6f0b-4f3a-9c3d-1a2b3c4d5e6f";
+        let unique = Sampling { limit: 2, recurs: false };
+        let recurring = Sampling { limit: 2, recurs: true };
+        check(unique, &format!("1:{A} 2:b 1:0F8B"), "cba77fe2e034287caa1a471156fec5ea:3:3");
+        // More than are kept, at one time.
+        let many = format!("5:x 5:{C} 5:aws 5:{A} 5:b 5:Z 5:0F8B");
+        check(unique, &many, "ee856256c0ec4fb1f90d64ecc2a64d73:7:4");
+        check(recurring, &many, "ee856256c0ec4fb1f90d64ecc2a64d73:7:4");
+        check(recurring, &format!("1:{A} 2:{A} 3:b 3:{A}"), "1180db76237a76da24c0e7db17d3c1a0:2:2");
+    }
 }

@@ -28,7 +28,7 @@ pub struct Slot<'c> {
 /// What lies between two times, which only move forward.
 pub struct Sliding<'c> {
     samples: Vec<(EventTime, &'c Value)>,
-    /// For each sample, a number that all of its value have.
+    /// For each sample, a number that all of its value have; none until figures are asked for.
     numbers: Vec<usize>,
     /// By their first denial.
     slots: Vec<Slot<'c>>,
@@ -99,12 +99,7 @@ impl<'c> Sliding<'c> {
             })
             .collect();
         slots.sort_by_key(|slot| slot.first);
-        let mut known: HashMap<&Value, usize> = HashMap::default();
-        let numbers = samples.iter().map(|(_, value)| {
-            let next = known.len();
-            *known.entry(value).or_insert(next)
-        });
-        Self { numbers: numbers.collect(), samples, slots, recurs, now: Now::default() }
+        Self { samples, numbers: Vec::new(), slots, recurs, now: Now::default() }
     }
 
     /// All samples by time.
@@ -115,6 +110,10 @@ impl<'c> Sliding<'c> {
 
     /// The tokens from `first` to `last`. Cheapest when both only grow from call to call.
     pub fn between(&mut self, first: EventTime, last: EventTime) -> Between {
+        debug_assert!(first <= last, "{first} is after {last}");
+        if self.numbers.len() < self.samples.len() {
+            self.number();
+        }
         if self.now.between.is_some_and(|(from, to)| first < from || last < to) {
             self.now = Now::default();
         }
@@ -122,6 +121,16 @@ impl<'c> Sliding<'c> {
         self.move_values(first, last);
         self.move_slots(first, last);
         self.tell(first, last)
+    }
+
+    fn number(&mut self) {
+        let mut known: HashMap<&Value, usize> = HashMap::default();
+        let numbers = self.samples.iter().map(|(_, value)| {
+            step(1);
+            let next = known.len();
+            *known.entry(value).or_insert(next)
+        });
+        self.numbers = numbers.collect();
     }
 
     fn move_values(&mut self, first: EventTime, last: EventTime) {

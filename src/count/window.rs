@@ -77,7 +77,7 @@ impl<'a> Window<'a> {
     pub fn new(rule: &'a Rule, counters: &'a [Counter]) -> Self {
         let samples = counters.iter().flat_map(Counter::samples);
         let mut samples: Vec<_> = samples.map(|sample| (sample.at, &sample.value)).collect();
-        samples.sort_unstable();
+        samples.sort_unstable_by(|(at, value), other| at.cmp(&other.0).then_with(|| value.by_text(other.1)));
         samples.dedup();
         step(samples.len());
         let sums = (rule.weight == Weight::Tokens).then(|| Sums::new(counters));
@@ -225,7 +225,7 @@ impl<'a> Window<'a> {
 mod tests {
     use super::*;
     use crate::count::counter::{Digest, Sample, Slot};
-    use crate::rule::catalogue::DENIED_MODEL;
+    use crate::rule::catalogue::{DENIED_MODEL, built_in};
 
     /// Slots of ten minutes: `(slot number, [(objects' denials, their samples as (second, value))])`.
     type Object<'a> = (u64, &'a [(i64, &'a str)]);
@@ -378,5 +378,17 @@ mod tests {
         assert_eq!(figures.newest.len(), MAX_LISTED);
         assert_eq!(figures.newest.first().map(String::as_str), Some("r02"));
         assert_eq!(figures.newest.last().map(String::as_str), Some("r11"));
+    }
+
+    #[test]
+    fn figures_are_the_same_in_whatever_order_you_ask() {
+        let first = [(1, "a"), (2, "b"), (3, "a"), (3, "c"), (500, "b"), (500, "a")];
+        let counters = counters(&[(0, &[(3, &first)]), (6, &[(2, &[(3700, "c"), (3900, "a")])])]);
+        for rule in [&DENIED_MODEL, built_in("model-sweep")] {
+            let mut window = Window::new(rule, &counters);
+            for at in [3, 3900, 500, 3, 3700].map(|second| EventTime::from_epoch_ms(second * 1000)) {
+                assert_eq!(window.figures(at), Window::new(rule, &counters).figures(at), "{at}");
+            }
+        }
     }
 }

@@ -63,9 +63,9 @@ pub type Batch = Vec<Denied>;
 fn fields(rule: &Rule, Denied { at, key, value }: &Denied) -> [String; 3] {
     let by_model = rule.group_by.contains(&Field::Model);
     let (session, model, request) = match rule.distinct {
-        Field::Session => (format!("s{value}"), String::new(), format!("r{at}-{key}-{value}")),
-        Field::Model => (String::new(), format!("m{value}"), format!("r{at}-{key}-{value}")),
-        _ => ("s".to_owned(), "m".to_owned(), format!("r{value}")),
+        Field::Session => (value_name(rule, *value), String::new(), format!("r{at}-{key}-{value}")),
+        Field::Model => (String::new(), value_name(rule, *value), format!("r{at}-{key}-{value}")),
+        _ => ("s".to_owned(), "m".to_owned(), value_name(rule, *value)),
     };
     let user = if rule.group_by.contains(&Field::Role) {
         format!("arn:aws:sts::1:assumed-role/R/{session}")
@@ -193,12 +193,15 @@ pub fn of_key(batches: &[Batch], key: u8) -> Vec<(i64, u32)> {
 
 /// A distinct value as the rule's alerts list it.
 fn value_name(rule: &Rule, value: u32) -> String {
-    let letter = match rule.distinct {
-        Field::Model => "m",
-        Field::Session => "s",
-        _ => "r",
-    };
-    format!("{letter}{value}")
+    match rule.distinct {
+        Field::Model => format!("m{value}"),
+        // Half of the others are UUIDs, in another order than their numbers.
+        _ if value.is_multiple_of(2) => {
+            format!("{:08x}-0000-4000-8000-{value:012x}", value.wrapping_mul(0x9e37_79b9))
+        }
+        Field::Session => format!("s{value}"),
+        _ => format!("r{value}"),
+    }
 }
 
 /// The times at which a denial is hot, by definition.
