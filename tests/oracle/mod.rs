@@ -195,12 +195,12 @@ pub fn of_key(batches: &[Batch], key: u8) -> Vec<(i64, u32)> {
 fn value_name(rule: &Rule, value: u32) -> String {
     match rule.distinct {
         Field::Model => format!("m{value}"),
-        // Half of the others are UUIDs, in another order than their numbers.
+        // Half of the others are UUIDs, in another order than their numbers, and sort among the rest.
         _ if value.is_multiple_of(2) => {
             format!("{:08x}-0000-4000-8000-{value:012x}", value.wrapping_mul(0x9e37_79b9))
         }
-        Field::Session => format!("s{value}"),
-        _ => format!("r{value}"),
+        Field::Session => format!("{:x}s{value}", value % 16),
+        _ => format!("{:x}r{value}", value % 16),
     }
 }
 

@@ -1,9 +1,11 @@
 //! Objects at and beyond the limits.
 
 use bedrock_denial_watch::log::inflate::Damage;
-use bedrock_denial_watch::reader::{FaultKind, Limits};
+use bedrock_denial_watch::log::text::MAX_TEXT_BYTES;
+use bedrock_denial_watch::reader::{FaultKind, Finished, Limits};
+use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
 
-use super::{blocks, expand, gzip, read, shown};
+use super::{blocks, expand, gzip, read, reader, shown};
 
 #[test]
 fn an_over_long_record_is_skipped_to_its_end() {
@@ -91,6 +93,22 @@ fn long_ids_take_no_more_memory_than_their_heads() {
     let read = read(log.as_bytes(), log.len(), Limits::default());
     assert_eq!(read.statistics.denials, 2000);
     assert!(read.tally.bytes() < 2000 * 1300, "{} bytes", read.tally.bytes());
+}
+
+#[test]
+fn the_most_pairs_fit_into_memory_even_with_the_longest_models() {
+    let limits = Limits::default();
+    let mut reader = reader(DENIED_MODEL.clone(), limits);
+    for number in 0..limits.pairs {
+        // The beginnings differ, so that all evidence does.
+        let model = format!("{number}{}", "x".repeat(MAX_TEXT_BYTES));
+        let record = format!(
+            r#"{{"timestamp":"2025-06-01T10:00:00Z","modelId":"{model}","requestId":"00000000-0000-4000-8000-{number:012}","errorCode":"AccessDeniedException"}}"#
+        );
+        assert!(reader.push(format!("{record}\n").as_bytes()), "after {number}");
+    }
+    let Finished::Read(read) = reader.finish() else { panic!("once is enough") };
+    assert_eq!((read.damage, read.tally.pairs()), (None, limits.pairs));
 }
 
 #[test]
