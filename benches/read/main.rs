@@ -1,5 +1,6 @@
 //! What reading an object costs beside its bare decompression by the same library: processor time, medians
-//! of rounds that take turns, and of the rounds' own ratios. `--write FOLDER` writes the logs that `benches/peers` compares programs with.
+//! of rounds that take turns, and of the rounds' own ratios. `--write FOLDER` writes the logs that
+//! `benches/peers` compares programs with.
 
 #[path = "../logs/mod.rs"]
 mod logs;

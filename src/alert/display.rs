@@ -37,7 +37,7 @@ pub fn plain(text: &str, limit: usize) -> String {
 /// `Default_Ignorable_Code_Point` in Unicode's DerivedCoreProperties.txt; `SendMessage` in the Amazon SQS
 /// API reference.
 fn is_unsafe(character: char) -> bool {
-    // Nearly all characters are, and need no table.
+    // ASCII is nearly all there is, and needs no table.
     if character.is_ascii() {
         return character.is_ascii_control();
     }

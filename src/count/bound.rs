@@ -38,11 +38,7 @@ impl<'c> Bound<'c> {
             bound.most = bound.most.max(log.denials);
             bound.at_least |= log.at_least;
             full |= log.full;
-            if sampled.is_empty() {
-                sampled = log.sampled;
-            } else {
-                sampled.extend(log.sampled);
-            }
+            sampled.extend(log.sampled);
             bound.counters.push(counter);
         }
         // Both logs record the same denials, so take the larger unsampled count, not the sum.

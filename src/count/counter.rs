@@ -132,8 +132,8 @@ pub const SHARDS: u8 = 16;
 pub struct Counter {
     /// Which slot.
     pub slot: Slot,
-    /// The shards; one without contributions is missing. A copy shares them. In their own places, because a tree
-    /// reserves room for eleven, and most slots have one.
+    /// The shards; one without contributions is missing. Copies share them. Each has a place of its own, because a
+    /// tree reserves room for eleven and most slots have one.
     pub shards: BTreeMap<u8, Arc<Shard>>,
 }
 

@@ -28,8 +28,8 @@ pub struct Slot<'c> {
 /// What lies between two times, which only move forward.
 pub struct Sliding<'c> {
     samples: Vec<(EventTime, &'c Value)>,
-    /// For each sample, a number that all of its value have; none until figures are asked for.
-    numbers: Vec<usize>,
+    /// For each sample, the one before it with the same value. Empty until figures are asked for.
+    previous: Vec<Option<usize>>,
     /// By their first denial.
     slots: Vec<Slot<'c>>,
     /// Values recur.
@@ -43,12 +43,8 @@ struct Now<'c> {
     /// The range of samples between the two times.
     oldest: usize,
     newest: usize,
-    /// How many samples each value has between, by its number.
-    counts: Vec<usize>,
-    /// The newest sample of each value between, by the value's number.
-    newest_of: Vec<usize>,
-    /// The same samples in order of time.
-    by_newest: BTreeSet<usize>,
+    /// The newest of these of each value.
+    newest_of_each: BTreeSet<usize>,
     /// The first slot that begins after the later time.
     next: usize,
     /// Slots that reach beyond the later time.
@@ -99,7 +95,7 @@ impl<'c> Sliding<'c> {
             })
             .collect();
         slots.sort_by_key(|slot| slot.first);
-        Self { samples, numbers: Vec::new(), slots, recurs, now: Now::default() }
+        Self { samples, previous: Vec::new(), slots, recurs, now: Now::default() }
     }
 
     /// All samples by time.
@@ -111,8 +107,8 @@ impl<'c> Sliding<'c> {
     /// The tokens from `first` to `last`. Cheapest when both only grow from call to call.
     pub fn between(&mut self, first: EventTime, last: EventTime) -> Between {
         debug_assert!(first <= last, "{first} is after {last}");
-        if self.numbers.len() < self.samples.len() {
-            self.number();
+        if self.previous.len() < self.samples.len() {
+            self.link();
         }
         if self.now.between.is_some_and(|(from, to)| first < from || last < to) {
             self.now = Now::default();
@@ -123,38 +119,28 @@ impl<'c> Sliding<'c> {
         self.tell(first, last)
     }
 
-    fn number(&mut self) {
+    fn link(&mut self) {
         let mut known: HashMap<&Value, usize> = HashMap::default();
-        let numbers = self.samples.iter().map(|(_, value)| {
+        let previous = self.samples.iter().enumerate().map(|(sample, (_, value))| {
             step(1);
-            let next = known.len();
-            *known.entry(value).or_insert(next)
+            known.insert(value, sample)
         });
-        self.numbers = numbers.collect();
+        self.previous = previous.collect();
     }
 
     fn move_values(&mut self, first: EventTime, last: EventTime) {
-        let Self { samples, numbers, now, .. } = self;
-        now.counts.resize(numbers.len(), 0);
-        now.newest_of.resize(numbers.len(), 0);
+        let Self { samples, previous, now, .. } = self;
         while samples.get(now.newest).is_some_and(|(at, _)| *at <= last) {
             step(1);
-            let value = numbers[now.newest];
-            if now.counts[value] > 0 {
-                now.by_newest.remove(&now.newest_of[value]);
+            if let Some(previous) = previous[now.newest] {
+                now.newest_of_each.remove(&previous);
             }
-            now.counts[value] += 1;
-            now.newest_of[value] = now.newest;
-            now.by_newest.insert(now.newest);
+            now.newest_of_each.insert(now.newest);
             now.newest += 1;
         }
         while samples.get(now.oldest).is_some_and(|(at, _)| *at < first) {
             step(1);
-            let value = numbers[now.oldest];
-            now.counts[value] -= 1;
-            if now.counts[value] == 0 {
-                now.by_newest.remove(&now.newest_of[value]);
-            }
+            now.newest_of_each.remove(&now.oldest);
             now.oldest += 1;
         }
     }
@@ -182,7 +168,7 @@ impl<'c> Sliding<'c> {
     }
 
     fn tell(&self, first: EventTime, last: EventTime) -> Between {
-        let Now { by_newest, ahead, behind, sum, .. } = &self.now;
+        let Now { newest_of_each, ahead, behind, sum, .. } = &self.now;
         let cut = ahead.iter().chain(behind).map(|slot| {
             step(1);
             Bound::of(self.slots[*slot].logs, &(first..=last), self.recurs)
@@ -191,11 +177,11 @@ impl<'c> Sliding<'c> {
         let most = cut.iter().map(|bound| bound.most).chain(sum.most.keys().next_back().copied()).max();
         let unsampled = sum.unsampled + cut.iter().map(|bound| bound.unsampled).sum::<u64>();
         let touched = || cut.iter().flat_map(|bound| &bound.counters);
-        let newest = by_newest.iter().rev().take(MAX_LISTED);
+        let newest = newest_of_each.iter().rev().take(MAX_LISTED);
         let mut newest: Vec<String> = newest.map(|sample| self.samples[*sample].1.to_string()).collect();
         newest.reverse();
         Between {
-            total: (by_newest.len() as u64 + unsampled).max(most.unwrap_or_default()),
+            total: (newest_of_each.len() as u64 + unsampled).max(most.unwrap_or_default()),
             at_least: sum.at_least > 0 || cut.iter().any(|bound| bound.at_least),
             newest,
             sources: sum

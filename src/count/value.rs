@@ -29,7 +29,7 @@ impl Value {
         uuid.map_or_else(|| Self::Text(text.into()), Self::Uuid)
     }
 
-    /// Compares the texts, as people sort them.
+    /// Compares their texts.
     #[must_use]
     pub fn by_text(&self, other: &Self) -> Ordering {
         match (self, other) {

@@ -217,10 +217,9 @@ fn listed(window: &Window<'_>, rule: &Rule) -> Vec<String> {
     let mut lines =
         vec![format!("  Known {}:", if rule.weight == Weight::Tokens { "calls" } else { "denials" })];
     for (at, value) in samples.iter().take(MAX_LISTED) {
-        let value = value.to_string();
-        let value = Some(&*value).filter(|value| *value != MISSING);
+        let value = value.with_text(|value| whole(Some(value).filter(|value| *value != MISSING)));
         let label = rule.distinct.label().to_lowercase();
-        lines.push(format!("    {}  {label} {}", utc(*at), whole(value)));
+        lines.push(format!("    {}  {label} {value}", utc(*at)));
     }
     if samples.len() > MAX_LISTED {
         lines.push(format!("    and {} more", samples.len() - MAX_LISTED));
