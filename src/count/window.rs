@@ -389,6 +389,8 @@ mod tests {
             for at in [3, 3900, 500, 3, 3700].map(|second| EventTime::from_epoch_ms(second * 1000)) {
                 assert_eq!(window.figures(at), Window::new(rule, &counters).figures(at), "{at}");
             }
+            let at = EventTime::from_epoch_ms(500_000);
+            assert_eq!(window.figures(at).expect("figures").newest, ["b", "c", "a"]);
         }
     }
 }
