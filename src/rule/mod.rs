@@ -6,6 +6,7 @@
 //! | What must a record show? | [`condition`] |
 //! | What can it group by or count? | [`field`] |
 //! | Which values may it have? | [`bounds`] |
+//! | Whom does an exemption reach? | [`exempt`] |
 //! | How is it written down? | [`mod@file`], `value` |
 //! | Which rules are there? | [`catalogue`] |
 //! | What did the user set? | [`settings`] |
@@ -14,6 +15,7 @@ pub mod bounds;
 pub mod catalogue;
 pub mod condition;
 pub mod definition;
+pub mod exempt;
 pub mod field;
 pub mod file;
 pub mod settings;
