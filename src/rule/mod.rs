@@ -5,6 +5,7 @@
 //! | What is a rule? | [`definition`] |
 //! | What must a record show? | [`condition`] |
 //! | What can it group by or count? | [`field`] |
+//! | Who does an ARN name? | [`identity`] |
 //! | Which values may it have? | [`bounds`] |
 //! | Whom does an exemption reach? | [`exempt`] |
 //! | How is it written down? | [`mod@file`], `value` |
@@ -18,5 +19,6 @@ pub mod definition;
 pub mod exempt;
 pub mod field;
 pub mod file;
+pub mod identity;
 pub mod settings;
 mod value;
