@@ -60,8 +60,7 @@ mod tests {
     fn a_role_is_one_caller_whatever_its_sessions_are_called_and_a_person_is_one_each() {
         let (account, role) = (Some("1"), "arn:aws:sts::1:assumed-role/App");
         let session = format!("{role}/i-0a1b");
-        let [sweep, slow, rotation] =
-            ["model-sweep", "slow-denials", "session-rotation"].map(|id| built_in(id));
+        let [sweep, slow, rotation] = ["model-sweep", "slow-denials", "session-rotation"].map(built_in);
         check(&DENIED_MODEL, &[account, Some(&session), Some("m")], account, Some(role));
         check(rotation, &[account, Some(role), Some("m")], account, Some(role));
         check(slow, &[account, Some(role), Some("m")], account, Some(role));

@@ -168,9 +168,9 @@ impl Notice<'_> {
     }
 }
 
-/// Federated users and sessions choose their names freely.
-pub(super) const CROWD_TRIAGE: &str = "Look for the one credential behind these callers: in CloudTrail, GetFederationToken and \
-     AssumeRole calls name who made them.";
+/// Whoever may create users or assume roles poses as many callers.
+pub(super) const CROWD_TRIAGE: &str = "Look for what these callers have in common: one change of a policy, or one credential \
+     that creates users or assumes roles (in CloudTrail, CreateUser and AssumeRole calls name it).";
 
 fn crowd_rows(crowd: Crowd<'_>) -> String {
     let mut rows = format!("{:<10}{}\n", "Callers", crowd.callers);
