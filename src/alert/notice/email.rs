@@ -169,8 +169,8 @@ impl Notice<'_> {
 }
 
 /// Whoever may create users or assume roles poses as many callers.
-pub(super) const CROWD_TRIAGE: &str = "Look for what these callers have in common: one change of a policy, or one credential \
-     that creates users or assumes roles (in CloudTrail, CreateUser and AssumeRole calls name it).";
+pub(super) const CROWD_TRIAGE: &str = "Look for the one credential behind these callers: in CloudTrail, CreateUser and \
+     AssumeRole calls name who made them.";
 
 fn crowd_rows(crowd: Crowd<'_>) -> String {
     let mut rows = format!("{:<10}{}\n", "Callers", crowd.callers);
