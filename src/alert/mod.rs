@@ -48,7 +48,7 @@ pub struct Alert<'a> {
 pub struct IncidentRef<'a> {
     /// The incident's id.
     pub id: &'a str,
-    /// The ARN of the caller, a role without its session.
+    /// The ARN of the caller: [`Identity::caller`](crate::rule::identity::Identity::caller).
     pub caller: Option<&'a str>,
     /// Its number in the incident, from 1.
     pub number: u64,
@@ -69,17 +69,13 @@ impl Alert<'_> {
         self.key.get(self.rule, Field::Account)
     }
 
-    fn user(&self) -> Option<&str> {
-        self.key.get(self.rule, Field::User)
-    }
-
     fn model(&self) -> Option<&str> {
         self.key.get(self.rule, Field::Model)
     }
 
-    /// The user, or the role if the rule groups by role.
+    /// Who called: the user, or the caller or role if the rule groups by it.
     fn caller(&self) -> Option<&str> {
-        self.user().or_else(|| self.key.get(self.rule, Field::Role))
+        self.key.identity(self.rule)
     }
 
     /// One chat thread per caller, whatever the rule.
@@ -97,7 +93,7 @@ impl Alert<'_> {
         {
             filled += before;
             filled += &match name {
-                "user" | "role" => short(self.caller()),
+                "user" | "caller" | "role" => short(self.caller()),
                 "model" => short(self.model()),
                 _ => self.how_many(),
             };

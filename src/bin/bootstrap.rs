@@ -11,7 +11,7 @@ use bedrock_denial_watch::reader::Limits;
 use lambda_runtime::tracing::subscriber::filter::{LevelFilter, Targets};
 use lambda_runtime::tracing::subscriber::fmt;
 use lambda_runtime::tracing::subscriber::prelude::*;
-use lambda_runtime::tracing::{Level, error, subscriber};
+use lambda_runtime::tracing::{Level, error, subscriber, warn};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::value::RawValue;
 
@@ -47,6 +47,9 @@ fn log_json(level: Level) {
 
 #[tokio::main(flavor = "current_thread")]
 async fn run(config: Config) -> Result<(), Error> {
+    for warning in config.settings.warnings() {
+        warn!("{warning}");
+    }
     let sdk = aws::sdk_config().await;
     let meter = Meter::default();
     let function = std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default();

@@ -73,7 +73,7 @@ impl Lane {
         Some(Self {
             rule: number,
             caller,
-            user: value(Field::User).or_else(|| value(Field::Role)),
+            user: key.identity(rule).map(kept),
             model: value(Field::Model),
             account: value(Field::Account),
             total: figures.total,

@@ -198,6 +198,21 @@ async fn a_failure_is_answered_as_one_and_logged_once_with_the_request_id() {
     check_silence(&lines);
 }
 
+#[tokio::test]
+async fn an_exemption_that_a_path_could_match_is_in_the_log_at_the_start() {
+    let s3 = Server::start(|_, _| Some(Reply::s3_error(404, "NoSuchKey", "none")));
+    let settings =
+        "model-sweep.exempt=*:assumed-role/y/*,slow-denials.exempt=arn:aws:sts::*:assumed-role/z/*";
+    let variables = [("EXEMPT_USERS", "*:assumed-role/x/*"), ("RULE_SETTINGS", settings)];
+    let run = run(r#"{"Event":"s3:TestEvent","Bucket":"b"}"#, &s3, &variables).await;
+    let messages =
+        run.lines.iter().filter(|line| line["level"] == "WARN").map(|line| line["message"].as_str());
+    let messages: Vec<&str> = messages.map(Option::unwrap_or_default).collect();
+    let [everywhere, of_rule] = messages[..] else { panic!("{messages:?}") };
+    assert!(everywhere.starts_with("exempt users: *:assumed-role/x/*: "), "{everywhere}");
+    assert!(of_rule.starts_with("exempt users: model-sweep.exempt=*:assumed-role/y/*: "), "{of_rule}");
+}
+
 /// One refused call as an EventBridge event, with half a surrogate pair in a value the caller chose.
 fn api_call(number: usize) -> String {
     format!(

@@ -132,7 +132,7 @@ fn a_bucket_gives_the_alerts_of_the_same_files_on_disk() {
     let (from_s3, summary) = text(&replay(&server.url, &["--format", "json", "s3://logs/"], &[]), 0);
     let (from_disk, same) = text(&replay(&server.url, &["--format", "json", "events/logs"], &[]), 0);
     assert_eq!(alerts(&from_s3), alerts(&from_disk));
-    assert_eq!(alerts(&from_s3).len(), 8);
+    assert_eq!(alerts(&from_s3).len(), 9);
     // What lies under data/ and CloudTrail-Digest/ is not even listed.
     let first = |text: &str| text.lines().find(|line| line.starts_with("Read ")).map(str::to_owned);
     assert_eq!(first(&summary), first(&same));
@@ -249,7 +249,7 @@ async fn applying_counts_for_real_and_a_second_time_changes_nothing() {
         ("AWS_ENDPOINT_URL_SNS", &*sns.url),
     ];
     let (first, _) = text(&replay(&server.url, &arguments, &endpoints), 0);
-    assert_eq!(alerts(&first).len(), 8);
+    assert_eq!(alerts(&first).len(), 9);
     let (counted, notices) = (items(&client).await, sns.requests().len());
     assert!(counted.len() > 50 && notices == 6, "{} items, {notices} notices", counted.len());
     let (second, _) = text(&replay(&server.url, &arguments, &endpoints), 0);

@@ -82,7 +82,7 @@ def tuned(cloud):
         Threshold="1",
         WindowMinutes="10",
         CooldownMinutes="20",
-        ExemptUsers="arn:aws:iam::*:user/exempt-*",
+        ExemptUsers=f"arn:aws:iam::{ACCOUNT}:user/exempt-*",
         LogLevel="trace",
         EventBusArn=bus,
     )

@@ -67,7 +67,7 @@ fn fields(rule: &Rule, Denied { at, key, value }: &Denied) -> [String; 3] {
         Field::Model => (String::new(), value_name(rule, *value), format!("r{at}-{key}-{value}")),
         _ => ("s".to_owned(), "m".to_owned(), value_name(rule, *value)),
     };
-    let user = if rule.group_by.contains(&Field::Role) {
+    let user = if rule.distinct == Field::Session || rule.group_by.contains(&Field::Role) {
         format!("arn:aws:sts::1:assumed-role/R/{session}")
     } else if by_model {
         caller_of(*key).to_owned()

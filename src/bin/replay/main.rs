@@ -21,6 +21,7 @@ mod work;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
+use bedrock_denial_watch::alert::display;
 use bedrock_denial_watch::alert::terminal::Layout;
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::pipeline::Pipeline;
@@ -39,6 +40,9 @@ fn main() -> ExitCode {
         return examples::exit_code(options.rules_dir.as_deref());
     }
     let settings = options.settings();
+    for warning in settings.warnings() {
+        eprintln!("warning: {}", display::plain(&warning, display::DOCUMENT_BYTES));
+    }
     if options.list_rules {
         // Whoever closed the pipe has seen enough.
         let _ = io::stdout().write_all(listing::of(&settings).as_bytes());

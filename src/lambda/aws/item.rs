@@ -128,6 +128,7 @@ const fn name(field: Field) -> &'static str {
     match field {
         Field::Account => "account",
         Field::User => "user",
+        Field::Caller => "caller",
         Field::Model => "model",
         Field::Role => "role",
         Field::Session => "session",

@@ -87,7 +87,7 @@ fn the_samples_fire_with_every_rule_on_what_an_independent_count_expects() {
     };
     let expected: Vec<Value> = EXPECTED_OF_ALL.lines().map(parsed).collect();
     let rules: BTreeSet<&str> = expected.iter().filter_map(|alert| alert["rule"].as_str()).collect();
-    assert_eq!((expected.len(), rules.len()), (32, 14), "a story for every rule");
+    assert_eq!((expected.len(), rules.len()), (33, 14), "a story for every rule");
     let output = replay(&["--format", "json", "--rules", "all", LOGS]);
     assert_eq!(sorted(counted_alerts(&output)), sorted(expected));
 }
@@ -98,9 +98,9 @@ fn the_samples_fire_what_an_independent_count_expects() {
     assert_eq!(output.status.code(), Some(0));
     let got = counted_alerts(&output);
     let expected: Vec<Value> = EXPECTED.lines().map(parsed).collect();
-    assert_eq!(expected.len(), 8);
+    assert_eq!(expected.len(), 9);
     assert_eq!(got, expected);
-    let summary = "Read 44 files: 421 records, 116 denials, 8 alerts.\n\
+    let summary = "Read 44 files: 421 records, 116 denials, 9 alerts.\n\
                    1 record could not be parsed and did not count; see the warnings above.\n\
                    4 files skipped:\n  \
                    Bedrock's permission check (1)\n  \
@@ -138,7 +138,7 @@ fn in_a_pipe_each_alert_is_a_line_that_grep_finds_with_ids_in_whole() {
         lines.iter().copied().filter(|line| line.split(' ').next() == Some(kind)).collect()
     };
     let (denied, incidents, alerts) = (lines_of("denied"), lines_of("incident"), lines_of("alert"));
-    assert_eq!((denied.len(), incidents.len(), alerts.len(), lines.len()), (10, 6, 8, 24), "{stdout}");
+    assert_eq!((denied.len(), incidents.len(), alerts.len(), lines.len()), (10, 6, 9, 25), "{stdout}");
     // The most denied first.
     assert!(denied[0].starts_with("denied denials=39 at_least=true user=arn:aws:iam::444455556666:user/ci/"));
     let user = "arn:aws:sts::111122223333:assumed-role/SupportChatbot/i-0a1b2c3d4e5f67890";
@@ -157,8 +157,8 @@ fn in_a_pipe_each_alert_is_a_line_that_grep_finds_with_ids_in_whole() {
         "incident id=e3efd698f09142ecdaded54354003006 severity=high \
          caller=arn:aws:sts::111122223333:assumed-role/SupportChatbot account=111122223333 alerts=1"
     );
-    let last = lines.len() - 3;
-    assert!(lines[last].starts_with("incident ") && lines[last].ends_with(" alerts=2"), "{}", lines[last]);
+    let last = lines.len() - 4;
+    assert!(lines[last].starts_with("incident ") && lines[last].ends_with(" alerts=3"), "{}", lines[last]);
     assert!(!stdout.contains('\u{1b}') && !stdout.contains('…'), "{stdout}");
 }
 
@@ -234,6 +234,35 @@ fn options_change_the_rule() {
     check(&["--threshold", "0", &loud], 0, ", 1 alert.");
     check_summary(&["--exempt-user", "*", &loud], "Read 1 file: 4 records, 4 denials, 1 alert.\n");
     check(&["--exempt-user", "*:role/*", "--exempt-user", "*", LOGS], 0, ", no alerts.");
+}
+
+#[test]
+fn an_exemption_that_a_path_could_match_is_warned_about() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let loud = write(folder.path(), "loud.json", burst(4));
+    check(&["--exempt-user", "*:assumed-role/x/*", &loud], 0, "warning: exempt users: *:assumed-role/x/*: ");
+    check(
+        &["--set", "session-rotation.exempt=*:assumed-role/x/*", &loud],
+        0,
+        "warning: exempt users: session-rotation.exempt=*:assumed-role/x/*: ",
+    );
+    let anchored = "arn:aws:sts::*:assumed-role/x/*";
+    let rule = format!("session-rotation.exempt={anchored}");
+    let quiet = "Read 1 file: 4 records, 4 denials, 1 alert.\n";
+    check_summary(&["--exempt-user", anchored, "--set", &rule, &loud], quiet);
+    let output = replay(&["--format", "json", "--exempt-user", "*:x", &loud]);
+    assert!(text(&output.stdout).lines().all(|line| line.starts_with('{')), "{}", text(&output.stdout));
+}
+
+#[test]
+fn the_examples_of_help_warn_about_nothing() {
+    let output = replay(&["--help"]);
+    let help = text(&output.stdout);
+    for behind in ["--exempt-user '", "session-rotation.exempt="] {
+        let (_, glob) = help.split_once(behind).expect("an example");
+        let glob = glob.split(['\'', ';']).next().expect("a glob");
+        assert!(glob.starts_with("arn:aws:sts::*:assumed-role/"), "{glob}");
+    }
 }
 
 /// Runs with `log` on a pipe as standard input; the path names it.
