@@ -215,8 +215,13 @@ mod tests {
 
     #[test]
     fn digests_spread_over_all_shards_and_keep_theirs() {
-        let digest =
-            |number: u32| Digest { hash: format!("{number:032x}"), denials: 4, sampled: 4, at_least: false, span: None };
+        let digest = |number: u32| Digest {
+            hash: format!("{number:032x}"),
+            denials: 4,
+            sampled: 4,
+            at_least: false,
+            span: None,
+        };
         let mut shards = [0; SHARDS as usize];
         for number in 0..1600 {
             shards[usize::from(digest(number).shard())] += 1;

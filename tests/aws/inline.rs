@@ -141,8 +141,8 @@ async fn three_calls_in_both_are_no_four() {
 }
 
 #[tokio::test]
-async fn claims_of_an_event_are_owned_by_the_request_or_the_message() {
-    for (last, expected) in [(event(4), "request-1"), (batch(&[("m-1", event(4))]), "m-1")] {
+async fn claims_of_an_event_are_owned_by_the_request() {
+    for (last, expected) in [(event(4), "request-1"), (batch(&[("m-1", event(4))]), "request-1")] {
         let s3 = bucket(&[]);
         let handler = recording(&s3);
         for number in 1..=3 {
