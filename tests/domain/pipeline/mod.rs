@@ -1,5 +1,6 @@
 //! Deliveries through store and sink.
 
+mod batches;
 mod faults;
 mod hostile;
 mod incidents;
