@@ -21,15 +21,15 @@ struct Log {
     first: EventTime,
     last: EventTime,
     /// What objects added, by shard.
-    objects: Vec<Amount>,
+    objects: Vec<Spanned>,
     /// What came in events, in order of its last time.
-    events: Vec<Amount>,
+    events: Vec<Spanned>,
     /// All of it.
     whole: Sum,
 }
 
 /// An amount and its time span.
-struct Amount {
+struct Spanned {
     first: EventTime,
     last: EventTime,
     amount: u64,
@@ -75,11 +75,11 @@ impl Log {
             let (Some(first), Some(last)) = (shard.samples.first(), shard.samples.last()) else { continue };
             let (first, last) = (first.at, last.at);
             span = Some(span.map_or((first, last), |(from, to)| (from.min(first), to.max(last))));
-            let mut whole = Amount { first, last, amount: 0, at_least: false };
+            let mut whole = Spanned { first, last, amount: 0, at_least: false };
             let mut is_empty = true;
             for one in &shard.contributions {
                 if let Some((first, last)) = one.span {
-                    events.push(Amount { first, last, amount: one.denials, at_least: one.at_least });
+                    events.push(Spanned { first, last, amount: one.denials, at_least: one.at_least });
                 } else {
                     whole.amount = whole.amount.saturating_add(one.denials);
                     whole.at_least |= one.at_least;
@@ -101,7 +101,7 @@ impl Log {
         step(self.objects.len());
         step(self.events.len());
         let mut cut = false;
-        let mut within = |one: &&Amount| {
+        let mut within = |one: &&Spanned| {
             let within = first <= one.first && one.last <= last;
             cut |= !within && one.first <= last && first <= one.last;
             within
@@ -122,7 +122,7 @@ impl Log {
 
 /// The most that amounts hold together, of which no two overlap: weighted interval scheduling. They are in
 /// order of their last time.
-fn apart(amounts: &[&Amount]) -> Sum {
+fn apart(amounts: &[&Spanned]) -> Sum {
     // The best sum over each prefix of them, beginning with none.
     let mut most = vec![0_u64];
     let mut all = Sum::default();

@@ -63,7 +63,9 @@ impl Clock {
                 if sleepers == before {
                     let sleepers = self.sleepers.take();
                     self.ms.set(sleepers.iter().map(|(until, _)| *until).min().expect("something sleeps"));
-                    sleepers.into_iter().for_each(|(_, waker)| waker.wake());
+                    for (_, waker) in sleepers {
+                        waker.wake();
+                    }
                 }
                 before = self.sleepers.borrow().len();
                 context.waker().wake_by_ref();

@@ -245,6 +245,27 @@ async fn together(
     .await
 }
 
+/// Takes some of what waits, for a few deliveries; events in batches.
+fn boarding(world: &World, waiting: &mut Vec<Flight>, dice: &mut Dice) -> Vec<Vec<Flight>> {
+    let is_event = |one: &Flight| world.objects[one.object].0 == Way::TrailEvent;
+    let mut flights = Vec::new();
+    for _ in 0..=dice.roll(3) {
+        if waiting.is_empty() {
+            break;
+        }
+        let mut flight = vec![waiting.swap_remove(dice.pick(waiting.len()))];
+        let others = if is_event(&flight[0]) { dice.roll(12) } else { 0 };
+        for _ in 0..others {
+            let events: Vec<usize> = (0..waiting.len()).filter(|one| is_event(&waiting[*one])).collect();
+            if !events.is_empty() {
+                flight.push(waiting.swap_remove(events[dice.pick(events.len())]));
+            }
+        }
+        flights.push(flight);
+    }
+    flights
+}
+
 /// Delivers everything until all has succeeded, and compares with a recount.
 fn check(world: &World) {
     let (store, sink, weather) = (EmbeddedStore::default(), Everything::default(), Weather::default());
@@ -276,25 +297,7 @@ fn check(world: &World) {
             pipeline.rules = vec![settings.rule()];
         }
         assert!(rounds < 1_000, "deliveries go on failing in fair weather");
-        // Each of them is one delivery.
-        let mut flights: Vec<Vec<Flight>> = Vec::new();
-        for _ in 0..=dice.roll(3) {
-            if waiting.is_empty() {
-                break;
-            }
-            let mut flight = vec![waiting.swap_remove(dice.pick(waiting.len()))];
-            if world.objects[flight[0].object].0 == Way::TrailEvent {
-                let is_event = |one: &Flight| world.objects[one.object].0 == Way::TrailEvent;
-                for _ in 0..dice.roll(12) {
-                    let others: Vec<usize> =
-                        (0..waiting.len()).filter(|other| is_event(&waiting[*other])).collect();
-                    if !others.is_empty() {
-                        flight.push(waiting.swap_remove(others[dice.pick(others.len())]));
-                    }
-                }
-            }
-            flights.push(flight);
-        }
+        let mut flights = boarding(world, &mut waiting, &mut dice);
         for flight in &mut flights {
             let is_event = world.objects[flight[0].object].0 == Way::TrailEvent;
             // A batch that comes back is another one, and may do so at once.
