@@ -74,7 +74,7 @@ async fn run(config: Config) -> Result<(), Error> {
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Box<RawValue>>| {
         let invocation = Invocation {
             request_id: &event.context.request_id,
-            now_ms: now_ms(),
+            clock: &now_ms,
             deadline_ms: event.context.deadline,
         };
         let delivered = handler.deliver(event.payload.get(), invocation).await;

@@ -38,6 +38,11 @@ pub struct Tally {
     /// Which rule, and which text each of its fields has.
     keys: IndexSet<Box<[u32]>, RandomState>,
     pairs: IndexMap<(u32, Slot), Pair, RandomState>,
+    /// The number of the record being read, where records came in an event.
+    record: Option<u32>,
+    /// By key, the numbers of the records that count toward it, in ascending order. Bounded by the 6 MB that an
+    /// event may have, so no limit counts it.
+    records: Vec<Vec<u32>>,
     /// The key being looked up.
     key: Vec<u32>,
     /// The evidence of the denial being added.
@@ -105,6 +110,8 @@ impl Tally {
             texts: Texts::default(),
             keys: IndexSet::default(),
             pairs: IndexMap::default(),
+            record: None,
+            records: Vec::new(),
             key: Vec::new(),
             shown: Vec::new(),
             samples: 0,
@@ -117,6 +124,13 @@ impl Tally {
     #[must_use]
     pub fn emptied(self) -> Self {
         Self::new(self.rules, self.exempt_users)
+    }
+
+    /// Says that what follows is record `number` of the event that carries it. Numbers only grow.
+    ///
+    /// What such a tally holds may come again in another mix: the queue returns only those messages that failed.
+    pub fn begin_record(&mut self, number: u32) {
+        self.record = Some(number);
     }
 
     /// The records that any of its rules is about.
@@ -177,6 +191,7 @@ impl Tally {
             }
             let key = self.keys.get_index_of(&self.key[..]);
             let key = key.unwrap_or_else(|| self.keys.insert_full(self.key[..].into()).0);
+            attribute(&mut self.records, key, self.record);
             let (slot, sampling) = self.slots[number];
             let slot = Slot { start: denial.at.slot(slot), source: denial.source };
             let pair = self.pairs.entry((index(key), slot)).or_default();
@@ -214,6 +229,7 @@ impl Tally {
         self.pairs.sort_unstable_keys();
         let mut pairs = self.pairs.into_iter().peekable();
         let texts = Arc::new(self.texts);
+        let is_mix = self.record.is_some();
         std::iter::from_fn(move || {
             let ((number, slot), pair) = pairs.next()?;
             let mut slots = vec![(slot, pair)];
@@ -228,9 +244,22 @@ impl Tally {
                 sampling: sampling(rule),
                 weight: rule.weight,
                 slots,
+                is_mix,
+                records: self.records.get_mut(number as usize).map(std::mem::take).unwrap_or_default(),
                 texts: Arc::clone(&texts),
             })
         })
+    }
+}
+
+/// Notes that `record` counts toward a key.
+fn attribute(records: &mut Vec<Vec<u32>>, key: usize, record: Option<u32>) {
+    let Some(record) = record else { return };
+    if records.len() <= key {
+        records.resize_with(key.saturating_add(1), Vec::new);
+    }
+    if let Some(records) = records.get_mut(key).filter(|records| records.last() != Some(&record)) {
+        records.push(record);
     }
 }
 
@@ -268,6 +297,10 @@ pub struct Summary {
     weight: Weight,
     slots: Vec<(Slot, Pair)>,
     texts: Arc<Texts>,
+    /// It may come again in another mix.
+    is_mix: bool,
+    /// The numbers of the records that count toward the key, if they came in an event.
+    pub records: Vec<u32>,
 }
 
 impl Summary {
@@ -277,6 +310,7 @@ impl Summary {
             let (mut digest, samples) = pair.samples.stored(self.sampling);
             if self.weight == Weight::Tokens {
                 digest.denials = pair.weight;
+                digest.span = pair.samples.span().filter(|_| self.is_mix);
             }
             let evidence = pair.evidence.iter().filter_map(|(kind, value)| {
                 Some(Evidence { kind: *kind, value: Arc::clone(self.texts.get(*value)?) })

@@ -253,6 +253,7 @@ mod tests {
                     denials: *denials,
                     sampled: distinct.len() as u64,
                     at_least: false,
+                    span: None,
                 }));
             }
             counter

@@ -19,6 +19,8 @@ pub struct Records<'o> {
     unknown: bool,
     /// Something is a record.
     recognised: bool,
+    /// Exempted denials that the tally brought along.
+    exempted_before: u64,
 }
 
 /// What was found.
@@ -36,6 +38,7 @@ impl<'o> Records<'o> {
             object,
             refusals: denial::needles(&wanted.error_codes),
             wanted,
+            exempted_before: tally.exempted(),
             sums: Sums { tally, statistics: Statistics::default(), faults: Vec::new() },
             unknown: false,
             recognised: false,
@@ -55,7 +58,7 @@ impl<'o> Records<'o> {
     pub fn finish(self) -> Sums {
         let Sums { tally, statistics, faults } = self.sums;
         let statistics = Statistics {
-            exempted: tally.exempted(),
+            exempted: tally.exempted().saturating_sub(self.exempted_before),
             unrecognised: u64::from(self.unknown && !self.recognised),
             ..statistics
         };
@@ -73,7 +76,7 @@ impl<'o> Records<'o> {
 
     /// Takes a piece that framing found at a stream offset.
     pub fn take(&mut self, offset: u64, found: &Found<'_>) -> Verdict {
-        let Self { object, wanted, refusals, sums, unknown, recognised } = self;
+        let Self { object, wanted, refusals, sums, unknown, recognised, .. } = self;
         let is_refusal = |json| refusals.iter().any(|code| memmem::find(json, code.as_bytes()).is_some());
         let verdict = match *found {
             Found::Candidate(json, shape) => {

@@ -87,8 +87,8 @@ pub fn recording(s3: &Server) -> Handler<EmbeddedStore, Recorder> {
 }
 
 pub async fn deliver<S: CounterStore, K: AlertSink>(handler: &Handler<S, K>, payload: &Value) -> Delivered {
-    let invocation =
-        Invocation { request_id: "request-1", now_ms: 1_748_772_060_000, deadline_ms: 1_748_772_090_000 };
+    let clock = || 1_748_772_060_000;
+    let invocation = Invocation { request_id: "request-1", clock: &clock, deadline_ms: 1_748_772_090_000 };
     handler.deliver(&payload.to_string(), invocation).await
 }
 

@@ -1,5 +1,6 @@
 //! Deliveries through store and sink.
 
+mod batches;
 mod callers;
 mod faults;
 mod hostile;
