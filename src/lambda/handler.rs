@@ -131,7 +131,7 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
         let answer = match event::resolve(payload) {
             Request::Whole(items) => {
                 let owned: Vec<Owned<'_>> = items.iter().map(|item| (item, request_id)).collect();
-                let failed = self.items(&owned, begun, Returns::AsItIs, &mut metrics).await;
+                let failed = self.items(&owned, begun, &mut metrics).await;
                 DeliveryError::new(&failed.failures, failed.items.len(), items.len())
                     .map_or(Ok(Answer::Done), Err)
             }
@@ -153,7 +153,7 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
         let items = messages.iter().flat_map(|message| message.items.iter().map(move |item| (item, message)));
         let (owned, carriers): (Vec<Owned<'_>>, Vec<&Message>) =
             items.map(|(item, message)| ((item, message.id.as_str()), message)).unzip();
-        let failed = self.items(&owned, begun, Returns::InAnotherMix, metrics).await;
+        let failed = self.items(&owned, begun, metrics).await;
         let mut failing = failed.items.iter().filter_map(|item| carriers.get(*item)).peekable();
         let mut answer = SqsBatchResponse::default();
         while let Some(message) = failing.next() {
@@ -189,7 +189,6 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
         &self,
         items: &[Owned<'_>],
         begun: Begun<'_>,
-        returns: Returns,
         metrics: &mut Metrics,
     ) -> Failed {
         let mut failed = Failed::default();
@@ -199,7 +198,7 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
         });
         let records: Vec<(usize, &Record)> = records.collect();
         if !records.is_empty() {
-            self.records(&records, begun, returns, &mut failed, metrics).await;
+            self.records(&records, begun, &mut failed, metrics).await;
         }
         for (number, (item, owner)) in items.iter().enumerate() {
             if !matches!(item, Ok(Item::Record(_)))
@@ -303,7 +302,6 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
         &self,
         records: &[(usize, &Record)],
         begun: Begun<'_>,
-        returns: Returns,
         failed: &mut Failed,
         metrics: &mut Metrics,
     ) {
@@ -330,17 +328,12 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
             };
             let delivery = Delivery { object: &name, claimant: begun.claimant(begun.request_id) };
             let mut outcome = self.commit(tally, delivery, begun.time).await;
-            let mut left_to_others = std::mem::take(&mut outcome.left_to_others);
             failing.append(&mut outcome.unsettled);
             // A failure that belongs to no record fails all.
             if outcome.failed > 0 && failing.is_empty() {
                 failing.extend(numbered().map(|(number, _)| number));
             }
             causes.extend(settled(outcome, metrics));
-            if returns == Returns::InAnotherMix && !left_to_others.is_empty() {
-                causes.push(Cause::LeftToOthers);
-                failing.append(&mut left_to_others);
-            }
         } else {
             failing.extend(numbered().map(|(number, _)| number));
         }
@@ -366,15 +359,6 @@ const NOT_TRIED: &str = "not tried";
 
 /// What an event asks for, and the owner of what is claimed for it if it is an object.
 type Owned<'a> = (&'a Resolved, &'a str);
-
-/// What comes back of an event that fails.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Returns {
-    /// The event, under the same request id.
-    AsItIs,
-    /// Some of its messages, under another request id.
-    InAnotherMix,
-}
 
 /// What failed of an event.
 #[derive(Default)]

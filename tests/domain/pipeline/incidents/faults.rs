@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
-use bedrock_denial_watch::count::claims::{AlertLog, State};
+use bedrock_denial_watch::count::claims::State;
 use bedrock_denial_watch::count::counter::{Contribution, Counter, Slot};
-use bedrock_denial_watch::count::flood::FloodLog;
-use bedrock_denial_watch::count::incident::{Admission, Incident, IncidentLog};
+use bedrock_denial_watch::count::document::{Body, Change, Versioned};
 use bedrock_denial_watch::count::store::{CallerState, StoreError};
 
 use super::*;
@@ -161,8 +160,8 @@ fn every_interruption_leaves_a_flood_told() {
     });
 }
 
-/// A store that loses its answers to writes of incidents or floods: the SDK tries again, and the
-/// second try finds another version.
+/// A store that loses its answers to writes of documents: the SDK tries again, and the second try finds another
+/// version.
 struct LostAnswers<'a>(&'a EmbeddedStore);
 
 impl CounterStore for LostAnswers<'_> {
@@ -185,10 +184,6 @@ impl CounterStore for LostAnswers<'_> {
         self.0.counters(key, slots).await
     }
 
-    async fn alerts(&self, key: &Key) -> Result<AlertLog, StoreError> {
-        self.0.alerts(key).await
-    }
-
     async fn archived_alerts(
         &self,
         key: &Key,
@@ -206,35 +201,24 @@ impl CounterStore for LostAnswers<'_> {
         self.0.archive_alerts(key, alerts, expires_at).await
     }
 
-    async fn replace_alerts(&self, key: &Key, log: &AlertLog, expires_at: u64) -> Result<bool, StoreError> {
-        self.0.replace_alerts(key, log, expires_at).await
+    async fn documents(
+        &self,
+        partition: &Key,
+        first: &str,
+        last: &str,
+    ) -> Result<Vec<(String, Versioned<Body>)>, StoreError> {
+        self.0.documents(partition, first, last).await
+    }
+
+    async fn write(&self, changes: &[Change], expires_at: u64) -> Result<bool, StoreError> {
+        self.0.write(changes, expires_at).await.map(|_| false)
     }
 
     async fn caller(&self, caller: &Caller) -> Result<CallerState, StoreError> {
         self.0.caller(caller).await
     }
 
-    async fn replace_incidents(
-        &self,
-        caller: &Caller,
-        log: &IncidentLog,
-        expires_at: u64,
-    ) -> Result<bool, StoreError> {
-        self.0.replace_incidents(caller, log, expires_at).await.map(|_| false)
-    }
-
-    async fn floods(&self, account: Option<&str>) -> Result<FloodLog, StoreError> {
-        self.0.floods(account).await
-    }
-
-    async fn replace_floods(
-        &self,
-        account: Option<&str>,
-        log: &FloodLog,
-        expires_at: u64,
-    ) -> Result<bool, StoreError> {
-        self.0.replace_floods(account, log, expires_at).await.map(|_| false)
-    }
+    async fn pause(&self) {}
 }
 
 #[test]
@@ -250,25 +234,6 @@ fn a_lost_answer_of_the_store_counts_nothing_twice() {
     told.extend(vec!["1".to_owned(); 9]);
     told.push("41!".to_owned());
     assert_eq!(board.told(), told);
-}
-
-#[test]
-fn both_incidents_of_a_caller_are_left_to_the_flood_between_them() {
-    for seed in 1..50 {
-        let (store, board) = (EmbeddedStore::default(), Board::default());
-        let weather = Weather { seed: seed.into(), ..Weather::default() };
-        let pipeline = in_weather(DENIED_MODEL.clone(), &store, &board, &weather);
-        let flood: Object =
-            (0..11).flat_map(|number| refused(&format!("x{number}"), "m", 3_000, 4)).collect();
-        let before_and_after = [refused("eve", "m", 0, 4), refused("eve", "m", 6_000, 4)].concat();
-        for (owner, object) in [("one", flood), ("two", before_and_after)] {
-            assert_eq!(block_on(deliver_calls(&pipeline, &object, owner, 1_000)).failed, 0);
-        }
-        let eve = Caller { account: Some("1".to_owned()), arn: Some("eve".to_owned()) };
-        let incidents = block_on(store.caller(&eve)).expect("read").log.incidents;
-        let left = |one: &Incident| one.pending.is_none() && one.admission == Admission::Flooded;
-        assert!(incidents.len() == 2 && incidents.values().all(left), "seed {seed}: {incidents:?}");
-    }
 }
 
 #[test]
