@@ -171,7 +171,9 @@ mod tests {
             CrowdId::new(Some("1"), at(59), Severity::Low),
             CrowdId::new(None, at(59), Severity::High),
         ] {
-            assert!(other.id() != one.id() && other.crowd() != one.crowd() && other.ticket(0) != one.ticket(0));
+            assert!(
+                other.id() != one.id() && other.crowd() != one.crowd() && other.ticket(0) != one.ticket(0)
+            );
         }
         assert_eq!(one.crowd().sort, "crowd#1970-01-01T00:00:00Z#high");
         assert_eq!(one.ticket(9).sort, "ticket#1970-01-01T00:00:00Z#high#9");

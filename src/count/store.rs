@@ -120,11 +120,7 @@ pub trait CounterStore {
     ///
     /// # Errors
     /// When the store cannot be written; then either nothing was written or all of it.
-    fn write(
-        &self,
-        changes: &[Change],
-        expires_at: u64,
-    ) -> impl Future<Output = Result<bool, StoreError>>;
+    fn write(&self, changes: &[Change], expires_at: u64) -> impl Future<Output = Result<bool, StoreError>>;
 
     /// What operators have ordered about `caller`, and its incidents as an earlier version kept them.
     ///

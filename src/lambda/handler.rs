@@ -185,12 +185,7 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
     }
 
     /// Does everything: the records together, then one object after the other.
-    async fn items(
-        &self,
-        items: &[Owned<'_>],
-        begun: Begun<'_>,
-        metrics: &mut Metrics,
-    ) -> Failed {
+    async fn items(&self, items: &[Owned<'_>], begun: Begun<'_>, metrics: &mut Metrics) -> Failed {
         let mut failed = Failed::default();
         let records = items.iter().enumerate().filter_map(|(number, (item, _))| match item {
             Ok(Item::Record(record)) => Some((number, record)),

@@ -77,7 +77,8 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         .await;
         failed.extend(asking.values().flatten().map(|one| one.caller).filter(|one| !tried.contains(one)));
         let mut unwritten: BTreeSet<usize> = answers.keys().copied().collect();
-        let writing = answers.into_iter().filter_map(|(number, answers)| Some((number, callers.get(number)?, answers)));
+        let writing =
+            answers.into_iter().filter_map(|(number, answers)| Some((number, callers.get(number)?, answers)));
         let writing = writing.map(async |(number, alerts, answers)| {
             match self.write_answers(alerts, &answers, delivery).await {
                 Ok(written) => (Some((number, written)), Ok(())),
@@ -132,7 +133,8 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         }
         let joining = asking.iter().zip(ids).zip(&answers);
         let joining = joining.filter(|(_, admission)| **admission == Admission::Member);
-        let joining: Vec<(&str, Option<&str>)> = joining.map(|((one, id), _)| (id.as_str(), one.arn)).collect();
+        let joining: Vec<(&str, Option<&str>)> =
+            joining.map(|((one, id), _)| (id.as_str(), one.arn)).collect();
         for part in joining.chunks(MAX_JOINING) {
             self.join(crowd, part, delivery).await?;
         }

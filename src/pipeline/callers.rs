@@ -49,9 +49,10 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         let Notified { notices, mut failed } =
             Notifier::new(self, &callers, delivery, time, outcome).all(failed).await;
         let mut published = Vec::new();
-        let keys = callers.iter().enumerate().flat_map(|(number, alerts)| {
-            alerts.keys.iter().map(move |key| (number, alerts, key))
-        });
+        let keys = callers
+            .iter()
+            .enumerate()
+            .flat_map(|(number, alerts)| alerts.keys.iter().map(move |key| (number, alerts, key)));
         let keys = keys.filter(|(number, ..)| !failed.contains(number));
         let marking = keys.map(async |(number, alerts, key)| {
             let reported = |begin| notices.get(&(number, begin)).map(|id| &**id);
@@ -96,15 +97,14 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
             Ok(())
         };
         let mark = |log: &mut AlertLog| claims::publish(log, &done);
-        let marked = self.change_alerts(alerts, alerts.log.clone(), delivery, mark, |marked| !marked.is_empty()).await;
+        let marked =
+            self.change_alerts(alerts, alerts.log.clone(), delivery, mark, |marked| !marked.is_empty()).await;
         let told = |at: &EventTime| {
             let place = alerts.log.value.alerts.get(at).and_then(|alert| alert.place);
             place.is_some_and(|place| reported(place.begin).is_some())
         };
         match marked {
-            Ok(marked) => {
-                (marked.into_iter().map(|at| Published { at, told: told(&at) }).collect(), handed)
-            }
+            Ok(marked) => (marked.into_iter().map(|at| Published { at, told: told(&at) }).collect(), handed),
             // What could not be published matters more than that this could not be recorded.
             Err(failure) => (Vec::new(), handed.and(Err(failure))),
         }

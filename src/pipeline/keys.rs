@@ -121,10 +121,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
     }
 
     /// Finds one key's due alerts, and those that others left.
-    pub(super) async fn find<'r>(
-        &self,
-        mut rest: Rest<'r>,
-    ) -> (Counted<'r>, Result<(), Failure>) {
+    pub(super) async fn find<'r>(&self, mut rest: Rest<'r>) -> (Counted<'r>, Result<(), Failure>) {
         let mut counted = Counted { records: rest.records.clone(), ..Counted::default() };
         let mut alerts = None;
         let mut result = Ok(());

@@ -77,7 +77,8 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
             let pending = alerts.keys.iter().flat_map(|key| key.log.value.pending());
             let places = pending.filter_map(|(_, alert)| alert.place);
             alerts.handled = places.map(|place| place.begin).collect();
-            self.read_incidents(&alerts.caller, &mut alerts.incidents, alerts.handled.iter().copied(), 0).await?;
+            self.read_incidents(&alerts.caller, &mut alerts.incidents, alerts.handled.iter().copied(), 0)
+                .await?;
             if !alerts.forget_lost() {
                 return Ok(());
             }
@@ -85,7 +86,11 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
     }
 
     /// Records what was found, the worst first, in as few writes as possible.
-    async fn record_found(&self, alerts: &mut CallerAlerts<'_>, delivery: Delivery<'_>) -> Result<(), Failure> {
+    async fn record_found(
+        &self,
+        alerts: &mut CallerAlerts<'_>,
+        delivery: Delivery<'_>,
+    ) -> Result<(), Failure> {
         let mut refused = 0;
         loop {
             let part = alerts.part();
@@ -131,7 +136,9 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
             let changed = logs.entry(*key).or_insert_with(|| {
                 let mut log = source.log.clone();
                 log.value.alerts.retain(|at, alert| {
-                    alert.place.is_some() || alert.state == claims::State::Published || part.contains(&(*key, *at))
+                    alert.place.is_some()
+                        || alert.state == claims::State::Published
+                        || part.contains(&(*key, *at))
                 });
                 log
             });
@@ -152,7 +159,13 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
             changes.push(log.change(claims::document(&alerts.key))?);
         }
         let touched: BTreeSet<EventTime> = recorded.places.iter().map(|place| place.begin).collect();
-        changes.extend(alerts.incidents.changes(&alerts.caller, &log, &touched, &recorded.begun, delivery)?);
+        changes.extend(alerts.incidents.changes(
+            &alerts.caller,
+            &log,
+            &touched,
+            &recorded.begun,
+            delivery,
+        )?);
         if !self.store.write(&changes, expires_at).await? {
             return Ok(false);
         }
@@ -250,7 +263,8 @@ impl<'r> CallerAlerts<'r> {
             }
             // Its incident, and the hours beside it, in which none may begin at the same time.
             documents += if hours.insert(at.slot(SPAN)) { 3 } else { 0 };
-            let fits = documents <= MAX_DOCUMENTS && remembered <= MAX_REMEMBERED && part.len() < MAX_RECORDED;
+            let fits =
+                documents <= MAX_DOCUMENTS && remembered <= MAX_REMEMBERED && part.len() < MAX_RECORDED;
             if !fits && !part.is_empty() {
                 break;
             }
@@ -306,7 +320,8 @@ impl Incidents {
             let begun = self.earlier.incidents.range(hour..last).next();
             Versioned { version: 0, value: begun.map(|(_, incident)| incident.clone()) }
         };
-        let known = |found: Versioned<Incident>| Versioned { version: found.version, value: Some(found.value) };
+        let known =
+            |found: Versioned<Incident>| Versioned { version: found.version, value: Some(found.value) };
         let read = found.map_or_else(earlier, known);
         self.hours.insert(hour, read);
     }

@@ -10,7 +10,9 @@ use bedrock_denial_watch::lambda::aws::DynamoDbStore;
 use bedrock_denial_watch::lambda::handler::{Answer, Handler, Invocation};
 use serde_json::{Value, json};
 
-use crate::handler::{Recorder, batch, bucket, deliver, failed, handler, notification, published, recording};
+use crate::handler::{
+    Recorder, batch, bucket, deliver, failed, handler, holder, notification, published, recording,
+};
 use crate::http::Server;
 use crate::support::{TABLE, dynamodb, gzip};
 
@@ -146,15 +148,8 @@ async fn three_calls_in_both_are_no_four() {
 #[tokio::test]
 async fn claims_of_an_event_are_owned_by_the_request() {
     for (last, expected) in [(event(4), "request-1"), (batch(&[("m-1", event(4))]), "request-1")] {
-        let s3 = bucket(&[]);
-        let handler = recording(&s3);
-        for number in 1..=3 {
-            succeed(&handler, &event(number)).await;
-        }
-        succeed(&handler, &last).await;
-        let (_, item) = handler.pipeline.store.into_keys().next().expect("a key");
-        let owners: Vec<String> = item.alerts.alerts.into_values().map(|alert| alert.owner).collect();
-        assert_eq!(owners, [expected]);
+        let events = [event(1), event(2), event(3), last];
+        assert_eq!(holder(&bucket(&[]), &events, "request-1").await.0, expected);
     }
 }
 

@@ -15,8 +15,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use bedrock_denial_watch::alert::Alert;
 use bedrock_denial_watch::alert::notice::Notice;
 use bedrock_denial_watch::alert::sink::{AlertSink, Nobody, SinkError};
-use bedrock_denial_watch::count::claims::State;
+use bedrock_denial_watch::count::claims::{self, AlertLog, State};
 use bedrock_denial_watch::count::counter::Digest;
+use bedrock_denial_watch::count::document::{Versioned, load};
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::count::store::CounterStore;
 use bedrock_denial_watch::lambda::aws::DynamoDbStore;
@@ -257,7 +258,8 @@ async fn assert_counted_once(storm: &Storm, config: &SdkConfig) {
         let counters = store.counters(&key, always.clone()).await.expect("read");
         let expected = undisturbed.store.counters(&key, always.clone()).await.expect("read");
         assert_eq!(counters, expected, "key {number}");
-        let alerts = store.alerts(&key).await.expect("read").alerts;
+        let alerts: Versioned<AlertLog> = load(&store, &claims::document(&key)).await.expect("read");
+        let alerts = alerts.value.alerts;
         assert!(alerts.values().all(|alert| alert.state == State::Published), "key {number}: {alerts:?}");
     }
     let items = Client::new(config).scan().table_name(TABLE).send().await.expect("a scan");

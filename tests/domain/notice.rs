@@ -32,16 +32,7 @@ fn found<'r>(rule: &'r Rule, values: &[Option<&str>], seconds: u64, total: u64) 
     let start = time("2025-06-02T09:14:00Z");
     let at = start.plus(Duration::from_secs(seconds));
     let key = Key { rule: rule.id, values: values.iter().map(|value| value.map(str::to_owned)).collect() };
-    Found {
-        rule,
-        key,
-        at,
-        first_seen: start,
-        last_seen: at,
-        total,
-        at_least: false,
-        alone: true,
-    }
+    Found { rule, key, at, first_seen: start, last_seen: at, total, at_least: false, alone: true }
 }
 
 /// The notice about `found`, all found at once.

@@ -45,8 +45,7 @@ pub async fn deliver_batch<S: CounterStore, K: AlertSink>(
 
 /// Which of so many messages the queue returns after a batch.
 pub fn returned(outcome: &Outcome, messages: usize) -> Vec<bool> {
-    let failed =
-        |number: u32| outcome.unsettled.contains(&number);
+    let failed = |number: u32| outcome.unsettled.contains(&number);
     (0..).take(messages).map(failed).collect()
 }
 

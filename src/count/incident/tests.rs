@@ -227,8 +227,12 @@ fn the_largest_incident_is_a_small_document() {
     record(&mut log, &alerts, false);
     let incident = &log.incidents[&minute(0)];
     // DynamoDB counts the bytes of the texts, not of their escapes.
-    let texts: usize =
-        incident.top.iter().flat_map(|one| &one.values).map(|value| value.as_ref().map_or(0, String::len)).sum();
+    let texts: usize = incident
+        .top
+        .iter()
+        .flat_map(|one| &one.values)
+        .map(|value| value.as_ref().map_or(0, String::len))
+        .sum();
     assert!(texts < 40_000, "{texts}");
 }
 

@@ -184,7 +184,11 @@ impl DynamoDbStore {
             .set_expression_attribute_values(item::condition_values(change.version));
         match put.send().await {
             Ok(_) => Ok(true),
-            Err(error) if error.as_service_error().is_some_and(PutItemError::is_conditional_check_failed_exception) => {
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(PutItemError::is_conditional_check_failed_exception) =>
+            {
                 Ok(false)
             }
             Err(error)
@@ -203,7 +207,8 @@ impl DynamoDbStore {
             self.client.transact_write_items().return_consumed_capacity(ReturnConsumedCapacity::Total);
         for change in changes {
             let operation = self.operation(change, expires_at);
-            request = request.transact_items(operation.map_err(|cause| self.refused("TransactWriteItems", cause))?);
+            request =
+                request.transact_items(operation.map_err(|cause| self.refused("TransactWriteItems", cause))?);
         }
         let error = match request.send().await {
             Ok(_) => return Ok(true),
