@@ -215,11 +215,11 @@ struct Flight {
 }
 
 /// Says which of its flights come back.
-type Task<'t> = Pin<Box<dyn Future<Output = Vec<bool>> + 't>>;
+pub type Task<'t> = Pin<Box<dyn Future<Output = Vec<bool>> + 't>>;
 
 /// Runs all tasks, one step of one at a time as the dice fall; one that `timeouts` hit ends there. What each
 /// returned.
-async fn together(
+pub async fn together(
     mut tasks: Vec<Option<Task<'_>>>,
     dice: &mut Dice,
     timeouts: u64,

@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use super::invariants::config;
 use crate::support::*;
 
+mod crowds;
 mod faults;
 
 const ROLE: &str = "arn:aws:sts::1:assumed-role/App";
