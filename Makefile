@@ -158,16 +158,17 @@ FUZZ_tokens := -max_len=64
 FUZZ_codecs := -max_len=1024
 FUZZ_rules := -max_len=8192 -fork=1
 FUZZ_rendering := -max_len=1024
+FUZZ_texts := -max_len=512
 FUZZ_events := -max_len=2048 events
 SECONDS ?= 60
-TARGET ?= denials tokens codecs rules rendering events
+TARGET ?= denials tokens codecs rules rendering texts events
 N ?= 20000
 .PHONY: simulate
 simulate: #m Run N=20000 random accounts in which everything goes wrong (SEED=7: others)
 	SIMULATIONS="$(N)" cargo test $(LOCAL) --test domain -- --nocapture whatever_goes_wrong
 
 .PHONY: fuzz
-fuzz: #m Invent inputs for SECONDS=60 (TARGET="denials tokens codecs rules rendering events"); needs g++
+fuzz: #m Invent inputs for SECONDS=60 (TARGET="denials tokens codecs rules rendering texts events"); needs g++
 	RUSTFLAGS="$(FUZZ_FLAGS)" cargo build --release --manifest-path fuzz/Cargo.toml --target-dir target/fuzz --target $(FUZZ_HOST)
 	@$(foreach target,$(TARGET),mkdir -p target/fuzz/corpus/$(target) target/fuzz/finds && echo "--- $(target)" && \
 		FUZZ_TARGET=$(target) target/fuzz/$(FUZZ_HOST)/release/fuzz target/fuzz/corpus/$(target) tests/fixtures/fuzz/$(target) \

@@ -4,6 +4,7 @@ mod chat;
 pub mod display;
 mod document;
 mod email;
+pub mod links;
 mod message;
 mod mute;
 pub mod notice;
@@ -11,6 +12,7 @@ mod ocsf;
 mod queries;
 pub mod shorten;
 pub mod sink;
+mod telephone;
 pub mod terminal;
 
 use serde_json::Value;
@@ -119,7 +121,7 @@ impl Alert<'_> {
 
     /// The evidence for people, each kind with a label of at most nine letters; kinds without values are
     /// left out.
-    fn told(&self) -> Vec<(&'static str, Vec<&str>)> {
+    fn told(&self) -> Vec<(&'static str, Kind, Vec<&str>)> {
         let kinds = [
             ("Source IP", Kind::SourceIp),
             ("Client", Kind::UserAgent),
@@ -135,9 +137,9 @@ impl Alert<'_> {
         ];
         let told = kinds.map(|(label, kind)| {
             let values = self.evidence(kind);
-            (label, if kind == Kind::ModelCalled { self.other_spellings(values) } else { values })
+            (label, kind, if kind == Kind::ModelCalled { self.other_spellings(values) } else { values })
         });
-        told.into_iter().filter(|(_, values)| !values.is_empty()).collect()
+        told.into_iter().filter(|(_, _, values)| !values.is_empty()).collect()
     }
 
     /// The spellings of the model that the reader does not see anyway.
