@@ -21,7 +21,7 @@ use crate::lambda::failure::{Cause, DeliveryError, Failure};
 use crate::lambda::metrics::Metrics;
 use crate::log::object::{Object, Skip, skip_by_name};
 use crate::pipeline::{Delivery, Pipeline};
-use crate::reader::{Finished, Read, UNRECOGNISED};
+use crate::reader::{Read, UNRECOGNISED};
 
 /// Added to the time an invocation has left: how long its claims hold. By then Lambda has
 /// stopped it, even by a clock that differs a little from this one.
@@ -203,13 +203,8 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
             return Ok(Outcome::Skipped(skip));
         }
         let mut reader = self.pipeline.read(&name);
-        let read = loop {
-            self.source.read(object, &mut reader).await?;
-            match reader.finish() {
-                Finished::Read(read) => break read,
-                Finished::Again(thorough) => reader = thorough,
-            }
-        };
+        self.source.read(object, &mut reader).await?;
+        let read = reader.finish();
         if read.statistics.bytes == 0 {
             metrics.skipped += 1;
             return Ok(Outcome::Skipped(Skip::Empty));
@@ -225,13 +220,8 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
         metrics: &mut Metrics,
     ) -> Result<Outcome, Failure> {
         let mut reader = self.pipeline.read(&record.name);
-        let read = loop {
-            reader.push(record.json.as_bytes());
-            match reader.finish() {
-                Finished::Read(read) => break read,
-                Finished::Again(thorough) => reader = thorough,
-            }
-        };
+        reader.push(record.json.as_bytes());
+        let read = reader.finish();
         metrics.event_records += 1;
         self.commit(&record.name, read, claimant, metrics).await
     }
@@ -247,7 +237,7 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
         for fault in faults {
             warn!(object = name, offset = fault.offset, "{}", fault.kind.advice());
         }
-        if statistics.unrecognised > 0 {
+        if statistics.stray > 0 {
             warn!(object = name, "{UNRECOGNISED}");
         }
         metrics.add(&statistics);

@@ -21,8 +21,8 @@ fn spike(threshold: usize) -> Rule {
     Rule { threshold, ..built_in("token-spike").clone() }
 }
 
-/// Each call's request id is its number in `calls`.
-fn log(calls: &[(usize, Call)]) -> String {
+/// Each call's request id is its number in `calls`. A copy came through CloudWatch.
+fn log(calls: &[(usize, Call)], is_copy: bool) -> String {
     let record = |(number, (at, tokens)): &(usize, Call)| {
         let time = EventTime::from_epoch_ms((TEN + at) * 1000);
         let (input, output) = (tokens / 2, tokens - tokens / 2);
@@ -30,15 +30,23 @@ fn log(calls: &[(usize, Call)]) -> String {
             r#"{{"timestamp":"{time}","accountId":"1","identity":{{"arn":"u"}},"modelId":"m","requestId":"r{number}","input":{{"inputTokenCount":{input}}},"output":{{"outputTokenCount":{output}}}}}"#
         )
     };
-    calls.iter().map(record).collect::<Vec<_>>().join("\n")
+    let records: Vec<String> = calls.iter().map(record).collect();
+    if is_copy { subscription(&records) } else { records.join("\n") }
 }
 
-/// The alerts: seconds after [`TEN`], total, whether it is a lower bound, first and last seen.
-fn run(rule: &Rule, objects: &[Vec<(usize, Call)>]) -> Vec<(i64, u64, bool, i64, i64)> {
+/// An alert: seconds after [`TEN`], total, whether it is a lower bound, first and last seen.
+type Spike = (i64, u64, bool, i64, i64);
+
+fn run(rule: &Rule, objects: &[Vec<(usize, Call)>]) -> Vec<Spike> {
+    run_from(|_| false, rule, objects)
+}
+
+/// `is_copy` says by an object's number whether it came through CloudWatch.
+fn run_from(is_copy: impl Fn(usize) -> bool, rule: &Rule, objects: &[Vec<(usize, Call)>]) -> Vec<Spike> {
     let sink = Documents::default();
     let pipeline = pipeline(rule.clone(), EmbeddedStore::default(), &sink);
-    for object in objects {
-        let read = read(&pipeline, &log(object));
+    for (number, object) in objects.iter().enumerate() {
+        let read = read(&pipeline, &log(object, is_copy(number)));
         let claimant = Claimant { owner: "owner", now: 1_000, lease: LEASE };
         let outcome = block_on(pipeline.commit(read.tally, Delivery { object: "object", claimant }));
         assert!(outcome.failures.is_empty());
@@ -91,6 +99,24 @@ fn one_alert_a_cooldown() {
 fn a_request_counts_once_in_an_object_and_an_object_once() {
     let twice = vec![(1, (0, 60)), (1, (0, 60)), (1, (5, 60))];
     assert_eq!(run(&spike(100), &[twice.clone(), twice]), []);
+}
+
+#[test]
+fn a_call_in_bedrock_s_own_file_and_in_cloudwatch_s_copy_counts_once() {
+    let copied = |number: usize| number > 0;
+    let own: Vec<(usize, Call)> = vec![(0, (0, 40)), (1, (1, 40)), (2, (2, 40))];
+    // Batched in another way, so that no content is the same.
+    let objects = [own.clone(), own[..2].to_vec(), own[2..].to_vec()];
+    assert_eq!(run_from(copied, &spike(120), &objects), []);
+    assert_eq!(run_from(copied, &spike(119), &objects), [(2, 120, true, 0, 2)]);
+    // Only the copy is complete.
+    let objects = [own[..1].to_vec(), own];
+    assert_eq!(run_from(copied, &spike(120), &objects), []);
+    assert_eq!(run_from(copied, &spike(119), &objects), [(2, 120, true, 0, 2)]);
+    // Neither is: the truth is 120, and what is known of it 80.
+    let objects = [objects[1][..2].to_vec(), objects[1][1..].to_vec()];
+    assert_eq!(run_from(copied, &spike(79), &objects), [(1, 80, true, 0, 2)]);
+    assert_eq!(run_from(copied, &spike(80), &objects), []);
 }
 
 #[test]
@@ -162,6 +188,29 @@ proptest! {
             let above = sum_of_slots(&calls, at - HOUR, *at) > threshold as u64;
             let covered = times.iter().any(|alert| (alert - at).abs() <= HOUR);
             prop_assert!(!above || covered, "missed: {at}, alerts {times:?}");
+        }
+    }
+
+    #[test]
+    fn two_sources_of_the_same_calls_are_never_summed(
+        calls in calls(),
+        threshold in prop::sample::select(vec![0, 100, 300, 900]),
+        sizes in [1..30_usize, 1..30_usize],
+        missing in prop::collection::vec(0..4_u8, 80),
+    ) {
+        // Each source lacks some calls, and batches the others in its own way.
+        let [own, copy] = [1, 2].map(|lost| {
+            let known = calls.iter().copied().enumerate().filter(|(number, _)| missing[*number] != lost);
+            known.collect::<Vec<_>>()
+        });
+        let own: Vec<_> = own.chunks(sizes[0]).map(<[_]>::to_vec).collect();
+        let copy: Vec<_> = copy.chunks(sizes[1]).map(<[_]>::to_vec).collect();
+        let count = own.len();
+        let all: Vec<_> = own.into_iter().chain(copy).collect();
+        for (at, total, _, first, last) in run_from(|number| number >= count, &spike(threshold), &all) {
+            prop_assert!(sum(&calls, at - HOUR, at) > threshold as u64, "early: {at}");
+            let truth = sum(&calls, first, last);
+            prop_assert!(total <= truth, "{total} of {truth}");
         }
     }
 }
