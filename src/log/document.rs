@@ -74,8 +74,7 @@ pub fn read(
         // A log group may hold unrelated lines too.
         let detail = match record(document, &place, is_copy) {
             Verdict::Record => Some(Cow::Borrowed(&**document)),
-            _ => envelope::detail(document)
-                .filter(|detail| record(detail, &place, false) == Verdict::Record),
+            _ => envelope::detail(document).filter(|detail| record(detail, &place, false) == Verdict::Record),
         };
         if let Some(recognised) = detail {
             verdict = Verdict::Record;

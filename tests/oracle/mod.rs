@@ -131,8 +131,10 @@ pub fn log(rule: &Rule, source: Source, batch: &[Denied]) -> String {
 
 /// What CloudWatch Logs writes through Firehose.
 pub fn subscription(records: &[String]) -> String {
-    let events: Vec<_> = records.iter().map(|record| serde_json::json!({"id": "1", "message": record})).collect();
-    serde_json::json!({"messageType": "DATA_MESSAGE", "owner": "1", "logGroup": "g", "logEvents": events}).to_string()
+    let events: Vec<_> =
+        records.iter().map(|record| serde_json::json!({"id": "1", "message": record})).collect();
+    serde_json::json!({"messageType": "DATA_MESSAGE", "owner": "1", "logGroup": "g", "logEvents": events})
+        .to_string()
 }
 
 pub fn rule(threshold: usize, window_s: u64, cooldown_s: u64) -> Rule {

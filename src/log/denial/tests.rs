@@ -404,7 +404,10 @@ fn another_code_is_a_denial_when_a_rule_asks_for_it() {
 #[test]
 fn the_form_is_told_by_top_level_keys_alone() {
     check(r#","input":{"inputBodyJson":{"eventSource":"s3.amazonaws.com"}},"modelId":"m""#, "- - m - here");
-    check_whole(&format!(r#"{{"errorCode":"AccessDenied","requestParameters":{{{CALL}}}}}"#), "unknown code AccessDenied");
+    check_whole(
+        &format!(r#"{{"errorCode":"AccessDenied","requestParameters":{{{CALL}}}}}"#),
+        "unknown code AccessDenied",
+    );
     check_whole(
         r#"{"timestamp":"2025-06-01T10:00:00Z","errorCode":"AccessDenied"}"#,
         "unknown code AccessDenied",
@@ -461,9 +464,12 @@ fn what_has_nothing_of_a_record_is_told_from_a_record_that_no_rule_looks_for() {
 #[test]
 fn a_model_call_with_an_unknown_code_that_contains_access_denied_is_named() {
     let codes = &["AccessDeniedException"];
-    let of_log = |code: &str| format!(r#"{{"timestamp":"2025-06-01T10:00:00Z","modelId":"m","errorCode":"{code}"}}"#);
+    let of_log =
+        |code: &str| format!(r#"{{"timestamp":"2025-06-01T10:00:00Z","modelId":"m","errorCode":"{code}"}}"#);
     let of_trail = |call: &str, code: &str| format!(r#"{{{call},"errorCode":"{code}"}}"#);
-    for code in ["AccessDeniedByMoon", "Client.AccessDenied", "ModelAccessDeniedException", "AccessDeniedException2"] {
+    for code in
+        ["AccessDeniedByMoon", "Client.AccessDenied", "ModelAccessDeniedException", "AccessDeniedException2"]
+    {
         for json in [of_log(code), of_trail(CALL, code)] {
             let found = read(&json, codes, String::new).expect("JSON");
             assert_eq!(found, Reading::UnknownCode(code.into()), "{json}");
