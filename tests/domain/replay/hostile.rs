@@ -14,13 +14,17 @@ use serde_json::{Value, json};
 const MEMORY_KB: u32 = 256 * 1024;
 const GIGABYTE: usize = 1 << 30;
 
-/// `replay` with `arguments`, limited to that much memory; `write` feeds standard input.
+/// The most processor time a run here may need, in seconds: each needs a few, and one whose cost grew faster than its
+/// input would need minutes.
+const PROCESSOR_S: u32 = 60;
+
+/// `replay` with `arguments`, limited to that much memory and time; `write` feeds standard input.
 fn replay(
     arguments: &[&str],
     write: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static,
 ) -> Output {
     let mut child = Command::new("sh")
-        .args(["-c", &format!("ulimit -v {MEMORY_KB}; exec \"$@\""), "sh", env!("CARGO_BIN_EXE_replay")])
+        .args(["-c", &format!("ulimit -v {MEMORY_KB} -t {PROCESSOR_S}; exec \"$@\""), "sh", env!("CARGO_BIN_EXE_replay")])
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -87,6 +91,25 @@ fn a_line_of_a_gigabyte_takes_no_memory_and_hides_no_denial() {
             assert!(told.contains(", 2 denials"), "{begin}: {told}");
             assert_eq!(told.contains("over the size limit"), oversized, "{begin}: {told}");
         }
+    }
+}
+
+/// A caller may ask for anything, also for what looks like an error code in a quoted envelope.
+#[test]
+fn a_trail_file_full_of_quoted_error_codes_costs_no_more_than_its_size_explains() {
+    for key in [r#"\"errorCode"#, r#"\"errorCode\":"#, r#"\"errorCode\":\"Access"#, r#"\"errorCode\" \\"#] {
+        let asked = key.repeat(40_000_000 / key.len() / 100);
+        let record = format!(
+            r#"{{"eventVersion":"1.11","eventTime":"2025-06-01T10:00:00Z","eventSource":"s3.amazonaws.com","eventName":"GetObject","requestParameters":{{"x":"{asked}"}},"requestID":"r"}}"#
+        );
+        let text = format!("{{\"Records\":[{}{record}]}}", format!("{record},").repeat(99));
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.json");
+        fs::write(&path, text).expect("written");
+        let output = replay(&[path.to_str().expect("text")], |_| Ok(()));
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{key}: {told}");
+        assert!(told.contains("Read 1 file: 100 records, no denials"), "{key}: {told}");
     }
 }
 
