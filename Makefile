@@ -7,6 +7,8 @@ LOCAL := --no-default-features
 LOGS ?= events/logs
 EVENT ?= events/s3-put.json
 RULES_DIR ?= rules
+# One of the sample records is cut off, which replay reports by an exit status of 2.
+CUT = $(if $(filter events/logs,$(LOGS)),|| [ $$? -eq 2 ])
 
 # The stack in AWS that the commands below `Operate` work on.
 STACK ?= bedrock-denial-watch
@@ -48,11 +50,11 @@ announce = case $$profile in \
 
 .PHONY: replay
 replay: ##T Run the detector over sample logs (LOGS=path: yours)
-	@profile=$(profile); $(announce); cargo run --quiet --profile $$profile $(LOCAL) --bin replay -- "$(LOGS)"
+	@profile=$(profile); $(announce); cargo run --quiet --profile $$profile $(LOCAL) --bin replay -- "$(LOGS)" $(CUT)
 
 .PHONY: report
 report: ##T Write an HTML report of them to target/report.html
-	@profile=$(profile); $(announce); cargo run --quiet --profile $$profile $(LOCAL) --bin replay -- --report target/report.html "$(LOGS)" > target/report.txt
+	@profile=$(profile); $(announce); cargo run --quiet --profile $$profile $(LOCAL) --bin replay -- --report target/report.html "$(LOGS)" > target/report.txt $(CUT)
 	@echo "Open $(CURDIR)/target/report.html in a browser."
 
 # --- Tests ---

@@ -21,7 +21,6 @@ use crate::count::caller::digest;
 use crate::count::evidence::{Kind, MAX_EVIDENCE};
 use crate::count::key::Key;
 use crate::count::window::Figures;
-use crate::log::denial::Source;
 use crate::log::time::EventTime;
 use crate::rule::definition::Rule;
 use crate::rule::field::{Field, MISSING};
@@ -112,11 +111,8 @@ impl Alert<'_> {
 
     /// The logs that recorded it, in words.
     fn sources(&self) -> String {
-        let names = self.figures.sources.iter().map(|source| match source {
-            Source::InvocationLog => "Bedrock invocation log",
-            Source::CloudTrail => "CloudTrail",
-        });
-        names.collect::<Vec<_>>().join(", ")
+        let logs = self.figures.logs();
+        logs.iter().map(|log| log.label()).collect::<Vec<_>>().join(", ")
     }
 
     /// The evidence for people, each kind with a label of at most nine letters; kinds without values are
