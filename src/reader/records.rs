@@ -13,6 +13,7 @@ use crate::reader::{Fault, FaultKind, MAX_REPORTED_FAULTS, Statistics};
 const CONTROL_MESSAGE: &[u8] = b"\"CONTROL_MESSAGE\"";
 
 /// Everything behind the framing of one object.
+#[expect(clippy::struct_excessive_bools, reason = "independent findings about one object")]
 pub struct Records<'o> {
     object: &'o str,
     wanted: Wanted,

@@ -380,7 +380,6 @@ fn only_a_refused_model_call_of_bedrock_is_a_denial() {
         (bedrock, r#""ListFoundationModels""#, r#""AccessDenied""#),
         (bedrock, r#""invokemodel""#, r#""AccessDenied""#),
         (bedrock, "null", r#""AccessDenied""#),
-        (bedrock, call, r#""AccessDeniedX""#),
         (bedrock, call, r#""ValidationException""#),
         (bedrock, call, "null"),
         (r#""s3.amazonaws.com""#, call, r#""AccessDenied""#),
@@ -390,6 +389,8 @@ fn only_a_refused_model_call_of_bedrock_is_a_denial() {
     ] {
         check_whole(&record(source, name, code), "other");
     }
+    // An unknown code that contains a denial's must not pass for another call.
+    check_whole(&record(bedrock, call, r#""AccessDeniedX""#), "unknown code AccessDeniedX");
 }
 
 #[test]
