@@ -15,7 +15,7 @@ use aws_lambda_events::sqs::SqsBatchResponse;
 use futures_util::FutureExt;
 use lambda_runtime::tracing::{debug, error, warn};
 use serde::Serialize;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::alert::sink::AlertSink;
 use crate::count::caller::digest;
@@ -332,6 +332,22 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
                 failing.extend(numbered().map(|(number, _)| number));
             }
             causes.extend(settled(outcome, metrics));
+            // Most holders are done in a moment. To fail at once would keep a message from view for minutes.
+            for _ in 0..LOOKS {
+                if returns == Returns::AsItIs || left_to_others.is_empty() || !begun.time.suffices() {
+                    break;
+                }
+                sleep(LOOK_AGAIN).await;
+                let mut tally = self.pipeline.tally();
+                for (number, (_, record)) in numbered().filter(|(number, _)| left_to_others.contains(number))
+                {
+                    tally = self.pipeline.read_record(&record.name, &record.json, number, tally).tally;
+                }
+                let mut outcome = self.commit(tally, delivery, begun.time).await;
+                left_to_others = std::mem::take(&mut outcome.left_to_others);
+                failing.append(&mut outcome.unsettled);
+                causes.extend(settled(outcome, metrics));
+            }
             if returns == Returns::InAnotherMix && !left_to_others.is_empty() {
                 causes.push(Cause::LeftToOthers);
                 failing.append(&mut left_to_others);
@@ -358,6 +374,9 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
 }
 
 const NOT_TRIED: &str = "not tried";
+/// How often a delivery looks again at alerts that another delivery holds, and after how long.
+const LOOKS: usize = 10;
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// What an event asks for, and the owner of what is claimed for it if it is an object.
 type Owned<'a> = (&'a Resolved, &'a str);

@@ -93,7 +93,8 @@ async fn explain_says_of_the_table_what_replay_says_of_the_files() {
     let config = counted().await;
     for asked in ["d269d02a89f40fd9f7f70bb2f17e3df2", "researcher-3"] {
         let (of_table, _) = text(&watch(&config, &["explain", asked]), 0);
-        let (of_files, _) = text(&replay("http://127.0.0.1:9", &["--explain", asked, "events/logs"], &[]), CUT_OFF);
+        let (of_files, _) =
+            text(&replay("http://127.0.0.1:9", &["--explain", asked, "events/logs"], &[]), CUT_OFF);
         assert_eq!(of_table.trim_end(), of_files.trim_end());
         assert!(of_table.starts_with("denied-model: "), "{of_table}");
     }
