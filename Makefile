@@ -141,12 +141,12 @@ debug-zip:
 	mkdir -p target/test && python3 -m zipfile -c $(DEBUG_ZIP) target/debug/bootstrap
 
 .PHONY: tools
-tools: ## Build replay with S3, and denial-watch, for operators: target/fast/
+tools: #o Build replay with S3, and denial-watch: target/fast/
 	cargo build --profile fast --features operator --bin replay --bin denial-watch
 	@ls target/fast/replay target/fast/denial-watch
 
 .PHONY: rule-test
-rule-test: ## Run the examples in the rule files of rules/ (or RULES_DIR=path)
+rule-test: #m Run the examples in the rule files of rules/ (or RULES_DIR=path)
 	@cargo run --quiet $(LOCAL) --bin replay -- --test-rules --rules-dir "$(RULES_DIR)"
 
 # libFuzzer's coverage needs no nightly compiler, unlike the sanitizers: these are options of LLVM's. Naming the

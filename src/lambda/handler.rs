@@ -324,29 +324,26 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
                 _ => format!("eventbridge:request/{}", begun.request_id),
             };
             let delivery = Delivery { object: &name, claimant: begun.claimant(begun.request_id) };
-            let mut outcome = self.commit(tally, delivery, begun.time).await;
-            let mut left_to_others = std::mem::take(&mut outcome.left_to_others);
-            failing.append(&mut outcome.unsettled);
-            // A failure that belongs to no record fails all.
-            if outcome.failed > 0 && failing.is_empty() {
-                failing.extend(numbered().map(|(number, _)| number));
-            }
-            causes.extend(settled(outcome, metrics));
-            // Most holders are done in a moment. To fail at once would keep a message from view for minutes.
-            for _ in 0..LOOKS {
-                if returns == Returns::AsItIs || left_to_others.is_empty() || !begun.time.suffices() {
-                    break;
-                }
-                sleep(LOOK_AGAIN).await;
-                let mut tally = self.pipeline.tally();
-                for (number, (_, record)) in numbered().filter(|(number, _)| left_to_others.contains(number))
-                {
-                    tally = self.pipeline.read_record(&record.name, &record.json, number, tally).tally;
-                }
+            let mut left_to_others = BTreeSet::new();
+            for looks_left in (0..=LOOKS).rev() {
                 let mut outcome = self.commit(tally, delivery, begun.time).await;
                 left_to_others = std::mem::take(&mut outcome.left_to_others);
                 failing.append(&mut outcome.unsettled);
+                // A failure that belongs to no record fails all.
+                if outcome.failed > 0 && failing.is_empty() {
+                    failing.extend(numbered().map(|(number, _)| number));
+                }
                 causes.extend(settled(outcome, metrics));
+                let looks_again = returns == Returns::InAnotherMix && !left_to_others.is_empty();
+                if !looks_again || looks_left == 0 || !begun.time.suffices() {
+                    break;
+                }
+                // Most holders are done in a moment. To fail at once would keep a message from view for minutes.
+                sleep(LOOK_AGAIN).await;
+                let waiting = numbered().filter(|(number, _)| left_to_others.contains(number));
+                tally = waiting.fold(self.pipeline.tally(), |tally, (number, (_, record))| {
+                    self.pipeline.read_record(&record.name, &record.json, number, tally).tally
+                });
             }
             if returns == Returns::InAnotherMix && !left_to_others.is_empty() {
                 causes.push(Cause::LeftToOthers);

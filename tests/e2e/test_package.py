@@ -1,8 +1,8 @@
 """What gets deployed: the zip, and dist/ for those who do not build."""
 
-from samples import denials, pack
 import pytest
 
+from samples import denials, pack
 from stack import ZIP
 
 
