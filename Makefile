@@ -7,6 +7,8 @@ LOCAL := --no-default-features
 LOGS ?= events/logs
 EVENT ?= events/s3-put.json
 RULES_DIR ?= rules
+# One of the sample records is cut off, which replay reports by an exit status of 2.
+CUT = $(if $(filter events/logs,$(LOGS)),|| [ $$? -eq 2 ])
 
 # The stack in AWS that the commands below `Operate` work on.
 STACK ?= bedrock-denial-watch
@@ -48,11 +50,11 @@ announce = case $$profile in \
 
 .PHONY: replay
 replay: ##T Run the detector over sample logs (LOGS=path: yours)
-	@profile=$(profile); $(announce); cargo run --quiet --profile $$profile $(LOCAL) --bin replay -- "$(LOGS)"
+	@profile=$(profile); $(announce); cargo run --quiet --profile $$profile $(LOCAL) --bin replay -- "$(LOGS)" $(CUT)
 
 .PHONY: report
 report: ##T Write an HTML report of them to target/report.html
-	@profile=$(profile); $(announce); cargo run --quiet --profile $$profile $(LOCAL) --bin replay -- --report target/report.html "$(LOGS)" > target/report.txt
+	@profile=$(profile); $(announce); cargo run --quiet --profile $$profile $(LOCAL) --bin replay -- --report target/report.html "$(LOGS)" > target/report.txt $(CUT)
 	@echo "Open $(CURDIR)/target/report.html in a browser."
 
 # --- Tests ---
@@ -64,7 +66,8 @@ SAMPLE = $(filter-out full,$(DEPTH))
 # How many accounts are simulated.
 SIMULATIONS ?= $(if $(SAMPLE),1000,20000)
 export SIMULATIONS
-# One build serves all Rust tests of `make test`.
+# One build serves all of `make test`. It leaves the programs in target/debug, too; `cargo build` would make them, and the
+# SDK, once more, because without the tests' dependencies some crates have fewer features.
 BUILD := --lib --bins --test domain --test aws
 
 .PHONY: test
@@ -73,8 +76,8 @@ test: ##T Run every kind of test, in minutes
 		$(if $(filter 1,$(SKIP_E2E)),test-chain-skipped,stage-test-chain) && echo "make test: passed"
 
 .PHONY: test-all
-test-all: ##m Run everything at full depth, with the release zip: half an hour
-	@$(MAKE) --no-print-directory -j2 DEPTH=full stage-test-domain stage-test-aws stage-test-chain stage-mutants && echo "make test-all: passed"
+test-all: ##m Run everything at full depth, with the release zip
+	@$(MAKE) --no-print-directory -j2 DEPTH=full stage-test-domain stage-test-aws stage-test-chain && echo "make test-all: passed"
 
 # A stage says what it runs and how long that took. Its output goes to a file; a failure shows its end.
 stage-%:
@@ -90,8 +93,8 @@ stage-test-domain: stage-test-unit
 stage-test-aws: stage-test-domain
 stage-test-template: stage-test-tools
 stage-test-page: stage-build-tests stage-test-template
-stage-test-chain: $(if $(SAMPLE),stage-build-tests stage-test-page,stage-zip)
-stage-mutants: stage-test-aws
+# Last, and alone: its time-outs are those of a machine that does nothing else.
+stage-test-chain: stage-test-aws $(if $(SAMPLE),stage-test-page,stage-zip)
 
 .PHONY: build-tests
 build-tests: ##m Build the library, the programs and all Rust tests
@@ -119,14 +122,14 @@ test-template: .venv/.done ##m Test the template and the scripts
 
 .PHONY: test-page
 test-page: .venv/.done ##m Test the HTML report in a headless browser
-	cargo build --quiet $(LOCAL) --bin replay
+	cargo test --quiet --no-run $(LOCAL) --test domain
 	.venv/bin/pytest -q tests/report
 
 # The debug build, as a zip: the same code as the release, without the minutes of link-time optimization.
 DEBUG_ZIP := target/test/bootstrap.zip
 .PHONY: test-chain
 test-chain: .venv/.done $(if $(SAMPLE),debug-zip,zip) ##m Test the whole chain in a stand-in for AWS (DEPTH=full: all, release zip)
-	cargo build --quiet --bin replay --bin denial-watch
+	cargo test --quiet --no-run --test aws
 	$(if $(SAMPLE),BOOTSTRAP_ZIP=$(DEBUG_ZIP)) .venv/bin/pytest -q $(if $(SAMPLE),-m "not exhaustive") tests/e2e
 
 .PHONY: test-chain-skipped
@@ -135,16 +138,16 @@ test-chain-skipped:
 
 .PHONY: debug-zip
 debug-zip:
-	cargo build --quiet --bin bootstrap
+	cargo test --quiet --no-run --test aws
 	mkdir -p target/test && python3 -m zipfile -c $(DEBUG_ZIP) target/debug/bootstrap
 
 .PHONY: tools
-tools: ## Build replay with S3, and denial-watch, for operators: target/fast/
+tools: #o Build replay with S3, and denial-watch: target/fast/
 	cargo build --profile fast --features operator --bin replay --bin denial-watch
 	@ls target/fast/replay target/fast/denial-watch
 
 .PHONY: rule-test
-rule-test: ## Run the examples in the rule files of rules/ (or RULES_DIR=path)
+rule-test: #m Run the examples in the rule files of rules/ (or RULES_DIR=path)
 	@cargo run --quiet $(LOCAL) --bin replay -- --test-rules --rules-dir "$(RULES_DIR)"
 
 # libFuzzer's coverage needs no nightly compiler, unlike the sanitizers: these are options of LLVM's. Naming the
@@ -158,16 +161,17 @@ FUZZ_tokens := -max_len=64
 FUZZ_codecs := -max_len=1024
 FUZZ_rules := -max_len=8192 -fork=1
 FUZZ_rendering := -max_len=1024
+FUZZ_texts := -max_len=512
 FUZZ_events := -max_len=2048 events
 SECONDS ?= 60
-TARGET ?= denials tokens codecs rules rendering events
+TARGET ?= denials tokens codecs rules rendering texts events
 N ?= 20000
 .PHONY: simulate
 simulate: #m Run N=20000 random accounts in which everything goes wrong (SEED=7: others)
 	SIMULATIONS="$(N)" cargo test $(LOCAL) --test domain -- --nocapture whatever_goes_wrong
 
 .PHONY: fuzz
-fuzz: #m Invent inputs for SECONDS=60 (TARGET="denials tokens codecs rules rendering events"); needs g++
+fuzz: #m Invent inputs for SECONDS=60 (TARGET="denials tokens codecs rules rendering texts events"); needs g++
 	RUSTFLAGS="$(FUZZ_FLAGS)" cargo build --release --manifest-path fuzz/Cargo.toml --target-dir target/fuzz --target $(FUZZ_HOST)
 	@$(foreach target,$(TARGET),mkdir -p target/fuzz/corpus/$(target) target/fuzz/finds && echo "--- $(target)" && \
 		FUZZ_TARGET=$(target) target/fuzz/$(FUZZ_HOST)/release/fuzz target/fuzz/corpus/$(target) tests/fixtures/fuzz/$(target) \

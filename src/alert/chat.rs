@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use super::Alert;
-use super::display::{capitalised, code, minutes, plain, utc};
+use super::display::{capitalised, code, evidence_code, minutes, plain, utc};
 use super::mute::mute_command;
 use crate::rule::definition::Rule;
 use crate::rule::field::Field;
@@ -105,8 +105,10 @@ impl Alert<'_> {
         if !figures.sources.is_empty() {
             lines.push(format!("*Seen in* {}", self.sources()));
         }
-        for (label, values) in self.told() {
-            lines.push(format!("*{label}* {}", codes(values.into_iter().map(Some))));
+        for (label, kind, values) in self.told() {
+            let codes: Vec<String> =
+                values.iter().map(|value| evidence_code(kind, &plain(value, LISTED_BYTES))).collect();
+            lines.push(format!("*{label}* {}", codes.join(", ")));
         }
         lines.push(format!("*Alert* {}", self.id()));
         lines.extend(self.look_further());

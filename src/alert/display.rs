@@ -1,9 +1,12 @@
 //! Makes ids, which come from callers, safe to show.
 
 use std::fmt::Write;
+use std::net::IpAddr;
 
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
+use super::links::unlinked;
+use crate::count::evidence::Kind;
 use crate::log::time::EventTime;
 
 /// Shown for a value missing from the log record.
@@ -14,21 +17,70 @@ pub const DOCUMENT_BYTES: usize = 2048;
 pub const TEXT_BYTES: usize = 256;
 
 /// `text` without characters that are invisible, that change the text around them, or that a queue
-/// refuses; cut to at most `limit` bytes.
+/// refuses; cut to at most `limit` bytes. For programs; people see [`readable`] text.
 #[must_use]
 pub fn plain(text: &str, limit: usize) -> String {
     let mut shown = text.to_owned();
     shown.retain(|character| !is_unsafe(character));
-    if shown.len() > limit {
-        let mark = '…';
-        let mut end = limit - mark.len_utf8();
-        while !shown.is_char_boundary(end) {
-            end -= 1;
+    cut(shown, limit)
+}
+
+/// `text` as people can read it: [`plain`], without what draws nothing, with one space where there are several,
+/// and with no more marks on a letter than languages need.
+#[must_use]
+pub fn readable(text: &str, limit: usize) -> String {
+    let mut shown = String::with_capacity(text.len());
+    // What marks would stand on, and how many do.
+    let (mut has_base, mut marks) = (false, 0_usize);
+    for character in text.chars().filter(|character| !is_unsafe(*character) && !is_blank(*character)) {
+        if is_mark(character) {
+            marks = marks.saturating_add(1);
+            if !has_base || marks > MAX_MARKS {
+                continue;
+            }
+        } else if !is_spacing_mark(character) {
+            marks = 0;
+            has_base = !character.is_whitespace();
         }
-        shown.truncate(end);
-        shown.push(mark);
+        if !character.is_whitespace() {
+            shown.push(character);
+        } else if !shown.ends_with(' ') {
+            shown.push(' ');
+        }
     }
-    shown
+    cut(shown, limit)
+}
+
+/// `text` cut to at most `limit` bytes, with `…` where something is missing.
+fn cut(mut text: String, limit: usize) -> String {
+    if text.len() > limit {
+        let mark = '…';
+        text.truncate(text.floor_char_boundary(limit.saturating_sub(mark.len_utf8())));
+        text.push(mark);
+    }
+    text
+}
+
+/// The most marks on one letter: two, as in Vietnamese. More of them cover the lines above and below.
+const MAX_MARKS: usize = 2;
+
+fn is_mark(character: char) -> bool {
+    !character.is_ascii()
+        && matches!(
+            character.general_category(),
+            GeneralCategory::NonspacingMark | GeneralCategory::EnclosingMark
+        )
+}
+
+fn is_spacing_mark(character: char) -> bool {
+    !character.is_ascii() && character.general_category() == GeneralCategory::SpacingMark
+}
+
+/// Letters and symbols that fonts draw as nothing, or as nothing by themselves: the Braille pattern without dots,
+/// the object replacement character, a musical note without a head, blank hieroglyphs, a filler. Source: the
+/// charts of The Unicode Standard.
+fn is_blank(character: char) -> bool {
+    matches!(character, '\u{2800}' | '\u{fffc}' | '\u{1d159}' | '\u{13441}'..='\u{13442}' | '\u{16fe4}')
 }
 
 /// Control characters, direction marks, zero-width characters and tags (`Cf`), line and paragraph
@@ -63,99 +115,26 @@ fn is_unsafe(character: char) -> bool {
     )
 }
 
-/// `text` with nothing left that a mail client, a chat or a phone would turn into a link.
-///
-/// E-mail addresses stay: honest sessions are named after them, and such a link only opens a draft.
-#[must_use]
-pub fn unlinked(text: &str) -> String {
-    broken_up(text, unlinked_host)
-}
-
-/// `text` without the links that a terminal or an editor detects: those with a scheme. Host names
-/// stay, so you can search for an id as it is in the log.
-#[must_use]
-pub fn unschemed(text: &str) -> String {
-    broken_up(text, |_, word, _| word.to_owned())
-}
-
-/// `text` with its schemes broken up and each word replaced by `host(before, word, after)`.
-fn broken_up(text: &str, host: impl Fn(&str, &str, &str) -> String) -> String {
-    let mut shown = String::with_capacity(text.len());
-    let mut rest = text;
-    loop {
-        let (before, _) = text.split_at(text.len() - rest.len());
-        let (word, behind) =
-            rest.split_at(rest.find(|character| !is_of_host(character)).unwrap_or(rest.len()));
-        shown += &host(before, word, behind);
-        let Some(separator) = behind.chars().next() else { return shown };
-        if behind.starts_with("://") || (separator == ':' && is_scheme(word)) {
-            shown += "[:]";
-        } else {
-            shown.push(separator);
-        }
-        rest = &behind[separator.len_utf8()..];
-    }
-}
-
-fn is_of_host(character: char) -> bool {
-    character.is_alphanumeric() || character == '-' || is_dot(character)
-}
-
-/// The dots of a host name. Source: RFC 3490, section 3.1.
-fn is_dot(character: char) -> bool {
-    matches!(character, '.' | '\u{3002}' | '\u{ff0e}' | '\u{ff61}')
-}
-
-/// Schemes without slashes that mail clients and phones detect.
-fn is_scheme(word: &str) -> bool {
-    let word = word.to_ascii_lowercase();
-    word.ends_with("mailto") || matches!(word.as_str(), "tel" | "sms")
-}
-
-/// Puts brackets around each dot that makes `word` a host name: the one after `www`, the one before a
-/// top-level domain, and the last one before a path.
-fn unlinked_host(before: &str, word: &str, behind: &str) -> String {
-    let has_path = behind.starts_with('/');
-    let labels: Vec<&str> = word.split(is_dot).collect();
-    let is_www = |label: &str| label.eq_ignore_ascii_case("www");
-    let is_address = is_address(before) && !has_path && !labels.iter().any(|label| is_www(label));
-    let dots = word.chars().filter(|character| is_dot(*character));
-    let mut shown = labels[0].to_owned();
-    // A name may end in a dot.
-    let last = labels.iter().rposition(|label| !label.is_empty()).unwrap_or(0);
-    for (at, dot) in (1..).zip(dots) {
-        let (name, domain) = (labels[at - 1], labels[at]);
-        let live = is_www(name)
-            || (!is_address && !name.is_empty() && is_top_level(domain))
-            || (has_path && at == last && domain.len() > 1 && domain.chars().all(char::is_alphabetic));
-        shown += &if live { format!("[{dot}]") } else { dot.to_string() };
-        shown += domain;
-    }
-    shown
-}
-
-/// Whether `before` ends in the part of an e-mail address up to its `@`.
-fn is_address(before: &str) -> bool {
-    before.strip_suffix('@').is_some_and(|local| local.ends_with(char::is_alphanumeric))
-}
-
-/// Whether `label` is a top-level domain, or begins with one as far as a link goes. Amazon's own are
-/// none here: model ids begin with `us.amazon.`, and nobody else can have a name there.
-fn is_top_level(label: &str) -> bool {
-    let end = label.find(|character: char| !character.is_alphabetic()).unwrap_or(label.len());
-    let (letters, more) = label.split_at(end);
-    if label.get(..4).is_some_and(|begin| begin.eq_ignore_ascii_case("xn--")) || !letters.is_ascii() {
-        return true;
-    }
-    let whole_word = more.is_empty() || more.starts_with('-');
-    let amazons = ["amazon", "aws"].iter().any(|own| letters.eq_ignore_ascii_case(own));
-    whole_word && !amazons && tld::exist_case_insensitive(letters)
-}
-
-/// A value for people: plain, without links, and `unknown` if it is missing or nothing is left.
+/// A value for people: readable, without links, and `unknown` if it is missing or nothing is left.
 #[must_use]
 pub fn shown(value: Option<&str>) -> String {
-    named(unlinked(&plain(value.unwrap_or(UNKNOWN), TEXT_BYTES)))
+    shown_whole(value, TEXT_BYTES)
+}
+
+/// As [`shown`], in at most `limit` bytes before links are broken up.
+#[must_use]
+pub fn shown_whole(value: Option<&str>, limit: usize) -> String {
+    named(unlinked(&readable(value.unwrap_or(UNKNOWN), limit)))
+}
+
+/// What a record shows, for people. An address where AWS logs one is no name, and stays as it is.
+#[must_use]
+pub fn evidence(kind: Kind, value: &str) -> String {
+    if is_address(kind, value) { value.to_owned() } else { shown(Some(value)) }
+}
+
+fn is_address(kind: Kind, value: &str) -> bool {
+    kind == Kind::SourceIp && value.parse::<IpAddr>().is_ok()
 }
 
 fn named(text: String) -> String {
@@ -166,13 +145,13 @@ fn named(text: String) -> String {
 #[must_use]
 pub fn object(name: &str) -> String {
     let (scheme, rest) = without_scheme(name);
-    scheme.to_owned() + &unlinked(&plain(rest, 4 * TEXT_BYTES))
+    scheme.to_owned() + &unlinked(&readable(rest, 4 * TEXT_BYTES))
 }
 
 /// An object's name as `s3://` or nothing, and the rest.
 #[must_use]
 pub fn without_scheme(name: &str) -> (&str, &str) {
-    name.split_at(if name.starts_with("s3://") { 5 } else { 0 })
+    name.split_at_checked(if name.starts_with("s3://") { 5 } else { 0 }).unwrap_or(("", name))
 }
 
 /// A value for chat: in a code span, where markup has no effect, with nothing left that would end the
@@ -181,23 +160,34 @@ pub fn without_scheme(name: &str) -> (&str, &str) {
 /// Source: Slack's formatting reference, which asks you to escape `&`, `<` and `>`.
 #[must_use]
 pub fn code(value: Option<&str>) -> String {
-    let text = plain(value.unwrap_or(UNKNOWN), TEXT_BYTES);
+    let text = readable(value.unwrap_or(UNKNOWN), TEXT_BYTES);
     // Before links: what broke up an address would leave the name of its host.
     let unmentioned = CHANNELS
         .iter()
         .fold(text, |text, channel| text.replace(&format!("@{channel}"), &format!("[@]{channel}")));
-    let mut text = String::from("`");
-    for character in named(unlinked(&unmentioned)).chars() {
+    span(&named(unlinked(&unmentioned)))
+}
+
+/// What a record shows, for chat; as [`evidence`] otherwise.
+#[must_use]
+pub fn evidence_code(kind: Kind, value: &str) -> String {
+    if is_address(kind, value) { span(value) } else { code(Some(value)) }
+}
+
+/// `text` in a code span.
+fn span(text: &str) -> String {
+    let mut span = String::from("`");
+    for character in text.chars() {
         match character {
-            '&' => text.push_str("&amp;"),
-            '<' => text.push_str("&lt;"),
-            '>' => text.push_str("&gt;"),
-            '`' => text.push('\''),
-            other => text.push(other),
+            '&' => span.push_str("&amp;"),
+            '<' => span.push_str("&lt;"),
+            '>' => span.push_str("&gt;"),
+            '`' => span.push('\''),
+            other => span.push(other),
         }
     }
-    text.push('`');
-    text
+    span.push('`');
+    span
 }
 
 /// The words that would notify a whole channel.
@@ -209,17 +199,21 @@ pub fn ascii(text: &str, limit: usize) -> String {
     let printable = |character: char| {
         if matches!(character, ' '..='~') { character } else { '?' }
     };
-    let whole: String = plain(text, usize::MAX).chars().map(printable).collect();
-    let mut shown = unlinked(&whole);
-    // A cut may leave a shorter name that is a link, and breaking that up takes room.
-    for kept in (0..limit.saturating_sub(2)).rev() {
-        if shown.len() <= limit {
-            break;
-        }
-        shown = unlinked(&format!("{}...", &whole[..kept]));
+    let whole: String = readable(text, usize::MAX).chars().map(printable).collect();
+    let shown = unlinked(&whole);
+    if shown.len() <= limit {
+        return shown;
     }
-    shown
+    // A cut may leave a shorter name that is a link, and breaking that up takes room: the text may grow while
+    // less and less of it is kept.
+    let most = whole.len().min(limit.saturating_sub(CUT.len()));
+    let cuts = (0..=most).rev().filter_map(|kept| whole.get(..kept));
+    let shown = cuts.map(|kept| unlinked(&format!("{kept}{CUT}"))).find(|shown| shown.len() <= limit);
+    shown.unwrap_or_default()
 }
+
+/// Where a text of ASCII was cut.
+const CUT: &str = "...";
 
 /// The part of an ARN or model id that people recognise: what follows the last `/`, or else the account of an ARN.
 #[must_use]
@@ -245,8 +239,9 @@ pub fn utc(time: EventTime) -> String {
 /// `word` with a capital letter.
 #[must_use]
 pub fn capitalised(word: &str) -> String {
-    let (first, rest) = word.split_at(word.ceil_char_boundary(1));
-    first.to_uppercase() + rest
+    let mut letters = word.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    first + letters.as_str()
 }
 
 /// `60 minutes`, `1 minute`, or `24 hours`.
@@ -323,41 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_a_text_becomes_a_link() {
-        for (text, expected) in [
-            ("Verify at https://evil.example/x", "Verify at https[:]//evil[.]example/x"),
-            ("HTTP://evil.example", "HTTP[:]//evil.example"),
-            ("www.evil.example, WWW.a.b.", "www[.]evil.example, WWW[.]a.b."),
-            ("evil.com", "evil[.]com"),
-            ("EVIL.CO.UK. and x", "EVIL[.]CO[.]UK. and x"),
-            ("x.evil.com.claude-v2", "x.evil[.]com.claude-v2"),
-            ("evil.com-x evil_x.io", "evil[.]com-x evil_x[.]io"),
-            ("evil\u{3002}com", "evil[\u{3002}]com"),
-            ("\u{43f}.\u{440}\u{444} a.xn--p1ai", "\u{43f}[.]\u{440}\u{444} a[.]xn--p1ai"),
-            ("@evil.com", "@evil[.]com"),
-            ("a@evil.com/x", "a@evil[.]com/x"),
-            ("a@www.evil.com", "a@www[.]evil[.]com"),
-            ("evil.example/login?x=1", "evil[.]example/login?x=1"),
-            ("mailto:x@y.example tel:+15550100", "mailto[:]x@y.example tel[:]+15550100"),
-            ("xMailTo:a", "xMailTo[:]a"),
-            ("://", "[:]//"),
-        ] {
-            assert_eq!(unlinked(text), expected);
-        }
-        for honest in [
-            "arn:aws:sts::111122223333:assumed-role/App/alice@example.com",
-            "arn:aws:iam::111122223333:user/first.last",
-            "us.anthropic.claude-3-opus-20240229-v1:0",
-            "us.amazon.nova-premier-v1:0",
-            "meta.llama3-1-405b-instruct-v1:0",
-            "192.0.2.7, 2001:db8::1",
-            "AWSLogs/a.json.gz",
-            "arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-v2:1",
-            "Boto3/1.38.27 md/Botocore#1.38.27 lib/1.2/x",
-            "",
-        ] {
-            assert_eq!(unlinked(honest), honest);
-        }
+    fn the_scheme_of_an_object_is_ours() {
         assert_eq!(object("s3://logs/a/https://x"), "s3://logs/a/https[:]//x");
     }
 
@@ -390,15 +351,6 @@ mod tests {
         assert_eq!(ascii("evil.com", 20), "evil[.]com");
         assert_eq!(ascii("evil.commerce", 11), "evil.c...");
         assert_eq!(ascii(&"a.io ".repeat(10), 12), "a[.]io a....");
-    }
-
-    #[test]
-    fn what_was_broken_up_stays_so() {
-        for text in ["https://www.evil.com/x mailto:a@b.io", "a.b.com", "x@y.com/z"] {
-            let once = unlinked(text);
-            assert_eq!(unlinked(&once), once);
-        }
-        assert_eq!(unschemed("http://evil.com sms:1"), "http[:]//evil.com sms[:]1");
     }
 
     #[test]

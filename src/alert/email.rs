@@ -1,7 +1,7 @@
 //! The alert for a tired human: e-mail text, subject line and SMS.
 
 use super::Alert;
-use super::display::{ascii, capitalised, listed, minutes, numbered, object, short, shown, utc};
+use super::display::{ascii, capitalised, evidence, listed, minutes, numbered, object, short, shown, utc};
 use super::mute::mute_command;
 use crate::count::evidence::Kind;
 use crate::rule::field::Field;
@@ -95,7 +95,7 @@ impl Alert<'_> {
         }
         row("Account", &shown(self.account()));
         let regions = self.evidence(Kind::Region);
-        row("Region", &if regions.is_empty() { shown(None) } else { joined(&regions) });
+        row("Region", &if regions.is_empty() { shown(None) } else { joined(Kind::Region, &regions) });
         row(&capitalised(rule.wording.noun), &format!("{} ({})", self.how_many(), self.fires()));
         row("First", &utc(figures.first_seen));
         row("Last", &utc(figures.last_seen));
@@ -103,8 +103,8 @@ impl Alert<'_> {
         if !figures.sources.is_empty() {
             row("Seen in", &self.sources());
         }
-        for (label, values) in self.told() {
-            row(label, &joined(&values));
+        for (label, kind, values) in self.told() {
+            row(label, &joined(kind, &values));
         }
         rows
     }
@@ -129,7 +129,7 @@ pub(super) fn mute(account: Option<&str>, caller: Option<&str>) -> String {
         .unwrap_or_default()
 }
 
-fn joined(values: &[&str]) -> String {
-    let shown: Vec<String> = values.iter().map(|value| shown(Some(value))).collect();
+pub(super) fn joined(kind: Kind, values: &[&str]) -> String {
+    let shown: Vec<String> = values.iter().map(|value| evidence(kind, value)).collect();
     shown.join(", ")
 }

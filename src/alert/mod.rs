@@ -4,6 +4,7 @@ mod chat;
 pub mod display;
 mod document;
 mod email;
+pub mod links;
 mod message;
 mod mute;
 pub mod notice;
@@ -11,6 +12,7 @@ mod ocsf;
 mod queries;
 pub mod shorten;
 pub mod sink;
+mod telephone;
 pub mod terminal;
 
 use serde_json::Value;
@@ -19,7 +21,6 @@ use crate::count::caller::digest;
 use crate::count::evidence::{Kind, MAX_EVIDENCE};
 use crate::count::key::Key;
 use crate::count::window::Figures;
-use crate::log::denial::Source;
 use crate::log::time::EventTime;
 use crate::rule::definition::Rule;
 use crate::rule::field::{Field, MISSING};
@@ -110,16 +111,13 @@ impl Alert<'_> {
 
     /// The logs that recorded it, in words.
     fn sources(&self) -> String {
-        let names = self.figures.sources.iter().map(|source| match source {
-            Source::InvocationLog => "Bedrock invocation log",
-            Source::CloudTrail => "CloudTrail",
-        });
-        names.collect::<Vec<_>>().join(", ")
+        let logs = self.figures.logs();
+        logs.iter().map(|log| log.label()).collect::<Vec<_>>().join(", ")
     }
 
     /// The evidence for people, each kind with a label of at most nine letters; kinds without values are
     /// left out.
-    fn told(&self) -> Vec<(&'static str, Vec<&str>)> {
+    fn told(&self) -> Vec<(&'static str, Kind, Vec<&str>)> {
         let kinds = [
             ("Source IP", Kind::SourceIp),
             ("Client", Kind::UserAgent),
@@ -135,9 +133,9 @@ impl Alert<'_> {
         ];
         let told = kinds.map(|(label, kind)| {
             let values = self.evidence(kind);
-            (label, if kind == Kind::ModelCalled { self.other_spellings(values) } else { values })
+            (label, kind, if kind == Kind::ModelCalled { self.other_spellings(values) } else { values })
         });
-        told.into_iter().filter(|(_, values)| !values.is_empty()).collect()
+        told.into_iter().filter(|(_, _, values)| !values.is_empty()).collect()
     }
 
     /// The spellings of the model that the reader does not see anyway.

@@ -8,7 +8,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Alert;
-use super::display::{plain, shown};
+use super::display::plain;
+use super::links::unlinked;
 use crate::count::evidence::Kind;
 use crate::log::text::MAX_TEXT_BYTES;
 use crate::rule::identity::Identity;
@@ -71,7 +72,7 @@ impl Alert<'_> {
         let Queries { replay, cloudtrail, .. } = self.queries();
         let is_inert = |command: &String| {
             let rest = command.replacen("s3://", "", 1);
-            rest.is_ascii() && !rest.contains(['`', '<', '>', '&', '\\', '$', '@']) && unlinked(&rest)
+            rest.is_ascii() && !rest.contains(['`', '<', '>', '&', '\\', '$', '@']) && unlinked(&rest) == rest
         };
         replay.into_iter().chain(cloudtrail).filter(is_inert)
     }
@@ -136,11 +137,6 @@ impl Alert<'_> {
 /// Whether `text` is what was logged: not shortened, and nothing in it that is taken out before it is shown.
 fn is_whole(text: &str) -> bool {
     !text.is_empty() && text.len() <= 2 * MAX_TEXT_BYTES && plain(text, usize::MAX) == text
-}
-
-/// Whether `text` is shown to people as it is, since nothing in it would become a link.
-fn unlinked(text: &str) -> bool {
-    text.split(' ').all(|word| word.is_empty() || shown(Some(word)) == word || word.starts_with("--"))
 }
 
 /// `text` as one word of a POSIX shell.

@@ -5,8 +5,9 @@ use unicode_width::UnicodeWidthStr;
 
 use super::Alert;
 use super::display::{
-    DOCUMENT_BYTES, UNKNOWN, capitalised, clock, minutes, plain, unschemed, without_scheme,
+    DOCUMENT_BYTES, capitalised, clock, evidence, minutes, readable, shown_whole, without_scheme,
 };
+use super::links::{unlinked, unschemed};
 use super::shorten::{resource, shorten};
 use crate::count::evidence::Kind;
 use crate::rule::definition::Severity;
@@ -47,8 +48,9 @@ impl Alert<'_> {
         row(&capitalised(rule.wording.noun), &format!("{} ({fires})", self.how_many()));
         if rule.distinct != Field::RequestId {
             let newest: Vec<_> = self.newest().collect();
-            for (line, label) in
-                listed(newest.into_iter().rev(), figures.total, columns).iter().zip(["Newest", "", ""])
+            for (line, label) in listed(newest.into_iter().rev().map(whole), figures.total, columns)
+                .iter()
+                .zip(["Newest", "", ""])
             {
                 row(label, line);
             }
@@ -57,8 +59,9 @@ impl Alert<'_> {
         for (label, kind) in [("Source IP", Kind::SourceIp), ("Key id", Kind::AccessKeyId)] {
             let values = self.evidence(kind);
             let known = values.len() as u64;
-            for (line, label) in
-                listed(values.into_iter().map(Some), known, columns).iter().zip([label, "", ""])
+            for (line, label) in listed(values.into_iter().map(|value| evidence(kind, value)), known, columns)
+                .iter()
+                .zip([label, "", ""])
             {
                 row(label, line);
             }
@@ -114,7 +117,7 @@ impl Incident<'_> {
         let account = whole(self.account);
         let rest = format!("  account {account}  {} alert{plural}", self.alerts);
         let caller = known_by(&whole(self.caller), layout.columns.saturating_sub(rest.width()));
-        let heading = shorten(&(caller + &rest), layout.columns);
+        let heading = fitted(&(caller + &rest), layout.columns);
         layout.style().bold().underlined().apply_to(heading).to_string()
     }
 
@@ -153,39 +156,49 @@ impl Layout {
 /// A whole id, without anything that would act on a terminal.
 #[must_use]
 pub fn whole(value: Option<&str>) -> String {
-    let text = unschemed(&plain(value.unwrap_or(UNKNOWN), DOCUMENT_BYTES));
-    if text.trim().is_empty() { "\"\"".to_owned() } else { text }
+    shown_whole(value, DOCUMENT_BYTES)
 }
 
 fn file(name: &str) -> String {
     let (scheme, rest) = without_scheme(name);
-    scheme.to_owned() + &whole(Some(rest))
+    scheme.to_owned() + &unschemed(&readable(rest, DOCUMENT_BYTES))
+}
+
+/// `text` in at most `columns` columns. What a cut leaves may be the name of a host, so it is broken up again.
+#[must_use]
+pub fn fitted(text: &str, columns: usize) -> String {
+    if text.width() <= columns {
+        return text.to_owned();
+    }
+    let mut cuts = (0..=columns).rev().map(|room| unlinked(&shorten(text, room)));
+    cuts.find(|cut| cut.width() <= columns).unwrap_or_default()
 }
 
 /// The whole `id` if it fits, otherwise without what all ids of the account share.
 #[must_use]
 pub fn known_by(id: &str, columns: usize) -> String {
-    if id.width() <= columns { id.to_owned() } else { shorten(resource(id), columns) }
+    if id.width() <= columns { id.to_owned() } else { fitted(resource(id), columns) }
 }
 
-/// A value of a line, quoted if it could be taken for several.
+/// A value of a line, quoted as JSON if it could be taken for several. Two backslashes would name a network
+/// share, so each of them is written as its code.
 #[must_use]
 pub fn quoted(value: &str) -> String {
     let clear =
         !value.is_empty() && !value.contains(|part: char| part.is_whitespace() || "\"=\\".contains(part));
-    if clear { value.to_owned() } else { serde_json::Value::from(value).to_string() }
+    if clear {
+        value.to_owned()
+    } else {
+        serde_json::Value::from(value).to_string().replace(r"\\", r"\u005c")
+    }
 }
 
 /// Values, newest first, on at most three lines, and how many more of `total` there are.
-fn listed<'v>(
-    newest_first: impl Iterator<Item = Option<&'v str>>,
-    total: u64,
-    columns: usize,
-) -> Vec<String> {
+fn listed(newest_first: impl Iterator<Item = String>, total: u64, columns: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let mut left = total;
     for value in newest_first {
-        let value = shorten(&whole(value), columns.saturating_sub(MORE_COLUMNS));
+        let value = fitted(&value, columns.saturating_sub(MORE_COLUMNS));
         let full = lines.len() == MAX_LISTED_LINES;
         match lines.last_mut() {
             Some(line) if line.width() + ", ".len() + value.width() + MORE_COLUMNS <= columns => {

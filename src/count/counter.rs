@@ -13,24 +13,22 @@ use crate::count::value::Value;
 use crate::log::denial::Source;
 use crate::log::time::EventTime;
 
-/// A stretch of event time in one log. The logs are counted apart, since both may record the same denial.
+/// A stretch of event time in one source. The sources are counted apart, since all may record the same denial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot {
     /// Its start.
     pub start: EventTime,
-    /// The log.
+    /// The source.
     pub source: Source,
 }
 
 impl Slot {
-    /// The slots of both logs that start within `starts`.
+    /// The slots of all sources that start within `starts`.
     #[must_use]
-    pub fn of_all_logs(starts: RangeInclusive<EventTime>) -> RangeInclusive<Self> {
+    pub fn of_all_sources(starts: RangeInclusive<EventTime>) -> RangeInclusive<Self> {
         let (first, last) = starts.into_inner();
-        Self { start: first, source: Source::InvocationLog }..=Self {
-            start: last,
-            source: Source::CloudTrail,
-        }
+        let [first_source, .., last_source] = Source::ALL;
+        Self { start: first, source: first_source }..=Self { start: last, source: last_source }
     }
 }
 

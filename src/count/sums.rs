@@ -8,9 +8,12 @@
 //! in events is not. A queue returns those messages of a batch that failed, together with others, so one call may
 //! be in several contributions. All of these know their time span, in which the call's time lies: of those that overlap,
 //! the larger counts. A trail reports the same calls in files and in events, so of these two the larger counts.
+//!
+//! The sources may record the same calls, so each has its own sum, and the largest counts.
 
 use crate::count::counter::Counter;
 use crate::count::step;
+use crate::log::denial::Source;
 use crate::log::time::EventTime;
 
 /// The amounts of each slot and log.
@@ -18,6 +21,7 @@ pub struct Sums(Vec<Log>);
 
 /// One slot of one log.
 struct Log {
+    source: Source,
     first: EventTime,
     last: EventTime,
     /// What objects added, by shard.
@@ -55,14 +59,19 @@ impl Sums {
     #[must_use]
     pub fn between(&self, first: EventTime, last: EventTime) -> Sum {
         step(self.0.len());
-        let mut sum = Sum::default();
+        let mut sums = [(false, Sum::default()); Source::ALL.len()];
         for log in self.0.iter().filter(|log| log.first <= last && first <= log.last) {
+            let Some((is_there, sum)) = sums.get_mut(log.source as usize) else { continue };
             let within = first <= log.first && log.last <= last;
             let here = if within { log.whole } else { log.between(first, last) };
+            *is_there = true;
             sum.total = sum.total.saturating_add(here.total);
             sum.at_least |= here.at_least;
         }
-        sum
+        let there = || sums.iter().filter(|(is_there, _)| *is_there).map(|(_, sum)| *sum);
+        // What only another source shows is not in the largest sum.
+        let at_least = there().any(|sum| sum.at_least) || there().count() > 1;
+        Sum { total: there().map(|sum| sum.total).max().unwrap_or_default(), at_least }
     }
 }
 
@@ -92,7 +101,8 @@ impl Log {
         }
         events.sort_unstable_by_key(|one| one.last);
         let (first, last) = span?;
-        let mut log = Self { first, last, objects, events, whole: Sum::default() };
+        let mut log =
+            Self { source: counter.slot.source, first, last, objects, events, whole: Sum::default() };
         log.whole = log.between(first, last);
         Some(log)
     }

@@ -16,7 +16,7 @@ use crate::count::evidence::{self, Evidence, Kind, MAX_EVIDENCE};
 use crate::count::key::{Key, sample_value};
 use crate::count::samples::{ALLOCATION, Counted, Distinct, SHARED, Samples, Sampling};
 use crate::count::step;
-use crate::log::denial::{Denial, Source, Wanted};
+use crate::log::denial::{Denial, Wanted};
 use crate::log::time::EventTime;
 use crate::rule::condition::Condition;
 use crate::rule::definition::{Rule, Weight};
@@ -118,12 +118,6 @@ impl Tally {
             evidence: 0,
             evidence_texts: 0,
         }
-    }
-
-    /// One that counts by the same rules and holds nothing.
-    #[must_use]
-    pub fn emptied(self) -> Self {
-        Self::new(self.rules, self.exempt_users)
     }
 
     /// Says that what follows is record `number` of the event that carries it. Numbers only grow.
@@ -269,7 +263,7 @@ fn sampling(rule: &Rule) -> Sampling {
 
 /// A number of its own for every key and slot.
 fn place(key: usize, slot: Slot) -> u64 {
-    let source = u64::from(slot.source == Source::CloudTrail);
+    let source = slot.source as u64;
     (key as u64)
         .wrapping_mul(0x9e37_79b9_7f4a_7c15)
         .wrapping_add(slot.start.epoch_ms().cast_unsigned().wrapping_mul(0xd1b5_4a32_d192_ed03))
@@ -330,6 +324,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::log::denial::Source;
     use crate::log::facts::Facts;
     use crate::rule::catalogue::DENIED_MODEL;
 

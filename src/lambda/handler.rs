@@ -29,7 +29,7 @@ use crate::lambda::failure::{Cause, DeliveryError, Failure};
 use crate::lambda::metrics::Metrics;
 use crate::log::object::{Object, Skip, skip_by_name};
 use crate::pipeline::{self, Delivery, Pipeline, TimeLeft};
-use crate::reader::{Fault, Finished, Read, Statistics, UNRECOGNISED};
+use crate::reader::{Fault, Read, Statistics, UNRECOGNISED};
 
 /// Added to the time an invocation has left: how long its claims hold. By then Lambda has
 /// stopped it, even by a clock that differs a little from this one.
@@ -251,13 +251,8 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
         // Boxed like [`Self::commit`].
         let reading = async {
             let mut reader = self.pipeline.read(&name);
-            loop {
-                self.source.read(object, &mut reader).await?;
-                match reader.finish() {
-                    Finished::Read(read) => return Ok::<Read, Failure>(read),
-                    Finished::Again(thorough) => reader = thorough,
-                }
-            }
+            self.source.read(object, &mut reader).await?;
+            Ok::<Read, Failure>(reader.finish())
         }
         .boxed_local();
         let read = match begun.time.until_short() {
@@ -369,7 +364,7 @@ fn warn_of(name: &str, statistics: &Statistics, faults: &[Fault]) {
     for fault in faults {
         warn!(object = name, offset = fault.offset, "{}", fault.kind.advice());
     }
-    if statistics.unrecognised > 0 {
+    if statistics.stray > 0 {
         warn!(object = name, "{UNRECOGNISED}");
     }
 }

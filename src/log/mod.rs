@@ -6,7 +6,6 @@
 //! | Bytes as stored → text | [`inflate`] |
 //! | Text in view | `buffer` |
 //! | Text → candidate records | `framing` by `lines` or `values`; `needles`, `nesting`, `resync`, `wrapper` |
-//! | Is a CloudTrail file clean? | `screen`, `sweep` |
 //! | Envelopes around records | `envelope`, `document` |
 //! | Record → denial, from either log | `record`, [`facts`], `cloudtrail`, [`model`], [`text`], [`denial`], [`time`] |
 
@@ -26,8 +25,6 @@ pub(crate) mod nesting;
 pub mod object;
 pub(crate) mod record;
 pub(crate) mod resync;
-pub(crate) mod screen;
-pub(crate) mod sweep;
 pub mod text;
 pub mod time;
 pub(crate) mod values;

@@ -35,7 +35,7 @@ use crate::count::claims::Claimant;
 use crate::count::store::{CounterStore, StoreError};
 use crate::count::tally::Tally;
 use crate::log::time::EventTime;
-use crate::reader::{Finished, Limits, Read, Reader};
+use crate::reader::{Limits, Read, Reader};
 use crate::rule::definition::Rule;
 
 pub use self::time::TimeLeft;
@@ -179,15 +179,9 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
     #[must_use]
     pub fn read_record(&self, name: &str, json: &str, number: u32, mut tally: Tally) -> Read {
         tally.begin_record(number);
-        // Whatever begins again begins with an empty tally.
-        let mut reader = Reader::new(name, tally, self.limits).thorough();
-        loop {
-            reader.push(json.as_bytes());
-            match reader.finish() {
-                Finished::Read(read) => return read,
-                Finished::Again(again) => reader = again,
-            }
-        }
+        let mut reader = Reader::new(name, tally, self.limits);
+        reader.push(json.as_bytes());
+        reader.finish()
     }
 
     /// Counts what an object or an event holds, and sends the notices that are due.

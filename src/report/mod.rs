@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::alert::display::plain;
+use crate::alert::display::shown_whole;
 use crate::count::caller::Caller;
 use crate::count::embedded::Item;
 use crate::count::incident::{self, IncidentLog};
@@ -222,7 +222,7 @@ impl Callers {
     }
 }
 
-/// `text` without anything that acts on a reader.
+/// `text` without anything that acts on a reader, or that a browser or a viewer of its print would make a link.
 fn kept(text: &str) -> String {
-    plain(text, MAX_KEPT_BYTES)
+    shown_whole(Some(text), MAX_KEPT_BYTES)
 }

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::alert::display::{clock, plain};
-use crate::alert::shorten::{resource, shorten};
-use crate::alert::terminal::whole;
+use crate::alert::shorten::resource;
+use crate::alert::terminal::{fitted, whole};
 use crate::count::caller::Caller;
 use crate::count::incident::{self, IncidentLog, SPAN};
 use crate::count::store::{CallerState, Mute};
@@ -112,14 +112,14 @@ impl Status {
     pub fn text(&self, columns: usize) -> String {
         let mut text =
             format!("At {} UTC\n\nKeys with denials, the nearest to their threshold first\n", clock(self.at));
-        let mut line = |line: String| _ = writeln!(text, "  {}", shorten(&line, columns.saturating_sub(2)));
+        let mut line = |line: String| _ = writeln!(text, "  {}", fitted(&line, columns.saturating_sub(2)));
         let named = |id: &Option<String>| resource(&whole(id.as_deref())).to_owned();
         let rules = self.keys.iter().map(|key| key.rule.len()).max().unwrap_or(0);
         for key in &self.keys {
             let counts = format!("{} of >{}", key.counted, key.threshold);
             let fired = if key.alerts > 0 { "  alerted" } else { "" };
             line(format!("{counts:<9} {:<rules$}  last {}{fired}", key.rule, clock(key.last_seen)));
-            let model = key.model.as_ref().map(|model| format!("  {}", resource(model))).unwrap_or_default();
+            let model = key.model.as_ref().map(|_| format!("  {}", named(&key.model))).unwrap_or_default();
             line(format!("          {}{model}", named(&key.user)));
         }
         match (self.keys.len(), self.more_keys) {
@@ -128,7 +128,7 @@ impl Status {
             (_, more) => line(format!("and {more} more")),
         }
         text += "\nOpen incidents\n";
-        let mut line = |line: String| _ = writeln!(text, "  {}", shorten(&line, columns.saturating_sub(2)));
+        let mut line = |line: String| _ = writeln!(text, "  {}", fitted(&line, columns.saturating_sub(2)));
         for one in &self.incidents {
             let severity = one.severity.unwrap_or("none").to_uppercase();
             let muted = if one.muted { ", muted" } else { "" };
@@ -145,7 +145,7 @@ impl Status {
             line("none".to_owned());
         }
         text += "\nMuted callers\n";
-        let mut line = |line: String| _ = writeln!(text, "  {}", shorten(&line, columns.saturating_sub(2)));
+        let mut line = |line: String| _ = writeln!(text, "  {}", fitted(&line, columns.saturating_sub(2)));
         for mute in &self.mutes {
             let until = EventTime::from_epoch_ms(i64::try_from(mute.until).unwrap_or(0).saturating_mul(1000));
             line(format!("{} until {}: {}", named(&mute.caller), clock(until), mute.why));

@@ -6,6 +6,8 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 use bedrock_denial_watch::alert::Alert;
+use bedrock_denial_watch::alert::display::ascii;
+use bedrock_denial_watch::alert::links::unlinked;
 use bedrock_denial_watch::alert::terminal::Layout;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -130,11 +132,63 @@ proptest! {
                 Just("<!channel> @here <@U1>".to_owned()),
                 Just("\u{202e}\u{61c}\u{fffe}\u{ffff}\u{7f}\n\r\u{1b}]0;title\u{7}".to_owned()),
                 Just("`*_~".to_owned()),
+                Just("\\\\evilhost\\share".to_owned()),
+                Just("file:\\\\evilhost\\x".to_owned()),
+                Just("tel:5550199".to_owned()),
+                Just("+19005550199".to_owned()),
+                Just("1-900-555-0199".to_owned()),
+                Just("(900) 555 0199".to_owned()),
+                Just("a\u{300}\u{301}\u{302}\u{336}\u{336}\u{20dd}".to_owned()),
+                Just("\u{2800}".to_owned()),
+                Just("1.2.3.4/x".to_owned()),
                 (0_usize..80).prop_map(|length| "x".repeat(length)),
             ],
             0..6,
         )
     ) {
         check(&parts.concat());
+    }
+}
+
+/// Ids whose links take room where they are broken up, so that a text grows while it is cut.
+fn growing() -> impl Strategy<Value = String> {
+    let part = prop_oneof![
+        any::<char>().prop_map(String::from),
+        Just("\u{e9}@x".to_owned()),
+        Just(".co".to_owned()),
+        Just("a.io/".to_owned()),
+        Just("tel:".to_owned()),
+        Just("\\".to_owned()),
+        Just("7".to_owned()),
+        Just("/".to_owned()),
+    ];
+    prop::collection::vec(part, 0..80).prop_map(|parts| parts.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, rng_seed: RngSeed::Fixed(20_261_130), failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_subject_has_fewer_than_a_hundred_printable_characters_whatever_the_ids(id in growing()) {
+        alert::of_a_caller(&id, |alert| {
+            let subject = alert.subject();
+            assert!(subject.len() < 100 && subject.chars().all(|one| matches!(one, ' '..='~')), "{subject}");
+            let sms = alert.sms();
+            assert!(sms.len() <= 160 && sms.chars().all(|one| matches!(one, ' '..='~')), "{sms}");
+        });
+    }
+
+    #[test]
+    fn a_cut_text_fits_whatever_the_limit(id in growing(), limit in 0_usize..120) {
+        let cut = ascii(&id, limit);
+        assert!(cut.len() <= limit && cut.chars().all(|one| matches!(one, ' '..='~')), "{limit}: {cut}");
+        let room = u8::try_from(limit).expect("a byte");
+        crate::fuzz_targets::texts::check(&[&[room], id.as_bytes()].concat());
+    }
+
+    #[test]
+    fn what_is_broken_up_once_stays_so(id in growing()) {
+        let once = unlinked(&id);
+        assert_eq!(unlinked(&once), once);
     }
 }

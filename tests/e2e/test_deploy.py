@@ -20,6 +20,10 @@ test "$1" = build || exec {sam} "$@"
 """
 
 
+# sam is no part of the small set of packages that `make test` installs.
+pytestmark = pytest.mark.exhaustive
+
+
 @pytest.fixture
 def project(cloud, tmp_path, monkeypatch):
     """A folder as `sam build` leaves it, and credentials for ministack."""

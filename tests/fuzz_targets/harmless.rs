@@ -50,17 +50,89 @@ pub fn check_characters(text: &str) {
     assert_eq!(found, None, "{text:?}");
 }
 
+/// Schemes that mail clients, chats, phones or terminals detect without slashes behind them.
+const SCHEMES: [&str; 22] = [
+    "callto",
+    "data",
+    "facetime",
+    "feed",
+    "file",
+    "geo",
+    "gopher",
+    "h323",
+    "javascript",
+    "ldap",
+    "mailto",
+    "news",
+    "nntp",
+    "notes",
+    "onenote",
+    "outlook",
+    "sip",
+    "skype",
+    "sms",
+    "tel",
+    "telnet",
+    "webcal",
+];
+
+/// The scheme in `text` that something follows, if any. A colon after brackets or at the end of a word is prose.
+fn live_scheme(text: &str) -> Option<&str> {
+    text.match_indices(':').find_map(|(at, _)| {
+        let (before, after) = (&text[..at], &text[at + 1..]);
+        let word = before.rsplit(|one: char| !one.is_ascii_alphanumeric()).next().unwrap_or_default();
+        let followed = after.chars().next().is_some_and(|next| !next.is_whitespace() && next != ':');
+        let known = SCHEMES.iter().any(|scheme| word.to_ascii_lowercase().ends_with(scheme));
+        (followed && known).then_some(word)
+    })
+}
+
+/// The number in `text` that a phone would offer to call, if any: one with a plus sign, or one that the cases
+/// use, however it is written. Stuck to letters, or as part of an account id, it is none.
+fn live_number(text: &str) -> Option<&str> {
+    let is_part = |one: char| one.is_ascii_digit() || "+-. ()/[]".contains(one);
+    text.split(|one| !is_part(one)).find(|part| {
+        let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
+        let after_plus = part.split('+').skip(1).any(|number| digits(number).len() >= 7);
+        let start = part.as_ptr() as usize - text.as_ptr() as usize;
+        let stuck = text[..start].ends_with(|one: char| one.is_ascii_alphabetic())
+            || text[start + part.len()..].starts_with(|one: char| one.is_ascii_alphabetic());
+        let is_account = |run: &str| run.len() == 12 && run.bytes().all(|one| one.is_ascii_digit());
+        let runs: String = part
+            .split_inclusive(|one: char| !one.is_ascii_digit())
+            .filter(|run| !is_account(run.trim_end_matches(|one: char| !one.is_ascii_digit())))
+            .collect();
+        after_plus || (!stuck && digits(&runs).contains("5550199"))
+    })
+}
+
+/// What people see as nothing, or as a stain on the lines around it: characters without a shape, and a third
+/// mark on one letter.
+fn stain(text: &str) -> Option<char> {
+    let is_mark = |one: &char| {
+        matches!(u32::from(*one), 0x300..=0x36f | 0x483..=0x489 | 0x1ab0..=0x1aff | 0x1dc0..=0x1dff
+            | 0x20d0..=0x20ff | 0xfe20..=0xfe2f)
+    };
+    let characters: Vec<char> = text.chars().collect();
+    let piled = characters.windows(3).find(|three| three.iter().all(is_mark)).map(|three| three[2]);
+    let blanks =
+        ['\u{2800}', '\u{fffc}', '\u{1d159}', '\u{13441}', '\u{13442}', '\u{16fe4}', '\u{a0}', '\u{3000}'];
+    piled.or(characters.into_iter().find(|one| blanks.contains(one)))
+}
+
 /// `text` as people read it; `references` and the bucket are our own.
 #[track_caller]
 pub fn check_text(text: &str, references: &[&str]) {
     check_characters(text);
     let ours = references.iter().copied().chain(["s3://logs/"]);
     let text = ours.fold(text.to_owned(), |text, link| text.replace(link, ""));
-    let lower = text.to_lowercase();
-    for trap in ["://", "mailto:"] {
-        assert!(!lower.contains(trap), "{trap}: {text}");
+    for trap in ["://", r"\\"] {
+        assert!(!text.contains(trap), "{trap}: {text}");
     }
+    assert_eq!(live_scheme(&text), None, "{text}");
     assert_eq!(live_host(&text), None, "{text}");
+    assert_eq!(live_number(&text), None, "{text}");
+    assert_eq!(stain(&text), None, "{text:?}");
 }
 
 #[track_caller]
@@ -93,13 +165,17 @@ pub fn check_message(message: &Message, references: &[&str]) {
 /// What `replay` prints of an alert, for people and for programs.
 #[track_caller]
 pub fn check_alert(alert: &Alert<'_>) {
-    let block = alert.block(Layout { columns: 80, colour: false });
-    for text in [&block, &alert.line()] {
-        check_characters(text);
-        let lower = text.replacen("s3://", "", 1).to_lowercase();
-        assert!(!lower.contains("://") && !lower.contains("mailto:"), "{text}");
+    let (block, line) = (alert.block(Layout { columns: 80, colour: false }), alert.line());
+    assert_eq!(line.lines().count(), 1);
+    // The object has a path of AWS's, which must be whole.
+    let ids: String =
+        block.lines().filter(|row| !row.starts_with("  File ")).map(|row| row.to_owned() + "\n").collect();
+    let (facts, path) = line.rsplit_once(" file=").expect("a file");
+    for text in [&*ids, facts] {
+        check_text(text, &[]);
     }
-    assert_eq!(alert.line().lines().count(), 1);
+    check_characters(path);
+    assert!(!path.replacen("s3://", "", 1).contains("://") && live_scheme(path).is_none(), "{path}");
     let document = alert.document();
     assert_eq!(document.lines().count(), 1);
     check_characters(&document);

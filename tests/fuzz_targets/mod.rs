@@ -9,17 +9,19 @@ pub mod harmless;
 pub mod json;
 pub mod rendering;
 pub mod rules;
+pub mod texts;
 
 /// Takes any input, and panics when its promise is broken.
 pub type Target = fn(&[u8]);
 
 /// The domain's targets by name; `events` needs the Lambda and is separate.
-pub const DOMAIN: [(&str, Target); 5] = [
+pub const DOMAIN: [(&str, Target); 6] = [
     ("denials", denials::check),
     ("tokens", denials::check_tokens),
     ("codecs", codecs::check),
     ("rules", rules::check),
     ("rendering", rendering::check),
+    ("texts", texts::check),
 ];
 
 /// Separates the texts of one input: ASCII's own character for it.

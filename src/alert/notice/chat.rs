@@ -3,7 +3,7 @@
 use super::email::CROWD_TRIAGE;
 use super::{Crowd, Notice, Other};
 use crate::alert::chat::{Chat, mute};
-use crate::alert::display::{code, plain, utc};
+use crate::alert::display::{code, evidence_code, plain, utc};
 use crate::count::caller::{account_key, digest};
 
 /// The longest value in a list, in bytes; the JSON document and the e-mail show more of it.
@@ -58,8 +58,9 @@ impl Notice<'_> {
         if !worst.figures.sources.is_empty() {
             lines.push(format!("*Seen in* {}", worst.sources()));
         }
-        for (label, values) in worst.told() {
-            let values: Vec<String> = values.into_iter().map(|value| listed(Some(value))).collect();
+        for (label, kind, values) in worst.told() {
+            let cut = |value| evidence_code(kind, &plain(value, LISTED_BYTES));
+            let values: Vec<String> = values.into_iter().map(cut).collect();
             lines.push(format!("*{label}* {}", values.join(", ")));
         }
         lines.push(format!("*Incident* {}", worst.incident.id));

@@ -4,7 +4,7 @@ use textwrap::{Options, WordSplitter, fill};
 
 use super::{Crowd, Notice};
 use crate::alert::display::{ascii, object, short, shown, utc};
-use crate::alert::email::{SMS_CHARACTERS, SUBJECT_CHARACTERS, mute};
+use crate::alert::email::{SMS_CHARACTERS, SUBJECT_CHARACTERS, joined, mute};
 use crate::count::evidence::Kind;
 use crate::rule::field::Field;
 
@@ -99,7 +99,7 @@ impl Notice<'_> {
         row("Caller", &shown(self.caller.arn.as_deref()));
         row("Account", &shown(self.caller.account.as_deref()));
         let regions = self.worst.evidence(Kind::Region);
-        row("Region", &if regions.is_empty() { shown(None) } else { joined(&regions) });
+        row("Region", &if regions.is_empty() { shown(None) } else { joined(Kind::Region, &regions) });
         row("Alerts", &self.alerts_so_far());
         row("First", &utc(incident.first_seen));
         row("Last", &utc(incident.last_seen.max(self.worst.figures.last_seen)));
@@ -107,8 +107,8 @@ impl Notice<'_> {
         if !self.worst.figures.sources.is_empty() {
             row("Seen in", &self.worst.sources());
         }
-        for (label, values) in self.worst.told() {
-            row(label, &joined(&values));
+        for (label, kind, values) in self.worst.told() {
+            row(label, &joined(kind, &values));
         }
         rows
     }
@@ -178,11 +178,6 @@ fn crowd_rows(crowd: Crowd<'_>) -> String {
         rows += &format!("{:<10}{}\n", if number == 0 { "Latest" } else { "" }, shown(caller.as_deref()));
     }
     rows
-}
-
-fn joined(values: &[&str]) -> String {
-    let shown: Vec<String> = values.iter().map(|value| shown(Some(value))).collect();
-    shown.join(", ")
 }
 
 /// `text` indented by `indent`, in lines of at most [`COLUMNS`] where its words allow.

@@ -3,8 +3,8 @@
 use std::cmp::Reverse;
 use std::io::{self, Write};
 
-use bedrock_denial_watch::alert::shorten::{resource, shorten};
-use bedrock_denial_watch::alert::terminal::{Layout, quoted, whole};
+use bedrock_denial_watch::alert::shorten::resource;
+use bedrock_denial_watch::alert::terminal::{Layout, fitted, quoted, whole};
 use bedrock_denial_watch::count::embedded::Item;
 use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::count::window::Window;
@@ -86,7 +86,7 @@ fn table(out: &mut impl Write, layout: Layout, denied: &[Denied], all: usize) ->
     let heading = format!("Denied most often{of}");
     writeln!(out, "\n{}\n", layout.style().bold().underlined().apply_to(heading))?;
     let column = |value: fn(&Denied) -> &str, columns: usize| -> Vec<String> {
-        denied.iter().map(|one| shorten(value(one), columns)).collect()
+        denied.iter().map(|one| fitted(value(one), columns)).collect()
     };
     let denials: Vec<String> = denied.iter().map(|one| one.denials.to_string()).collect();
     let accounts = column(|one| &one.account, ACCOUNT_COLUMNS);

@@ -82,7 +82,8 @@ fn main() -> ExitCode {
         summary.failed += 1;
         progress.say(&format!("error: standard output: {error}"));
     }
-    if summary.failed > 0 {
+    if let Some(why) = summary.incomplete() {
+        progress.say(&why);
         ExitCode::from(2)
     } else if options.fail_on_alert && summary.alerts > 0 {
         ExitCode::from(1)

@@ -36,7 +36,7 @@ use crate::inputs;
   replay s3://bucket/prefix --since 7d                  a week of logs in S3
 
 Exit status: 0 if everything was read; 1 with --fail-on-alert if a rule fired;
-2 for bad usage or an input that could not be read, once all others are done."
+2 for bad usage or an incomplete result, which the last line explains, once all inputs are done."
 )]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub struct Options {

@@ -28,7 +28,8 @@ fn screen(columns: u16, environment: &[(&str, &str)], stderr: bool, arguments: &
     let mut shown = Vec::new();
     // Linux ends a pseudo-terminal that nobody writes to any more with an error.
     let _ = terminal.read_to_end(&mut shown);
-    assert!(child.wait().expect("it ends").success());
+    // One of the sample records is cut off, which an exit status of 2 reports.
+    assert!(matches!(child.wait().expect("it ends").code(), Some(0 | 2)));
     let shown = String::from_utf8(shown).expect("text");
     shown.lines().map(str::to_owned).collect()
 }
