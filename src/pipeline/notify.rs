@@ -138,7 +138,10 @@ impl<'a, S: CounterStore, K: AlertSink> Notifier<'a, S, K> {
             let told = Told { number: next, count: incident.alerts, severity };
             let owner = self.delivery.claimant.owner;
             let mark = |incident: &mut Incident| (incident::mark(incident, told, owner), ());
-            self.pipeline.change(&alerts.caller, begin, self.delivery, mark).await?;
+            if let Err(failure) = self.pipeline.change(&alerts.caller, begin, self.delivery, mark).await {
+                self.release(number, begin).await;
+                return Err(failure);
+            }
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::support::*;
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
+use bedrock_denial_watch::pipeline::Failure;
 use bedrock_denial_watch::rule::definition::Rule;
 
 /// Two models, several slots, two alerts of model 1.
@@ -86,18 +87,17 @@ fn an_alert_that_could_not_be_published_is_published_by_a_redrive_at_once() {
     let mut refused = 0;
     for fails in 0.. {
         let Some(told) = run(&rule, fails, false, false, Repair::RedriveAtOnce) else { break };
-        // If the sink refuses, the lease is released. If the claim or the mark itself failed, its
-        // lease must expire or its own retry must arrive.
+        // A delivery that fails ends its leases. What was sent and could not be marked is sent again.
         let times: Vec<(u8, i64)> = told.iter().map(|alert| (alert.key, alert.at)).collect();
         let distinct: BTreeSet<_> = times.iter().collect();
-        assert_eq!(distinct.len(), times.len(), "call {fails}: {times:?}");
+        assert!(times.len() - distinct.len() <= 1, "call {fails}: {times:?}");
         refused += usize::from(distinct.len() == 3);
     }
     assert!(refused > 20, "only {refused} interruptions were repaired at once");
 }
 
 #[test]
-fn an_alert_under_a_live_lease_is_left_to_its_owner_and_taken_over_later() {
+fn a_delivery_fails_while_another_that_may_be_dead_holds_the_notice() {
     let rule = rule(3, 3600, 3600);
     let burst: Batch = (0..4).map(|number| Denied { at: 0, key: 1, value: number }).collect();
     let next = vec![Denied { at: 60, key: 1, value: 9 }];
@@ -110,7 +110,8 @@ fn an_alert_under_a_live_lease_is_left_to_its_owner_and_taken_over_later() {
         weather.fatal.set(true);
         assert_eq!(deliver(&pipeline, &burst, "dead", 1_000).await.failures.len(), 1);
         weather.fails.set(None);
-        assert!(deliver(&pipeline, &burst, "twin", 1_000 + LEASE.as_secs()).await.failures.is_empty());
+        let twin = deliver(&pipeline, &burst, "twin", 1_000 + LEASE.as_secs()).await;
+        assert!(matches!(twin.failures[..], [Failure::Held(_)]), "{:?}", twin.failures);
         assert_eq!(sink.told.borrow().len(), 0, "the lease still held");
         assert!(deliver(&pipeline, &next, "later", 1_001 + LEASE.as_secs()).await.failures.is_empty());
     });
@@ -210,7 +211,8 @@ fn a_retry_renews_its_lease_so_that_nobody_publishes_beside_it() {
         weather.calls.set(0);
         assert_eq!(deliver(&pipeline, &burst, "a", retry).await.failures.len(), 1);
         weather.fails.set(None);
-        assert!(deliver(&pipeline, &burst, "b", retry + 1).await.failures.is_empty());
+        let beside = deliver(&pipeline, &burst, "b", retry + 1).await;
+        assert!(matches!(beside.failures[..], [Failure::Held(_)]), "{:?}", beside.failures);
         assert_eq!(sink.told.borrow().len(), 0, "the renewed lease still holds");
     });
 }
