@@ -3,11 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use serde::Serialize;
+
 use super::record::{CallerAlerts, expires_at_incidents};
 use super::{Delivery, Failure, MAX_ATTEMPTS, Outcome, Pipeline, work};
 use crate::alert::sink::AlertSink;
+use crate::count::claims::{self, AlertRecord};
 use crate::count::crowd::{Crowd, CrowdId, MAX_TICKETS, Member, Ticket};
-use crate::count::document::{self, Versioned};
+use crate::count::document::{self, DocumentId, Versioned};
 use crate::count::incident::{self, Admission};
 use crate::count::store::CounterStore;
 use crate::log::time::EventTime;
@@ -23,6 +26,8 @@ struct Asking<'a> {
     caller: usize,
     begin: EventTime,
     arn: Option<&'a str>,
+    /// It is answered, and what is kept of the answer must live on.
+    is_stale: bool,
 }
 
 /// The answers for the incidents of one caller.
@@ -41,9 +46,11 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         for (number, alerts) in callers.iter().enumerate().filter(|(_, alerts)| !alerts.muted) {
             for incident in alerts.handled.iter().filter_map(|begin| alerts.incidents.get(*begin)) {
                 let (account, begin) = (alerts.caller.account.as_deref(), incident.begin);
-                let one = Asking { caller: number, begin, arn: alerts.caller.arn.as_deref() };
-                for severity in incident.asks() {
-                    asking.entry(CrowdId::new(account, begin, severity)).or_default().push(one);
+                let is_stale = incident.is_stale(delivery.claimant.now);
+                let one = Asking { caller: number, begin, arn: alerts.caller.arn.as_deref(), is_stale };
+                let asks = incident.admissions.iter();
+                for (severity, _) in asks.filter(|(_, admission)| is_stale || **admission == Admission::Ask) {
+                    asking.entry(CrowdId::new(account, begin, *severity)).or_default().push(one);
                 }
             }
         }
@@ -111,10 +118,14 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
     ) -> Result<Vec<Admission>, Failure> {
         let mut tickets = self.tickets(crowd).await?;
         let mut answers = Vec::with_capacity(ids.len());
-        for id in ids {
+        for (one, id) in asking.iter().zip(ids) {
             let admission = loop {
                 // First of all: an earlier attempt may have died with its ticket.
-                if tickets.values().any(|ticket| ticket.value.incident == *id) {
+                let own = tickets.iter().find(|(_, ticket)| ticket.value.incident == *id);
+                if let Some((number, ticket)) = own {
+                    if one.is_stale {
+                        self.renew(ticket, crowd.ticket(*number), delivery).await?;
+                    }
                     break Admission::Ticket;
                 }
                 let Some(free) = (0..MAX_TICKETS).find(|number| !tickets.contains_key(number)) else {
@@ -133,12 +144,22 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         }
         let joining = asking.iter().zip(ids).zip(&answers);
         let joining = joining.filter(|(_, admission)| **admission == Admission::Member);
-        let joining: Vec<(&str, Option<&str>)> =
-            joining.map(|((one, id), _)| (id.as_str(), one.arn)).collect();
+        let joining: Vec<(&str, Asking<'_>)> = joining.map(|((one, id), _)| (id.as_str(), *one)).collect();
         for part in joining.chunks(MAX_JOINING) {
             self.join(crowd, part, delivery).await?;
         }
         Ok(answers)
+    }
+
+    /// Writes a document as it is, so that it expires later. If another delivery writes it meanwhile, that will do.
+    async fn renew<T: Serialize>(
+        &self,
+        document: &Versioned<T>,
+        id: DocumentId,
+        delivery: Delivery<'_>,
+    ) -> Result<(), Failure> {
+        self.store.write(&[document.change(id)?], expires_at_incidents(delivery)).await?;
+        Ok(())
     }
 
     async fn tickets(&self, crowd: &CrowdId) -> Result<BTreeMap<u8, Versioned<Ticket>>, Failure> {
@@ -157,27 +178,34 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
     async fn join(
         &self,
         crowd: &CrowdId,
-        joining: &[(&str, Option<&str>)],
+        joining: &[(&str, Asking<'_>)],
         delivery: Delivery<'_>,
     ) -> Result<(), Failure> {
         let mut joining = joining.to_vec();
         for _ in 0..MAX_ATTEMPTS {
             let mut counted: Versioned<Crowd> = document::load(&self.store, &crowd.crowd()).await?;
             let mut changes = Vec::with_capacity(joining.len() + 1);
-            for (id, arn) in &joining {
-                counted.value.join(*arn);
+            for (id, one) in &joining {
+                counted.value.join(one.arn);
                 changes.push(Versioned { version: 0, value: Member {} }.change(crowd.member(id))?);
             }
             changes.push(counted.change(crowd.crowd())?);
             if self.store.write(&changes, expires_at_incidents(delivery)).await? {
                 return Ok(());
             }
-            let mut left = Vec::new();
-            for (id, arn) in joining {
+            let (mut left, mut is_stale) = (Vec::new(), false);
+            for (id, one) in joining {
                 let member: Versioned<Member> = document::load(&self.store, &crowd.member(id)).await?;
                 if member.version == 0 {
-                    left.push((id, arn));
+                    left.push((id, one));
+                } else if one.is_stale {
+                    self.renew(&member, crowd.member(id), delivery).await?;
+                    is_stale = true;
                 }
+            }
+            if is_stale {
+                let counted: Versioned<Crowd> = document::load(&self.store, &crowd.crowd()).await?;
+                self.renew(&counted, crowd.crowd(), delivery).await?;
             }
             joining = left;
             if joining.is_empty() {
@@ -195,12 +223,27 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         delivery: Delivery<'_>,
     ) -> Result<Vec<incident::Incident>, Failure> {
         let mut written = Vec::new();
+        let now = delivery.claimant.now;
         let begins: BTreeSet<EventTime> = answers.iter().map(|(begin, ..)| *begin).collect();
+        let is_stale = |begin| alerts.incidents.get(begin).is_some_and(|incident| incident.is_stale(now));
+        let belongs = |alert: &AlertRecord| {
+            alert.place.is_some_and(|place| begins.contains(&place.begin) && is_stale(place.begin))
+        };
+        for key in alerts.keys.iter().filter(|key| key.log.value.pending().any(|(_, alert)| belongs(alert))) {
+            self.renew(&key.log, claims::document(&key.key), delivery).await?;
+        }
         for begin in begins {
             let answer = |incident: &mut incident::Incident| {
-                let mut changed = false;
+                let mut changed = incident.is_stale(now);
+                if changed {
+                    incident.renewed_at = now;
+                }
                 for (_, severity, admission) in answers.iter().filter(|(at, ..)| *at == begin) {
-                    changed |= incident.admissions.insert(*severity, *admission) != Some(*admission);
+                    let answer = incident.admissions.entry(*severity).or_insert(Admission::Ask);
+                    if *answer == Admission::Ask {
+                        *answer = *admission;
+                        changed = true;
+                    }
                 }
                 (changed, ())
             };

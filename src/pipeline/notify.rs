@@ -149,12 +149,16 @@ impl<'a, S: CounterStore, K: AlertSink> Notifier<'a, S, K> {
     async fn turn(&mut self, number: usize, begin: EventTime) -> Result<Option<Incident>, Failure> {
         let claimant = self.delivery.claimant;
         let Some(alerts) = self.callers.get(number) else { return Ok(None) };
+        // What will not be sent needs no lease.
+        let may_send = self.may_send().is_ok();
         loop {
             let take = |incident: &mut Incident| {
                 if !incident.is_due() {
                     (false, Turn::Done)
                 } else if incident.lease.as_ref().is_some_and(|lease| lease.is_held_by_other(&claimant)) {
                     (false, Turn::Held)
+                } else if !may_send {
+                    (false, Turn::Mine(()))
                 } else {
                     let mine = Some(Lease::of(&claimant));
                     (std::mem::replace(&mut incident.lease, mine.clone()) != mine, Turn::Mine(()))
@@ -165,6 +169,16 @@ impl<'a, S: CounterStore, K: AlertSink> Notifier<'a, S, K> {
                 Some((_, Turn::Held)) => self.look_again("a notification").await?,
                 Some((_, Turn::Done)) | None => return Ok(None),
             }
+        }
+    }
+
+    fn may_send(&self) -> Result<(), Failure> {
+        if self.refused >= MAX_REFUSED {
+            Err(Failure::Untold)
+        } else if self.time.suffices() {
+            Ok(())
+        } else {
+            Err(Failure::OutOfTime(1))
         }
     }
 
@@ -210,6 +224,7 @@ impl<'a, S: CounterStore, K: AlertSink> Notifier<'a, S, K> {
     /// Takes the lease of the notice about a crowd's highest level; `None` if it is sent.
     async fn crowd_turn(&mut self, id: &CrowdId) -> Result<Option<(u64, Crowd)>, Failure> {
         let claimant = self.delivery.claimant;
+        let may_send = self.may_send().is_ok();
         loop {
             let crowd: Versioned<Crowd> = document::load(&self.pipeline.store, &id.crowd()).await?;
             let Some(level) = crowd.value.level() else { return Ok(None) };
@@ -218,6 +233,8 @@ impl<'a, S: CounterStore, K: AlertSink> Notifier<'a, S, K> {
                     (false, Turn::Done)
                 } else if one.lease.as_ref().is_some_and(|lease| lease.is_held_by_other(&claimant)) {
                     (false, Turn::Held)
+                } else if !may_send {
+                    (false, Turn::Mine(()))
                 } else {
                     let mine = Some(Lease::of(&claimant));
                     (std::mem::replace(&mut one.lease, mine.clone()) != mine, Turn::Mine(()))
@@ -270,12 +287,7 @@ impl<'a, S: CounterStore, K: AlertSink> Notifier<'a, S, K> {
         id: &str,
         crowd: Option<notice::Crowd<'_>>,
     ) -> Result<Option<Severity>, Failure> {
-        if self.refused >= MAX_REFUSED {
-            return Err(Failure::Untold);
-        }
-        if !self.time.suffices() {
-            return Err(Failure::OutOfTime(1));
-        }
+        self.may_send()?;
         let Some(alerts) = self.callers.get(number) else { return Ok(None) };
         let caller = &alerts.caller;
         let Some(worst) = self.worst(alerts, incident) else { return Ok(None) };

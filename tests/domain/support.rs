@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use bedrock_denial_watch::alert::Alert;
@@ -11,7 +11,7 @@ use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
 use bedrock_denial_watch::count::caller::Caller;
 use bedrock_denial_watch::count::claims::{self, AlertLog, Claimant};
 use bedrock_denial_watch::count::counter::{Contribution, Counter, Slot};
-use bedrock_denial_watch::count::document::{self, Body, Change, Versioned};
+use bedrock_denial_watch::count::document::{self, Body, Change, DocumentId, Versioned};
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::count::store::{CallerState, CounterStore, StoreError};
@@ -106,6 +106,8 @@ pub struct Weather {
     pub seed: Cell<u64>,
     /// How many of 256 calls fail, before or after their effect.
     pub odds: Cell<u64>,
+    /// When each document that was written may be deleted, in epoch seconds.
+    pub expiries: RefCell<BTreeMap<DocumentId, u64>>,
 }
 
 enum Fate {
@@ -226,7 +228,14 @@ impl CounterStore for Faulty<'_, &EmbeddedStore> {
     }
 
     async fn write(&self, changes: &[Change], expires_at: u64) -> Result<bool, StoreError> {
-        self.call(self.inner.write(changes, expires_at)).await
+        let effect = async {
+            let written = self.inner.write(changes, expires_at).await?;
+            let documents = changes.iter().filter(|change| written && change.body.is_some());
+            let ids = documents.map(|change| (change.id.clone(), expires_at));
+            self.weather.expiries.borrow_mut().extend(ids);
+            Ok(written)
+        };
+        self.call(effect).await
     }
 
     async fn caller(&self, caller: &Caller) -> Result<CallerState, StoreError> {

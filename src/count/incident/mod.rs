@@ -25,6 +25,8 @@ pub use self::record::{Place, Recorded, Told, mark, record};
 
 /// How far an incident reaches from its beginning, in either direction.
 pub const SPAN: Duration = Duration::from_secs(3600);
+/// Little compared with the 15 days for which all of it is kept.
+const RENEWED_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// How many alerts an incident remembers one by one: the one that a notice shows in full, and ten more.
 pub const MAX_TOP: usize = 11;
 /// The next notice is due at this multiple of the alerts that the last one reported.
@@ -195,9 +197,11 @@ impl Incident {
         self.highest
     }
 
-    /// The severities for which it is not decided which notices it gets.
-    pub fn asks(&self) -> impl Iterator<Item = Severity> {
-        self.admitted(Admission::Ask)
+    /// Whether what belongs to it may expire soon after `now`, in epoch seconds: a redrive waits for two weeks, and
+    /// then perhaps another one.
+    #[must_use]
+    pub fn is_stale(&self, now: u64) -> bool {
+        now >= self.renewed_at.saturating_add(RENEWED_AFTER.as_secs())
     }
 
     /// The severities whose crowd reports it.

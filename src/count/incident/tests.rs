@@ -43,6 +43,11 @@ fn found(words: &str, from: usize) -> Vec<Found<'static>> {
     words.split_whitespace().enumerate().map(|(number, word)| one((from + number, word))).collect()
 }
 
+/// The severities for which it is not decided which notices it gets.
+fn asks(incident: &Incident) -> Vec<Severity> {
+    incident.admitted(Admission::Ask).collect()
+}
+
 /// Records alerts; those incidents that ask get the admission `answer`. Sends what is due, and returns
 /// `<beginning>:<alerts told>` for each notice.
 fn deliver(log: &mut IncidentLog, alerts: &[Found<'_>], answer: Admission) -> String {
@@ -51,7 +56,7 @@ fn deliver(log: &mut IncidentLog, alerts: &[Found<'_>], answer: Admission) -> St
     let mut sent = Vec::new();
     for begin in begins {
         let incident = log.incidents.get_mut(&begin).expect("recorded");
-        for severity in incident.asks().collect::<Vec<_>>() {
+        for severity in asks(incident) {
             incident.admissions.insert(severity, answer);
         }
         while incident.is_due() {
@@ -126,7 +131,7 @@ fn a_muted_callers_alerts_are_recorded_and_ask_for_nothing() {
     let mut log = IncidentLog::default();
     record(&mut log, &found("0 1 2", 0), true);
     assert_eq!(log.incidents[&minute(0)].alerts, 3);
-    assert_eq!(log.incidents[&minute(0)].asks().count(), 0);
+    assert_eq!(asks(&log.incidents[&minute(0)]), []);
     // Once it is heard again: what goes on is reported with all of it, what is over is not.
     let mut other = log.clone();
     assert_eq!(deliver(&mut other, &found("500", 3), Admission::Ticket), "500:1");
@@ -207,11 +212,11 @@ fn an_incident_of_an_earlier_version_is_not_reported_again() {
         let mut log = IncidentLog::default();
         log.incidents.insert(minute(0), earlier(admission, told));
         let before = log.incidents[&minute(0)].is_due();
-        assert_eq!((before, log.incidents[&minute(0)].asks().count()), (due, 0), "{admission} {told}");
+        assert_eq!((before, asks(&log.incidents[&minute(0)])), (due, vec![]), "{admission} {told}");
         let expected = if admission == "single" { "0:4" } else { "" };
         assert_eq!(deliver(&mut log, &found("1", 0), Admission::Ticket), expected, "{admission} {told}");
     }
-    assert_eq!(earlier("new", 0).asks().collect::<Vec<_>>(), [Severity::High]);
+    assert_eq!(asks(&earlier("new", 0)), [Severity::High]);
 }
 
 #[test]

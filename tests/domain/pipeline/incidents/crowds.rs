@@ -418,6 +418,32 @@ fn a_thousand_waiting_incidents_of_one_caller_are_small_documents_and_all_are_re
 }
 
 #[test]
+fn what_belongs_to_a_waiting_incident_lives_for_two_weeks_after_each_attempt() {
+    const DAY: u64 = 24 * 3_600;
+    let (store, board, weather) = (EmbeddedStore::default(), Board::default(), Weather::default());
+    board.notices_only.set(true);
+    let pipeline = in_weather(DENIED_MODEL.clone(), &store, &board, &weather);
+    let object: Object = (0..13).flat_map(|number| refused(&format!("x{number}"), "m", number, 4)).collect();
+    board.refuses.set(usize::MAX);
+    for (attempt, day) in [0, 14, 28].into_iter().enumerate() {
+        let outcome =
+            block_on(deliver_calls(&pipeline, &object, &format!("redrive {attempt}"), day * DAY + 9));
+        assert!(outcome.failed > 0 && outcome.notices == 0);
+        let expiries = weather.expiries.borrow();
+        let kinds: BTreeSet<&str> = expiries.keys().filter_map(|id| id.sort.split('#').next()).collect();
+        assert_eq!(kinds, BTreeSet::from(["alerts", "crowd", "incident", "member", "ticket"]));
+        for (id, expires_at) in expiries.iter() {
+            assert!(*expires_at >= (day + 15) * DAY, "day {day}: {} until {}", id.sort, expires_at / DAY);
+        }
+    }
+    board.refuses.set(0);
+    assert_eq!(block_on(deliver_calls(&pipeline, &object, "redrive", 42 * DAY)).failed, 0);
+    assert_eq!((board.told().len(), board.told().last().map(String::as_str)), (11, Some("13!")));
+    let tickets = weather.expiries.borrow().keys().filter(|id| id.sort.starts_with("ticket")).count();
+    assert_eq!(tickets, 10);
+}
+
+#[test]
 fn the_recount_notices_who_is_missing_and_what_is_too_high() {
     // Without these the simulation could not fail.
     let world = World {
