@@ -159,13 +159,12 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
             changes.push(log.change(claims::document(&alerts.key))?);
         }
         let touched: BTreeSet<EventTime> = recorded.places.iter().map(|place| place.begin).collect();
-        changes.extend(alerts.incidents.changes(
-            &alerts.caller,
-            &log,
-            &touched,
-            &recorded.begun,
-            delivery,
-        )?);
+        for begin in &touched {
+            if let Some(incident) = log.incidents.get_mut(begin) {
+                incident.renewed_at = delivery.claimant.now;
+            }
+        }
+        changes.extend(alerts.incidents.changes(&alerts.caller, &log, &touched, &recorded.begun)?);
         if !self.store.write(&changes, expires_at).await? {
             return Ok(false);
         }
@@ -339,15 +338,14 @@ impl Incidents {
         log: &IncidentLog,
         touched: &BTreeSet<EventTime>,
         begun: &BTreeSet<EventTime>,
-        delivery: Delivery<'_>,
     ) -> Result<Vec<Change>, StoreError> {
         let mut changes = BTreeMap::new();
         for begin in touched {
             let Some(incident) = log.incidents.get(begin) else { continue };
             let hour = begin.slot(SPAN);
             let version = self.hours.get(&hour).map_or(0, |hour| hour.version);
-            let value = Incident { renewed_at: delivery.claimant.now, ..incident.clone() };
-            let change = Versioned { version, value }.change(incident::document(caller, *begin))?;
+            let change =
+                Versioned { version, value: incident.clone() }.change(incident::document(caller, *begin))?;
             changes.insert(hour, change);
         }
         for begin in begun {

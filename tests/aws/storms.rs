@@ -311,7 +311,8 @@ async fn check(seed: u64, bad: bool) {
     assert_told_and_quiet(&alerts, &notices, &[MUTED]);
     assert_counted_once(&storm, &engine).await;
     if !bad {
-        assert_eq!(redriven, 0);
+        // Only those that waited too long for another one's notice.
+        assert!(4 * redriven <= storm.order.len(), "{redriven} of {}", storm.order.len());
         for ids in [ids(&alerts, |alert| &alert["id"]), ids(&notices, |notice| &notice["incident"]["notice"])]
         {
             assert_eq!(ids.len(), ids.iter().collect::<BTreeSet<_>>().len(), "published twice: {ids:?}");
