@@ -263,3 +263,40 @@ async fn a_record_that_is_not_counted_fails_the_delivery_by_name() {
     let error = deliver(&handler, &event(4)).await.answer.expect_err("refused").to_string();
     assert_eq!(error, "1 of 1 failed: eventbridge:b-4: record: refused");
 }
+
+#[tokio::test]
+async fn after_an_outage_of_the_topic_every_caller_is_reported() {
+    // Six callers an hour, four refused calls each, over three hours; ten events to a batch.
+    let s3 = bucket(&[]);
+    let handler = handler(&s3, DynamoDbStore::new(&dynamodb().await, TABLE.to_owned()), Recorder::default());
+    let of = |number: usize| {
+        let (caller, hour) = (number / 4, number / 24);
+        let mut event = event(number % 4 + 1);
+        event["id"] = json!(format!("b-{number}"));
+        event["detail"]["userIdentity"]["arn"] = json!(format!("arn:aws:iam::111122223333:user/u{caller}"));
+        event["detail"]["eventTime"] = json!(format!("2025-06-01T1{hour}:1{}:0{}Z", caller % 6, number % 4));
+        event["detail"]["requestID"] = json!(format!("r-{number}"));
+        event
+    };
+    let events: Vec<(String, Value)> = (0..72).map(|number| (format!("m-{number}"), of(number))).collect();
+    let messages: Vec<(&str, Value)> =
+        events.iter().map(|(id, event)| (id.as_str(), event.clone())).collect();
+    *handler.pipeline.sink.refuses.lock().expect("no panic") = true;
+    for attempt in 0..3 {
+        for mix in messages.chunks(10) {
+            let delivered = deliver(&handler, &batch(mix)).await;
+            let failed = failed(&delivered).len();
+            assert!(failed > 0, "attempt {attempt}: an alert that nobody got is not done");
+        }
+    }
+    *handler.pipeline.sink.refuses.lock().expect("no panic") = false;
+    for mix in messages.chunks(7) {
+        assert_eq!(failed(&deliver(&handler, &batch(mix)).await), [""; 0]);
+    }
+    let published = handler.pipeline.sink.published.lock().expect("no panic");
+    let mut callers: Vec<String> = published.iter().map(|notice| notice["user"]["id"].to_string()).collect();
+    callers.sort();
+    callers.dedup();
+    assert_eq!((published.len(), callers.len()), (18, 18));
+    assert!(published.iter().all(|notice| notice["incident"]["callers"].is_null()));
+}
