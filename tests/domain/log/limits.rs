@@ -73,7 +73,8 @@ fn a_bomb_fails_with_its_reason_and_keeps_what_stands_before_it() {
 
 #[test]
 fn one_more_than_two_hundred_thousand_invented_models_is_said() {
-    let limits = fewer();
+    let pairs = Limits::default().pairs;
+    let limits = Limits { pairs: depth::pick(pairs, pairs / 8), ..Limits::default() };
     let log = (0..=limits.pairs).fold(String::new(), |log, number| {
         log + &format!(
             r#"{{"timestamp":"2025-06-01T10:00:00Z","modelId":"m{number}","requestId":"r","errorCode":"AccessDeniedException"}}{}"#,
@@ -83,13 +84,6 @@ fn one_more_than_two_hundred_thousand_invented_models_is_said() {
     let read = read(log.as_bytes(), 1 << 20, limits);
     assert_eq!(read.damage, Some(Damage::TooManyPairs { limit: limits.pairs }));
     assert!(read.tally.bytes() < 500 * limits.pairs, "{} bytes", read.tally.bytes());
-}
-
-/// The default limits; in a sample an eighth of them, because what holds the pairs grows by doubling.
-fn fewer() -> Limits {
-    let limits = Limits::default();
-    let part = depth::pick(1, 8);
-    Limits { pairs: limits.pairs / part, tally_bytes: limits.tally_bytes / part, ..limits }
 }
 
 /// However long an id is, only its head and its hash are kept.
@@ -104,9 +98,11 @@ fn long_ids_take_no_more_memory_than_their_heads() {
     assert!(read.tally.bytes() < 2000 * 1300, "{} bytes", read.tally.bytes());
 }
 
+// In a sample, `long_ids_take_no_more_memory_than_their_heads` bounds the memory of 2,000 such pairs.
 #[test]
+#[ignore = "at full depth only: make test-all"]
 fn the_most_pairs_fit_into_memory_even_with_the_longest_models() {
-    let limits = fewer();
+    let limits = Limits::default();
     let mut reader = reader(DENIED_MODEL.clone(), limits);
     for number in 0..limits.pairs {
         // The beginnings differ, so that all evidence does.
