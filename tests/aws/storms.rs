@@ -27,6 +27,7 @@ use bedrock_denial_watch::rule::definition::Rule;
 use futures_util::future::join_all;
 use serde_json::Value;
 
+use crate::depth;
 use crate::dynamodb::forward;
 use crate::http::{Reply, Server};
 use crate::oracle::*;
@@ -321,7 +322,7 @@ async fn check(seed: u64, bad: bool) {
 }
 
 async fn storms(bad: bool) {
-    let (seed, storms) = (number("SEED", 20_261_125), number("STORMS", 2));
+    let (seed, storms) = (number("SEED", 20_261_125), number("STORMS", depth::pick(4, 2)));
     println!("SEED={seed} STORMS={storms}");
     for number in 0..storms {
         check(seed.wrapping_add(number), bad).await;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::depth::{self, Sample};
 use crate::support::*;
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::pipeline::Failure;
@@ -62,10 +63,10 @@ fn run(rule: &Rule, fails: usize, after: bool, fatal: bool, repair: Repair) -> O
 #[test]
 fn every_interruption_is_repaired_by_a_retry_and_by_a_redrive() {
     let rule = rule(3, 3600, 3600);
-    let mut interruptions = 0;
+    let (mut sample, mut interruptions) = (Sample::new(), 0);
     for repair in [Repair::Retry, Repair::Redrive] {
         for (after, fatal) in [(false, false), (false, true), (true, false), (true, true)] {
-            for fails in 0.. {
+            for fails in sample.one_in(3, 0..) {
                 let Some(told) = run(&rule, fails, after, fatal, repair) else { break };
                 interruptions += 1;
                 let context = format!("{repair:?}, call {fails}, after {after}, fatal {fatal}");
@@ -78,7 +79,7 @@ fn every_interruption_is_repaired_by_a_retry_and_by_a_redrive() {
             }
         }
     }
-    assert!(interruptions > 100, "only {interruptions} interruptions were tried");
+    assert!(interruptions > depth::pick(100, 33), "only {interruptions} interruptions were tried");
 }
 
 #[test]
@@ -159,8 +160,8 @@ fn a_key_that_fails_holds_up_no_other() {
 
 #[test]
 fn a_long_attack_in_one_object_forgets_no_alert_and_repeats_none() {
-    // More alerts than an item remembers: one a minute for three days.
-    let minutes = 3 * 24 * 60;
+    // More alerts than an item remembers: one a minute for three days, or for half a day.
+    let minutes = depth::pick(3 * 24 * 60, 12 * 60);
     let rule = rule(0, 60, 60);
     let batch: Batch =
         (0..minutes).map(|number| Denied { at: i64::from(number) * 61, key: 1, value: number }).collect();
@@ -224,9 +225,9 @@ fn an_interruption_while_older_alerts_are_archived_loses_and_repeats_none() {
     let burst = |number: u32| Denied { at: i64::from(number) * 61, key: 1, value: number };
     let objects: Vec<Batch> =
         [0..100, 100..201, 201..204].into_iter().map(|range| range.map(burst).collect()).collect();
-    let mut interruptions = 0;
+    let (mut sample, mut interruptions) = (Sample::new(), 0);
     for (after, fatal) in [(false, false), (false, true), (true, false), (true, true)] {
-        for fails in 0.. {
+        for fails in sample.one_in(8, 0..) {
             let (store, sink) = (EmbeddedStore::default(), Recording::default());
             let weather = Weather::default();
             let pipeline = in_weather(rule.clone(), &store, &sink, &weather);
@@ -258,7 +259,7 @@ fn an_interruption_while_older_alerts_are_archived_loses_and_repeats_none() {
             interruptions += 1;
         }
     }
-    assert!(interruptions > 30, "only {interruptions} interruptions were tried");
+    assert!(interruptions > depth::pick(30, 3), "only {interruptions} interruptions were tried");
 }
 
 #[test]
