@@ -169,7 +169,7 @@ TARGET ?= denials tokens codecs rules rendering texts events
 N ?= 20000
 .PHONY: simulate
 simulate: #m Run N=20000 random accounts with every fault (SEED=7)
-	SIMULATIONS="$(N)" cargo test $(LOCAL) --test domain -- --nocapture whatever_goes_wrong
+	SIMULATIONS="$(N)" CROWDS="$$(($(N) / 5))" cargo test $(LOCAL) --test domain -- --nocapture whatever_goes_wrong in_crowds
 
 .PHONY: fuzz
 fuzz: #m Invent inputs for SECONDS=60 (TARGET="denials rules")

@@ -2,7 +2,7 @@
 //! topic is down for whole deliveries, calls fail before and after their effect, deliveries die, run at the same
 //! time, and are redriven under other names.
 //!
-//! `SIMULATIONS=100000 SEED=7 cargo test crowds` runs others.
+//! `CROWDS=100000 SEED=7 cargo test crowds` runs others.
 
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,6 +12,7 @@ use bedrock_denial_watch::count::crowd::{Crowd, MAX_TICKETS};
 use bedrock_denial_watch::count::incident::Admission;
 
 use super::*;
+use crate::depth;
 use crate::pipeline::simulation::{Task, together};
 
 /// What callers do, and what goes wrong.
@@ -316,7 +317,7 @@ fn smaller(mut world: World) -> World {
 }
 
 fn check_worlds(first: u64) {
-    let (seed, worlds) = (number("SEED", 20_261_130), number("SIMULATIONS", 600));
+    let (seed, worlds) = (number("SEED", 20_261_130), number("CROWDS", depth::pick(4_000, 200)));
     let mut deliveries = 0;
     for number in (first..worlds).step_by(2) {
         let world = World::new(seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
@@ -328,7 +329,7 @@ fn check_worlds(first: u64) {
             }
         }
     }
-    println!("SEED={seed} SIMULATIONS={worlds}: {deliveries} deliveries");
+    println!("SEED={seed} CROWDS={worlds}: {deliveries} deliveries");
 }
 
 #[test]

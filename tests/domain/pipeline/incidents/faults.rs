@@ -9,6 +9,7 @@ use bedrock_denial_watch::count::document::{Body, Change, Versioned};
 use bedrock_denial_watch::count::store::{CallerState, StoreError};
 
 use super::*;
+use crate::depth::{self, Sample};
 
 /// How a failed delivery is retried.
 #[derive(Clone, Copy, Debug)]
@@ -118,10 +119,10 @@ impl Story {
     /// Interrupts each call in turn; `check` gets the result without faults, and the result with one.
     fn interrupt_all(&self, check: impl Fn(&Board, &Board, &str)) {
         let whole = self.interrupted(None, false, false, Repair::Retry).expect("fair weather");
-        let mut interruptions = 0;
+        let (mut interruptions, mut sample) = (0, Sample::new());
         for repair in [Repair::Retry, Repair::Redrive, Repair::NextAlertThenRedrive] {
             for (after, fatal) in [(false, false), (false, true), (true, false), (true, true)] {
-                for fails in 0.. {
+                for fails in sample.one_in(10, 0..) {
                     let Some(board) = self.interrupted(Some(fails), after, fatal, repair) else { break };
                     interruptions += 1;
                     let context = format!("{repair:?}, call {fails}, after {after}, fatal {fatal}");
@@ -136,7 +137,7 @@ impl Story {
                 }
             }
         }
-        assert!(interruptions > 900, "only {interruptions} interruptions were tried");
+        assert!(interruptions > depth::pick(900, 80), "only {interruptions} interruptions were tried");
     }
 }
 
@@ -300,8 +301,9 @@ fn a_flood_is_told_whatever_the_delivery_that_makes_it_due_knows_of_its_writes()
     let caller = |number: i64| refused(&format!("x{number}"), "m", number, 4);
     let (fifteen, sixteenth): (Object, Object) = ((0..15).flat_map(caller).collect(), caller(15));
     let goes_on = refused("x15", "n", 200, 4);
+    let mut sample = Sample::new();
     for after in [false, true] {
-        for (fails, refused) in (0..).flat_map(|fails| [(fails, 0), (fails, 1)]) {
+        for (fails, refused) in sample.one_in(3, 0..).flat_map(|fails| [(fails, 0), (fails, 1)]) {
             let (store, board, weather) = (EmbeddedStore::default(), Board::default(), Weather::default());
             let pipeline = in_weather(DENIED_MODEL.clone(), &store, &board, &weather);
             let deliver = |object: &Object, owner: &'static str| {
