@@ -27,9 +27,19 @@ impl Caller {
     /// The key under which the store keeps the caller's state. No rule can have this id.
     #[must_use]
     pub fn key(&self) -> Key {
-        Key { rule: "#caller", values: vec![self.account.clone(), self.arn.clone()] }
+        Key { rule: CALLER, values: vec![self.account.clone(), self.arn.clone()] }
+    }
+
+    /// The caller whose [`Self::key`] it is.
+    #[must_use]
+    pub fn of_key(key: &Key) -> Option<Self> {
+        let Key { rule: CALLER, values } = key else { return None };
+        let [account, arn] = &values[..] else { return None };
+        Some(Self { account: account.clone(), arn: arn.clone() })
     }
 }
+
+const CALLER: &str = "#caller";
 
 /// The key under which the store keeps an account's state. No rule can have this id.
 #[must_use]

@@ -1,4 +1,4 @@
-//! Which alerts are due: hot denials that no alert covers, and alerts whose publisher has died.
+//! Which alerts are due: hot denials that no alert covers.
 //!
 //! Pure functions over the alerts of one key. The wall clock (`now`) is an argument; it matters to
 //! leases only, never to the rule.
@@ -6,16 +6,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::count::incident::SPAN;
+use serde::{Deserialize, Serialize};
+
+use crate::count::document::DocumentId;
+use crate::count::incident::{Place, SPAN};
+use crate::count::key::Key;
+use crate::count::lease::Lease;
 use crate::count::step;
 use crate::log::time::EventTime;
 
 /// The state of an alert.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum State {
-    /// Claimed by a delivery that will publish it.
+    /// Whoever finds it handles its incident.
     Pending,
-    /// Accepted by the sink.
+    /// Reported, or counted in an incident that needs no notice.
     Published,
 }
 
@@ -26,20 +32,16 @@ pub struct AlertRecord {
     pub id: String,
     /// Its state.
     pub state: State,
-    /// The delivery that claimed it.
-    pub owner: String,
-    /// When the owner's lease ends, in epoch seconds. Until then others leave it alone.
-    pub leased_until: u64,
-    /// Its number in the incident, if a delivery recorded it there but could not send the notice:
-    /// the next delivery must not count it again.
-    pub number: Option<u64>,
+    /// Its place in an incident; `None` before it is recorded there.
+    pub place: Option<Place>,
+    /// The delivery that sends it as a message of its own, where programs want those.
+    pub lease: Option<Lease>,
 }
 
 /// The alerts of one key, by the time of the hot denial.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(from = "StoredLog", into = "StoredLog")]
 pub struct AlertLog {
-    /// Incremented by every write; 0 before the first.
-    pub version: u64,
     /// The pending and recent ones; at most one per instant.
     pub alerts: BTreeMap<EventTime, AlertRecord>,
     /// The time of the newest archived alert; `None` if there are none.
@@ -66,72 +68,59 @@ impl Claimant<'_> {
 }
 
 /// The most pending alerts of one key. While nothing can be published, no more are claimed, so the item
-/// stays far below DynamoDB's 400 KB: a record takes about 150 bytes, and a log holds at most this many
+/// stays under 100 KB: a record takes about 200 bytes, and a log holds at most this many
 /// plus [`MAX_PUBLISHED`] records when it is written.
-pub const MAX_PENDING: usize = 500;
+pub const MAX_PENDING: usize = 300;
 /// The most published alerts that stay in the log; beyond it, all but the newest half are archived.
-pub const MAX_PUBLISHED: usize = 200;
-/// The most alerts claimed in one write.
+pub const MAX_PUBLISHED: usize = 100;
+/// The most alerts claimed in one round.
 pub const MAX_CLAIMS: usize = 100;
 
-/// What a claimant has to do.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Claims {
-    /// The alerts to publish: new ones, its own from an earlier attempt, and abandoned ones.
-    pub mine: Vec<EventTime>,
-    /// How many of the hot denials are settled; the rest follow once these are published.
-    pub done: usize,
-    /// The log has changed and must be written first.
-    pub changed: bool,
+/// Where the alerts of `key` are kept.
+#[must_use]
+pub fn document(key: &Key) -> DocumentId {
+    DocumentId { partition: key.clone(), sort: SORT_KEY.to_owned() }
 }
 
-/// Claims in `log` the alerts that `hot` (in order of time) makes due, at most [`MAX_CLAIMS`] new ones,
-/// and takes over abandoned ones. [`AlertLog::archived`] must cover the cooldown on either side of
-/// `hot`.
+/// Their place among the key's documents.
+pub const SORT_KEY: &str = "alerts";
+
+/// Adds to `log` the alerts that `hot` (in order of time) makes due, at most [`MAX_CLAIMS`]. Returns how many of the
+/// hot denials are settled; the rest follow once the pending alerts are published. [`AlertLog::archived`] must cover
+/// the cooldown on either side of `hot`.
 pub fn claim(
     log: &mut AlertLog,
     hot: &[EventTime],
     cooldown: Duration,
-    claimant: &Claimant<'_>,
     id: impl Fn(EventTime) -> String,
-) -> Claims {
-    let mut claims = Claims::default();
-    let leased_until = claimant.leased_until();
+) -> usize {
     step(log.alerts.len());
-    for (at, alert) in &mut log.alerts {
-        let own = alert.owner == claimant.owner;
-        if alert.state == State::Published || (!own && alert.leased_until >= claimant.now) {
-            continue;
-        }
-        claims.mine.push(*at);
-        // Its own claim too: a retry that is still publishing must not lose it to another.
-        if !own || alert.leased_until < leased_until {
-            claimant.owner.clone_into(&mut alert.owner);
-            alert.leased_until = leased_until;
-            claims.changed = true;
-        }
-    }
-    let pending = log.alerts.values().filter(|alert| alert.state == State::Pending).count();
-    let mut room = MAX_PENDING.saturating_sub(pending).min(MAX_CLAIMS);
-    for at in hot {
+    let mut room = MAX_PENDING.saturating_sub(log.pending().count()).min(MAX_CLAIMS);
+    for (done, at) in hot.iter().enumerate() {
         step(1);
         if !covered(log, *at, cooldown) {
             if room == 0 {
-                break;
+                return done;
             }
             room -= 1;
-            let owner = claimant.owner.to_owned();
-            log.alerts.insert(
-                *at,
-                AlertRecord { id: id(*at), state: State::Pending, owner, leased_until, number: None },
-            );
-            claims.mine.push(*at);
-            claims.changed = true;
+            let alert = AlertRecord { id: id(*at), state: State::Pending, place: None, lease: None };
+            log.alerts.insert(*at, alert);
         }
-        claims.done += 1;
     }
-    claims.mine.sort_unstable();
-    claims
+    hot.len()
+}
+
+impl AlertLog {
+    /// The alerts that are still to be published.
+    pub fn pending(&self) -> impl Iterator<Item = (EventTime, &AlertRecord)> {
+        let pending = |(_, alert): &(&EventTime, &AlertRecord)| alert.state == State::Pending;
+        self.alerts.iter().filter(pending).map(|(at, alert)| (*at, alert))
+    }
+
+    /// Those that are in no incident yet.
+    pub fn unrecorded(&self) -> impl Iterator<Item = EventTime> {
+        self.pending().filter(|(_, alert)| alert.place.is_none()).map(|(at, _)| at)
+    }
 }
 
 /// Removes the older published alerts from a log that has too many; archive them before you write the
@@ -152,53 +141,26 @@ pub fn archive(log: &mut AlertLog) -> Vec<EventTime> {
     older.to_vec()
 }
 
-/// The outcome of a claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// It was recorded, and reported if a notice was due.
-    Published,
-    /// Its notice could not be sent. Holds its number in the incident, if it was recorded.
-    Failed(Option<u64>),
-    /// The same, but its notice could not be freed for the next delivery: the alert stays with its owner too,
-    /// or another would publish it while nobody is told.
-    Kept(u64),
-}
-
-/// Marks published alerts and releases `owner`'s lease on the rest, so the next delivery need not wait
-/// for it. Returns whether anything changed.
-pub fn settle(log: &mut AlertLog, fates: &[(EventTime, Fate)], owner: &str) -> bool {
-    let mut changed = false;
-    for (at, fate) in fates {
+/// Marks pending alerts as published. Returns those that were not.
+pub fn publish(log: &mut AlertLog, alerts: &[EventTime]) -> Vec<EventTime> {
+    let mut changed = Vec::new();
+    for at in alerts {
         step(1);
-        let Some(alert) = log.alerts.get_mut(at).filter(|alert| alert.state == State::Pending) else {
-            continue;
-        };
-        match fate {
-            Fate::Published => {
-                alert.state = State::Published;
-                changed = true;
-            }
-            Fate::Failed(number) if alert.owner == owner => {
-                let before = (alert.leased_until, alert.number);
-                alert.leased_until = 0;
-                alert.number = number.or(alert.number);
-                changed |= before != (alert.leased_until, alert.number);
-            }
-            Fate::Kept(number) if alert.owner == owner => {
-                changed |= alert.number.replace(*number) != Some(*number);
-            }
-            Fate::Failed(_) | Fate::Kept(_) => {}
+        if let Some(alert) = log.alerts.get_mut(at).filter(|alert| alert.state == State::Pending) {
+            alert.state = State::Published;
+            alert.lease = None;
+            changed.push(*at);
         }
     }
     changed
 }
 
-/// Whether no alert of the key but `at` can belong to its incident: it is the first of the claimed
-/// ones, `mine`, and no other is near it.
+/// Whether no alert of the key but `at` can belong to its incident: it is the first of the `new` ones, and no other
+/// is near it.
 #[must_use]
-pub fn is_alone(log: &AlertLog, mine: &[EventTime], at: EventTime) -> bool {
+pub fn is_alone(log: &AlertLog, new: &[EventTime], at: EventTime) -> bool {
     let near = log.alerts.range(at.minus(2 * SPAN)..=at.plus(2 * SPAN));
-    near.map(|(other, _)| *other).all(|other| other == at || (other > at && mine.contains(&other)))
+    near.map(|(other, _)| *other).all(|other| other == at || (other > at && new.contains(&other)))
         && log.archived.range(at.minus(2 * SPAN)..=at.plus(2 * SPAN)).next().is_none()
 }
 
@@ -207,122 +169,119 @@ fn covered(log: &AlertLog, at: EventTime, cooldown: Duration) -> bool {
     log.alerts.range(around.clone()).next().is_some() || log.archived.range(around).next().is_some()
 }
 
+/// A log as a document holds it.
+#[derive(Deserialize, Serialize)]
+struct StoredLog {
+    alerts: Vec<StoredAlert>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    archived_to: Option<EventTime>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct StoredAlert {
+    id: String,
+    at: EventTime,
+    state: State,
+    /// The beginning of its incident. Versions before tickets knew none, and counted alerts after claiming them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    incident: Option<EventTime>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    number: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    owner: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    leased_until: Option<u64>,
+}
+
+impl From<AlertLog> for StoredLog {
+    fn from(log: AlertLog) -> Self {
+        let stored = |(at, alert): (EventTime, AlertRecord)| {
+            let (owner, leased_until) = alert.lease.map(|lease| (lease.owner, lease.until)).unzip();
+            StoredAlert {
+                id: alert.id,
+                at,
+                state: alert.state,
+                incident: alert.place.map(|place| place.begin),
+                number: alert.place.map(|place| place.number),
+                owner,
+                leased_until,
+            }
+        };
+        Self { alerts: log.alerts.into_iter().map(stored).collect(), archived_to: log.archived_to }
+    }
+}
+
+impl From<StoredLog> for AlertLog {
+    fn from(stored: StoredLog) -> Self {
+        let alert = |one: StoredAlert| {
+            let place = one.incident.zip(one.number).map(|(begin, number)| Place { begin, number });
+            let lease = one.owner.zip(one.leased_until).map(|(owner, until)| Lease { owner, until });
+            (one.at, AlertRecord { id: one.id, state: one.state, place, lease })
+        };
+        let alerts = stored.alerts.into_iter().map(alert).collect();
+        Self { alerts, archived_to: stored.archived_to, archived: BTreeSet::new() }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const COOLDOWN: Duration = Duration::from_secs(10);
 
     fn second(at: i64) -> EventTime {
         EventTime::from_epoch_ms(at * 1000)
     }
 
-    /// `log` is written as `<second><state>` with `p` for a pending alert of another, live
-    /// owner, `x` for one whose lease has run out, `m` for one of ours, `d` for a published one.
+    fn record(state: State) -> AlertRecord {
+        AlertRecord { id: String::new(), state, place: None, lease: None }
+    }
+
+    /// `log` is written as `<second><state>` with `p` for a pending alert and `d` for a published one.
     #[track_caller]
-    fn check(log: &str, hot: &[i64], expected_mine: &[i64], expected_log: &str) {
-        let claimant = Claimant { owner: "me", now: 100, lease: Duration::from_secs(60) };
+    fn check(log: &str, hot: &[i64], expected: &str) {
         let mut parsed = AlertLog::default();
         for word in log.split_whitespace() {
             let (at, state) = word.split_at(word.len() - 1);
-            let (state, owner, leased_until) = match state {
-                "p" => (State::Pending, "other", 100),
-                "x" => (State::Pending, "other", 99),
-                "m" => (State::Pending, "me", 99),
-                _ => (State::Published, "other", 99),
-            };
-            let alert =
-                AlertRecord { id: at.to_owned(), state, owner: owner.to_owned(), leased_until, number: None };
-            parsed.alerts.insert(second(at.parse().expect("a number")), alert);
+            let state = if state == "p" { State::Pending } else { State::Published };
+            parsed.alerts.insert(second(at.parse().expect("a number")), record(state));
         }
-        let before = parsed.clone();
         let hot: Vec<EventTime> = hot.iter().map(|at| second(*at)).collect();
-        let id = |at: EventTime| (at.epoch_ms() / 1000).to_string();
-        let Claims { mine, changed, .. } = claim(&mut parsed, &hot, Duration::from_secs(10), &claimant, id);
-        let mine: Vec<i64> = mine.iter().map(|at| at.epoch_ms() / 1000).collect();
-        assert_eq!(mine, expected_mine, "mine");
-        let shown: Vec<String> = parsed
-            .alerts
-            .iter()
-            .map(|(at, alert)| {
-                let state = match (alert.state, alert.owner.as_str()) {
-                    (State::Published, _) => "d",
-                    (State::Pending, "me") => "m",
-                    _ => "p",
-                };
-                format!("{}{state}", at.epoch_ms() / 1000)
-            })
-            .collect();
-        assert_eq!(shown.join(" "), expected_log, "log");
-        assert_eq!(changed, parsed != before, "changed");
+        assert_eq!(claim(&mut parsed, &hot, COOLDOWN, |_| String::new()), hot.len());
+        let shown = parsed.alerts.iter().map(|(at, alert)| {
+            let state = if alert.state == State::Published { "d" } else { "p" };
+            format!("{}{state}", at.epoch_ms() / 1000)
+        });
+        assert_eq!(shown.collect::<Vec<_>>().join(" "), expected, "log");
     }
 
     #[test]
     fn a_hot_denial_is_claimed_unless_an_alert_lies_within_the_cooldown_on_either_side() {
-        check("", &[5], &[5], "5m");
-        check("", &[5, 6, 15, 16, 27], &[5, 16, 27], "5m 16m 27m");
-        check("5d", &[15, 16], &[16], "5d 16m");
-        check("20d", &[9, 10], &[9], "9m 20d");
-        check("20d", &[10, 30], &[], "20d");
+        check("", &[5], "5p");
+        check("", &[5, 6, 15, 16, 27], "5p 16p 27p");
+        check("5d", &[15, 16], "5d 16p");
+        check("20d", &[9, 10], "9p 20d");
+        check("20p", &[10, 30], "20p");
     }
 
     #[test]
-    fn pending_alerts_are_published_by_their_owner_or_after_their_lease() {
-        check("5p", &[5], &[], "5p");
-        check("5m", &[5], &[5], "5m");
-        check("5x", &[5], &[5], "5m");
-        check("5x 50m 90p", &[90], &[5, 50], "5m 50m 90p");
-    }
-
-    #[test]
-    fn what_was_not_published_is_free_for_the_next_one() {
+    fn an_alert_is_published_once() {
         let mut log = AlertLog::default();
-        let claimant = Claimant { owner: "me", now: 100, lease: Duration::from_secs(60) };
         let hot = [second(0), second(11)];
-        let claims = claim(&mut log, &hot, Duration::from_secs(10), &claimant, |_| String::new());
-        let fates = [(hot[0], Fate::Published), (hot[1], Fate::Failed(Some(7)))];
-        assert_eq!(claims.mine, hot);
-        assert!(settle(&mut log, &fates, "me"));
-        assert!(!settle(&mut log, &fates, "me"));
-        let next = Claimant { owner: "you", ..claimant };
-        let claims = claim(&mut log, &hot, Duration::from_secs(10), &next, |_| String::new());
-        assert_eq!(claims.mine, hot[1..]);
-        assert_eq!(log.alerts[&hot[1]].number, Some(7), "recorded, not told");
-        // A lease that another has taken over meanwhile is not released.
-        assert!(!settle(&mut log, &[(hot[1], Fate::Failed(None))], "me"));
-    }
-
-    #[test]
-    fn an_alert_whose_notice_could_not_be_freed_stays_with_its_owner() {
-        let mut log = AlertLog::default();
-        let claimant = Claimant { owner: "me", now: 100, lease: Duration::from_secs(60) };
-        let hot = [second(0)];
-        claim(&mut log, &hot, Duration::from_secs(10), &claimant, |_| String::new());
-        assert!(settle(&mut log, &[(hot[0], Fate::Kept(7))], "me"));
-        assert!(!settle(&mut log, &[(hot[0], Fate::Kept(7))], "me"));
-        let next = Claimant { owner: "you", ..claimant };
-        assert!(claim(&mut log, &hot, Duration::from_secs(10), &next, |_| String::new()).mine.is_empty());
-        let mine = claim(&mut log, &hot, Duration::from_secs(10), &claimant, |_| String::new()).mine;
-        assert_eq!(
-            (mine.as_slice(), log.alerts[&hot[0]].number),
-            (&hot[..], Some(7)),
-            "its own retry goes on"
-        );
+        claim(&mut log, &hot, COOLDOWN, |_| String::new());
+        assert_eq!(publish(&mut log, &hot[..1]), hot[..1]);
+        assert_eq!(publish(&mut log, &hot), hot[1..]);
+        assert_eq!(publish(&mut log, &[second(0), second(99)]), []);
     }
 
     #[test]
     fn of_the_alerts_of_one_key_the_first_near_each_other_is_alone() {
         let at = |number: i64| second(number * 3600);
         let mut log = AlertLog::default();
-        let record = AlertRecord {
-            id: String::new(),
-            state: State::Published,
-            owner: String::new(),
-            leased_until: 0,
-            number: None,
-        };
-        log.alerts.extend([0, 3, 4, 10].map(|hour| (at(hour), record.clone())));
-        let alone = |mine: &[i64], hour: i64| {
-            let mine: Vec<EventTime> = mine.iter().map(|hour| at(*hour)).collect();
-            is_alone(&log, &mine, at(hour))
+        log.alerts.extend([0, 3, 4, 10].map(|hour| (at(hour), record(State::Published))));
+        let alone = |new: &[i64], hour: i64| {
+            let new: Vec<EventTime> = new.iter().map(|hour| at(*hour)).collect();
+            is_alone(&log, &new, at(hour))
         };
         assert!(alone(&[0, 3, 4, 10], 0) && alone(&[0, 3, 4, 10], 3) && alone(&[10], 10));
         assert!(!alone(&[0, 3, 4, 10], 4), "3 was claimed with it");
@@ -330,28 +289,14 @@ mod tests {
     }
 
     #[test]
-    fn claims_come_in_batches() {
-        let hot: Vec<EventTime> = (0..250).map(|number| second(number * 11)).collect();
-        let claimant = Claimant { owner: "me", now: 0, lease: Duration::ZERO };
-        let mut log = AlertLog::default();
-        let claims = claim(&mut log, &hot, Duration::from_secs(10), &claimant, |_| String::new());
-        assert_eq!((claims.mine.as_slice(), claims.done), (&hot[..MAX_CLAIMS], MAX_CLAIMS));
-        // Alerts taken over do not count against the limit on new ones.
-        let later = Claimant { owner: "you", now: 1, lease: Duration::ZERO };
-        let claims = claim(&mut log, &hot, Duration::from_secs(10), &later, |_| String::new());
-        assert_eq!((claims.mine.len(), claims.done), (2 * MAX_CLAIMS, 2 * MAX_CLAIMS));
-    }
-
-    #[test]
     fn older_published_alerts_are_archived_and_no_pending_one() {
         let mut log = AlertLog::default();
-        let claimant = Claimant { owner: "me", now: 0, lease: Duration::ZERO };
         let mut archived = Vec::new();
         for number in 0..i64::try_from(3 * MAX_PUBLISHED).expect("small") {
             let at = second(number * 11);
-            claim(&mut log, &[at], Duration::from_secs(10), &claimant, |_| String::new());
+            claim(&mut log, &[at], COOLDOWN, |_| String::new());
             if number > 2 {
-                settle(&mut log, &[(at, Fate::Published)], "me");
+                publish(&mut log, &[at]);
             }
             archived.extend(archive(&mut log));
             assert!(log.alerts.len() <= MAX_PUBLISHED + 3);
@@ -362,8 +307,7 @@ mod tests {
         assert_eq!((archived[0], log.alerts.keys().next()), (second(33), Some(&second(0))));
         // Archived alerts still cover.
         let before = log.clone();
-        let claims = claim(&mut log, &archived, Duration::from_secs(10), &claimant, |_| String::new());
-        assert_eq!((claims.mine.len(), claims.done), (3, archived.len()), "only those still pending");
+        assert_eq!(claim(&mut log, &archived, COOLDOWN, |_| String::new()), archived.len());
         assert_eq!(log, before);
     }
 
@@ -371,23 +315,22 @@ mod tests {
     fn while_nothing_can_be_published_no_more_is_claimed() {
         let hot: Vec<EventTime> = (0..5_000).map(|number| second(number * 11)).collect();
         let mut log = AlertLog::default();
-        for now in 1..100 {
-            let owner = now.to_string();
-            let claimant = Claimant { owner: &owner, now, lease: Duration::from_secs(60) };
-            let claims = claim(&mut log, &hot, Duration::from_secs(10), &claimant, |_| String::new());
-            assert_eq!(claims.done, claims.mine.len());
-            let fates: Vec<_> = claims.mine.iter().map(|at| (*at, Fate::Failed(None))).collect();
-            settle(&mut log, &fates, &owner);
-        }
+        let done: Vec<usize> = (0..6).map(|_| claim(&mut log, &hot, COOLDOWN, |_| String::new())).collect();
+        assert_eq!(done, [100, 200, 300, 300, 300, 300]);
         assert_eq!(log.alerts.len(), MAX_PENDING);
-        // Under others' live leases there is nothing to do but come back later.
-        let all: Vec<EventTime> = log.alerts.keys().copied().collect();
-        for alert in log.alerts.values_mut() {
-            alert.leased_until = 1_000;
-        }
-        let claimant = Claimant { owner: "me", now: 1_000, lease: Duration::ZERO };
-        let claims =
-            claim(&mut log, &hot[all.len()..], Duration::from_secs(10), &claimant, |_| String::new());
-        assert_eq!(claims, Claims::default());
+    }
+
+    #[test]
+    fn a_log_comes_back_and_one_of_an_earlier_version_is_read() {
+        let mut log = AlertLog { archived_to: Some(second(1)), ..AlertLog::default() };
+        let place = Some(Place { begin: second(4), number: 7 });
+        let lease = Some(Lease { owner: "o".to_owned(), until: 9 });
+        log.alerts.insert(second(5), AlertRecord { place, lease, ..record(State::Pending) });
+        log.alerts.insert(second(50), record(State::Published));
+        let json = serde_json::to_string(&log).expect("JSON");
+        assert_eq!(serde_json::from_str::<AlertLog>(&json).expect("a log"), log);
+        let earlier = r#"{"alerts":[{"id":"i","at":"1970-01-01T00:00:05Z","state":"pending","owner":"o","leased_until":9,"number":3}]}"#;
+        let read: AlertLog = serde_json::from_str(earlier).expect("a log");
+        assert_eq!(read.unrecorded().collect::<Vec<_>>(), [second(5)], "it names no incident");
     }
 }

@@ -7,10 +7,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use indexmap::IndexMap;
 
 use crate::count::caller::Caller;
-use crate::count::claims::AlertLog;
+use crate::count::claims::{self, AlertLog};
 use crate::count::counter::{Contribution, Counter, Slot};
-use crate::count::flood::FloodLog;
-use crate::count::incident::IncidentLog;
+use crate::count::document::{Body, Change, DocumentId, Versioned};
+use crate::count::incident::{self, Incident};
 use crate::count::key::Key;
 use crate::count::store::{CallerState, CounterStore, Mute, StoreError};
 use crate::log::time::EventTime;
@@ -19,9 +19,16 @@ use crate::rule::definition::Rule;
 /// Keeps everything until dropped: expiry is garbage collection, which memory does not need.
 #[derive(Default)]
 pub struct EmbeddedStore {
-    keys: Mutex<IndexMap<Key, Item>>,
-    callers: Mutex<IndexMap<Caller, CallerState>>,
-    accounts: Mutex<IndexMap<Option<String>, FloodLog>>,
+    keys: Mutex<IndexMap<Key, Counted>>,
+    documents: Mutex<IndexMap<Key, BTreeMap<String, Versioned<Body>>>>,
+    mutes: Mutex<BTreeMap<Caller, Mute>>,
+}
+
+/// What is counted of one key.
+#[derive(Default)]
+struct Counted {
+    counters: BTreeMap<Slot, Counter>,
+    archived: BTreeSet<EventTime>,
 }
 
 /// Everything stored for one key.
@@ -46,22 +53,53 @@ impl Item {
 impl EmbeddedStore {
     /// All keys and their state, in the order of their first denial.
     pub fn into_keys(self) -> impl Iterator<Item = (Key, Item)> {
-        self.keys.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter()
+        let keys = self.keys.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut documents = self.documents.into_inner().unwrap_or_else(PoisonError::into_inner);
+        keys.into_iter().map(move |(key, Counted { counters, archived })| {
+            let alerts = documents.get_mut(&key).and_then(|kept| kept.remove(claims::SORT_KEY));
+            let alerts = alerts.and_then(|log| log.read(claims::SORT_KEY).ok());
+            let alerts = alerts.map(|log: Versioned<AlertLog>| log.value).unwrap_or_default();
+            (key, Item { counters, alerts, archived })
+        })
     }
 
     /// All callers and their state, in the order of their first alert.
     #[must_use]
     pub fn callers(&self) -> Vec<(Caller, CallerState)> {
-        let callers = lock(&self.callers);
-        callers.iter().map(|(caller, state)| (caller.clone(), state.clone())).collect()
+        let (documents, mutes) = (lock(&self.documents), lock(&self.mutes));
+        let callers = documents.iter().filter_map(|(key, kept)| {
+            let caller = Caller::of_key(key)?;
+            let mut state = CallerState { mute: mutes.get(&caller).cloned(), ..CallerState::default() };
+            for (sort, document) in kept.range(incident::SORT_KEY.to_owned()..) {
+                if let Ok(incident) = document.clone().read::<Incident>(sort) {
+                    state.log.incidents.insert(incident.value.begin, incident.value);
+                }
+            }
+            Some((caller, state))
+        });
+        callers.collect()
     }
 
     /// Mutes a caller.
     pub fn mute(&self, caller: &Caller, mute: Mute) {
-        lock(&self.callers).entry(caller.clone()).or_default().mute = Some(mute);
+        lock(&self.mutes).insert(caller.clone(), mute);
     }
 
-    fn keys(&self) -> MutexGuard<'_, IndexMap<Key, Item>> {
+    /// All documents, for tests that look at what is kept.
+    #[must_use]
+    pub fn all_documents(&self) -> Vec<(DocumentId, Versioned<Body>)> {
+        let documents = lock(&self.documents);
+        let of_partition = |(partition, kept): (&Key, &BTreeMap<String, Versioned<Body>>)| {
+            let partition = partition.clone();
+            let named = |(sort, document): (&String, &Versioned<Body>)| {
+                (DocumentId { partition: partition.clone(), sort: sort.clone() }, document.clone())
+            };
+            kept.iter().map(named).collect::<Vec<_>>()
+        };
+        documents.iter().flat_map(of_partition).collect()
+    }
+
+    fn keys(&self) -> MutexGuard<'_, IndexMap<Key, Counted>> {
         lock(&self.keys)
     }
 }
@@ -95,10 +133,6 @@ impl CounterStore for EmbeddedStore {
         Ok(counters.into_iter().flatten().map(|(_, counter)| counter.clone()).collect())
     }
 
-    async fn alerts(&self, key: &Key) -> Result<AlertLog, StoreError> {
-        Ok(self.keys().get(key).map(|item| item.alerts.clone()).unwrap_or_default())
-    }
-
     async fn archived_alerts(
         &self,
         key: &Key,
@@ -114,54 +148,41 @@ impl CounterStore for EmbeddedStore {
         Ok(())
     }
 
-    async fn replace_alerts(&self, key: &Key, log: &AlertLog, _: u64) -> Result<bool, StoreError> {
-        let mut keys = self.keys();
-        let stored = &mut keys.entry(key.clone()).or_default().alerts;
-        let same = stored.version == log.version;
-        if same {
-            *stored = AlertLog { version: log.version + 1, archived: BTreeSet::new(), ..log.clone() };
+    async fn documents(
+        &self,
+        partition: &Key,
+        first: &str,
+        last: &str,
+    ) -> Result<Vec<(String, Versioned<Body>)>, StoreError> {
+        let documents = lock(&self.documents);
+        let kept = documents.get(partition).filter(|_| first <= last).into_iter();
+        let found = kept.flat_map(|kept| kept.range(first.to_owned()..=last.to_owned()));
+        Ok(found.map(|(sort, document)| (sort.clone(), document.clone())).collect())
+    }
+
+    async fn write(&self, changes: &[Change], _: u64) -> Result<bool, StoreError> {
+        let mut documents = lock(&self.documents);
+        let version = |Change { id, .. }: &Change| {
+            documents.get(&id.partition).and_then(|kept| kept.get(&id.sort)).map_or(0, |one| one.version)
+        };
+        if changes.iter().any(|change| version(change) != change.version) {
+            return Ok(false);
         }
-        Ok(same)
+        for Change { id, version, body } in changes {
+            if let Some(body) = body {
+                let document = Versioned { version: version.saturating_add(1), value: body.clone() };
+                documents.entry(id.partition.clone()).or_default().insert(id.sort.clone(), document);
+            }
+        }
+        Ok(true)
     }
 
     async fn caller(&self, caller: &Caller) -> Result<CallerState, StoreError> {
-        Ok(lock(&self.callers).get(caller).cloned().unwrap_or_default())
+        let mute = lock(&self.mutes).get(caller).cloned();
+        Ok(CallerState { mute, ..CallerState::default() })
     }
 
-    async fn replace_incidents(
-        &self,
-        caller: &Caller,
-        log: &IncidentLog,
-        _: u64,
-    ) -> Result<bool, StoreError> {
-        let mut callers = lock(&self.callers);
-        let stored = &mut callers.entry(caller.clone()).or_default().log;
-        let same = stored.version == log.version;
-        if same {
-            stored.clone_from(log);
-            stored.version += 1;
-        }
-        Ok(same)
-    }
-
-    async fn floods(&self, account: Option<&str>) -> Result<FloodLog, StoreError> {
-        let account = account.map(str::to_owned);
-        Ok(lock(&self.accounts).get(&account).cloned().unwrap_or_default())
-    }
-
-    async fn replace_floods(
-        &self,
-        account: Option<&str>,
-        log: &FloodLog,
-        _: u64,
-    ) -> Result<bool, StoreError> {
-        let mut accounts = lock(&self.accounts);
-        let stored = accounts.entry(account.map(str::to_owned)).or_default();
-        let same = stored.version == log.version;
-        if same {
-            stored.clone_from(log);
-            stored.version += 1;
-        }
-        Ok(same)
+    async fn pause(&self) {
+        tokio::task::yield_now().await;
     }
 }

@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use super::claims::{self, AlertLog, Claimant};
+use super::claims::{self, AlertLog};
 use super::counter::{Contribution, Counter, Slot};
 use super::tally::Tally;
 use super::window::Window;
@@ -84,18 +84,15 @@ fn alert(rule: &Rule, objects: usize, denials: usize, seconds: usize) {
     let mut window = Window::new(rule, &counters);
     let hot = window.hot(EventTime::from_epoch_ms(0), EventTime::from_epoch_ms(i64::MAX / 2));
     let mut log = AlertLog::default();
-    let claimant = Claimant { owner: "me", now: 0, lease: Duration::ZERO };
     let (mut done, mut alerts) = (0, 0);
     while done < hot.len() {
-        let claimed = claims::claim(&mut log, &hot[done..], rule.cooldown, &claimant, |_| String::new());
-        claims::archive(&mut log);
-        for at in &claimed.mine {
+        done += claims::claim(&mut log, &hot[done..], rule.cooldown, |_| String::new());
+        let claimed: Vec<EventTime> = log.unrecorded().collect();
+        for at in &claimed {
             window.figures(*at).expect("figures");
         }
-        let fates: Vec<_> = claimed.mine.iter().map(|at| (*at, claims::Fate::Published)).collect();
-        claims::settle(&mut log, &fates, "me");
-        done += claimed.done;
-        alerts += claimed.mine.len();
+        alerts += claims::publish(&mut log, &claimed).len();
+        claims::archive(&mut log);
     }
     assert!(alerts > 0);
 }

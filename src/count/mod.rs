@@ -10,20 +10,20 @@
 //! | Which alerts are due, and who publishes them | [`claims`] |
 //! | Who is behind a key | [`caller`] |
 //! | Which alerts of a caller belong together, and when a notice is due | [`incident`] |
-//! | When too many callers come at once | [`flood`] |
-//! | Who sends a notice; what is forgotten | [`pending`], [`recent`] |
+//! | When too many callers come at once | [`crowd`] |
+//! | What many deliveries change, and who sends a notice | [`document`], [`lease`] |
 
 mod bound;
 pub mod caller;
 pub mod claims;
 pub mod counter;
+pub mod crowd;
+pub mod document;
 pub mod embedded;
 pub mod evidence;
-pub mod flood;
 pub mod incident;
 pub mod key;
-pub mod pending;
-pub mod recent;
+pub mod lease;
 mod samples;
 mod sliding;
 pub mod store;

@@ -6,9 +6,8 @@ use std::error::Error;
 use std::ops::RangeInclusive;
 
 use crate::count::caller::Caller;
-use crate::count::claims::AlertLog;
 use crate::count::counter::{Contribution, Counter, Slot};
-use crate::count::flood::FloodLog;
+use crate::count::document::{Body, Change, Versioned};
 use crate::count::incident::IncidentLog;
 use crate::count::key::Key;
 use crate::log::time::EventTime;
@@ -30,7 +29,7 @@ pub struct StoreError {
 /// The state of one caller.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CallerState {
-    /// The caller's incidents.
+    /// Incidents of the caller.
     pub log: IncidentLog,
     /// Set while the caller is muted.
     pub mute: Option<Mute>,
@@ -80,13 +79,6 @@ pub trait CounterStore {
         slots: RangeInclusive<EventTime>,
     ) -> impl Future<Output = Result<Vec<Counter>, StoreError>>;
 
-    /// The alerts of `key` as of the latest finished write, without archived ones; empty at version 0 if
-    /// there are none.
-    ///
-    /// # Errors
-    /// As for [`Self::counters`].
-    fn alerts(&self, key: &Key) -> impl Future<Output = Result<AlertLog, StoreError>>;
-
     /// The archived alerts of `key` between two times, and possibly some around them.
     ///
     /// # Errors
@@ -109,49 +101,38 @@ pub trait CounterStore {
         expires_at: u64,
     ) -> impl Future<Output = Result<(), StoreError>>;
 
-    /// Writes `log`, all but [`AlertLog::archived`], as version `log.version + 1` if the stored version still is `log.version`;
-    /// `false` if it is not, and then nothing was written.
+    /// The documents of a partition whose sort keys lie from `first` to `last`, in their order, as of the latest
+    /// finished write.
     ///
     /// # Errors
-    /// When the store cannot be written.
-    fn replace_alerts(
+    /// When the store cannot be read.
+    fn documents(
         &self,
-        key: &Key,
-        log: &AlertLog,
-        expires_at: u64,
-    ) -> impl Future<Output = Result<bool, StoreError>>;
+        partition: &Key,
+        first: &str,
+        last: &str,
+    ) -> impl Future<Output = Result<Vec<(String, Versioned<Body>)>, StoreError>>;
 
-    /// The state of `caller` as of the latest finished write; empty at version 0 if there is none.
+    /// Makes all of the changes, to different documents and at most [`MAX_CHANGES`], if each document still has the
+    /// version that its change names; `false` if one has not, and then nothing was written. Also `false` if the
+    /// write succeeded but its answer was lost and the store tried again: read, and decide again. Documents that
+    /// are written may be deleted after `expires_at` (epoch seconds).
+    ///
+    /// # Errors
+    /// When the store cannot be written; then either nothing was written or all of it.
+    fn write(&self, changes: &[Change], expires_at: u64) -> impl Future<Output = Result<bool, StoreError>>;
+
+    /// What operators have ordered about `caller`, and its incidents as an earlier version kept them.
     ///
     /// # Errors
     /// As for [`Self::counters`].
     fn caller(&self, caller: &Caller) -> impl Future<Output = Result<CallerState, StoreError>>;
 
-    /// Writes the caller's incidents as [`Self::replace_alerts`] writes a key's alerts.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
-    fn replace_incidents(
-        &self,
-        caller: &Caller,
-        log: &IncidentLog,
-        expires_at: u64,
-    ) -> impl Future<Output = Result<bool, StoreError>>;
-
-    /// The floods of `account` as of the latest finished write; empty at version 0 if there are none.
-    ///
-    /// # Errors
-    /// As for [`Self::counters`].
-    fn floods(&self, account: Option<&str>) -> impl Future<Output = Result<FloodLog, StoreError>>;
-
-    /// Writes the account's floods as [`Self::replace_alerts`] writes a key's alerts.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
-    fn replace_floods(
-        &self,
-        account: Option<&str>,
-        log: &FloodLog,
-        expires_at: u64,
-    ) -> impl Future<Output = Result<bool, StoreError>>;
+    /// Lets other deliveries go on for a moment.
+    fn pause(&self) -> impl Future<Output = ()>;
 }
+
+/// The most changes in one write.
+///
+/// Source: `TransactWriteItems` in the Amazon DynamoDB API reference.
+pub const MAX_CHANGES: usize = 100;

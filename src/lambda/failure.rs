@@ -46,9 +46,6 @@ pub enum Cause {
     /// A key was not counted, or its alert not published.
     #[error(transparent)]
     Pipeline(#[from] pipeline::Failure),
-    /// Other deliveries may have died before they published what they hold.
-    #[error("an alert that is due is held by another delivery; the message will be tried again")]
-    LeftToOthers,
     /// Further keys failed, whose causes were not kept.
     #[error("{0} more keys failed")]
     More(usize),
@@ -62,9 +59,7 @@ impl Failure {
             Self::Event(_) => false,
             Self::Source(error) => !error.is_permanent(),
             Self::OutOfTime { .. } => true,
-            Self::Commit { causes, .. } => {
-                causes.iter().any(|cause| matches!(cause, Cause::Pipeline(_) | Cause::LeftToOthers))
-            }
+            Self::Commit { causes, .. } => causes.iter().any(|cause| matches!(cause, Cause::Pipeline(_))),
         }
     }
 }

@@ -15,7 +15,7 @@ use aws_lambda_events::sqs::SqsBatchResponse;
 use futures_util::FutureExt;
 use lambda_runtime::tracing::{debug, error, warn};
 use serde::Serialize;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::alert::sink::AlertSink;
 use crate::count::caller::digest;
@@ -131,7 +131,7 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
         let answer = match event::resolve(payload) {
             Request::Whole(items) => {
                 let owned: Vec<Owned<'_>> = items.iter().map(|item| (item, request_id)).collect();
-                let failed = self.items(&owned, begun, Returns::AsItIs, &mut metrics).await;
+                let failed = self.items(&owned, begun, &mut metrics).await;
                 DeliveryError::new(&failed.failures, failed.items.len(), items.len())
                     .map_or(Ok(Answer::Done), Err)
             }
@@ -153,7 +153,7 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
         let items = messages.iter().flat_map(|message| message.items.iter().map(move |item| (item, message)));
         let (owned, carriers): (Vec<Owned<'_>>, Vec<&Message>) =
             items.map(|(item, message)| ((item, message.id.as_str()), message)).unzip();
-        let failed = self.items(&owned, begun, Returns::InAnotherMix, metrics).await;
+        let failed = self.items(&owned, begun, metrics).await;
         let mut failing = failed.items.iter().filter_map(|item| carriers.get(*item)).peekable();
         let mut answer = SqsBatchResponse::default();
         while let Some(message) = failing.next() {
@@ -185,13 +185,7 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
     }
 
     /// Does everything: the records together, then one object after the other.
-    async fn items(
-        &self,
-        items: &[Owned<'_>],
-        begun: Begun<'_>,
-        returns: Returns,
-        metrics: &mut Metrics,
-    ) -> Failed {
+    async fn items(&self, items: &[Owned<'_>], begun: Begun<'_>, metrics: &mut Metrics) -> Failed {
         let mut failed = Failed::default();
         let records = items.iter().enumerate().filter_map(|(number, (item, _))| match item {
             Ok(Item::Record(record)) => Some((number, record)),
@@ -199,7 +193,7 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
         });
         let records: Vec<(usize, &Record)> = records.collect();
         if !records.is_empty() {
-            self.records(&records, begun, returns, &mut failed, metrics).await;
+            self.records(&records, begun, &mut failed, metrics).await;
         }
         for (number, (item, owner)) in items.iter().enumerate() {
             if !matches!(item, Ok(Item::Record(_)))
@@ -298,7 +292,6 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
         &self,
         records: &[(usize, &Record)],
         begun: Begun<'_>,
-        returns: Returns,
         failed: &mut Failed,
         metrics: &mut Metrics,
     ) {
@@ -324,31 +317,13 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
                 _ => format!("eventbridge:request/{}", begun.request_id),
             };
             let delivery = Delivery { object: &name, claimant: begun.claimant(begun.request_id) };
-            let mut left_to_others = BTreeSet::new();
-            for looks_left in (0..=LOOKS).rev() {
-                let mut outcome = self.commit(tally, delivery, begun.time).await;
-                left_to_others = std::mem::take(&mut outcome.left_to_others);
-                failing.append(&mut outcome.unsettled);
-                // A failure that belongs to no record fails all.
-                if outcome.failed > 0 && failing.is_empty() {
-                    failing.extend(numbered().map(|(number, _)| number));
-                }
-                causes.extend(settled(outcome, metrics));
-                let looks_again = returns == Returns::InAnotherMix && !left_to_others.is_empty();
-                if !looks_again || looks_left == 0 || !begun.time.suffices() {
-                    break;
-                }
-                // Most holders are done in a moment. To fail at once would keep a message from view for minutes.
-                sleep(LOOK_AGAIN).await;
-                let waiting = numbered().filter(|(number, _)| left_to_others.contains(number));
-                tally = waiting.fold(self.pipeline.tally(), |tally, (number, (_, record))| {
-                    self.pipeline.read_record(&record.name, &record.json, number, tally).tally
-                });
+            let mut outcome = self.commit(tally, delivery, begun.time).await;
+            failing.append(&mut outcome.unsettled);
+            // A failure that belongs to no record fails all.
+            if outcome.failed > 0 && failing.is_empty() {
+                failing.extend(numbered().map(|(number, _)| number));
             }
-            if returns == Returns::InAnotherMix && !left_to_others.is_empty() {
-                causes.push(Cause::LeftToOthers);
-                failing.append(&mut left_to_others);
-            }
+            causes.extend(settled(outcome, metrics));
         } else {
             failing.extend(numbered().map(|(number, _)| number));
         }
@@ -371,21 +346,9 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
 }
 
 const NOT_TRIED: &str = "not tried";
-/// How often a delivery looks again at alerts that another delivery holds, and after how long.
-const LOOKS: usize = 10;
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// What an event asks for, and the owner of what is claimed for it if it is an object.
 type Owned<'a> = (&'a Resolved, &'a str);
-
-/// What comes back of an event that fails.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Returns {
-    /// The event, under the same request id.
-    AsItIs,
-    /// Some of its messages, under another request id.
-    InAnotherMix,
-}
 
 /// What failed of an event.
 #[derive(Default)]

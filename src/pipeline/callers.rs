@@ -1,218 +1,206 @@
-//! For each caller of a delivery: record the alerts, send at most one notice per incident, and mark it
-//! sent. Only then are the alerts of the keys marked published, so that a crash anywhere before
-//! is healed by the delivery's own retry, by a redrive, or by the caller's next alert.
+//! For the callers of a delivery: record, admit, notify; at the end, mark the alerts published. Only then
+//! does a caller count as done, so that a crash anywhere before is healed by the delivery's own retry, by a redrive,
+//! or by the caller's next alert.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 use indexmap::IndexMap;
 
-use super::telling::{Telling, Told};
-use super::{Delivery, Failure, MAX_ATTEMPTS, Outcome, Pipeline, Published, RETENTION, work};
+use super::keys::{self, KeyAlerts};
+use super::notify::{Notified, Notifier, failed_before};
+use super::record::CallerAlerts;
+use super::{Delivery, Failure, MAX_ATTEMPTS, Outcome, Pipeline, Published, TimeLeft, work};
 use crate::alert::sink::AlertSink;
 use crate::alert::{Alert, IncidentRef};
 use crate::count::caller::Caller;
-use crate::count::claims::Fate;
-use crate::count::incident::{self, Admission, Found, Incident, IncidentLog, Place};
-use crate::count::store::{CallerState, CounterStore};
+use crate::count::claims::{self, AlertLog, State};
+use crate::count::document::{self, Versioned};
+use crate::count::incident;
+use crate::count::lease::Lease;
+use crate::count::store::CounterStore;
 use crate::log::time::EventTime;
-use crate::rule::definition::Severity;
 
-/// The alerts of one caller, and where they were recorded; nowhere if that failed.
-pub(super) struct Batch<'r> {
-    pub caller: Caller,
-    pub found: Vec<Found<'r>>,
-    places: Vec<Place>,
-}
-
-/// An incident whose next notice this delivery holds.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Held {
-    /// Whose it is.
-    pub batch: usize,
-    pub begin: EventTime,
-    pub admission: Admission,
-    pub severity: Severity,
-    pub alerts: u64,
-}
+/// How often a delivery looks again at an alert that another one is about to send.
+const MAX_LOOKS: usize = 5;
 
 impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
     /// Records what was found, sends the notices that are due, and marks the alerts. Returns the
     /// callers for which some of this failed.
-    pub(super) async fn tell(
+    pub(super) async fn notify(
         &self,
-        found: IndexMap<Caller, Vec<Found<'_>>>,
+        time: TimeLeft<'_>,
+        found: IndexMap<Caller, Vec<KeyAlerts<'_>>>,
         delivery: Delivery<'_>,
         outcome: &mut Outcome,
     ) -> HashSet<Caller> {
-        let (mut batches, mut held, mut begun) = (Vec::new(), Vec::new(), 0);
-        let recording = found.into_iter().map(|(caller, found)| self.record(caller, found, delivery));
-        work::all(recording, outcome, |(batch, mine, new), failure| {
-            held.extend(mine.into_iter().map(|one| Held { batch: batches.len(), ..one }));
-            batches.push(batch);
-            begun += new;
+        let (mut callers, mut recorded) = (Vec::new(), BTreeSet::new());
+        let recording = found.into_iter().map(|(caller, keys)| self.record(caller, keys, delivery));
+        work::all(recording, outcome, |alerts: CallerAlerts<'_>, failure| {
+            if failure.is_none() {
+                recorded.insert(callers.len());
+            }
+            callers.push(alerts);
             failure
         })
         .await;
-        outcome.incidents += begun;
-        let told = Telling::new(self, &batches, delivery, outcome).all(held).await;
+        outcome.incidents += callers.iter().map(|alerts| alerts.begun).sum::<u64>();
+        let unanswered = self.admit(&mut callers, delivery, outcome).await;
+        let failed = failed_before(&callers, &recorded, unanswered);
+        let Notified { notices, mut failed } =
+            Notifier::new(self, &callers, delivery, time, outcome).all(failed).await;
         let mut published = Vec::new();
-        // Where the claims of a caller could not be recorded, their leases run out.
-        let recorded = batches.iter().enumerate().filter(|(_, batch)| !batch.places.is_empty());
-        let keys = recorded.flat_map(|(number, batch)| {
-            let mut rest = batch.places.as_slice();
-            batch.found.chunk_by(|one, other| one.key == other.key).map(move |key| {
-                let (places, others) = rest.split_at(key.len().min(rest.len()));
-                rest = others;
-                (number, key, places)
-            })
+        let keys = callers
+            .iter()
+            .enumerate()
+            .flat_map(|(number, alerts)| alerts.keys.iter().map(move |key| (number, alerts, key)));
+        let keys = keys.filter(|(number, ..)| !failed.contains(number));
+        let marking = keys.map(async |(number, alerts, key)| {
+            let reported = |begin| notices.get(&(number, begin)).map(|id| &**id);
+            let (done, result) = self.mark(&alerts.caller, key, reported, delivery).await;
+            ((number, done, result.is_ok()), result)
         });
-        let marking = keys.map(|(batch, key, places)| {
-            self.mark(&batches[batch].caller, batch, key, places, &told, delivery)
-        });
-        let mut marked = vec![0; batches.len()];
-        work::all(marking, outcome, |(batch, done), failure| {
-            // What is published but not marked so is not done: only a retry can settle that.
-            marked[batch] += if failure.is_none() { done.len() } else { 0 };
+        let mut unmarked: Vec<usize> = callers.iter().map(|alerts| alerts.keys.len()).collect();
+        work::all(marking, outcome, |(number, done, is_marked), failure| {
             published.extend(done);
-            // Why the notice could not be sent matters more than that this could not be recorded.
-            failure.filter(|_| !told.failed.contains(&batch))
+            if let Some(unmarked) = unmarked.get_mut(number).filter(|_| is_marked) {
+                *unmarked = unmarked.saturating_sub(1);
+            }
+            failure
         })
         .await;
+        failed.extend((0..).zip(unmarked).filter(|(_, unmarked)| *unmarked > 0).map(|(number, _)| number));
         outcome.published.extend(published);
-        let failed = batches.into_iter().zip(marked).filter(|(batch, marked)| batch.found.len() > *marked);
-        failed.map(|(batch, _)| batch.caller).collect()
-    }
-
-    async fn record<'r>(
-        &self,
-        caller: Caller,
-        found: Vec<Found<'r>>,
-        delivery: Delivery<'_>,
-    ) -> ((Batch<'r>, Vec<Held>, u64), Result<(), Failure>) {
-        let claimant = delivery.claimant;
-        let recorded = self.change(&caller, delivery, |state| {
-            let muted = state.is_muted(claimant.now);
-            incident::record(&mut state.log, &found, muted, &claimant)
-        });
-        match recorded.await {
-            Err(failure) => ((Batch { caller, found, places: Vec::new() }, Vec::new(), 0), Err(failure)),
-            Ok((log, recorded)) => {
-                let held = recorded.held.iter().filter_map(|begin| {
-                    let place = (0, *begin);
-                    log.incidents.get(begin).map(|one| Held::new(place, one))
-                });
-                let held = held.collect();
-                let batch = Batch { caller, found, places: recorded.places };
-                ((batch, held, recorded.begun), Ok(()))
-            }
+        if self.sink.wants_alerts() && !failed.is_empty() {
+            let keys = callers.iter().enumerate().filter(|(number, _)| failed.contains(number));
+            let keys = keys.flat_map(|(_, alerts)| &alerts.keys);
+            let releasing = keys.map(async |key| ((), self.release(key, delivery).await));
+            // If this fails too, the leases run out.
+            work::all(releasing, &mut Outcome::default(), |(), _| None).await;
         }
+        let callers = (0..).zip(callers).filter(|(number, _)| failed.contains(number));
+        callers.map(|(_, alerts)| alerts.caller).collect()
     }
 
-    /// Changes the incidents of one caller, retrying while others get there first.
-    pub(super) async fn change<T>(
+    /// Sends one key's alerts as messages of their own, where programs want them, and marks them.
+    async fn mark<'n>(
         &self,
         caller: &Caller,
+        alerts: &KeyAlerts<'_>,
+        reported: impl Fn(EventTime) -> Option<&'n str>,
         delivery: Delivery<'_>,
-        mut change: impl FnMut(&mut CallerState) -> T,
-    ) -> Result<(IncidentLog, T), Failure> {
-        let expires_at = expires_at(delivery);
-        let mut tried: Option<(u64, T)> = None;
-        for _ in 0..MAX_ATTEMPTS {
-            let mut state = self.store.caller(caller).await?;
-            if let Some((version, answer)) = tried.take()
-                && state.log.version == version + 1
-                && state.log.writer == delivery.claimant.owner
-            {
-                // The write succeeded but its answer was lost: writing again would count twice.
-                return Ok((state.log, answer));
-            }
-            let answer = change(&mut state);
-            if self.store.replace_incidents(caller, &state.log, expires_at).await? {
-                return Ok((state.log, answer));
-            }
-            tried = Some((state.log.version, answer));
-        }
-        Err(Failure::Contended("incidents of one caller"))
-    }
-
-    /// Sends one key's alerts as messages of their own, and records the outcome.
-    async fn mark(
-        &self,
-        caller: &Caller,
-        batch: usize,
-        found: &[Found<'_>],
-        places: &[Place],
-        told: &Told,
-        delivery: Delivery<'_>,
-    ) -> ((usize, Vec<Published>), Result<(), Failure>) {
-        let [first, ..] = found else { return ((batch, Vec::new()), Ok(())) };
-        let mut published = Vec::new();
-        let unsent = |place: &Place| {
-            let number = place.number;
-            if told.kept.contains(&batch) { Fate::Kept(number) } else { Fate::Failed(Some(number)) }
+    ) -> (Vec<Published>, Result<(), Failure>) {
+        let mut done: Vec<EventTime> = Vec::new();
+        let handed = if self.sink.wants_alerts() {
+            self.hand_over(caller, alerts, &reported, delivery, &mut done).await
+        } else {
+            done.extend(alerts.log.value.pending().map(|(at, _)| at));
+            Ok(())
         };
-        let mut fates: BTreeMap<EventTime, Fate> =
-            found.iter().zip(places).map(|(alert, place)| (alert.at, unsent(place))).collect();
-        // Any unsent notice of the caller holds them back: only alerts that are still due bring a delivery
-        // back to it.
-        let due = found.iter().zip(places).filter(|_| !told.failed.contains(&batch));
-        let due: BTreeMap<EventTime, Place> = due.map(|(alert, place)| (alert.at, *place)).collect();
-        let handed = async {
-            let mut figures = Vec::new();
-            if self.sink.wants_alerts() {
-                let alerts: Vec<EventTime> = due.keys().copied().collect();
-                figures = self.figures(first.rule, &first.key, &alerts).await?;
-            }
-            let mut figures = figures.into_iter();
-            for (at, place) in &due {
-                let notice = told.notices.get(&(batch, place.begin));
-                if let Some((_, figures)) = figures.next() {
-                    let incident = IncidentRef {
-                        id: &incident::id(caller, place.begin),
-                        caller: caller.arn.as_deref(),
-                        number: place.number,
-                        notice: notice.map(|id| &**id),
-                    };
-                    let Found { rule, key, .. } = first;
-                    let alert = Alert { rule, key, at: *at, figures, object: delivery.object, incident };
-                    self.sink.alert(&alert).await?;
+        let mark = |log: &mut AlertLog| claims::publish(log, &done);
+        let marked =
+            self.change_alerts(alerts, alerts.log.clone(), delivery, mark, |marked| !marked.is_empty()).await;
+        let told = |at: &EventTime| {
+            let place = alerts.log.value.alerts.get(at).and_then(|alert| alert.place);
+            place.is_some_and(|place| reported(place.begin).is_some())
+        };
+        match marked {
+            Ok(marked) => (marked.into_iter().map(|at| Published { at, told: told(&at) }).collect(), handed),
+            // What could not be published matters more than that this could not be recorded.
+            Err(failure) => (Vec::new(), handed.and(Err(failure))),
+        }
+    }
+
+    /// Sends one key's alerts to programs, and adds them to `done`. Those that another delivery is about to send must
+    /// have been sent by it.
+    async fn hand_over<'n>(
+        &self,
+        caller: &Caller,
+        alerts: &KeyAlerts<'_>,
+        reported: &impl Fn(EventTime) -> Option<&'n str>,
+        delivery: Delivery<'_>,
+        done: &mut Vec<EventTime>,
+    ) -> Result<(), Failure> {
+        let known: Vec<EventTime> = alerts.log.value.pending().map(|(at, _)| at).collect();
+        let claimant = &delivery.claimant;
+        let take = |log: &mut AlertLog| {
+            let (mut mine, mut others, mut changed) = (Vec::new(), 0, false);
+            for (at, alert) in &mut log.alerts {
+                if alert.state == State::Published || !known.contains(at) {
+                    continue;
                 }
-                fates.insert(*at, Fate::Published);
-                published.push(Published { at: *at, told: notice.is_some() });
+                if alert.lease.as_ref().is_some_and(|lease| lease.is_held_by_other(claimant)) {
+                    others += 1;
+                } else {
+                    // Its own again, too: a retry that is still sending must not lose it to another.
+                    let lease = Some(Lease::of(claimant));
+                    changed |= std::mem::replace(&mut alert.lease, lease.clone()) != lease;
+                    mine.push((*at, alert.place));
+                }
             }
-            Ok::<(), Failure>(())
+            (mine, others, changed)
+        };
+        let mut log = alerts.log.clone();
+        for look in 0.. {
+            let taken = self.change_alerts(alerts, log, delivery, take, |(_, _, changed)| *changed);
+            let (mut mine, others, _) = taken.await?;
+            mine.retain(|(at, _)| !done.contains(at));
+            let due: Vec<EventTime> = mine.iter().map(|(at, _)| *at).collect();
+            let figures = self.figures(alerts.rule, &alerts.key, &due).await?;
+            for ((at, figures), (_, place)) in figures.into_iter().zip(mine) {
+                let Some(place) = place else { continue };
+                let incident = IncidentRef {
+                    id: &incident::id(caller, place.begin),
+                    caller: caller.arn.as_deref(),
+                    number: place.number,
+                    notice: reported(place.begin),
+                };
+                let KeyAlerts { rule, key, .. } = alerts;
+                let alert = Alert { rule, key, at, figures, object: delivery.object, incident };
+                self.sink.alert(&alert).await?;
+                done.push(at);
+            }
+            if others == 0 {
+                break;
+            }
+            if look >= MAX_LOOKS {
+                return Err(Failure::Held("an alert"));
+            }
+            self.store.pause().await;
+            log = document::load(&self.store, &claims::document(&alerts.key)).await?;
         }
-        .await;
-        let fates: Vec<(EventTime, Fate)> = fates.into_iter().collect();
-        let settled = self.settle(first.rule, &first.key, &fates, delivery).await;
-        // What could not be published matters more than that this could not be recorded.
-        ((batch, published), handed.and(settled))
+        Ok(())
     }
-}
 
-impl Batch<'_> {
-    /// The alerts of the incident that begins at `begin`.
-    pub(super) fn of(&self, begin: EventTime) -> impl Iterator<Item = (&Found<'_>, Place)> {
-        let places = self.places.iter().copied();
-        self.found.iter().zip(places).filter(move |(_, place)| place.begin == begin)
+    /// Ends this delivery's leases on one key's alerts, so that the next one need not wait.
+    async fn release(&self, alerts: &KeyAlerts<'_>, delivery: Delivery<'_>) -> Result<(), Failure> {
+        let owner = delivery.claimant.owner;
+        let release = |log: &mut AlertLog| {
+            let leases = log.alerts.values_mut().map(|alert| &mut alert.lease);
+            leases.filter_map(|lease| lease.take_if(|lease| lease.owner == owner)).count()
+        };
+        let log = document::load(&self.store, &claims::document(&alerts.key)).await?;
+        self.change_alerts(alerts, log, delivery, release, |released| *released > 0).await.map(drop)
     }
-}
 
-impl Held {
-    /// An incident of a batch.
-    pub(super) fn new((batch, begin): (usize, EventTime), incident: &Incident) -> Self {
-        Self {
-            batch,
-            begin,
-            admission: incident.admission,
-            severity: incident.severity().unwrap_or(Severity::Low),
-            alerts: incident.alerts,
+    /// Changes one key's alerts, retrying while others get there first.
+    async fn change_alerts<T>(
+        &self,
+        alerts: &KeyAlerts<'_>,
+        log: Versioned<AlertLog>,
+        delivery: Delivery<'_>,
+        mut edit: impl FnMut(&mut AlertLog) -> T,
+        is_change: impl Fn(&T) -> bool,
+    ) -> Result<T, Failure> {
+        let expires_at = keys::expires_at(alerts.rule, delivery.claimant.now);
+        let id = claims::document(&alerts.key);
+        let mut log = log;
+        for _ in 0..MAX_ATTEMPTS {
+            let answer = edit(&mut log.value);
+            if !is_change(&answer) || self.store.write(&[log.change(id.clone())?], expires_at).await? {
+                return Ok(answer);
+            }
+            log = document::load(&self.store, &id).await?;
         }
+        Err(Failure::Contended("alerts of one key"))
     }
-}
-
-/// Incidents and floods outlive the longest redrive too; their own memory ends no later.
-pub(super) fn expires_at(delivery: Delivery<'_>) -> u64 {
-    let around = 2 * incident::SPAN.as_secs();
-    delivery.claimant.now.saturating_add(RETENTION.as_secs()).saturating_add(around)
 }

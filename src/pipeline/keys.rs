@@ -1,19 +1,17 @@
-//! For each key of a delivery: add to its counters, read the window, find what is hot, claim the alerts;
-//! at the end, mark them published.
+//! For each key of a delivery: add to its counters, read the window, find what is hot, and which alerts are due.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::time::Duration;
+use std::collections::{BTreeMap, VecDeque};
 
 use futures_util::stream::{self, StreamExt};
 use indexmap::IndexMap;
 
-use super::work::AT_ONCE;
-use super::{Delivery, Failure, MAX_ATTEMPTS, Pipeline, RETENTION};
+use super::{Delivery, Failure, Pipeline, RETENTION};
 use crate::alert;
 use crate::alert::sink::AlertSink;
 use crate::count::caller::Caller;
-use crate::count::claims::{self, AlertLog, Claimant, Claims, Fate, MAX_CLAIMS, State};
+use crate::count::claims::{self, AlertLog, MAX_CLAIMS};
 use crate::count::counter::Counter;
+use crate::count::document::{self, Versioned};
 use crate::count::incident::Found;
 use crate::count::key::Key;
 use crate::count::store::{CounterStore, StoreError};
@@ -42,36 +40,52 @@ impl Rest<'_> {
     }
 }
 
+/// The alerts of one key that are to be published.
+pub(super) struct KeyAlerts<'r> {
+    pub rule: &'r Rule,
+    pub key: Key,
+    /// As it was read, with the alerts that are due now.
+    pub log: Versioned<AlertLog>,
+    /// The hot denials that it covers.
+    hot: Vec<EventTime>,
+    /// The alerts that are in no incident yet.
+    pub found: BTreeMap<EventTime, Found<'r>>,
+}
+
 /// The alerts found for one key, and the stretches still to be read.
 #[derive(Default)]
 pub(super) struct Counted<'r> {
-    found: Vec<Found<'r>>,
+    alerts: Option<KeyAlerts<'r>>,
     rest: Option<Rest<'r>>,
     /// The records of the event that count toward the key.
     pub(super) records: Vec<u32>,
-    /// Another delivery holds one of the alerts that are due.
-    pub(super) left_to_others: bool,
 }
 
 impl Counted<'_> {
     /// Whose the alerts are, if there are any.
     pub(super) fn caller(&self) -> Option<Caller> {
-        self.found.first().map(|first| Caller::of(first.rule, &first.key))
+        self.alerts.as_ref().map(KeyAlerts::caller)
+    }
+}
+
+impl KeyAlerts<'_> {
+    fn caller(&self) -> Caller {
+        Caller::of(self.rule, &self.key)
     }
 }
 
 /// Files the alerts under their caller; returns what remains.
-pub(super) fn sort<'r>(
+pub(super) fn file_by_caller<'r>(
     counted: Counted<'r>,
-    found: &mut IndexMap<Caller, Vec<Found<'r>>>,
+    found: &mut IndexMap<Caller, Vec<KeyAlerts<'r>>>,
 ) -> Option<Rest<'r>> {
-    if let Some(first) = counted.found.first() {
-        let known = found.entry(Caller::of(first.rule, &first.key)).or_default();
+    if let Some(alerts) = counted.alerts {
+        let known = found.entry(alerts.caller()).or_default();
         if known.is_empty() {
             // Callers may be as many as keys, and most have one alert.
-            known.reserve_exact(counted.found.len());
+            known.reserve_exact(1);
         }
-        known.extend(counted.found);
+        known.push(alerts);
     }
     counted.rest
 }
@@ -91,7 +105,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         }
         let stretches = stretches(rule, &summary);
         let Summary { key, records, .. } = summary;
-        self.find(Rest { rule, key, stretches, records }, delivery).await
+        self.find(Rest { rule, key, stretches, records }).await
     }
 
     async fn add(&self, rule: &Rule, summary: &Summary, delivery: Delivery<'_>) -> Result<(), Failure> {
@@ -106,77 +120,98 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         Ok(())
     }
 
-    /// Claims one key's due alerts, in a few writes at most.
-    pub(super) async fn find<'r>(
-        &self,
-        mut rest: Rest<'r>,
-        delivery: Delivery<'_>,
-    ) -> (Counted<'r>, Result<(), Failure>) {
+    /// Finds one key's due alerts, and those that others left.
+    pub(super) async fn find<'r>(&self, mut rest: Rest<'r>) -> (Counted<'r>, Result<(), Failure>) {
         let mut counted = Counted { records: rest.records.clone(), ..Counted::default() };
+        let mut alerts = None;
+        let mut result = Ok(());
         while let Some((first, last)) = rest.stretches.pop_front() {
-            match self.claim(rest.rule, &rest.key, (first, last), delivery, &mut counted).await {
-                Err(failure) => return (counted, Err(failure)),
+            match self.look(&rest, (first, last), &mut alerts).await {
+                Err(failure) => {
+                    result = Err(failure);
+                    rest.stretches.clear();
+                }
                 Ok(None) => {}
-                // Claimed alerts are published before more are claimed.
+                // These alerts are published before more are claimed.
                 Ok(Some(next)) => {
                     rest.stretches.push_front((next, last));
                     break;
                 }
             }
-            if counted.found.len() >= MAX_CLAIMS {
+            if alerts.as_ref().is_some_and(|alerts| alerts.found.len() >= MAX_CLAIMS) {
                 break;
             }
         }
-        let more = !rest.stretches.is_empty();
-        counted.rest = more.then_some(rest);
-        (counted, Ok(()))
+        counted.alerts = alerts.filter(|alerts| alerts.log.value.pending().next().is_some());
+        counted.rest = (!rest.stretches.is_empty()).then_some(rest);
+        (counted, result)
     }
 
-    /// Claims what is due from `first` to `last`; returns where to go on, if anywhere.
-    async fn claim<'r>(
+    /// Finds what is due from `first` to `last`; returns where to go on, if anywhere.
+    async fn look<'r>(
         &self,
-        rule: &'r Rule,
-        key: &Key,
+        rest: &Rest<'r>,
         (first, last): (EventTime, EventTime),
-        delivery: Delivery<'_>,
-        counted: &mut Counted<'r>,
+        alerts: &mut Option<KeyAlerts<'r>>,
     ) -> Result<Option<EventTime>, Failure> {
+        let Rest { rule, key, .. } = rest;
         let counters = self.counters_around(rule, key, first, last).await?;
         let mut window = Window::new(rule, &counters);
         let hot = window.hot(first, last);
-        // A retry may own what it claimed under a lower threshold, and others rely on that until its lease ends.
-        if hot.is_empty() && !window.could_be_hot() {
-            return Ok(None);
+        if alerts.is_none() {
+            // Even if nothing is hot: others may have left alerts that they found by other settings.
+            let log = document::load(&self.store, &claims::document(key)).await?;
+            let (hot, found) = (Vec::new(), BTreeMap::new());
+            *alerts = Some(KeyAlerts { rule, key: key.clone(), log, hot, found });
         }
-        let (log, claims) = self.claimed(rule, key, &hot, delivery).await?;
-        if !hot.is_empty() && claims.done == 0 && claims.mine.is_empty() {
-            return Err(Failure::Crowded);
+        let Some(alerts) = alerts else { return Ok(None) };
+        let done = self.claim(alerts, &hot).await?;
+        for at in alerts.unfound() {
+            if (first..=last).contains(&at) {
+                let figures = window.figures(at).unwrap_or_else(|| Figures::at_least(rule, at));
+                alerts.take(at, &figures);
+            }
         }
-        counted.left_to_others |= is_left_to_others(&log, &hot, rule.cooldown, delivery);
-        let found = &mut counted.found;
-        // Alerts claimed for an earlier stretch are still pending.
-        let known: BTreeSet<EventTime> = found.iter().map(|one| one.at).collect();
-        let new = claims.mine.iter().filter(|at| !known.contains(at));
-        let (inside, outside): (Vec<EventTime>, _) = new.partition(|at| (first..=last).contains(at));
-        let mut figures: Vec<(EventTime, Figures)> = inside
-            .into_iter()
-            .map(|at| (at, window.figures(at).unwrap_or_else(|| Figures::at_least(rule, at))))
-            .collect();
+        alerts.hot.extend(&hot[..done]);
+        Ok(hot.get(done).copied())
+    }
+
+    /// Adds to a key's log the alerts that `hot` makes due; returns how many of `hot` are settled.
+    async fn claim(&self, alerts: &mut KeyAlerts<'_>, hot: &[EventTime]) -> Result<usize, Failure> {
+        let KeyAlerts { rule, key, log, .. } = alerts;
+        let log = &mut log.value;
+        // What is archived meanwhile is still in this log.
+        if let ([first, .., last] | [first @ last], Some(archived_to)) = (hot, log.archived_to)
+            && first.minus(rule.cooldown) <= archived_to
+        {
+            let around = first.minus(rule.cooldown)..=last.plus(rule.cooldown);
+            log.archived.extend(self.store.archived_alerts(key, around).await?);
+        }
+        Ok(claims::claim(log, hot, rule.cooldown, |at| alert::id(key, at)))
+    }
+
+    /// Reads a key's log again, since others have changed it, and finds what is due by it.
+    pub(super) async fn find_again(&self, alerts: &mut KeyAlerts<'_>) -> Result<(), Failure> {
+        alerts.log = document::load(&self.store, &claims::document(&alerts.key)).await?;
+        let hot = std::mem::take(&mut alerts.hot);
+        let done = self.claim(alerts, &hot).await;
+        alerts.hot = hot;
+        done.map(drop)
+    }
+
+    /// Reads the figures of the alerts that are in no incident yet, where they are not known.
+    pub(super) async fn complete(&self, alerts: &mut KeyAlerts<'_>) -> Result<(), Failure> {
+        let unrecorded: Vec<EventTime> = alerts.log.value.unrecorded().collect();
+        alerts.found.retain(|at, _| unrecorded.contains(at));
+        let unfound = alerts.unfound();
+        if unfound.is_empty() {
+            return Ok(());
+        }
         // They only rank it; the figures of notices are read again.
-        let unread = |_| outside.iter().map(|at| (*at, Figures::at_least(rule, *at))).collect();
-        figures.extend(self.figures(rule, key, &outside).await.unwrap_or_else(unread));
-        found.extend(figures.into_iter().map(|(at, figures)| Found {
-            rule,
-            key: key.clone(),
-            at,
-            first_seen: figures.first_seen,
-            last_seen: figures.last_seen,
-            total: figures.total,
-            at_least: figures.at_least,
-            alone: claims::is_alone(&log, &claims.mine, at),
-            number: log.alerts.get(&at).and_then(|alert| alert.number),
-        }));
-        Ok(hot.get(claims.done).copied())
+        let unread = |_| unfound.iter().map(|at| (*at, Figures::at_least(alerts.rule, *at))).collect();
+        let figures = self.figures(alerts.rule, &alerts.key, &unfound).await.unwrap_or_else(unread);
+        figures.iter().for_each(|(at, figures)| alerts.take(*at, figures));
+        Ok(())
     }
 
     /// The alerts' figures from the counters as they are now, in order of time.
@@ -217,70 +252,26 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         let from = first.minus(rule.window).minus(MAX_SLOT);
         self.store.counters(key, from..=last.plus(rule.cooldown)).await
     }
+}
 
-    async fn claimed(
-        &self,
-        rule: &Rule,
-        key: &Key,
-        hot: &[EventTime],
-        delivery: Delivery<'_>,
-    ) -> Result<(AlertLog, Claims), Failure> {
-        let expires_at = expires_at(rule, delivery.claimant.now);
-        for _ in 0..MAX_ATTEMPTS {
-            let mut log = self.store.alerts(key).await?;
-            // What is archived meanwhile is still in this log.
-            if let ([first, .., last] | [first @ last], Some(archived_to)) = (hot, log.archived_to)
-                && first.minus(rule.cooldown) <= archived_to
-            {
-                let around = first.minus(rule.cooldown)..=last.plus(rule.cooldown);
-                log.archived = self.store.archived_alerts(key, around).await?;
-            }
-            let id = |at| alert::id(key, at);
-            let claims = claims::claim(&mut log, hot, rule.cooldown, &delivery.claimant, id);
-            if !claims.changed {
-                return Ok((log, claims));
-            }
-            let older = claims::archive(&mut log);
-            if !older.is_empty() {
-                self.store.archive_alerts(key, &older, expires_at).await?;
-            }
-            if self.store.replace_alerts(key, &log, expires_at).await? {
-                return Ok((log, claims));
-            }
-        }
-        Err(Failure::Contended("alerts of one key"))
+impl<'r> KeyAlerts<'r> {
+    /// The alerts in no incident of which nothing is known but their time.
+    fn unfound(&self) -> Vec<EventTime> {
+        self.log.value.unrecorded().filter(|at| !self.found.contains_key(at)).collect()
     }
 
-    /// Gives up the claims on alerts that there is no time to publish, so that the next delivery need not wait for
-    /// their leases to end. Where this fails, they end.
-    pub(super) async fn release(&self, found: IndexMap<Caller, Vec<Found<'_>>>, delivery: Delivery<'_>) {
-        let found: Vec<Found<'_>> = found.into_values().flatten().collect();
-        let keys = found.chunk_by(|one, other| one.key == other.key).map(async |alerts| {
-            let [first, ..] = alerts else { return };
-            let fates: Vec<_> = alerts.iter().map(|alert| (alert.at, Fate::Failed(alert.number))).collect();
-            _ = self.settle(first.rule, &first.key, &fates, delivery).await;
-        });
-        stream::iter(keys).buffer_unordered(AT_ONCE).collect::<()>().await;
-    }
-
-    /// Records the outcome of one key's claims.
-    pub(super) async fn settle(
-        &self,
-        rule: &Rule,
-        key: &Key,
-        fates: &[(EventTime, Fate)],
-        delivery: Delivery<'_>,
-    ) -> Result<(), Failure> {
-        let expires_at = expires_at(rule, delivery.claimant.now);
-        for _ in 0..MAX_ATTEMPTS {
-            let mut log = self.store.alerts(key).await?;
-            if !claims::settle(&mut log, fates, delivery.claimant.owner)
-                || self.store.replace_alerts(key, &log, expires_at).await?
-            {
-                return Ok(());
-            }
-        }
-        Err(Failure::Contended("alerts of one key"))
+    fn take(&mut self, at: EventTime, figures: &Figures) {
+        let found = Found {
+            rule: self.rule,
+            key: self.key.clone(),
+            at,
+            first_seen: figures.first_seen,
+            last_seen: figures.last_seen,
+            total: figures.total,
+            at_least: figures.at_least,
+            alone: false,
+        };
+        self.found.insert(at, found);
     }
 }
 
@@ -308,19 +299,6 @@ fn stretches(rule: &Rule, summary: &Summary) -> VecDeque<(EventTime, EventTime)>
     stretches.into_iter().map(|(first, last)| (first, last.plus(rule.window))).collect()
 }
 
-/// Whether an alert that covers one of `hot` is pending under another delivery's lease.
-fn is_left_to_others(log: &AlertLog, hot: &[EventTime], cooldown: Duration, delivery: Delivery<'_>) -> bool {
-    let Claimant { owner, now, .. } = delivery.claimant;
-    let held = log.alerts.iter().filter(|(_, alert)| {
-        alert.state == State::Pending && alert.owner != owner && alert.leased_until >= now
-    });
-    held.into_iter().any(|(at, _)| {
-        let around = at.minus(cooldown)..=at.plus(cooldown);
-        let first = hot.partition_point(|other| other < around.start());
-        hot.get(first).is_some_and(|other| around.contains(other))
-    })
-}
-
-fn expires_at(rule: &Rule, now: u64) -> u64 {
+pub(super) fn expires_at(rule: &Rule, now: u64) -> u64 {
     now.saturating_add(rule.window.as_secs()).saturating_add(RETENTION.as_secs())
 }

@@ -2,16 +2,24 @@
 //!
 //! | phase | file |
 //! |---|---|
-//! | Each key: add → read the window → decide → claim | [`keys`] |
-//! | Each caller: record → send at most one notice → mark | [`callers`], [`telling`] |
+//! | Each key: add → read the window → decide which alerts are due | [`keys`] |
+//! | Each caller: record its alerts and count them in its incidents | [`record`] |
+//! | All callers: decide which notices their incidents get | [`admit`] |
+//! | Send the notices that are due | [`notify`] |
+//! | Mark the alerts published | [`callers`] |
+//!
+//! What is decided is written before anything is sent, so that a retry, a redrive or another delivery finds the same
+//! answers.
 //!
 //! Every step may be repeated, so any failure fails the delivery, and it is retried. A failure of one
 //! key or caller holds up no other. The records of a batch are one delivery: those fail that count toward a key
 //! that was not settled, the others succeed. What finds too little time is not begun, and fails likewise.
 
+mod admit;
 mod callers;
 mod keys;
-mod telling;
+mod notify;
+mod record;
 mod time;
 mod work;
 
@@ -23,8 +31,7 @@ use indexmap::IndexMap;
 
 use crate::alert::sink::{AlertSink, SinkError};
 use crate::count::caller::Caller;
-use crate::count::claims::{Claimant, MAX_PENDING};
-use crate::count::incident::Found;
+use crate::count::claims::Claimant;
 use crate::count::store::{CounterStore, StoreError};
 use crate::count::tally::Tally;
 use crate::log::time::EventTime;
@@ -94,9 +101,6 @@ pub struct Outcome {
     /// Of what came in events, the records that count toward a key that was not counted, claimed or published:
     /// the numbers that [`Tally::begin_record`] got.
     pub unsettled: BTreeSet<u32>,
-    /// Those that made an alert due which another delivery holds. Whoever may not be asked again under the same
-    /// owner must fail them, too, since the holder may be dead.
-    pub left_to_others: BTreeSet<u32>,
 }
 
 impl Outcome {
@@ -128,11 +132,9 @@ pub enum Failure {
         "the {0} changed {MAX_ATTEMPTS} times while they were being claimed; the delivery will be tried again"
     )]
     Contended(&'static str),
-    /// Too many alerts of one key are pending.
-    #[error(
-        "{MAX_PENDING} alerts of one key wait for other deliveries to publish them; the delivery will be tried again"
-    )]
-    Crowded,
+    /// Another delivery, which may be this one's dead self, holds what is due.
+    #[error("another delivery holds {0} that is due; the delivery will be tried again")]
+    Held(&'static str),
     /// Store or topic is down.
     #[error(
         "the {0} answered none of {MAX_UNANSWERED} keys in a row; the object's other keys were not tried; the delivery will be tried again"
@@ -205,10 +207,9 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
             round.unsettled.extend(dropped.into_iter().flat_map(|key| key.records));
             if rest.is_empty() {
                 outcome.unsettled = round.unsettled;
-                outcome.left_to_others = round.left_to_others;
                 return outcome;
             }
-            let keys = rest.into_iter().map(|key| (key.records.clone(), self.find(key, delivery)));
+            let keys = rest.into_iter().map(|key| (key.records.clone(), self.find(key)));
             let take = |counted, failure| round.take(counted, failure);
             let late = work::within(time, keys, &mut outcome, take).await;
             round.unsettled.extend(late.into_iter().flatten());
@@ -228,7 +229,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         let callers: Vec<Caller> = found.keys().cloned().collect();
         let known = outcome.failures.len();
         let failed = if found.is_empty() || time.suffices() {
-            let failed = self.tell(found, delivery, outcome).await;
+            let failed = self.notify(time, found, delivery, outcome).await;
             let is_silent = |failure: &Failure| matches!(failure, Failure::Unanswered(_));
             // Some callers were not tried then, and nothing says which.
             if outcome.failures.iter().skip(known).any(is_silent) {
@@ -238,7 +239,6 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
             }
         } else {
             outcome.out_of_time(callers.len());
-            self.release(found, delivery).await;
             callers.into_iter().collect()
         };
         for (caller, records) in round.counting.drain() {
@@ -253,12 +253,11 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
 /// What some keys of a delivery came to.
 #[derive(Default)]
 struct Round<'r> {
-    found: IndexMap<Caller, Vec<Found<'r>>>,
+    found: IndexMap<Caller, Vec<keys::KeyAlerts<'r>>>,
     rest: Vec<keys::Rest<'r>>,
     /// The records that count toward the keys in `found`.
     counting: HashMap<Caller, Vec<u32>>,
     unsettled: BTreeSet<u32>,
-    left_to_others: BTreeSet<u32>,
 }
 
 impl<'r> Round<'r> {
@@ -267,13 +266,10 @@ impl<'r> Round<'r> {
         if failure.is_some() {
             self.unsettled.extend(&counted.records);
         }
-        if counted.left_to_others {
-            self.left_to_others.extend(&counted.records);
-        }
         if let Some(caller) = counted.caller().filter(|_| !counted.records.is_empty()) {
             self.counting.entry(caller).or_default().extend(&counted.records);
         }
-        self.rest.extend(keys::sort(counted, &mut self.found));
+        self.rest.extend(keys::file_by_caller(counted, &mut self.found));
         failure
     }
 }

@@ -10,7 +10,7 @@ use super::field::{Field, Values};
 use crate::log::denial::Denial;
 
 /// How much an alert of a rule matters, in Elastic's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Look when you have time.

@@ -1,10 +1,9 @@
 //! S3 Batch Operations: every outcome of a task is answered in the job's own format.
 
 use bedrock_denial_watch::lambda::aws::{DynamoDbStore, SnsSink};
-use bedrock_denial_watch::lambda::handler::Invocation;
 use serde_json::{Value, json};
 
-use crate::handler::{Recorder, bucket, burst, deliver, handler, published, recording};
+use crate::handler::{Recorder, bucket, burst, deliver, handler, holder, published, recording};
 use crate::http::{Reply, Server};
 use crate::support::{TABLE, gzip, nowhere};
 
@@ -52,16 +51,8 @@ async fn a_job_is_answered_in_its_own_format() {
 
 #[tokio::test]
 async fn a_task_that_is_tried_again_goes_on_with_what_it_holds() {
-    let owner = async |request_id| {
-        let s3 = bucket(&[("a.json.gz", burst())]);
-        let handler = recording(&s3);
-        let clock = || 1_748_772_060_000;
-        let invocation = Invocation { request_id, clock: &clock, deadline_ms: 1_748_772_090_000 };
-        handler.deliver(&job(&["a.json.gz"]).to_string(), invocation).await.answer.expect("success");
-        let mut alerts =
-            handler.pipeline.store.into_keys().flat_map(|(_, item)| item.alerts.alerts.into_values());
-        alerts.next().expect("an alert").owner
-    };
+    let s3 = bucket(&[("a.json.gz", burst())]);
+    let owner = async |request_id| holder(&s3, &[job(&["a.json.gz"])], request_id).await.0;
     let (first, again) = (owner("r-1").await, owner("r-2").await);
     assert_eq!(first, again);
     assert_eq!(first.len(), 32, "an item holds many");

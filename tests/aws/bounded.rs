@@ -27,7 +27,7 @@ fn size(name: &str, value: &AttributeValue) -> usize {
             AttributeValue::M(map) => {
                 map.iter().map(|(name, value)| size(name, value) + 1).sum::<usize>() + 3
             }
-            AttributeValue::Bool(_) => 1,
+            AttributeValue::Bool(_) | AttributeValue::Null(_) => 1,
             other => panic!("{other:?} is not stored"),
         }
 }

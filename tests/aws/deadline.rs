@@ -10,11 +10,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bedrock_denial_watch::count::caller::Caller;
-use bedrock_denial_watch::count::claims::AlertLog;
 use bedrock_denial_watch::count::counter::{Contribution, Counter, Slot};
+use bedrock_denial_watch::count::document::{Body, Change, Versioned};
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
-use bedrock_denial_watch::count::flood::FloodLog;
-use bedrock_denial_watch::count::incident::IncidentLog;
 use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::count::store::{CallerState, CounterStore, StoreError};
 use bedrock_denial_watch::lambda::aws::{DynamoDbStore, LONGEST_STEP, Meter};
@@ -113,11 +111,6 @@ impl CounterStore for Slow<'_> {
         self.inner.counters(key, slots).await
     }
 
-    async fn alerts(&self, key: &Key) -> Result<AlertLog, StoreError> {
-        self.wait().await;
-        self.inner.alerts(key).await
-    }
-
     async fn archived_alerts(
         &self,
         key: &Key,
@@ -137,9 +130,19 @@ impl CounterStore for Slow<'_> {
         self.inner.archive_alerts(key, alerts, expires_at).await
     }
 
-    async fn replace_alerts(&self, key: &Key, log: &AlertLog, expires_at: u64) -> Result<bool, StoreError> {
+    async fn documents(
+        &self,
+        partition: &Key,
+        first: &str,
+        last: &str,
+    ) -> Result<Vec<(String, Versioned<Body>)>, StoreError> {
         self.wait().await;
-        self.inner.replace_alerts(key, log, expires_at).await
+        self.inner.documents(partition, first, last).await
+    }
+
+    async fn write(&self, changes: &[Change], expires_at: u64) -> Result<bool, StoreError> {
+        self.wait().await;
+        self.inner.write(changes, expires_at).await
     }
 
     async fn caller(&self, caller: &Caller) -> Result<CallerState, StoreError> {
@@ -147,29 +150,8 @@ impl CounterStore for Slow<'_> {
         self.inner.caller(caller).await
     }
 
-    async fn replace_incidents(
-        &self,
-        caller: &Caller,
-        log: &IncidentLog,
-        expires_at: u64,
-    ) -> Result<bool, StoreError> {
+    async fn pause(&self) {
         self.wait().await;
-        self.inner.replace_incidents(caller, log, expires_at).await
-    }
-
-    async fn floods(&self, account: Option<&str>) -> Result<FloodLog, StoreError> {
-        self.wait().await;
-        self.inner.floods(account).await
-    }
-
-    async fn replace_floods(
-        &self,
-        account: Option<&str>,
-        log: &FloodLog,
-        expires_at: u64,
-    ) -> Result<bool, StoreError> {
-        self.wait().await;
-        self.inner.replace_floods(account, log, expires_at).await
     }
 }
 
@@ -203,7 +185,7 @@ async fn with_a_store_as_slow_as_can_be_the_answer_comes_in_time_and_names_what_
     let messages: Vec<(&str, Value)> =
         ids.iter().enumerate().map(|(number, id)| (id.as_str(), event(number))).collect();
     let s3 = bucket(&[]);
-    for (left_ms, done) in [(10_000, 0), (25_000, 32), (30_000, 64), (60_000, 100)] {
+    for (left_ms, done) in [(10_000, 0), (25_000, 32), (35_000, 64), (70_000, 100)] {
         let clock = Clock::default();
         let store =
             Slow { inner: EmbeddedStore::default(), clock: &clock, ms: 4_900, requests: RefCell::default() };
@@ -216,8 +198,8 @@ async fn with_a_store_as_slow_as_can_be_the_answer_comes_in_time_and_names_what_
         assert_eq!(delivered.metrics.failures, 100 - done as u64);
         let line: Value = serde_json::from_str(&delivered.metrics.line("f", "r", 1)).expect("JSON");
         assert_eq!(line["event_records"], if done > 0 { 100 } else { 0 });
-        // What was begun is finished: two requests a quiet key.
-        assert_eq!(handler.pipeline.store.requests.borrow().len(), 2 * done);
+        // What was begun is finished: three requests a quiet key.
+        assert_eq!(handler.pipeline.store.requests.borrow().len(), 3 * done);
     }
 }
 

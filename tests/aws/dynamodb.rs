@@ -8,16 +8,20 @@ use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use bedrock_denial_watch::count::caller::Caller;
-use bedrock_denial_watch::count::claims::{AlertLog, AlertRecord, State};
+use bedrock_denial_watch::count::claims::{self, AlertLog, AlertRecord, State};
 use bedrock_denial_watch::count::counter::Slot;
-use bedrock_denial_watch::count::incident::IncidentLog;
+use bedrock_denial_watch::count::document::{Change, DocumentId, Versioned, load};
+use bedrock_denial_watch::count::incident::Place;
 use bedrock_denial_watch::count::key::Key;
+use bedrock_denial_watch::count::lease::Lease;
 use bedrock_denial_watch::count::store::{CounterStore, StoreError};
 use bedrock_denial_watch::lambda::aws::DynamoDbStore;
 use bedrock_denial_watch::log::denial::Source;
 use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
 
+use crate::handler::Recorder;
 use crate::http::{Reply, Request, Server};
+use crate::oracle::{Denied, deliver, pipeline, rule};
 use crate::support::{TABLE, contribution, dynamodb, key, nowhere, sdk, slot, time};
 
 const NOON: &str = "2025-06-01T12:00:00Z";
@@ -54,20 +58,26 @@ async fn items(config: &SdkConfig) -> Vec<Vec<String>> {
     response.expect("a scan").items().iter().map(attributes).collect()
 }
 
+async fn alerts(store: &DynamoDbStore) -> Result<Versioned<AlertLog>, StoreError> {
+    load(store, &claims::document(&eve())).await
+}
+
+/// Writes the first version of a key's alerts.
+async fn replace(store: &DynamoDbStore, log: &AlertLog) -> Result<bool, StoreError> {
+    let log = Versioned { version: 0, value: log.clone() };
+    store.write(&[log.change(claims::document(&eve())).expect("a change")], 9).await
+}
+
 #[tokio::test]
 async fn items_have_the_documented_attributes() {
     let config = dynamodb().await;
     let store = store(&config);
     add(&store, &eve(), "ab12", &["q-1".to_owned()]).await;
-    let record = AlertRecord {
-        id: "i".to_owned(),
-        state: State::Pending,
-        owner: "o".to_owned(),
-        leased_until: 7,
-        number: None,
-    };
+    let place = Some(Place { begin: time(NOON), number: 1 });
+    let lease = Some(Lease { owner: "o".to_owned(), until: 7 });
+    let record = AlertRecord { id: "i".to_owned(), state: State::Pending, place, lease };
     let log = AlertLog { alerts: [(time(NOON), record)].into(), ..AlertLog::default() };
-    assert!(store.replace_alerts(&eve(), &log, 9).await.expect("written"));
+    assert!(replace(&store, &log).await.expect("written"));
     store.archive_alerts(&eve(), &[time(NOON)], 9).await.expect("written");
     let pk = r#"pk=["denied-model","123456789012",null,"m"]"#;
     let mut told = contribution("cd34", time(NOON), &["q-1".to_owned()]);
@@ -195,9 +205,8 @@ async fn a_write_whose_answer_is_lost_counts_once() {
     let found = store(&config).counters(&eve(), time(NOON)..=time(NOON)).await;
     assert_eq!(found.expect("read")[0].contributions().map(|one| one.denials).sum::<u64>(), 1);
     // The claim stands, and the next read shows it to its owner.
-    let log = AlertLog::default();
-    assert!(!behind.replace_alerts(&eve(), &log, 9).await.expect("answered"));
-    assert_eq!(store(&config).alerts(&eve()).await.expect("read").version, 1);
+    assert!(!replace(&behind, &AlertLog::default()).await.expect("answered"));
+    assert_eq!(alerts(&store(&config)).await.expect("read").version, 1);
 }
 
 #[tokio::test]
@@ -229,15 +238,18 @@ async fn errors_name_operation_table_and_cause() {
     check_error(added, &[&["DynamoDB UpdateItem"], &missing[..]].concat());
     let counters = store.counters(&eve(), time(NOON)..=time(NOON)).await;
     check_error(counters, &[&["DynamoDB Query"], &missing[..]].concat());
-    let alerts = store.alerts(&eve()).await;
-    check_error(alerts, &[&["DynamoDB GetItem"], &missing[..]].concat());
-    let written = store.replace_alerts(&eve(), &AlertLog::default(), 9).await;
-    check_error(written, &[&["DynamoDB UpdateItem"], &missing[..]].concat());
+    check_error(alerts(&store).await, &[&["DynamoDB GetItem"], &missing[..]].concat());
+    let written = replace(&store, &AlertLog::default()).await;
+    check_error(written, &[&["DynamoDB PutItem"], &missing[..]].concat());
+    let absent =
+        ["a", "b"].map(|sort| Change::absent(DocumentId { partition: eve(), sort: sort.to_owned() }));
+    let written = store.write(&absent, 9).await;
+    check_error(written, &[&["DynamoDB TransactWriteItems"], &missing[..]].concat());
 }
 
 #[tokio::test]
 async fn an_unreachable_service_is_told_by_the_last_cause() {
-    let alerts = DynamoDbStore::new(&nowhere(), TABLE.to_owned()).alerts(&eve()).await;
+    let alerts = alerts(&DynamoDbStore::new(&nowhere(), TABLE.to_owned())).await;
     check_error(alerts, &["DynamoDB GetItem on table denials: dispatch failure", "Connection refused"]);
 }
 
@@ -265,8 +277,11 @@ async fn an_item_that_holds_what_it_should_not_is_an_error_not_a_guess() {
     let odd = AttributeValue::Ss(vec!["odd".to_owned()]);
     put(&slot, &[("denials", number.clone()), ("contributions", odd)]).await;
     check_error(counters().await, &["contribution \"odd\": expected"]);
-    put("alerts", &[("version", number)]).await;
-    check_error(store.alerts(&eve()).await, &["DynamoDB GetItem on table denials: alerts: expected a list"]);
+    put("alerts", &[("version", number.clone())]).await;
+    check_error(alerts(&store).await, &["document alerts: missing field `alerts`"]);
+    let odd = AttributeValue::Ss(vec!["odd".to_owned()]);
+    put("alerts", &[("version", number), ("alerts", odd)]).await;
+    check_error(alerts(&store).await, &["DynamoDB GetItem on table denials: alerts: expected what JSON has"]);
 }
 
 #[tokio::test]
@@ -286,12 +301,47 @@ async fn an_operator_mutes_a_caller_by_an_item_beside_its_incidents() {
     };
     put("1750000000").await.expect("put");
     let store = store(&config);
-    assert!(store.replace_incidents(&caller, &IncidentLog::default(), 9).await.expect("written"));
     let state = store.caller(&caller).await.expect("read");
-    assert_eq!(
-        (state.log.version, state.mute.as_ref().map(|mute| mute.why.as_str())),
-        (1, Some("load test"))
-    );
+    assert_eq!(state.mute.as_ref().map(|mute| mute.why.as_str()), Some("load test"));
     assert!(state.is_muted(1_749_999_999) && !state.is_muted(1_750_000_000));
     put("soon").await.expect_err("no number");
+}
+
+#[tokio::test]
+async fn what_an_earlier_version_has_reported_is_not_reported_again() {
+    let config = dynamodb().await;
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let number = |number: &str| AttributeValue::N(number.to_owned());
+    let alert = [
+        ("id", text("i")),
+        ("at", text("2025-06-01T10:00:03Z")),
+        ("state", text("published")),
+        ("owner", text("o")),
+        ("leased_until", number("7")),
+    ];
+    let alert = alert.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let entries = r#"{"2025-06-01T10:00:03Z":{"alerts":1,"told":1,"told_severity":"high","notices":1,
+        "admission":"single","first_seen":"2025-06-01T10:00:00Z","last_seen":"2025-06-01T10:00:03Z","rules":{},
+        "top":[],"pending":null,"changed_at":9}}"#;
+    let items = [
+        (
+            r#"["denied-model","1","u","m1"]"#,
+            "alerts",
+            "alerts",
+            AttributeValue::L(vec![AttributeValue::M(alert)]),
+        ),
+        (r##"["#caller","1","u"]"##, "incidents", "entries", text(entries)),
+    ];
+    for (pk, sk, name, value) in items {
+        let put = Client::new(&config).put_item().table_name(TABLE).item("pk", text(pk)).item("sk", text(sk));
+        let put = put.item("version", number("3")).item("writer", text("w")).item(name, value);
+        put.send().await.expect("put");
+    }
+    let pipeline = pipeline(rule(3, 3600, 3600), store(&config), Recorder::default());
+    let burst = |key| (0..4).map(|value| Denied { at: value.into(), key, value }).collect::<Vec<_>>();
+    // The same alert again, and then those of other models: they belong to the same incident.
+    for (key, notices) in [(1, 0), (2, 0), (3, 0), (4, 1)] {
+        let outcome = deliver(&pipeline, &burst(key), &key.to_string(), 1_000).await;
+        assert_eq!((outcome.failed, outcome.incidents, outcome.notices), (0, 0, notices), "model {key}");
+    }
 }

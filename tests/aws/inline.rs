@@ -10,7 +10,9 @@ use bedrock_denial_watch::lambda::aws::DynamoDbStore;
 use bedrock_denial_watch::lambda::handler::{Answer, Handler, Invocation};
 use serde_json::{Value, json};
 
-use crate::handler::{Recorder, batch, bucket, deliver, failed, handler, notification, published, recording};
+use crate::handler::{
+    Recorder, batch, bucket, deliver, failed, handler, holder, notification, published, recording,
+};
 use crate::http::Server;
 use crate::support::{TABLE, dynamodb, gzip};
 
@@ -146,15 +148,8 @@ async fn three_calls_in_both_are_no_four() {
 #[tokio::test]
 async fn claims_of_an_event_are_owned_by_the_request() {
     for (last, expected) in [(event(4), "request-1"), (batch(&[("m-1", event(4))]), "request-1")] {
-        let s3 = bucket(&[]);
-        let handler = recording(&s3);
-        for number in 1..=3 {
-            succeed(&handler, &event(number)).await;
-        }
-        succeed(&handler, &last).await;
-        let (_, item) = handler.pipeline.store.into_keys().next().expect("a key");
-        let owners: Vec<String> = item.alerts.alerts.into_values().map(|alert| alert.owner).collect();
-        assert_eq!(owners, [expected]);
+        let events = [event(1), event(2), event(3), last];
+        assert_eq!(holder(&bucket(&[]), &events, "request-1").await.0, expected);
     }
 }
 
@@ -267,4 +262,41 @@ async fn a_record_that_is_not_counted_fails_the_delivery_by_name() {
     }
     let error = deliver(&handler, &event(4)).await.answer.expect_err("refused").to_string();
     assert_eq!(error, "1 of 1 failed: eventbridge:b-4: record: refused");
+}
+
+#[tokio::test]
+async fn after_an_outage_of_the_topic_every_caller_is_reported() {
+    // Six callers an hour, four refused calls each, over three hours; ten events to a batch.
+    let s3 = bucket(&[]);
+    let handler = handler(&s3, DynamoDbStore::new(&dynamodb().await, TABLE.to_owned()), Recorder::default());
+    let of = |number: usize| {
+        let (caller, hour) = (number / 4, number / 24);
+        let mut event = event(number % 4 + 1);
+        event["id"] = json!(format!("b-{number}"));
+        event["detail"]["userIdentity"]["arn"] = json!(format!("arn:aws:iam::111122223333:user/u{caller}"));
+        event["detail"]["eventTime"] = json!(format!("2025-06-01T1{hour}:1{}:0{}Z", caller % 6, number % 4));
+        event["detail"]["requestID"] = json!(format!("r-{number}"));
+        event
+    };
+    let events: Vec<(String, Value)> = (0..72).map(|number| (format!("m-{number}"), of(number))).collect();
+    let messages: Vec<(&str, Value)> =
+        events.iter().map(|(id, event)| (id.as_str(), event.clone())).collect();
+    *handler.pipeline.sink.refuses.lock().expect("no panic") = true;
+    for attempt in 0..3 {
+        for mix in messages.chunks(10) {
+            let delivered = deliver(&handler, &batch(mix)).await;
+            let failed = failed(&delivered).len();
+            assert!(failed > 0, "attempt {attempt}: an alert that nobody got is not done");
+        }
+    }
+    *handler.pipeline.sink.refuses.lock().expect("no panic") = false;
+    for mix in messages.chunks(7) {
+        assert_eq!(failed(&deliver(&handler, &batch(mix)).await), [""; 0]);
+    }
+    let published = handler.pipeline.sink.published.lock().expect("no panic");
+    let mut callers: Vec<String> = published.iter().map(|notice| notice["user"]["id"].to_string()).collect();
+    callers.sort();
+    callers.dedup();
+    assert_eq!((published.len(), callers.len()), (18, 18));
+    assert!(published.iter().all(|notice| notice["incident"]["callers"].is_null()));
 }

@@ -7,6 +7,8 @@ mod bootstrap;
 mod bounded;
 mod capacity;
 mod deadline;
+#[path = "../domain/depth.rs"]
+mod depth;
 mod dynamodb;
 mod eventbridge;
 #[path = "../fixtures/every_field.rs"]

@@ -1,13 +1,11 @@
 //! The SNS sink over the wire: the form that `Publish` sends, and what it answers.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use bedrock_denial_watch::alert::notice::Notice;
 use bedrock_denial_watch::alert::sink::AlertSink;
 use bedrock_denial_watch::alert::{Alert, IncidentRef, MAX_MESSAGE_BYTES};
 use bedrock_denial_watch::count::caller::Caller;
-use bedrock_denial_watch::count::claims::Claimant;
 use bedrock_denial_watch::count::incident::{self, Found, IncidentLog};
 use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::count::window::Figures;
@@ -65,11 +63,9 @@ pub async fn publish_to(
         total: 4,
         at_least: true,
         alone: true,
-        number: None,
     };
     let mut log = IncidentLog::default();
-    let claimant = Claimant { owner: "o", now: 0, lease: Duration::ZERO };
-    incident::record(&mut log, &[found], false, &claimant);
+    incident::record(&mut log, &[found], false);
     let notice = Notice {
         id: &incident::notice_id(&id, 1),
         caller: &caller,

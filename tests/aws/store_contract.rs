@@ -4,23 +4,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bedrock_denial_watch::count::caller::Caller;
-use bedrock_denial_watch::count::claims::{
-    AlertLog, AlertRecord, Claimant, MAX_PENDING, MAX_PUBLISHED, State,
-};
+use bedrock_denial_watch::count::claims::{self, AlertLog, AlertRecord, MAX_PENDING, MAX_PUBLISHED, State};
 use bedrock_denial_watch::count::counter::{Contribution, Counter, SHARDS, Slot};
+use bedrock_denial_watch::count::document::{Body, Change, DocumentId, Versioned, load};
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::count::evidence::{Evidence, Kind, MAX_EVIDENCE, MAX_EVIDENCE_BYTES};
-use bedrock_denial_watch::count::flood::{self, FloodLog, Newcomer};
-use bedrock_denial_watch::count::incident::{self, Found, IncidentLog, Sent, Told};
+use bedrock_denial_watch::count::incident::{self, Found, Incident, IncidentLog, Place};
 use bedrock_denial_watch::count::key::{Key, MAX_VALUE_BYTES};
-use bedrock_denial_watch::count::store::{CallerState, CounterStore};
+use bedrock_denial_watch::count::lease::Lease;
+use bedrock_denial_watch::count::store::{CallerState, CounterStore, MAX_CHANGES};
 use bedrock_denial_watch::count::value::Value;
 use bedrock_denial_watch::lambda::aws::DynamoDbStore;
 use bedrock_denial_watch::log::denial::Source;
+use bedrock_denial_watch::log::text;
 use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::rule::bounds::MAX_THRESHOLD;
 use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
 use futures_util::future::join_all;
+use serde_json::{Value as Json, json};
 
 use crate::support::{TABLE, contribution, dynamodb, key, slot, time};
 
@@ -49,6 +50,12 @@ contract!(
     of_200_adds_at_once_each_counts_once,
     of_ten_writers_at_once_one_wins,
     a_stale_version_writes_nothing,
+    of_several_changes_all_are_made_or_none,
+    a_write_may_require_that_something_is_not_there,
+    of_ten_writes_of_several_changes_at_once_one_wins,
+    as_many_changes_as_are_allowed_are_made_at_once,
+    documents_of_any_content_come_back,
+    documents_come_back_in_order_with_both_ends_of_a_range,
     both_ends_of_a_range_are_in_it,
     the_logs_of_one_slot_are_counted_apart,
     evidence_comes_back,
@@ -60,9 +67,7 @@ contract!(
     a_full_alert_log_comes_back_to_the_millisecond,
     archived_alerts_come_back_once_and_never_with_the_log,
     a_day_of_the_shortest_cooldown_is_archived,
-    incidents_of_the_worst_ids_come_back_whole,
-    of_ten_writers_of_incidents_at_once_one_wins,
-    floods_of_accounts_come_back_and_stay_apart,
+    the_largest_incident_comes_back_from_a_small_document,
 );
 
 const NOON: &str = "2025-06-01T12:00:00Z";
@@ -103,7 +108,23 @@ fn values(counter: &Counter) -> Vec<String> {
 
 async fn an_empty_store_holds_nothing(store: &impl CounterStore) {
     assert_eq!(at_noon(store, &eve()).await, []);
-    assert_eq!(store.alerts(&eve()).await.expect("read"), AlertLog::default());
+    assert_eq!(alerts(store, &eve()).await, Versioned::default());
+    let caller = Caller { account: Some("1".to_owned()), arn: None };
+    assert_eq!(store.caller(&caller).await.expect("read"), CallerState::default());
+    assert_eq!(store.documents(&eve(), "a", "z").await.expect("read"), []);
+}
+
+async fn alerts(store: &impl CounterStore, key: &Key) -> Versioned<AlertLog> {
+    load(store, &claims::document(key)).await.expect("read")
+}
+
+/// Whether a write went through.
+async fn write(store: &impl CounterStore, changes: &[Change]) -> bool {
+    store.write(changes, EXPIRES_AT).await.expect("answered")
+}
+
+async fn replace(store: &impl CounterStore, key: &Key, log: &Versioned<AlertLog>) -> bool {
+    write(store, &[log.change(claims::document(key)).expect("a change")]).await
 }
 
 async fn adding_the_same_again_changes_nothing(store: &impl CounterStore) {
@@ -138,140 +159,160 @@ async fn of_200_adds_at_once_each_counts_once(store: &impl CounterStore) {
     assert_eq!(counter.shards.len(), usize::from(SHARDS), "a busy slot is spread over all its shards");
 }
 
-fn caller(arn: Option<&str>) -> Caller {
-    Caller { account: Some("1".to_owned()), arn: arn.map(str::to_owned) }
-}
-
-/// The incidents of a caller who tries models of `model` for a year, an hour each.
-fn incidents(model: &str) -> IncidentLog {
+/// All that an incident may remember, with the longest values.
+async fn the_largest_incident_comes_back_from_a_small_document(store: &impl CounterStore) {
+    let long = text::keep("\u{1}\"🙂".repeat(5_000).into()).into_owned();
+    let found = (0..100_u32).map(|number| {
+        let at = time("2025-06-01T12:00:00.001Z").plus(Duration::from_secs(1) * number);
+        let key = Key { rule: DENIED_MODEL.id, values: vec![Some(long.clone()), None, Some(long.clone())] };
+        let (first_seen, last_seen, total) = (at, at, u64::from(number));
+        Found { rule: &DENIED_MODEL, key, at, first_seen, last_seen, total, at_least: true, alone: true }
+    });
     let mut log = IncidentLog::default();
-    let user = "u".repeat(512);
-    for number in 0..9000_u32 {
-        let at = time("2025-06-01T12:00:00.001Z").plus(Duration::from_secs(60) * number);
-        let key = Key {
-            rule: DENIED_MODEL.id,
-            values: vec![Some("1".to_owned()), Some(user.clone()), Some(format!("{model}{number}"))],
-        };
-        let found = Found {
-            rule: &DENIED_MODEL,
-            key,
-            at,
-            first_seen: at,
-            last_seen: at,
-            total: u64::from(number),
-            at_least: number.is_multiple_of(2),
-            alone: true,
-            number: None,
-        };
-        let owner = "o".repeat(256);
-        let claimant = Claimant { owner: &owner, now: 1_748_772_000, lease: Duration::from_secs(9) };
-        let recorded = incident::record(&mut log, &[found], false, &claimant);
-        // The last notice is under way.
-        for begin in recorded.held.iter().filter(|_| number < 8999) {
-            let incident = &log.incidents[begin];
-            let told = Told {
-                number: incident.notices + 1,
-                count: incident.alerts,
-                severity: DENIED_MODEL.severity,
-            };
-            incident::mark(&mut log, *begin, Sent::Notice(told), &claimant);
-        }
-    }
-    log
+    incident::record(&mut log, &found.collect::<Vec<_>>(), false);
+    let (begin, mut incident) = log.incidents.pop_first().expect("an incident");
+    incident.lease = Some(Lease { owner: "o".repeat(256), until: u64::MAX });
+    incident.renewed_at = 1_748_772_000;
+    let caller = Caller { account: Some("1".to_owned()), arn: Some(long) };
+    let id = incident::document(&caller, begin);
+    let document = Versioned { version: 0, value: incident };
+    assert!(write(store, &[document.change(id.clone()).expect("a change")]).await);
+    let read: Versioned<Option<Incident>> = load(store, &id).await.expect("read");
+    assert_eq!(read, Versioned { version: 1, value: Some(document.value) });
 }
 
-async fn incidents_of_the_worst_ids_come_back_whole(store: &impl CounterStore) {
-    let eve = caller(Some("arn:aws:iam::1:user/eve"));
-    assert_eq!(store.caller(&eve).await.expect("read"), CallerState::default());
-    for (version, model) in (0..).zip(["m", "\u{1}\"🙂"]) {
-        let mut log = incidents(&model.repeat(90));
-        log.version = version;
-        assert!(store.replace_incidents(&eve, &log, EXPIRES_AT).await.expect("written"));
-        log.version += 1;
-        assert_eq!(store.caller(&eve).await.expect("read"), CallerState { log, mute: None });
-    }
-    assert_eq!(store.caller(&caller(None)).await.expect("read"), CallerState::default());
+fn document(sort: &str) -> DocumentId {
+    DocumentId { partition: eve(), sort: sort.to_owned() }
 }
 
-async fn of_ten_writers_of_incidents_at_once_one_wins(store: &impl CounterStore) {
-    let eve = caller(None);
-    for version in 0..3 {
-        let writers = (0..10).map(|number| {
-            let eve = &eve;
-            async move {
-                let log = IncidentLog { version, writer: number.to_string(), ..IncidentLog::default() };
-                let won = store.replace_incidents(eve, &log, EXPIRES_AT).await;
-                won.expect("written").then_some(log.writer)
+fn body(value: impl Into<Json>) -> Body {
+    Body::from_iter([("value".to_owned(), value.into())])
+}
+
+fn change(sort: &str, version: u64, value: impl Into<Json>) -> Change {
+    Change { id: document(sort), version, body: Some(body(value)) }
+}
+
+/// Sort keys, versions and values of all documents.
+async fn all(store: &impl CounterStore) -> Vec<(String, u64, Json)> {
+    let found = store.documents(&eve(), "a", "z").await.expect("read");
+    found.into_iter().map(|(sort, one)| (sort, one.version, one.value["value"].clone())).collect()
+}
+
+async fn of_several_changes_all_are_made_or_none(store: &impl CounterStore) {
+    assert!(write(store, &[change("a", 0, 1), change("b", 0, 1)]).await);
+    for stale in [
+        [change("a", 1, 2), change("b", 0, 2)],
+        [change("a", 0, 2), change("b", 1, 2)],
+        [change("a", 1, 2), change("c", 1, 2)],
+        [change("a", 2, 2), change("c", 0, 2)],
+    ] {
+        assert!(!write(store, &stale).await, "{stale:?}");
+    }
+    let once = |sort: &str| (sort.to_owned(), 1, 1.into());
+    assert_eq!(all(store).await, [once("a"), once("b")]);
+    assert!(write(store, &[change("b", 1, 3), change("c", 0, 3)]).await);
+    assert_eq!(all(store).await, [once("a"), ("b".to_owned(), 2, 3.into()), ("c".to_owned(), 1, 3.into())]);
+    assert!(write(store, &[]).await);
+}
+
+async fn a_write_may_require_that_something_is_not_there(store: &impl CounterStore) {
+    assert!(write(store, &[change("a", 0, 1), Change::absent(document("b"))]).await);
+    assert!(write(store, &[Change::absent(document("b"))]).await);
+    assert!(!write(store, &[change("c", 0, 1), Change::absent(document("a"))]).await);
+    assert!(!write(store, &[Change::absent(document("a"))]).await);
+    // What may only be checked may also be there.
+    let known = Change { id: document("a"), version: 1, body: None };
+    assert!(write(store, &[change("c", 0, 1), known]).await);
+    let sorts: Vec<String> = all(store).await.into_iter().map(|(sort, ..)| sort).collect();
+    assert_eq!(sorts, ["a", "c"]);
+}
+
+async fn of_ten_writes_of_several_changes_at_once_one_wins(store: &impl CounterStore) {
+    let writers = (0..10).map(|number| async move {
+        // A conflict may refuse all; whoever is refused looks again.
+        for _ in 0..20 {
+            if write(store, &[change("a", 0, number), change("b", 0, number)]).await {
+                return Some(number);
             }
-        });
-        let winners: Vec<String> = join_all(writers).await.into_iter().flatten().collect();
-        let [winner] = &winners[..] else { panic!("{winners:?}") };
-        assert_eq!(&store.caller(&eve).await.expect("read").log.writer, winner);
-    }
+            if !all(store).await.is_empty() {
+                break;
+            }
+        }
+        None
+    });
+    let winners: Vec<i32> = join_all(writers).await.into_iter().flatten().collect();
+    let [winner] = winners[..] else { panic!("{winners:?}") };
+    let written = |sort: &str| (sort.to_owned(), 1, winner.into());
+    assert_eq!(all(store).await, [written("a"), written("b")]);
 }
 
-async fn floods_of_accounts_come_back_and_stay_apart(store: &impl CounterStore) {
-    let mut log = FloodLog::default();
-    let newcomers: Vec<Newcomer> = (0..20_u32)
-        .map(|number| Newcomer {
-            begin: time(NOON).plus(Duration::from_secs(1) * number),
-            id: format!("{number:032x}"),
-            arn: Some("arn:aws:sts::1:federated-user/x"),
-            severity: DENIED_MODEL.severity,
-            counted: false,
-        })
-        .collect();
-    flood::admit(&mut log, &newcomers, &Claimant { owner: "o", now: 0, lease: Duration::ZERO });
-    for account in [Some("1"), None] {
-        assert_eq!(store.floods(account).await.expect("read"), FloodLog::default());
-        assert!(store.replace_floods(account, &log, EXPIRES_AT).await.expect("written"));
-        assert!(!store.replace_floods(account, &log, EXPIRES_AT).await.expect("read"));
-        let stored = store.floods(account).await.expect("read");
-        assert_eq!(stored, FloodLog { version: 1, ..log.clone() });
-    }
-    assert_eq!(store.floods(Some("2")).await.expect("read"), FloodLog::default());
+async fn as_many_changes_as_are_allowed_are_made_at_once(store: &impl CounterStore) {
+    let changes: Vec<Change> =
+        (0..MAX_CHANGES).map(|number| change(&format!("d{number:03}"), 0, 1)).collect();
+    assert!(write(store, &changes).await);
+    assert!(!write(store, &changes).await);
+    assert_eq!(all(store).await.len(), MAX_CHANGES);
 }
 
-fn alert_log(version: u64, owner: &str) -> AlertLog {
-    let record = AlertRecord {
-        id: "0123456789abcdef0123456789abcdef".to_owned(),
-        state: State::Pending,
-        owner: owner.to_owned(),
-        leased_until: 1_748_772_000,
-        number: None,
+async fn documents_of_any_content_come_back(store: &impl CounterStore) {
+    let content = json!({
+        "null": null, "yes": true, "no": false, "empty": "", "odd": "\u{0}\"ü🙂", "list": [], "nested": [{}, [1, "x", null]],
+        "numbers": [0, -1, u64::MAX, i64::MIN], "user": "a reserved word", "attribute_not_exists(#version)": 1,
+    });
+    let Json::Object(content) = content else { panic!("an object") };
+    let written = Change { id: document("odd#1"), version: 0, body: Some(content.clone()) };
+    assert!(write(store, &[written]).await);
+    let found = store.documents(&eve(), "odd#1", "odd#1").await.expect("read");
+    assert_eq!(found, [("odd#1".to_owned(), Versioned { version: 1, value: content })]);
+}
+
+async fn documents_come_back_in_order_with_both_ends_of_a_range(store: &impl CounterStore) {
+    for sort in ["m#3", "m#1", "m#2", "m#10", "n", "l"] {
+        assert!(write(store, &[change(sort, 0, sort)]).await);
+    }
+    let other = DocumentId { partition: key(&[None, None, None]), sort: "m#2".to_owned() };
+    assert!(write(store, &[Change { id: other, version: 0, body: Some(body(0)) }]).await);
+    let range = async |first: &str, last: &str| {
+        let found = store.documents(&eve(), first, last).await.expect("read");
+        found.into_iter().map(|(sort, _)| sort).collect::<Vec<_>>()
     };
-    AlertLog { version, alerts: BTreeMap::from([(time(NOON), record)]), ..AlertLog::default() }
+    assert_eq!(range("m#1", "m#3").await, ["m#1", "m#10", "m#2", "m#3"]);
+    assert_eq!(range("m#10", "m#2").await, ["m#10", "m#2"]);
+    assert_eq!(range("m#2", "m#2").await, ["m#2"]);
+    assert_eq!(range("o", "z").await, [""; 0]);
+}
+
+fn alert_log(version: u64, id: &str) -> Versioned<AlertLog> {
+    let record = AlertRecord { id: id.to_owned(), state: State::Pending, place: None, lease: None };
+    let value = AlertLog { alerts: BTreeMap::from([(time(NOON), record)]), ..AlertLog::default() };
+    Versioned { version, value }
 }
 
 async fn of_ten_writers_at_once_one_wins(store: &impl CounterStore) {
     for version in 0..3 {
         let writers = (0..10).map(|number| async move {
-            let owner = format!("writer-{number}");
-            let log = alert_log(version, &owner);
-            let won = store.replace_alerts(&eve(), &log, EXPIRES_AT).await;
-            won.expect("written").then_some(owner)
+            let id = format!("writer-{number}");
+            replace(store, &eve(), &alert_log(version, &id)).await.then_some(id)
         });
         let winners: Vec<String> = join_all(writers).await.into_iter().flatten().collect();
         let [winner] = &winners[..] else { panic!("{winners:?}") };
-        let stored = store.alerts(&eve()).await.expect("read");
-        assert_eq!(stored, alert_log(version + 1, winner));
+        assert_eq!(alerts(store, &eve()).await, alert_log(version + 1, winner));
     }
 }
 
 async fn a_stale_version_writes_nothing(store: &impl CounterStore) {
-    let replace = |log: AlertLog| async move {
-        store.replace_alerts(&eve(), &log, EXPIRES_AT).await.expect("answered")
-    };
+    let replace = |log: Versioned<AlertLog>| async move { replace(store, &eve(), &log).await };
     assert!(!replace(alert_log(1, "early")).await, "version 1 of nothing");
     assert!(replace(alert_log(0, "first")).await);
     assert!(!replace(alert_log(0, "again")).await);
     assert!(!replace(alert_log(2, "ahead")).await);
-    assert_eq!(store.alerts(&eve()).await.expect("read"), alert_log(1, "first"));
+    assert_eq!(alerts(store, &eve()).await, alert_log(1, "first"));
 }
 
 async fn both_ends_of_a_range_are_in_it(store: &impl CounterStore) {
     // An alert log of the same key must not get in the way.
-    store.replace_alerts(&eve(), &alert_log(0, "x"), EXPIRES_AT).await.expect("written");
+    assert!(replace(store, &eve(), &alert_log(0, "x")).await);
     let slots = ["2025-06-01T11:50:00Z", NOON, "2025-06-01T12:10:00Z", "2025-06-01T12:20:00Z"];
     for slot in slots {
         add(store, &eve(), slot, "one", &[slot]).await;
@@ -388,14 +429,12 @@ async fn keys_of_any_characters_stay_apart(store: &impl CounterStore) {
     for (number, key) in keys.iter().enumerate() {
         let value = number.to_string();
         add(store, key, NOON, "one", &[&value]).await;
-        let log = alert_log(0, &value);
-        assert!(store.replace_alerts(key, &log, EXPIRES_AT).await.expect("written"));
+        assert!(replace(store, key, &alert_log(0, &value)).await);
     }
     for (number, key) in keys.iter().enumerate() {
         let found = at_noon(store, key).await;
         assert_eq!(values(&found[0]), [number.to_string()], "{key:?}");
-        let log = store.alerts(key).await.expect("read");
-        assert_eq!(log, alert_log(1, &number.to_string()), "{key:?}");
+        assert_eq!(alerts(store, key).await, alert_log(1, &number.to_string()), "{key:?}");
     }
 }
 
@@ -415,26 +454,24 @@ async fn a_full_alert_log_comes_back_to_the_millisecond(store: &impl CounterStor
         let record = AlertRecord {
             id: format!("{number:032x}"),
             state: if number.is_multiple_of(2) { State::Published } else { State::Pending },
+            place: number.is_multiple_of(3).then_some(Place { begin: at, number: u64::from(number) }),
             // Far longer than a request or message id.
-            owner: "o".repeat(256),
-            leased_until: u64::from(number),
-            number: number.is_multiple_of(3).then_some(u64::from(number)),
+            lease: number.is_multiple_of(5).then(|| Lease { owner: "o".repeat(256), until: u64::MAX }),
         };
         (at, record)
     };
     // All that may be pending, published at once, beside all that may have been published before.
     let count = u32::try_from(MAX_PENDING + MAX_PUBLISHED).expect("small");
-    let alerts = (0..count).map(alert).collect();
-    let mut log = AlertLog { alerts, archived_to: Some(start), ..AlertLog::default() };
-    assert!(store.replace_alerts(&eve(), &log, EXPIRES_AT).await.expect("written"));
-    log.version = 1;
-    assert_eq!(store.alerts(&eve()).await.expect("read"), log);
+    let all = (0..count).map(alert).collect();
+    let value = AlertLog { alerts: all, archived_to: Some(start), ..AlertLog::default() };
+    assert!(replace(store, &eve(), &Versioned { version: 0, value: value.clone() }).await);
+    assert_eq!(alerts(store, &eve()).await, Versioned { version: 1, value });
 }
 
 async fn archived_alerts_come_back_once_and_never_with_the_log(store: &impl CounterStore) {
     let none = store.archived_alerts(&eve(), time(NOON)..=time(NOON)).await.expect("read");
     assert!(none.is_empty());
-    assert!(store.replace_alerts(&eve(), &alert_log(0, "x"), EXPIRES_AT).await.expect("written"));
+    assert!(replace(store, &eve(), &alert_log(0, "x")).await);
     add(store, &eve(), NOON, "one", &["a"]).await;
     let texts = [
         "0000-01-01T00:00:00Z",
@@ -456,7 +493,7 @@ async fn archived_alerts_come_back_once_and_never_with_the_log(store: &impl Coun
         let found = store.archived_alerts(&eve(), all[first]..=all[last]).await.expect("read");
         assert!(all[first..=last].iter().all(|at| found.contains(at)), "{first} to {last}: {found:?}");
     }
-    assert_eq!(store.alerts(&eve()).await.expect("read"), alert_log(1, "x"));
+    assert_eq!(alerts(store, &eve()).await, alert_log(1, "x"));
     assert_eq!(at_noon(store, &eve()).await.len(), 1);
 }
 

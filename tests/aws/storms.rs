@@ -15,8 +15,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use bedrock_denial_watch::alert::Alert;
 use bedrock_denial_watch::alert::notice::Notice;
 use bedrock_denial_watch::alert::sink::{AlertSink, Nobody, SinkError};
-use bedrock_denial_watch::count::claims::State;
+use bedrock_denial_watch::count::claims::{self, AlertLog, State};
 use bedrock_denial_watch::count::counter::Digest;
+use bedrock_denial_watch::count::document::{Versioned, load};
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::count::store::CounterStore;
 use bedrock_denial_watch::lambda::aws::DynamoDbStore;
@@ -26,6 +27,7 @@ use bedrock_denial_watch::rule::definition::Rule;
 use futures_util::future::join_all;
 use serde_json::Value;
 
+use crate::depth;
 use crate::dynamodb::forward;
 use crate::http::{Reply, Server};
 use crate::oracle::*;
@@ -257,7 +259,8 @@ async fn assert_counted_once(storm: &Storm, config: &SdkConfig) {
         let counters = store.counters(&key, always.clone()).await.expect("read");
         let expected = undisturbed.store.counters(&key, always.clone()).await.expect("read");
         assert_eq!(counters, expected, "key {number}");
-        let alerts = store.alerts(&key).await.expect("read").alerts;
+        let alerts: Versioned<AlertLog> = load(&store, &claims::document(&key)).await.expect("read");
+        let alerts = alerts.value.alerts;
         assert!(alerts.values().all(|alert| alert.state == State::Published), "key {number}: {alerts:?}");
     }
     let items = Client::new(config).scan().table_name(TABLE).send().await.expect("a scan");
@@ -309,7 +312,8 @@ async fn check(seed: u64, bad: bool) {
     assert_told_and_quiet(&alerts, &notices, &[MUTED]);
     assert_counted_once(&storm, &engine).await;
     if !bad {
-        assert_eq!(redriven, 0);
+        // Only those that waited too long for another one's notice.
+        assert!(4 * redriven <= storm.order.len(), "{redriven} of {}", storm.order.len());
         for ids in [ids(&alerts, |alert| &alert["id"]), ids(&notices, |notice| &notice["incident"]["notice"])]
         {
             assert_eq!(ids.len(), ids.iter().collect::<BTreeSet<_>>().len(), "published twice: {ids:?}");
@@ -318,7 +322,7 @@ async fn check(seed: u64, bad: bool) {
 }
 
 async fn storms(bad: bool) {
-    let (seed, storms) = (number("SEED", 20_261_125), number("STORMS", 2));
+    let (seed, storms) = (number("SEED", 20_261_125), number("STORMS", depth::pick(4, 2)));
     println!("SEED={seed} STORMS={storms}");
     for number in 0..storms {
         check(seed.wrapping_add(number), bad).await;

@@ -53,13 +53,15 @@ async fn usage(handler: &Handler<DynamoDbStore, SnsSink>, key: &str) -> Usage {
     delivered.metrics.usage
 }
 
-/// GetObject, UpdateItem, Query, GetItem, Publish, write units and read units.
+/// GetObject, UpdateItem, PutItem, TransactWriteItems, Query, GetItem, Publish, write units and read units.
 #[track_caller]
-fn check(usage: &Usage, requests: [u64; 5], units: (f64, f64)) {
+fn check(usage: &Usage, requests: [u64; 7], units: (f64, f64)) {
     let of = |operation| usage.of("DynamoDB", operation);
     let found = [
         usage.of("S3", "GetObject"),
         of("UpdateItem"),
+        of("PutItem"),
+        of("TransactWriteItems"),
         of("Query"),
         of("GetItem"),
         usage.of("SNS", "Publish"),
@@ -80,14 +82,14 @@ async fn each_scenario_costs_what_is_documented() {
         ("more.json.gz", refusals(USER, 300, 1, 4)),
     ];
     let one = async |name| usages(&objects, &[name]).await;
-    check(&one("clean.json.gz").await[0], [1, 0, 0, 0, 0], (0.0, 0.0));
-    check(&one("user.json.gz").await[0], [1, 3, 3, 0, 0], (3.0, 3.0));
-    check(&one("role.json.gz").await[0], [1, 5, 5, 0, 0], (5.0, 5.0));
+    check(&one("clean.json.gz").await[0], [1, 0, 0, 0, 0, 0, 0], (0.0, 0.0));
+    check(&one("user.json.gz").await[0], [1, 3, 0, 0, 3, 3, 0], (3.0, 6.0));
+    check(&one("role.json.gz").await[0], [1, 5, 0, 0, 5, 5, 0], (5.0, 10.0));
     let found = usages(&objects, &["burst.json.gz", "more.json.gz", "more.json.gz"]).await;
-    check(&found[0], [1, 8, 7, 4, 1], (8.0, 11.0));
-    check(&found[1], [1, 3, 3, 2, 0], (3.0, 5.0));
+    check(&found[0], [1, 3, 5, 1, 7, 7, 1], (16.0, 14.0));
+    check(&found[1], [1, 3, 0, 0, 3, 3, 0], (3.0, 6.0));
     // Told a second time, nothing is added: DynamoDB refuses, and does not tell what that costs.
-    check(&found[2], [1, 3, 3, 2, 0], (0.0, 5.0));
+    check(&found[2], [1, 3, 0, 0, 3, 3, 0], (0.0, 6.0));
 }
 
 /// An SQS batch of events, each a refused call of one model, all within ten minutes.
@@ -125,9 +127,10 @@ async fn a_batch_of_a_hundred_events_costs_what_an_object_with_them_costs() {
         let usage = &delivered.metrics.usage;
         println!("batch {number}: {usage:?}");
         let of = |operation| usage.of("DynamoDB", operation);
-        let requests = (of("UpdateItem"), of("Query"), of("GetItem"));
+        let writes = (of("UpdateItem"), of("PutItem"), of("TransactWriteItems"));
+        let requests = (writes, of("Query"), of("GetItem"));
         // Three keys; the first batch alerts for two of them, and they are one incident.
-        let expected = if number == 0 { (10, 7, 5) } else { (3, 3, 2) };
+        let expected = if number == 0 { ((3, 6, 1), 7, 7) } else { ((3, 0, 0), 3, 3) };
         assert_eq!(requests, expected, "batch {number}");
         read_units.push(usage.read_units);
     }
@@ -145,9 +148,9 @@ async fn attempts_that_the_sdk_repeats_are_counted() {
     let store = DynamoDbStore::new(&dynamodb().await, TABLE.to_owned());
     let sink = SnsSink::new(&sdk(&s3.url), "arn:aws:sns:us-east-1:1:alerts".to_owned());
     let handler = metered(&s3, store, sink, meter);
-    check(&usage(&handler, "a.json.gz").await, [3, 0, 0, 0, 0], (0.0, 0.0));
+    check(&usage(&handler, "a.json.gz").await, [3, 0, 0, 0, 0, 0, 0], (0.0, 0.0));
     // The next delivery begins at nothing.
-    check(&usage(&handler, "a.json.gz").await, [1, 0, 0, 0, 0], (0.0, 0.0));
+    check(&usage(&handler, "a.json.gz").await, [1, 0, 0, 0, 0, 0, 0], (0.0, 0.0));
 }
 
 #[tokio::test]
@@ -159,8 +162,12 @@ async fn an_attack_over_a_thousand_models_is_one_message() {
     let usage = &found[0];
     println!("{models} models, four refusals each, in one object: {usage:?}");
     assert_eq!(usage.of("SNS", "Publish"), 1);
-    let many = 4 * models as u64;
-    assert!((many..many + 20).contains(&usage.of("DynamoDB", "UpdateItem")), "{usage:?}");
+    // Two counters and a mark for each model; one write records the alerts of many.
+    let many = 2 * models as u64;
+    assert!((many..many + 10).contains(&usage.of("DynamoDB", "UpdateItem")), "{usage:?}");
+    let many = models as u64;
+    assert!((many..many + 10).contains(&usage.of("DynamoDB", "PutItem")), "{usage:?}");
+    assert!(usage.of("DynamoDB", "TransactWriteItems") <= 1 + many / 50, "{usage:?}");
 }
 
 #[tokio::test]
@@ -176,7 +183,7 @@ async fn the_line_tells_it_without_making_it_a_metric() {
     let line: Value = serde_json::from_str(&delivered.metrics.line("watch", "r-1", 1)).expect("JSON");
     assert_eq!(line["requests"]["S3"], json!({"GetObject": 1}));
     assert_eq!(line["requests"]["SNS"], json!({"Publish": 1}));
-    assert!(line["requests"]["DynamoDB"]["UpdateItem"].as_u64() > Some(2), "{line}");
+    assert!(line["requests"]["DynamoDB"]["PutItem"].as_u64() > Some(2), "{line}");
     assert!(line["write_units"].as_f64() > Some(2.0) && line["read_units"].as_f64() > Some(1.0), "{line}");
     let directive = line["_aws"]["CloudWatchMetrics"][0].to_string();
     for name in ["requests", "write_units", "read_units"] {

@@ -10,12 +10,12 @@ use bedrock_denial_watch::alert::display::ascii;
 use bedrock_denial_watch::alert::links::unlinked;
 use bedrock_denial_watch::alert::terminal::Layout;
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 use serde_json::Value;
 
+use crate::depth::Sample;
 use crate::every_field::{invocation, trail};
 use crate::fuzz_targets::harmless::{check_alert, check_characters, check_message, check_text};
-use crate::{alert, hostile_ids, notice};
+use crate::{alert, depth, hostile_ids, notice};
 
 #[track_caller]
 fn check_terminal(alert: &Alert<'_>) {
@@ -49,12 +49,22 @@ fn block(alert: &Alert<'_>) -> String {
 
 #[track_caller]
 fn check(hostile: &str) {
+    check_an_alert(hostile);
+    check_notices(hostile);
+}
+
+#[track_caller]
+fn check_an_alert(hostile: &str) {
     alert::of_a_caller(hostile, |alert| {
         let email = email(alert);
         assert!(HONEST[0].contains(&email.lines().count()), "{email}");
         check_message(&alert.message(), alert.rule.references);
         check_terminal(alert);
     });
+}
+
+#[track_caller]
+fn check_notices(hostile: &str) {
     for callers in [None, Some(64)] {
         notice::of_a_caller(hostile, callers, |notice| {
             check_message(&notice.message(), notice.worst.rule.references);
@@ -64,9 +74,14 @@ fn check(hostile: &str) {
 
 #[test]
 fn nothing_in_a_known_trap_acts() {
-    for (name, trap) in hostile_ids::all() {
+    let traps = hostile_ids::all();
+    for (name, trap) in &traps {
         println!("{name}");
-        check(&trap);
+        check_an_alert(trap);
+    }
+    for (name, trap) in Sample::new().one_in(5, traps.iter()) {
+        println!("{name}");
+        check_notices(trap);
     }
 }
 
@@ -114,7 +129,7 @@ fn replay_prints_no_trap_that_acts() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, rng_seed: RngSeed::Fixed(20_261_125), ..ProptestConfig::default() })]
+    #![proptest_config(depth::cases(200, 50, 20_261_125))]
 
     #[test]
     fn nothing_that_a_caller_writes_acts(
@@ -166,7 +181,7 @@ fn growing() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, rng_seed: RngSeed::Fixed(20_261_130), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(depth::cases(100, 100, 20_261_130))]
 
     #[test]
     fn a_subject_has_fewer_than_a_hundred_printable_characters_whatever_the_ids(id in growing()) {

@@ -2,6 +2,7 @@
 
 mod alert;
 mod breakages;
+mod depth;
 #[path = "../fixtures/every_field.rs"]
 mod every_field;
 mod fuzz;

@@ -6,7 +6,6 @@ use std::time::Duration;
 use bedrock_denial_watch::alert::notice::{Crowd, Notice};
 use bedrock_denial_watch::alert::{Alert, IncidentRef, MAX_MESSAGE_BYTES};
 use bedrock_denial_watch::count::caller::Caller;
-use bedrock_denial_watch::count::claims::Claimant;
 use bedrock_denial_watch::count::evidence::{Evidence, Kind};
 use bedrock_denial_watch::count::incident::{self, Found, IncidentLog, notice_id};
 use bedrock_denial_watch::count::key::Key;
@@ -33,24 +32,13 @@ fn found<'r>(rule: &'r Rule, values: &[Option<&str>], seconds: u64, total: u64) 
     let start = time("2025-06-02T09:14:00Z");
     let at = start.plus(Duration::from_secs(seconds));
     let key = Key { rule: rule.id, values: values.iter().map(|value| value.map(str::to_owned)).collect() };
-    Found {
-        rule,
-        key,
-        at,
-        first_seen: start,
-        last_seen: at,
-        total,
-        at_least: false,
-        alone: true,
-        number: None,
-    }
+    Found { rule, key, at, first_seen: start, last_seen: at, total, at_least: false, alone: true }
 }
 
 /// The notice about `found`, all found at once.
 fn with<T>(found: &[Found<'_>], callers: Option<u64>, tell: impl FnOnce(&Notice<'_>) -> T) -> T {
-    let claimant = Claimant { owner: "a", now: 0, lease: Duration::ZERO };
     let mut log = IncidentLog::default();
-    let recorded = incident::record(&mut log, found, false, &claimant);
+    let recorded = incident::record(&mut log, found, false);
     let (begin, recorded_incident) = log.incidents.first_key_value().expect("an incident");
     let worst = &recorded_incident.top[0];
     let is_worst = |alert: &&Found<'_>| {

@@ -2,18 +2,17 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use bedrock_denial_watch::alert::Alert;
 use bedrock_denial_watch::alert::notice::Notice;
 use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
 use bedrock_denial_watch::count::caller::Caller;
-use bedrock_denial_watch::count::claims::{AlertLog, Claimant};
+use bedrock_denial_watch::count::claims::{self, AlertLog, Claimant};
 use bedrock_denial_watch::count::counter::{Contribution, Counter, Slot};
+use bedrock_denial_watch::count::document::{self, Body, Change, DocumentId, Versioned};
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
-use bedrock_denial_watch::count::flood::FloodLog;
-use bedrock_denial_watch::count::incident::IncidentLog;
 use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::count::store::{CallerState, CounterStore, StoreError};
 use bedrock_denial_watch::log::denial::Source;
@@ -46,8 +45,7 @@ pub async fn deliver_batch<S: CounterStore, K: AlertSink>(
 
 /// Which of so many messages the queue returns after a batch.
 pub fn returned(outcome: &Outcome, messages: usize) -> Vec<bool> {
-    let failed =
-        |number: u32| outcome.unsettled.contains(&number) || outcome.left_to_others.contains(&number);
+    let failed = |number: u32| outcome.unsettled.contains(&number);
     (0..).take(messages).map(failed).collect()
 }
 
@@ -108,6 +106,8 @@ pub struct Weather {
     pub seed: Cell<u64>,
     /// How many of 256 calls fail, before or after their effect.
     pub odds: Cell<u64>,
+    /// When each document that was written may be deleted, in epoch seconds.
+    pub expiries: RefCell<BTreeMap<DocumentId, u64>>,
 }
 
 enum Fate {
@@ -138,9 +138,18 @@ impl Weather {
     }
 }
 
-/// Which call is the first notice of a delivery whose one key has one slot. Before it: add, counters,
-/// alerts, claim; incidents, record; floods, admit; incidents, counters.
-pub const FIRST_NOTICE: usize = 10;
+/// Which call is the first notice of a delivery whose one key has one slot. Before it: add, counters, alerts; caller,
+/// incidents, record; tickets, ticket, incident, answer; incident, lease, counters.
+pub const FIRST_NOTICE: usize = 13;
+
+/// Which call of the same delivery is the one that records.
+pub const RECORDED: usize = 5;
+
+/// The alerts of a key as the store holds them.
+pub fn alert_log(store: &EmbeddedStore, key: &Key) -> AlertLog {
+    let log: Versioned<AlertLog> = block_on(document::load(store, &claims::document(key))).expect("a log");
+    log.value
+}
 
 /// Another store or sink in bad weather.
 pub struct Faulty<'a, T> {
@@ -192,10 +201,6 @@ impl CounterStore for Faulty<'_, &EmbeddedStore> {
         self.call(self.inner.counters(key, slots)).await
     }
 
-    async fn alerts(&self, key: &Key) -> Result<AlertLog, StoreError> {
-        self.call(self.inner.alerts(key)).await
-    }
-
     async fn archived_alerts(
         &self,
         key: &Key,
@@ -213,34 +218,32 @@ impl CounterStore for Faulty<'_, &EmbeddedStore> {
         self.call(self.inner.archive_alerts(key, alerts, expires_at)).await
     }
 
-    async fn replace_alerts(&self, key: &Key, log: &AlertLog, expires_at: u64) -> Result<bool, StoreError> {
-        self.call(self.inner.replace_alerts(key, log, expires_at)).await
+    async fn documents(
+        &self,
+        partition: &Key,
+        first: &str,
+        last: &str,
+    ) -> Result<Vec<(String, Versioned<Body>)>, StoreError> {
+        self.call(self.inner.documents(partition, first, last)).await
+    }
+
+    async fn write(&self, changes: &[Change], expires_at: u64) -> Result<bool, StoreError> {
+        let effect = async {
+            let written = self.inner.write(changes, expires_at).await?;
+            let documents = changes.iter().filter(|change| written && change.body.is_some());
+            let ids = documents.map(|change| (change.id.clone(), expires_at));
+            self.weather.expiries.borrow_mut().extend(ids);
+            Ok(written)
+        };
+        self.call(effect).await
     }
 
     async fn caller(&self, caller: &Caller) -> Result<CallerState, StoreError> {
         self.call(self.inner.caller(caller)).await
     }
 
-    async fn replace_incidents(
-        &self,
-        caller: &Caller,
-        log: &IncidentLog,
-        expires_at: u64,
-    ) -> Result<bool, StoreError> {
-        self.call(self.inner.replace_incidents(caller, log, expires_at)).await
-    }
-
-    async fn floods(&self, account: Option<&str>) -> Result<FloodLog, StoreError> {
-        self.call(self.inner.floods(account)).await
-    }
-
-    async fn replace_floods(
-        &self,
-        account: Option<&str>,
-        log: &FloodLog,
-        expires_at: u64,
-    ) -> Result<bool, StoreError> {
-        self.call(self.inner.replace_floods(account, log, expires_at)).await
+    async fn pause(&self) {
+        self.inner.pause().await;
     }
 }
 

@@ -3,6 +3,7 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from samples import (
     ACCOUNT,
     MODEL,
@@ -195,6 +196,7 @@ def test_the_sample_logs_in_order_fire_exactly_what_is_expected(detector):
     assert alerts == expected_alerts()
 
 
+@pytest.mark.exhaustive
 def test_the_sample_logs_in_any_order_through_eventbridge_fire_once_for_each_key(existing):
     def deliver(name, body):
         put = existing.put(body, name)

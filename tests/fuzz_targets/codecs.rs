@@ -7,9 +7,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use bedrock_denial_watch::count::caller::Caller;
+use bedrock_denial_watch::count::claims::AlertLog;
 use bedrock_denial_watch::count::counter::{Digest, SHARDS, Sample};
+use bedrock_denial_watch::count::crowd::Crowd;
 use bedrock_denial_watch::count::evidence::{Evidence, Kind};
-use bedrock_denial_watch::count::flood::Flood;
 use bedrock_denial_watch::count::incident::{self, Incident};
 use bedrock_denial_watch::count::key::{Key, MAX_VALUE_BYTES, sample_value};
 use bedrock_denial_watch::count::value::Value;
@@ -35,7 +36,8 @@ pub fn check(input: &[u8]) {
         round_trip::<Digest>(text);
         round_trip::<Evidence>(text);
         stored::<Incident>(text);
-        stored::<Flood>(text);
+        stored::<Crowd>(text);
+        stored::<AlertLog>(text);
         time(text, number);
         let at = EventTime::from_epoch_ms(number);
         written(&Sample { at, value: Value::new(text) });

@@ -1,9 +1,9 @@
 //! Which alerts of a caller belong together, and when a notice about them is due.
 //!
-//! Pure functions over the incidents of one caller; the wall clock (`now`) matters to leases and
-//! expiry, never to the rule. Numbers are too high only after a crash between recording and marking,
-//! when a retry records the same alerts again.
+//! Pure functions over the incidents of one caller. Each is a document of its own: incidents begin more than
+//! [`SPAN`] apart, so that at most one begins in a clock hour, and no document grows with their number.
 
+mod earlier;
 mod record;
 
 use std::cmp::Reverse;
@@ -13,55 +13,59 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::count::caller::{Caller, digest};
-use crate::count::claims::Claimant;
+use crate::count::document::DocumentId;
 use crate::count::key::Key;
-use crate::count::pending::{self, Pending};
-use crate::count::recent::{self, Entry};
+use crate::count::lease::Lease;
 use crate::log::time::EventTime;
 use crate::rule::definition::{Rule, Severity};
 use crate::rule::field::Field;
 
-pub use self::record::{Place, Recorded, Sent, Told, mark, record};
+pub use self::earlier::EarlierIncident;
+pub use self::record::{Place, Recorded, Told, mark, record};
 
 /// How far an incident reaches from its beginning, in either direction.
 pub const SPAN: Duration = Duration::from_secs(3600);
+/// Little compared with the 15 days for which all of it is kept.
+const RENEWED_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// How many alerts an incident remembers one by one: the one that a notice shows in full, and ten more.
 pub const MAX_TOP: usize = 11;
 /// The next notice is due at this multiple of the alerts that the last one reported.
 const GROWTH: u64 = 4;
 
-/// The incidents of one caller, by their beginning.
+/// Incidents of one caller, by their beginning.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IncidentLog {
-    /// Incremented by every write; 0 before the first.
-    pub version: u64,
-    /// The delivery that wrote this version.
-    pub writer: String,
     /// At most one per instant.
     pub incidents: BTreeMap<EventTime, Incident>,
 }
 
 impl IncidentLog {
-    /// The beginning of the incident that an alert at `at` belongs to, if there is one.
+    /// The beginning of the incident that an alert at `at` belongs to, if there is one: the nearest within
+    /// [`SPAN`], the earlier of two.
     #[must_use]
     pub fn nearest(&self, at: EventTime) -> Option<EventTime> {
-        recent::nearest(&self.incidents, at, SPAN)
+        let within = self.incidents.range(at.minus(SPAN)..=at.plus(SPAN)).map(|(begin, _)| *begin);
+        within.min_by_key(|begin| (begin.epoch_ms().abs_diff(at.epoch_ms()), *begin))
     }
 }
 
 /// The alerts of one caller within [`SPAN`] of the first.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Incident {
+    /// The time of the alert that was recorded first.
+    pub begin: EventTime,
     /// Alerts recorded.
     pub alerts: u64,
+    /// The highest severity among them.
+    pub highest: Option<Severity>,
     /// How many alerts the last notice reported.
     pub told: u64,
     /// The highest severity that a notice reported.
     pub told_severity: Option<Severity>,
     /// Notices sent.
     pub notices: u64,
-    /// Which notices it gets.
-    pub admission: Admission,
+    /// For each severity that its alerts rose to, which notices it gets.
+    pub admissions: BTreeMap<Severity, Admission>,
     /// The oldest known denial of its alerts.
     pub first_seen: EventTime,
     /// The newest known denial of its alerts.
@@ -70,22 +74,22 @@ pub struct Incident {
     pub rules: BTreeMap<String, RuleFigures>,
     /// The worst alerts, worst first, at most [`MAX_TOP`].
     pub top: Vec<Finding>,
-    /// The next notice, if one is under way.
-    pub pending: Option<Pending>,
-    /// When it last changed, in epoch seconds.
-    pub changed_at: u64,
+    /// Who is about to send the next notice.
+    pub lease: Option<Lease>,
+    /// When a delivery last renewed all that belongs to it, in epoch seconds.
+    pub renewed_at: u64,
 }
 
-/// Which notices an incident gets.
+/// Which notices an incident gets for one severity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Admission {
-    /// Not yet decided.
-    New,
-    /// Notices of its own.
-    Single,
-    /// Those of its account's flood.
-    Flooded,
+    /// Not yet decided. Whoever finds it decides.
+    Ask,
+    /// It has a ticket: notices of its own.
+    Ticket,
+    /// Those of its crowd.
+    Member,
 }
 
 /// An incident's figures for one rule; never above the truth.
@@ -139,8 +143,6 @@ pub struct Found<'r> {
     pub at_least: bool,
     /// No other alert of the key can belong to the same incident.
     pub alone: bool,
-    /// Its number in the incident, if an earlier delivery recorded it but could not send the notice.
-    pub number: Option<u64>,
 }
 
 /// The id of the incident of `caller` that begins at `begin`.
@@ -149,7 +151,22 @@ pub fn id(caller: &Caller, begin: EventTime) -> String {
     digest(&[&caller.key().text(), &begin.epoch_ms().to_string()])
 }
 
-/// The id of notice `number` about the incident or flood `id`.
+/// Where the incident that begins in the clock hour of `begin` is kept.
+#[must_use]
+pub fn document(caller: &Caller, begin: EventTime) -> DocumentId {
+    DocumentId { partition: caller.key(), sort: sort_key(begin) }
+}
+
+/// Its place among the caller's documents: it sorts like its hour.
+#[must_use]
+pub fn sort_key(begin: EventTime) -> String {
+    format!("{SORT_KEY}{}", begin.slot(SPAN))
+}
+
+/// Begins the sort key of every incident.
+pub const SORT_KEY: &str = "incident#";
+
+/// The id of notice `number` about the incident or crowd `id`.
 #[must_use]
 pub fn notice_id(id: &str, number: u64) -> String {
     digest(&[id, &number.to_string()])
@@ -158,24 +175,48 @@ pub fn notice_id(id: &str, number: u64) -> String {
 impl Incident {
     fn new(first: &Found<'_>) -> Self {
         Self {
+            begin: first.at,
             alerts: 0,
+            highest: None,
             told: 0,
             told_severity: None,
             notices: 0,
-            admission: Admission::New,
+            admissions: BTreeMap::new(),
             first_seen: first.first_seen,
             last_seen: first.last_seen,
             rules: BTreeMap::new(),
             top: Vec::new(),
-            pending: None,
-            changed_at: 0,
+            lease: None,
+            renewed_at: 0,
         }
     }
 
-    /// The highest severity of the alerts it remembers.
+    /// The highest severity of its alerts.
     #[must_use]
     pub fn severity(&self) -> Option<Severity> {
-        self.top.first().map(|worst| worst.severity)
+        self.highest
+    }
+
+    /// Whether what belongs to it may expire soon after `now`, in epoch seconds: a redrive waits for two weeks, and
+    /// then perhaps another one.
+    #[must_use]
+    pub fn is_stale(&self, now: u64) -> bool {
+        now >= self.renewed_at.saturating_add(RENEWED_AFTER.as_secs())
+    }
+
+    /// The severities whose crowd reports it.
+    pub fn memberships(&self) -> impl Iterator<Item = Severity> {
+        self.admitted(Admission::Member)
+    }
+
+    /// Whether it has a ticket of any severity.
+    #[must_use]
+    pub fn has_ticket(&self) -> bool {
+        self.admitted(Admission::Ticket).next().is_some()
+    }
+
+    fn admitted(&self, admission: Admission) -> impl Iterator<Item = Severity> {
+        self.admissions.iter().filter(move |(_, found)| **found == admission).map(|(severity, _)| *severity)
     }
 
     /// The number of an alert it remembers.
@@ -189,6 +230,7 @@ impl Incident {
     /// Adds an alert and returns its number.
     fn add(&mut self, alert: &Found<'_>) -> u64 {
         self.alerts += 1;
+        self.highest = self.highest.max(Some(alert.rule.severity));
         self.first_seen = self.first_seen.min(alert.first_seen);
         self.last_seen = self.last_seen.max(alert.last_seen);
         if !self.rules.contains_key(alert.rule.id) {
@@ -210,35 +252,13 @@ impl Incident {
         self.alerts
     }
 
-    /// Whether a notice is due that nobody has claimed.
-    fn is_due(&self) -> bool {
-        let rises = self.severity() > self.told_severity;
-        match self.admission {
-            Admission::Flooded => rises,
-            Admission::New | Admission::Single => {
-                self.notices == 0 || self.alerts >= self.told.saturating_mul(GROWTH) || rises
-            }
-        }
-    }
-
-    fn claim(&mut self, claimant: &Claimant<'_>) -> bool {
-        let due = self.is_due();
-        pending::claim(&mut self.pending, self.notices, due, claimant)
-    }
-}
-
-impl Entry for Incident {
-    fn changed_at(&self) -> u64 {
-        self.changed_at
-    }
-
-    fn is_pending(&self) -> bool {
-        self.pending.is_some()
-    }
-
-    fn strip(&mut self) {
-        self.top.truncate(usize::from(self.is_pending()));
-        self.rules.clear();
+    /// Whether a notice of its own is due.
+    #[must_use]
+    pub fn is_due(&self) -> bool {
+        let rises = self.highest > self.told_severity
+            && self.highest.and_then(|highest| self.admissions.get(&highest)) == Some(&Admission::Ticket);
+        let grows = self.notices == 0 || self.alerts >= self.told.saturating_mul(GROWTH);
+        self.has_ticket() && (grows || rises)
     }
 }
 

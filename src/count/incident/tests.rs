@@ -1,15 +1,12 @@
+use std::collections::BTreeSet;
+
 use super::*;
-use crate::count::recent;
 use crate::rule::catalogue::{DENIED_MODEL, built_in};
 
 const EVE: &str = "arn:aws:iam::1:user/eve";
 
 fn minute(at: i64) -> EventTime {
     EventTime::from_epoch_ms(at * 60_000)
-}
-
-fn claimant(owner: &str) -> Claimant<'_> {
-    Claimant { owner, now: 1_000, lease: Duration::from_secs(60) }
 }
 
 fn values(values: &[&str]) -> Vec<Option<String>> {
@@ -27,7 +24,6 @@ fn denied(at: i64, model: &str, total: u64) -> Found<'static> {
         total,
         at_least: false,
         alone: true,
-        number: None,
     }
 }
 
@@ -47,18 +43,27 @@ fn found(words: &str, from: usize) -> Vec<Found<'static>> {
     words.split_whitespace().enumerate().map(|(number, word)| one((from + number, word))).collect()
 }
 
-/// Sends what is held, and looks again; `<beginning>:<alerts told>` for each notice.
-fn send(log: &mut IncidentLog, held: Vec<EventTime>, claimant: &Claimant<'_>) -> String {
+/// The severities for which it is not decided which notices it gets.
+fn asks(incident: &Incident) -> Vec<Severity> {
+    incident.admitted(Admission::Ask).collect()
+}
+
+/// Records alerts; those incidents that ask get the admission `answer`. Sends what is due, and returns
+/// `<beginning>:<alerts told>` for each notice.
+fn deliver(log: &mut IncidentLog, alerts: &[Found<'_>], answer: Admission) -> String {
+    let recorded = record(log, alerts, false);
+    let begins: BTreeSet<EventTime> = recorded.places.iter().map(|place| place.begin).collect();
     let mut sent = Vec::new();
-    for begin in held {
-        loop {
-            let incident = &log.incidents[&begin];
-            let number = incident.pending.as_ref().expect("held").number;
-            let (count, severity) = (incident.alerts, incident.severity().expect("an alert"));
+    for begin in begins {
+        let incident = log.incidents.get_mut(&begin).expect("recorded");
+        for severity in asks(incident) {
+            incident.admissions.insert(severity, answer);
+        }
+        while incident.is_due() {
+            let (number, count) = (incident.notices + 1, incident.alerts);
             sent.push(format!("{}:{count}", begin.epoch_ms() / 60_000));
-            if !mark(log, begin, Sent::Notice(Told { number, count, severity }), claimant) {
-                break;
-            }
+            let told = Told { number, count, severity: incident.severity().expect("an alert") };
+            assert!(mark(incident, told, "a"));
         }
     }
     sent.join(" ")
@@ -69,12 +74,11 @@ fn send(log: &mut IncidentLog, held: Vec<EventTime>, claimant: &Claimant<'_>) ->
 fn check(deliveries: &[(&str, &str)]) {
     let mut log = IncidentLog::default();
     let mut from = 0;
-    for (number, (words, expected)) in deliveries.iter().enumerate() {
-        let owner = format!("delivery {number}");
-        let alerts = found(words, from);
+    for (words, expected) in deliveries {
+        let mut alerts = found(words, from);
         from += alerts.len();
-        let recorded = record(&mut log, &alerts, false, &claimant(&owner));
-        assert_eq!(send(&mut log, recorded.held, &claimant(&owner)), *expected, "{words}: {log:#?}");
+        alerts.sort_by_key(|alert| alert.at);
+        assert_eq!(deliver(&mut log, &alerts, Admission::Ticket), *expected, "{words}: {log:#?}");
     }
 }
 
@@ -102,74 +106,50 @@ fn an_incident_reaches_an_hour_to_either_side_of_its_first_alert() {
 #[test]
 fn each_alert_is_numbered_and_placed_in_the_order_given() {
     let mut log = IncidentLog::default();
-    let recorded = record(&mut log, &found("70 0 5", 0), false, &claimant("a"));
+    let recorded = record(&mut log, &found("70 0 5", 0), false);
     let places: Vec<(i64, u64)> =
         recorded.places.iter().map(|place| (place.begin.epoch_ms() / 60_000, place.number)).collect();
-    assert_eq!((places.as_slice(), recorded.begun), (&[(70, 1), (0, 1), (0, 2)][..], 2));
+    assert_eq!((places.as_slice(), recorded.begun.len()), (&[(70, 1), (0, 1), (0, 2)][..], 2));
 }
 
 #[test]
-fn a_retry_counts_no_alert_again_that_is_remembered() {
+fn a_notice_that_was_marked_is_not_marked_again() {
     let mut log = IncidentLog::default();
-    let alerts = found("0 1 2", 0);
-    let first = record(&mut log, &alerts, false, &claimant("a"));
-    // It dies; its retry holds the same notice.
-    let retry = record(&mut log, &alerts, false, &claimant("a"));
-    assert_eq!((retry.places, retry.begun, retry.held), (first.places, 0, first.held));
+    record(&mut log, &found("0 1 2", 0), false);
+    let incident = log.incidents.get_mut(&minute(0)).expect("recorded");
+    let told = Told { number: 1, count: 1, severity: Severity::High };
+    incident.lease = Some(Lease { owner: "b".to_owned(), until: 9 });
+    assert!(mark(incident, told, "a"));
+    assert!(!mark(incident, Told { count: 3, ..told }, "a"), "its number is there");
+    assert_eq!((incident.told, incident.notices), (1, 1));
+    assert!(incident.lease.is_some(), "another delivery's");
+    assert!(mark(incident, told, "b") && incident.lease.is_none());
+}
+
+#[test]
+fn a_muted_callers_alerts_are_recorded_and_ask_for_nothing() {
+    let mut log = IncidentLog::default();
+    record(&mut log, &found("0 1 2", 0), true);
     assert_eq!(log.incidents[&minute(0)].alerts, 3);
-    // What was recorded and not told comes back with its number, however many there are.
-    let many: Vec<Found<'_>> = (0..100).map(|number| denied(number % 50, &number.to_string(), 9)).collect();
-    let recorded = record(&mut log, &many, false, &claimant("b"));
-    let again: Vec<Found<'_>> = many
-        .iter()
-        .zip(&recorded.places)
-        .map(|(alert, place)| Found { number: Some(place.number), ..alert.clone() })
-        .collect();
-    assert_eq!(record(&mut log, &again, false, &claimant("b")).places, recorded.places);
-    assert_eq!(log.incidents[&minute(0)].alerts, 103);
-}
-
-#[test]
-fn a_notice_under_a_live_lease_is_left_to_its_owner_and_taken_over_later() {
-    let mut log = IncidentLog::default();
-    let live = claimant("a");
-    assert_eq!(record(&mut log, &found("0", 0), false, &live).held, [minute(0)]);
-    assert_eq!(record(&mut log, &found("1 2 3", 1), false, &claimant("b")).held, []);
-    // The holder of the notice looks again, and reports what others recorded meanwhile.
-    let mut told = log.clone();
-    let one = Told { number: 1, count: 1, severity: Severity::High };
-    assert!(mark(&mut told, minute(0), Sent::Notice(one), &live));
-    assert_eq!(told.incidents[&minute(0)].pending.as_ref().map(|held| held.number), Some(2));
-    // Its lease expires: the caller's next alert, in any incident, finds it.
-    let late = Claimant { now: 1_061, ..claimant("c") };
-    let mut lost = log.clone();
-    assert_eq!(record(&mut lost, &found("500", 9), false, &late).held, [minute(0), minute(500)]);
-    assert_eq!(lost.incidents[&minute(0)].pending.as_ref().map(|held| held.number), Some(1));
-    // It was refused: nobody need wait.
-    assert!(!mark(&mut log, minute(0), Sent::Not, &live));
-    assert_eq!(record(&mut log, &found("4", 4), false, &claimant("b")).held, [minute(0)]);
-}
-
-#[test]
-fn a_muted_callers_alerts_are_recorded_and_not_told() {
-    let mut log = IncidentLog::default();
-    assert_eq!(record(&mut log, &found("0 1 2", 0), true, &claimant("a")).held, []);
-    assert_eq!(log.incidents[&minute(0)].alerts, 3);
-    // Once it is heard again: what goes on is told with all of it, what is over is not.
+    assert_eq!(asks(&log.incidents[&minute(0)]), []);
+    // Once it is heard again: what goes on is reported with all of it, what is over is not.
     let mut other = log.clone();
-    assert_eq!(record(&mut other, &found("500", 3), false, &claimant("b")).held, [minute(500)]);
-    assert_eq!(record(&mut log, &found("5", 3), false, &claimant("b")).held, [minute(0)]);
+    assert_eq!(deliver(&mut other, &found("500", 3), Admission::Ticket), "500:1");
+    assert_eq!(deliver(&mut log, &found("5", 3), Admission::Ticket), "0:4");
 }
 
 #[test]
-fn an_incident_in_a_flood_asks_again_only_when_its_severity_rises() {
+fn an_incident_asks_again_only_when_its_severity_rises() {
     let mut log = IncidentLog::default();
-    let mine = claimant("a");
-    assert_eq!(record(&mut log, &found("0m", 0), false, &mine).held, [minute(0)]);
-    assert!(!mark(&mut log, minute(0), Sent::ToFlood(Severity::Medium), &mine));
-    assert_eq!(record(&mut log, &found("1m 2m 3m 4m 5m", 1), false, &mine).held, []);
-    assert_eq!(record(&mut log, &found("6", 6), false, &mine).held, [minute(0)]);
-    assert_eq!(log.incidents[&minute(0)].admission, Admission::Flooded);
+    assert_eq!(deliver(&mut log, &found("0m", 0), Admission::Member), "");
+    assert_eq!(deliver(&mut log, &found("1m 2m 3m 4m 5m", 1), Admission::Ticket), "", "it asks no more");
+    assert_eq!(deliver(&mut log, &found("6", 6), Admission::Ticket), "0:7");
+    // Without a ticket of the higher severity, it is reported when it has grown.
+    let mut log = IncidentLog::default();
+    assert_eq!(deliver(&mut log, &found("0m", 0), Admission::Ticket), "0:1");
+    assert_eq!(deliver(&mut log, &found("1", 1), Admission::Member), "");
+    assert_eq!(deliver(&mut log, &found("2 3", 2), Admission::Ticket), "0:4");
+    assert_eq!(log.incidents[&minute(0)].memberships().collect::<Vec<_>>(), [Severity::High]);
 }
 
 #[test]
@@ -188,7 +168,7 @@ fn the_worst_are_remembered_worst_first_and_the_figures_stay_below_the_truth() {
     });
     // A second alert of one key may report the same denials.
     alerts.push(Found { alone: false, ..denied(59, "m0", 500) });
-    record(&mut log, &alerts, false, &claimant("a"));
+    record(&mut log, &alerts, false);
     let incident = &log.incidents[&minute(0)];
     assert_eq!(incident.alerts, 1002);
     let top: Vec<(&str, u64)> = incident.top.iter().map(|one| (one.rule.as_str(), one.total)).collect();
@@ -212,47 +192,53 @@ fn one_model_in_many_sessions_is_one_model() {
     let alerts: Vec<Found<'_>> = (0..40).map(alert).collect();
     let mut log = IncidentLog::default();
     for part in alerts.chunks(10) {
-        record(&mut log, part, false, &claimant("a"));
+        record(&mut log, part, false);
     }
     let figures = log.incidents[&minute(0)].rules["denied-model"];
     assert_eq!(figures, RuleFigures { alerts: 40, total: 160, most: 4, models: 1 });
 }
 
 #[test]
-fn the_past_is_kept_as_bare_counts_and_forgotten_after_the_longest_redrive() {
-    let mut log = IncidentLog::default();
-    let hour = 3_600;
-    let hours = i64::try_from(recent::MAX_ENTRIES).expect("small") + 50;
-    for number in 0..hours {
-        let now = 1_000 + number.unsigned_abs();
-        let mine = Claimant { now, ..claimant("a") };
-        let recorded = record(&mut log, &found(&format!("{}", number * 61), 0), false, &mine);
-        send(&mut log, recorded.held, &mine);
+fn an_incident_of_an_earlier_version_is_not_reported_again() {
+    let earlier = |admission: &str, told: u64| {
+        let json = format!(
+            r#"{{"alerts":3,"told":{told},"told_severity":"high","notices":1,"admission":"{admission}",
+            "first_seen":"2025-06-01T10:00:00Z","last_seen":"2025-06-01T10:09:00Z","rules":{{}},"top":[],
+            "pending":null,"changed_at":9}}"#
+        );
+        serde_json::from_str::<EarlierIncident>(&json).expect("JSON").incident(minute(0))
+    };
+    for (admission, told, due) in [("single", 1, false), ("flooded", 0, false), ("single", 0, true)] {
+        let mut log = IncidentLog::default();
+        log.incidents.insert(minute(0), earlier(admission, told));
+        let before = log.incidents[&minute(0)].is_due();
+        assert_eq!((before, asks(&log.incidents[&minute(0)])), (due, vec![]), "{admission} {told}");
+        let expected = if admission == "single" { "0:4" } else { "" };
+        assert_eq!(deliver(&mut log, &found("1", 0), Admission::Ticket), expected, "{admission} {told}");
     }
-    assert_eq!(log.incidents.len(), recent::MAX_ENTRIES);
-    let detailed = log.incidents.values().filter(|incident| !incident.top.is_empty()).count();
-    assert_eq!(detailed, recent::MAX_DETAILED);
-    assert!(log.incidents.values().all(|incident| incident.alerts == 1 && incident.notices == 1));
-    // An incident that goes on is remembered, however long ago it was; so is what is pending.
-    let now = 1_000 + recent::KEPT.as_secs() + 10 * hour;
-    let mine = Claimant { now, ..claimant("b") };
-    let oldest = log.incidents.keys().next().map(|begin| begin.epoch_ms() / 60_000).expect("one");
-    assert_eq!(record(&mut log, &found(&oldest.to_string(), 7), false, &mine).begun, 0);
-    assert_eq!(log.incidents.len(), 1);
+    assert_eq!(asks(&earlier("new", 0)), [Severity::High]);
 }
 
 #[test]
-fn an_old_notice_that_is_pending_keeps_what_it_needs() {
+fn the_largest_incident_is_a_small_document() {
+    let long = crate::log::text::keep("\u{1}".repeat(20_000).into()).into_owned();
+    let alert = |number: i64| {
+        let values = vec![Some(long.clone()); 4];
+        let at = minute(number % 60);
+        Found { key: Key { rule: DENIED_MODEL.id, values }, at, ..denied(0, "", 4) }
+    };
+    let alerts: Vec<Found<'_>> = (0..1000).map(alert).collect();
     let mut log = IncidentLog::default();
-    for number in 0..10 {
-        // Nobody is told: the topic is down.
-        let mine = Claimant { now: 1_000 + number, ..claimant("a") };
-        let words = format!("{0} {0}m {0}", number * 61);
-        record(&mut log, &found(&words, 0), false, &mine);
-    }
-    let kept: Vec<usize> = log.incidents.values().map(|incident| incident.top.len()).collect();
-    assert_eq!(kept, [1, 1, 1, 1, 1, 1, 1, 1, 3, 3]);
-    assert!(log.incidents.values().all(|incident| incident.severity() == Some(Severity::High)));
+    record(&mut log, &alerts, false);
+    let incident = &log.incidents[&minute(0)];
+    // DynamoDB counts the bytes of the texts, not of their escapes.
+    let texts: usize = incident
+        .top
+        .iter()
+        .flat_map(|one| &one.values)
+        .map(|value| value.as_ref().map_or(0, String::len))
+        .sum();
+    assert!(texts < 40_000, "{texts}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! Sources: "Update expressions", "Condition expressions" and "Service quotas" in the Amazon
 //! DynamoDB developer guide.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -12,19 +12,18 @@ use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
-use serde::Serialize;
+use aws_sdk_dynamodb::types::{ConditionCheck, Put, ReturnConsumedCapacity, TransactWriteItem};
 
 use super::cause::cause;
 use super::item::{self, number, set, text};
 use super::meter::Meter;
 use super::{retries, timeouts};
-use crate::count::caller::{Caller, account_key};
-use crate::count::claims::AlertLog;
+use crate::count::caller::Caller;
 use crate::count::counter::{Contribution, Counter, Slot};
-use crate::count::flood::FloodLog;
-use crate::count::incident::IncidentLog;
+use crate::count::document::{Body, Change, Versioned};
 use crate::count::key::Key;
 use crate::count::store::{CallerState, CounterStore, StoreError};
 use crate::log::time::EventTime;
@@ -35,6 +34,8 @@ pub(super) const ATTEMPT: Duration = Duration::from_secs(5);
 const OPERATION: Duration = Duration::from_secs(30);
 /// The waits add up to about six seconds, in which an on-demand table grows to meet a burst.
 const ATTEMPTS: u32 = 8;
+/// How long this delivery waits for others before it looks or tries again.
+const PAUSE: Duration = Duration::from_millis(200);
 /// How many items one shard may have beyond its first. Each holds about 900 objects' contributions at
 /// the default threshold, and never less than one.
 const MAX_OVERFLOW: u32 = 999;
@@ -170,54 +171,102 @@ impl DynamoDbStore {
         Ok(response.item)
     }
 
-    /// Writes `attributes` as the version after `version` if the item still has that one.
-    async fn replace(
-        &self,
-        key: &Key,
-        sort_key: &str,
-        version: u64,
-        attributes: Vec<(&'static str, AttributeValue)>,
-        expires_at: u64,
-    ) -> Result<bool, StoreError> {
-        let mut update = String::from("SET #version = :next, #expires_at = :expires_at");
-        let mut request = self
+    /// Puts one document if it still has the version that the change names.
+    async fn put(&self, change: &Change, body: &Body, expires_at: u64) -> Result<bool, StoreError> {
+        let put = self
             .client
-            .update_item()
+            .put_item()
             .table_name(&self.table)
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .key("pk", text(key.text()))
-            .key("sk", text(sort_key))
+            .set_item(Some(item::from_document(change, body, expires_at)))
+            .condition_expression(item::condition(change.version))
             .expression_attribute_names("#version", "version")
-            .expression_attribute_names("#expires_at", "expires_at")
-            .expression_attribute_values(":next", number(version.saturating_add(1)))
-            .expression_attribute_values(":expires_at", number(expires_at));
-        for (name, value) in attributes {
-            update += &format!(", #{name} = :{name}");
-            request = request
-                .expression_attribute_names(format!("#{name}"), name)
-                .expression_attribute_values(format!(":{name}"), value);
-        }
-        request = if version == 0 {
-            request.condition_expression("attribute_not_exists(#version)")
-        } else {
-            request
-                .condition_expression("#version = :version")
-                .expression_attribute_values(":version", number(version))
-        };
-        match request.update_expression(update).send().await {
+            .set_expression_attribute_values(item::condition_values(change.version));
+        match put.send().await {
             Ok(_) => Ok(true),
-            Err(error) if is_condition_failed(&error) => Ok(false),
-            Err(error) => Err(self.failed("UpdateItem", &error)),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(PutItemError::is_conditional_check_failed_exception) =>
+            {
+                Ok(false)
+            }
+            Err(error)
+                if error.as_service_error().is_some_and(PutItemError::is_transaction_conflict_exception) =>
+            {
+                self.pause().await;
+                Ok(false)
+            }
+            Err(error) => Err(self.failed("PutItem", &error)),
         }
     }
 
-    fn entries<T: Serialize>(
-        &self,
-        writer: &str,
-        entries: &BTreeMap<EventTime, T>,
-    ) -> Result<Vec<(&'static str, AttributeValue)>, StoreError> {
-        let entries = item::from_entries(entries).map_err(|cause| self.refused("UpdateItem", cause))?;
-        Ok(vec![("writer", text(writer)), (item::ENTRIES, entries)])
+    /// Makes all of the changes, or none.
+    async fn transact(&self, changes: &[Change], expires_at: u64) -> Result<bool, StoreError> {
+        let mut request =
+            self.client.transact_write_items().return_consumed_capacity(ReturnConsumedCapacity::Total);
+        for change in changes {
+            let operation = self.operation(change, expires_at);
+            request =
+                request.transact_items(operation.map_err(|cause| self.refused("TransactWriteItems", cause))?);
+        }
+        let error = match request.send().await {
+            Ok(_) => return Ok(true),
+            Err(error) => error,
+        };
+        match error.as_service_error() {
+            Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => {
+                let reasons = canceled.cancellation_reasons.iter().flatten();
+                let codes: Vec<&str> = reasons.filter_map(|reason| reason.code.as_deref()).collect();
+                if codes.contains(&"ConditionalCheckFailed") {
+                    return Ok(false);
+                }
+                if codes.contains(&"TransactionConflict") {
+                    self.pause().await;
+                    return Ok(false);
+                }
+                // Throttling may meet the whole table.
+                let refused = codes.iter().all(|code| !THROTTLED.contains(code));
+                let codes = codes.into_iter().filter(|code| *code != "None").collect::<Vec<_>>().join(", ");
+                let cause = format!("{}: {codes}", cause(&error));
+                Err(StoreError { refused, ..self.refused("TransactWriteItems", cause) })
+            }
+            Some(TransactWriteItemsError::TransactionInProgressException(_)) => {
+                self.pause().await;
+                Ok(false)
+            }
+            _ => Err(self.failed("TransactWriteItems", &error)),
+        }
+    }
+
+    fn operation(&self, change: &Change, expires_at: u64) -> Result<TransactWriteItem, String> {
+        let condition = item::condition(change.version);
+        let values = item::condition_values(change.version);
+        let operation = TransactWriteItem::builder();
+        let operation = match &change.body {
+            Some(body) => operation.put(
+                Put::builder()
+                    .table_name(&self.table)
+                    .set_item(Some(item::from_document(change, body, expires_at)))
+                    .condition_expression(condition)
+                    .expression_attribute_names("#version", "version")
+                    .set_expression_attribute_values(values)
+                    .build()
+                    .map_err(|error| error.to_string())?,
+            ),
+            None => operation.condition_check(
+                ConditionCheck::builder()
+                    .table_name(&self.table)
+                    .key("pk", text(change.id.partition.text()))
+                    .key("sk", text(&change.id.sort))
+                    .condition_expression(condition)
+                    .expression_attribute_names("#version", "version")
+                    .set_expression_attribute_values(values)
+                    .build()
+                    .map_err(|error| error.to_string())?,
+            ),
+        };
+        Ok(operation.build())
     }
 
     fn failed<E>(&self, operation: &str, error: &SdkError<E, HttpResponse>) -> StoreError
@@ -233,15 +282,21 @@ impl DynamoDbStore {
     }
 }
 
+/// As error codes, and as reasons why a transaction was canceled.
+const THROTTLED: [&str; 5] = [
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "ThrottlingException",
+    "ProvisionedThroughputExceeded",
+    "ThrottlingError",
+];
+
 /// Whether DynamoDB refused this one request. It answers 400 to throttling as well, but that may meet
 /// the whole table.
 ///
 /// Source: "Error handling with DynamoDB" in the Amazon DynamoDB developer guide.
 fn is_refusal<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
-    let throttled = matches!(
-        error.code(),
-        Some("ProvisionedThroughputExceededException" | "RequestLimitExceeded" | "ThrottlingException")
-    );
+    let throttled = error.code().is_some_and(|code| THROTTLED.contains(&code));
     !throttled && error.raw_response().is_some_and(|response| response.status().as_u16() < 500)
 }
 
@@ -302,13 +357,6 @@ impl CounterStore for DynamoDbStore {
         Ok(counters)
     }
 
-    async fn alerts(&self, key: &Key) -> Result<AlertLog, StoreError> {
-        match self.get(key, item::ALERTS).await? {
-            Some(item) => item::to_log(&item).map_err(|cause| self.refused("GetItem", cause)),
-            None => Ok(AlertLog::default()),
-        }
-    }
-
     async fn archived_alerts(
         &self,
         key: &Key,
@@ -349,12 +397,34 @@ impl CounterStore for DynamoDbStore {
         Ok(())
     }
 
-    /// Also `false` if the write succeeded but its answer was lost and the SDK retried; the next read
-    /// then finds the claim.
-    async fn replace_alerts(&self, key: &Key, log: &AlertLog, expires_at: u64) -> Result<bool, StoreError> {
-        let mut attributes = vec![("alerts", item::from_log(log))];
-        attributes.extend(log.archived_to.map(|archived_to| ("archived_to", text(archived_to.to_string()))));
-        self.replace(key, item::ALERTS, log.version, attributes, expires_at).await
+    async fn documents(
+        &self,
+        partition: &Key,
+        first: &str,
+        last: &str,
+    ) -> Result<Vec<(String, Versioned<Body>)>, StoreError> {
+        if first == last {
+            let found = self.get(partition, first).await?;
+            let document = found.map(|item| item::to_document(&item)).transpose();
+            return document
+                .map(|found| found.into_iter().collect())
+                .map_err(|cause| self.refused("GetItem", cause));
+        }
+        let mut documents = Vec::new();
+        self.query(partition, first.to_owned(), last.to_owned(), |item| {
+            documents.push(item::to_document(item)?);
+            Ok(())
+        })
+        .await?;
+        Ok(documents)
+    }
+
+    async fn write(&self, changes: &[Change], expires_at: u64) -> Result<bool, StoreError> {
+        match changes {
+            [] => Ok(true),
+            [change @ Change { body: Some(body), .. }] => self.put(change, body, expires_at).await,
+            changes => self.transact(changes, expires_at).await,
+        }
     }
 
     async fn caller(&self, caller: &Caller) -> Result<CallerState, StoreError> {
@@ -364,34 +434,7 @@ impl CounterStore for DynamoDbStore {
         Ok(state)
     }
 
-    async fn replace_incidents(
-        &self,
-        caller: &Caller,
-        log: &IncidentLog,
-        expires_at: u64,
-    ) -> Result<bool, StoreError> {
-        let mut entries = self.entries(&log.writer, &log.incidents)?;
-        entries.extend(caller.account.as_deref().map(|account| ("account", item::readable_text(account))));
-        entries.extend(caller.arn.as_deref().map(|arn| ("user", item::readable_text(arn))));
-        self.replace(&caller.key(), item::INCIDENTS, log.version, entries, expires_at).await
-    }
-
-    async fn floods(&self, account: Option<&str>) -> Result<FloodLog, StoreError> {
-        match self.get(&account_key(account), item::INCIDENTS).await? {
-            Some(item) => item::to_entries(&item)
-                .map(|(version, writer, floods)| FloodLog { version, writer, floods })
-                .map_err(|cause| self.refused("GetItem", cause)),
-            None => Ok(FloodLog::default()),
-        }
-    }
-
-    async fn replace_floods(
-        &self,
-        account: Option<&str>,
-        log: &FloodLog,
-        expires_at: u64,
-    ) -> Result<bool, StoreError> {
-        let entries = self.entries(&log.writer, &log.floods)?;
-        self.replace(&account_key(account), item::INCIDENTS, log.version, entries, expires_at).await
+    async fn pause(&self) {
+        tokio::time::sleep(PAUSE).await;
     }
 }

@@ -1,15 +1,15 @@
 //! How counters and alerts are laid out in DynamoDB: names, sort keys and attribute values.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
 
-use crate::count::claims::{AlertLog, AlertRecord, State};
+use crate::count::claims;
 use crate::count::counter::{Counter, Slot};
-use crate::count::incident::IncidentLog;
+use crate::count::document::{Body, Change, Versioned};
+use crate::count::incident::{self, EarlierIncident, Incident};
 use crate::count::key::Key;
 use crate::count::store::{CallerState, Mute};
 use crate::log::denial::Source;
@@ -21,7 +21,7 @@ use crate::rule::field::Field;
 pub type Item = HashMap<String, AttributeValue>;
 
 /// Sort key of a key's pending and recent alerts.
-pub const ALERTS: &str = "alerts";
+pub const ALERTS: &str = claims::SORT_KEY;
 
 /// An item of archived alerts holds one day of event time. Alerts are more than a cooldown apart, at
 /// least a minute, so it holds at most 1,440 numbers of about 10 bytes.
@@ -191,104 +191,97 @@ pub fn merge_counter(counters: &mut Vec<Counter>, item: &Item) -> Result<(), Str
     Ok(())
 }
 
-/// The list `alerts` of an alerts item.
-pub fn from_log(log: &AlertLog) -> AttributeValue {
-    let alerts = log.alerts.iter().map(|(at, alert)| {
-        let state = match alert.state {
-            State::Pending => "pending",
-            State::Published => "published",
-        };
-        let mut map = HashMap::from([
-            ("id".to_owned(), text(&alert.id)),
-            ("at".to_owned(), text(at.to_string())),
-            ("state".to_owned(), text(state)),
-            ("owner".to_owned(), text(&alert.owner)),
-            ("leased_until".to_owned(), number(alert.leased_until)),
-        ]);
-        map.extend(alert.number.map(|place| ("number".to_owned(), number(place))));
-        AttributeValue::M(map)
-    });
-    AttributeValue::L(alerts.collect())
+/// The item of a document: what it holds stands as attributes beside key, version and expiry.
+pub fn from_document(change: &Change, body: &Body, expires_at: u64) -> Item {
+    let mut item: Item = body.iter().map(|(name, value)| (name.clone(), from_json(value))).collect();
+    item.insert("pk".to_owned(), text(change.id.partition.text()));
+    item.insert("sk".to_owned(), text(&change.id.sort));
+    item.insert("version".to_owned(), number(change.version.saturating_add(1)));
+    item.insert("expires_at".to_owned(), number(expires_at));
+    item
 }
 
-/// Reads an alerts item.
+/// Reads a document: its sort key, its version and what it holds.
 ///
 /// # Errors
 /// Which attribute holds what it should not.
-pub fn to_log(item: &Item) -> Result<AlertLog, String> {
-    let list = item.get("alerts").and_then(|value| value.as_l().ok());
-    let list = list.ok_or("alerts: expected a list")?;
-    let mut alerts = BTreeMap::new();
-    for alert in list {
-        let alert = alert.as_m().map_err(|_| "alerts: expected maps")?;
-        let at = string(alert, "at")?;
-        let at = EventTime::parse(at).ok_or_else(|| format!("at {at:?}: expected a time"))?;
-        let state = match string(alert, "state")? {
-            "pending" => State::Pending,
-            "published" => State::Published,
-            other => return Err(format!("state {other:?}: expected pending or published")),
-        };
-        let record = AlertRecord {
-            id: string(alert, "id")?.to_owned(),
-            state,
-            owner: string(alert, "owner")?.to_owned(),
-            leased_until: integer(alert, "leased_until")?,
-            number: if alert.contains_key("number") { Some(integer(alert, "number")?) } else { None },
-        };
-        alerts.insert(at, record);
+pub fn to_document(item: &Item) -> Result<(String, Versioned<Body>), String> {
+    let beside = |name: &str| ["pk", "sk", "version", "expires_at"].contains(&name);
+    let mut body = Body::new();
+    for (name, value) in item.iter().filter(|(name, _)| !beside(name)) {
+        body.insert(name.clone(), to_json(value).ok_or_else(|| format!("{name}: expected what JSON has"))?);
     }
-    let archived_to = match item.get("archived_to") {
-        Some(_) => {
-            let text = string(item, "archived_to")?;
-            Some(EventTime::parse(text).ok_or_else(|| format!("archived_to {text:?}: expected a time"))?)
-        }
-        None => None,
-    };
-    Ok(AlertLog { version: integer(item, "version")?, alerts, archived_to, archived: BTreeSet::new() })
+    Ok((string(item, "sk")?.to_owned(), Versioned { version: integer(item, "version")?, value: body }))
 }
 
-/// Sort key of a caller's incidents, and of an account's floods.
+/// The condition that a document still has a version; 0 if there must be none.
+pub fn condition(version: u64) -> &'static str {
+    if version == 0 { "attribute_not_exists(#version)" } else { "#version = :version" }
+}
+
+/// The values in it.
+pub fn condition_values(version: u64) -> Option<Item> {
+    (version > 0).then(|| Item::from([(":version".to_owned(), number(version))]))
+}
+
+fn from_json(value: &Json) -> AttributeValue {
+    match value {
+        Json::Null => AttributeValue::Null(true),
+        Json::Bool(value) => AttributeValue::Bool(*value),
+        Json::Number(value) => AttributeValue::N(value.to_string()),
+        Json::String(value) => text(value),
+        Json::Array(values) => AttributeValue::L(values.iter().map(from_json).collect()),
+        Json::Object(values) => {
+            AttributeValue::M(values.iter().map(|(name, value)| (name.clone(), from_json(value))).collect())
+        }
+    }
+}
+
+/// `None` for sets and bytes, which no document holds.
+fn to_json(value: &AttributeValue) -> Option<Json> {
+    Some(match value {
+        AttributeValue::Null(_) => Json::Null,
+        AttributeValue::Bool(value) => Json::Bool(*value),
+        AttributeValue::N(digits) => serde_json::from_str(digits).ok()?,
+        AttributeValue::S(value) => Json::String(value.clone()),
+        AttributeValue::L(values) => Json::Array(values.iter().map(to_json).collect::<Option<_>>()?),
+        AttributeValue::M(values) => {
+            let members = values.iter().map(|(name, value)| Some((name.clone(), to_json(value)?)));
+            Json::Object(members.collect::<Option<_>>()?)
+        }
+        _ => return None,
+    })
+}
+
+/// Sort key of a caller's incidents as versions before tickets kept them: JSON text, an object by the RFC 3339 time
+/// at which each begins.
 pub const INCIDENTS: &str = "incidents";
-/// The attribute of both: JSON text, an object by the RFC 3339 time at which each begins.
-pub const ENTRIES: &str = "entries";
 /// Sort key of a caller's mute.
 pub const MUTE: &str = "mute";
-
-/// The entries of an item of incidents or floods. As text, since nobody asks for a part of them.
-///
-/// # Errors
-/// Never, as these are texts, numbers, lists and maps; what the serialiser says.
-pub fn from_entries<T: Serialize>(entries: &BTreeMap<EventTime, T>) -> Result<AttributeValue, String> {
-    serde_json::to_string(entries).map(text).map_err(|error| error.to_string())
-}
-
-/// Reads an item of incidents or floods: its version, its writer and its entries.
-///
-/// # Errors
-/// Which attribute holds what it should not.
-pub fn to_entries<T: DeserializeOwned>(item: &Item) -> Result<(u64, String, BTreeMap<EventTime, T>), String> {
-    let entries = string(item, ENTRIES)?;
-    let entries = serde_json::from_str(entries).map_err(|error| format!("{ENTRIES}: {error}"))?;
-    Ok((integer(item, "version")?, string(item, "writer")?.to_owned(), entries))
-}
 
 /// Reads a caller's state, item by item.
 ///
 /// # Errors
 /// Which attribute holds what it should not.
 pub fn merge_caller(state: &mut CallerState, item: &Item) -> Result<(), String> {
-    match string(item, "sk")? {
-        INCIDENTS => {
-            let (version, writer, incidents) = to_entries(item)?;
-            state.log = IncidentLog { version, writer, incidents };
+    let sort_key = string(item, "sk")?;
+    let known = &mut state.log.incidents;
+    if sort_key.starts_with(incident::SORT_KEY) {
+        let (sort, document) = to_document(item)?;
+        let incident = document.read::<Incident>(&sort).map_err(|error| error.to_string())?.value;
+        // It may be known from the earlier item, too.
+        known.insert(incident.begin, incident);
+    } else if sort_key == INCIDENTS {
+        let earlier: BTreeMap<EventTime, EarlierIncident> =
+            serde_json::from_str(string(item, "entries")?).map_err(|error| format!("entries: {error}"))?;
+        for (begin, incident) in earlier {
+            known.entry(begin).or_insert_with(|| incident.incident(begin));
         }
-        MUTE => {
-            let why = if item.contains_key("why") { string(item, "why")? } else { "" }.to_owned();
-            state.mute = Some(Mute { until: integer(item, "until")?, why });
-        }
-        // Something that a later version keeps beside them.
-        _ => {}
+    } else if sort_key == MUTE {
+        let why = if item.contains_key("why") { string(item, "why")? } else { "" }.to_owned();
+        state.mute = Some(Mute { until: integer(item, "until")?, why });
     }
+    // Anything else is something that a later version keeps beside them.
     Ok(())
 }
 

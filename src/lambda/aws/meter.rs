@@ -16,7 +16,9 @@ use aws_sdk_dynamodb::config::interceptors::{
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::BoxError;
 use aws_sdk_dynamodb::operation::get_item::GetItemOutput;
+use aws_sdk_dynamodb::operation::put_item::PutItemOutput;
 use aws_sdk_dynamodb::operation::query::QueryOutput;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsOutput;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemOutput;
 use aws_sdk_dynamodb::types::ConsumedCapacity;
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
@@ -131,6 +133,11 @@ impl Intercept for Meter {
         let usage = &mut self.state().usage;
         if let Some(update) = output.downcast_ref::<UpdateItemOutput>() {
             usage.write_units += units(update.consumed_capacity());
+        } else if let Some(put) = output.downcast_ref::<PutItemOutput>() {
+            usage.write_units += units(put.consumed_capacity());
+        } else if let Some(written) = output.downcast_ref::<TransactWriteItemsOutput>() {
+            let tables = written.consumed_capacity();
+            usage.write_units += tables.iter().map(|table| units(Some(table))).sum::<f64>();
         } else if let Some(query) = output.downcast_ref::<QueryOutput>() {
             usage.read_units += units(query.consumed_capacity());
         } else if let Some(get) = output.downcast_ref::<GetItemOutput>() {

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::dynamodb::DynamoDbStore;
 use super::item::{self, ALERTS, Item};
 use crate::count::caller::Caller;
+use crate::count::claims::AlertLog;
 use crate::count::counter::Counter;
 use crate::count::key::Key;
 use crate::count::store::{CallerState, StoreError};
@@ -90,7 +91,9 @@ fn key(
         item::merge_counter(&mut counters, item)?;
     }
     if let Some(item) = items.get(ALERTS) {
-        alerts.extend(item::to_log(item)?.alerts.into_keys());
+        let (sort, document) = item::to_document(item)?;
+        let log = document.read::<AlertLog>(&sort).map_err(|error| error.to_string())?;
+        alerts.extend(log.value.alerts.into_keys());
     }
     let Some((_, beside)) = items.iter().find(counted) else { return Ok(None) };
     let value = |(part, field): (&Value, &crate::rule::field::Field)| match part {

@@ -5,6 +5,7 @@ use bedrock_denial_watch::reader::Limits;
 use serde_json::{Value, json};
 
 use super::{blocks, expand, gzip, read, shown, trail};
+use crate::depth;
 
 /// A linear congruential generator: the same numbers every time. Source: Knuth's MMIX.
 fn random(seed: u64) -> impl FnMut() -> usize {
@@ -41,7 +42,7 @@ fn random_pieces_read_the_same_in_all_blocks() {
         "\"errorCode\":\"AccessDeniedException\"",
     ];
     let pieces: Vec<String> = pieces.iter().map(|piece| expand(piece)).collect();
-    for _ in 0..3000 {
+    for _ in 0..depth::pick(3000, 750) {
         let text: String = (0..next() % 40).map(|_| pieces[next() % pieces.len()].as_str()).collect();
         let whole = shown(read(text.as_bytes(), text.len(), Limits::default()));
         let blocks = blocks(1 + next() % 90);
@@ -53,7 +54,7 @@ fn random_pieces_read_the_same_in_all_blocks() {
 #[test]
 fn valid_json_reads_as_a_whole_parser_reads_it() {
     let mut next = random(20_250_602);
-    for _ in 0..4000 {
+    for _ in 0..depth::pick(4000, 1000) {
         let mut expected = Vec::new();
         let mut text = String::new();
         let array = next().is_multiple_of(4);
@@ -114,7 +115,7 @@ fn valid_json_reads_as_a_whole_parser_reads_it() {
 #[test]
 fn a_random_trail_file_reads_as_a_whole_parser_reads_it() {
     let mut next = random(20_250_603);
-    for _ in 0..3000 {
+    for _ in 0..depth::pick(3000, 750) {
         let records: Vec<String> = (0..next() % 6).map(|number| random_record(&mut next, number)).collect();
         let spaces: &[&str] = [&[""][..], &["", " ", "\n", "\r\n\t"]][next() % 2];
         let mut space = || spaces[next() % spaces.len()];
@@ -302,7 +303,7 @@ fn random_document(next: &mut dyn FnMut() -> usize, depth: usize) -> Value {
 fn random_envelopes_read_as_a_whole_parser_reads_them() {
     let mut next = random(20_250_604);
     let (mut refusals, mut inside) = (0, 0);
-    for _ in 0..1500 {
+    for _ in 0..depth::pick(1500, 375) {
         let mut expected = Vec::new();
         let mut text = String::new();
         let form = next() % 4;
@@ -329,5 +330,6 @@ fn random_envelopes_read_as_a_whole_parser_reads_them() {
         }
     }
     println!("{refusals} refusals, {inside} of them in envelopes");
-    assert!(refusals > 1000 && inside > 500, "{refusals}, {inside}");
+    let few = depth::pick(500, 125);
+    assert!(refusals > 2 * few && inside > few, "{refusals}, {inside}");
 }

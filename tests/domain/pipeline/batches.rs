@@ -13,6 +13,7 @@ use bedrock_denial_watch::count::window::Window;
 use bedrock_denial_watch::pipeline::TimeLeft;
 use bedrock_denial_watch::rule::definition::Rule;
 
+use crate::depth::Sample;
 use crate::support::*;
 
 const FOREVER: TimeLeft<'static> = TimeLeft::UNLIMITED;
@@ -118,14 +119,14 @@ fn what_finds_no_time_is_not_begun_and_fails_alone() {
     let (store, sink, weather) = (EmbeddedStore::default(), Recording::default(), Weather::default());
     let pipeline = in_weather(hourly(), &store, &sink, &weather);
     let batch: Vec<Batch> = (0..90).map(|key| vec![denied(key, 0)]).collect();
-    // A quiet key takes two calls.
-    let clock = after(81, &weather);
+    // A quiet key takes three calls.
+    let clock = after(121, &weather);
     let time = TimeLeft::new(&clock, Duration::from_secs(1));
     let outcome = block_on(deliver_batch(&pipeline, &slices(&batch), "r", NOW, time));
     let back = returned(&outcome, 90);
     let done = back.iter().filter(|back| !**back).count();
     assert!((40..=72).contains(&done), "{done} of 90 were done");
-    assert_eq!(weather.calls.get(), 2 * done, "what is begun is finished, and nothing else asks");
+    assert_eq!(weather.calls.get(), 3 * done, "what is begun is finished, and nothing else asks");
     let failures: Vec<String> = outcome.failures.iter().map(ToString::to_string).collect();
     let left = 90 - done;
     assert_eq!(
@@ -171,7 +172,7 @@ fn a_message_is_not_done_while_a_delivery_that_may_be_dead_holds_its_alert() {
     let mix: [&[Denied]; 2] = [&batch[3], &[late]];
     for (now, held) in [(NOW + LEASE.as_secs(), true), (NOW + LEASE.as_secs() + 1, false)] {
         let outcome = block_on(deliver_batch(&pipeline, &mix[..1], &now.to_string(), now, FOREVER));
-        assert_eq!((outcome.failed, returned(&outcome, 1)), (0, vec![held]), "{now}");
+        assert_eq!((outcome.failed, returned(&outcome, 1)), (usize::from(held), vec![held]), "{now}");
     }
     let outcome = block_on(deliver_batch(&pipeline, &mix[1..], "late", NOW, FOREVER));
     assert_eq!((returned(&outcome, 1), sink.told.borrow().len()), (vec![false], 1));
@@ -179,8 +180,8 @@ fn a_message_is_not_done_while_a_delivery_that_may_be_dead_holds_its_alert() {
 
 #[test]
 fn totals_stay_below_the_truth_in_whatever_mix_messages_come_back() {
-    let mut exact = 0;
-    for seed in 1..=200 {
+    let (mut ambiguous, seeds) = (0, Sample::new().one_in(4, 1..=200));
+    for seed in seeds {
         let mut dice = Dice(seed);
         let sink = Picky::default();
         let pipeline = pipeline(hourly(), EmbeddedStore::default(), &sink);
@@ -205,7 +206,7 @@ fn totals_stay_below_the_truth_in_whatever_mix_messages_come_back() {
         let truth = delivered.len() as u64;
         assert!(figures.total <= truth, "seed {seed}: {} of {truth}", figures.total);
         assert!(figures.at_least || figures.total == truth, "seed {seed}: {} of {truth}", figures.total);
-        exact += u32::from(!figures.at_least);
+        ambiguous += u32::from(figures.at_least);
     }
-    assert!(exact < 200, "no mix was ambiguous");
+    assert!(ambiguous > 0, "no mix was ambiguous");
 }

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use crate::depth::{self, Sample};
 use crate::support::*;
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
+use bedrock_denial_watch::pipeline::Failure;
 use bedrock_denial_watch::rule::definition::Rule;
 
 /// Two models, several slots, two alerts of model 1.
@@ -61,10 +63,10 @@ fn run(rule: &Rule, fails: usize, after: bool, fatal: bool, repair: Repair) -> O
 #[test]
 fn every_interruption_is_repaired_by_a_retry_and_by_a_redrive() {
     let rule = rule(3, 3600, 3600);
-    let mut interruptions = 0;
+    let (mut sample, mut interruptions) = (Sample::new(), 0);
     for repair in [Repair::Retry, Repair::Redrive] {
         for (after, fatal) in [(false, false), (false, true), (true, false), (true, true)] {
-            for fails in 0.. {
+            for fails in sample.one_in(3, 0..) {
                 let Some(told) = run(&rule, fails, after, fatal, repair) else { break };
                 interruptions += 1;
                 let context = format!("{repair:?}, call {fails}, after {after}, fatal {fatal}");
@@ -77,7 +79,7 @@ fn every_interruption_is_repaired_by_a_retry_and_by_a_redrive() {
             }
         }
     }
-    assert!(interruptions > 100, "only {interruptions} interruptions were tried");
+    assert!(interruptions > depth::pick(100, 33), "only {interruptions} interruptions were tried");
 }
 
 #[test]
@@ -86,18 +88,17 @@ fn an_alert_that_could_not_be_published_is_published_by_a_redrive_at_once() {
     let mut refused = 0;
     for fails in 0.. {
         let Some(told) = run(&rule, fails, false, false, Repair::RedriveAtOnce) else { break };
-        // If the sink refuses, the lease is released. If the claim or the mark itself failed, its
-        // lease must expire or its own retry must arrive.
+        // A delivery that fails ends its leases. What was sent and could not be marked is sent again.
         let times: Vec<(u8, i64)> = told.iter().map(|alert| (alert.key, alert.at)).collect();
         let distinct: BTreeSet<_> = times.iter().collect();
-        assert_eq!(distinct.len(), times.len(), "call {fails}: {times:?}");
+        assert!(times.len() - distinct.len() <= 1, "call {fails}: {times:?}");
         refused += usize::from(distinct.len() == 3);
     }
     assert!(refused > 20, "only {refused} interruptions were repaired at once");
 }
 
 #[test]
-fn an_alert_under_a_live_lease_is_left_to_its_owner_and_taken_over_later() {
+fn a_delivery_fails_while_another_that_may_be_dead_holds_the_notice() {
     let rule = rule(3, 3600, 3600);
     let burst: Batch = (0..4).map(|number| Denied { at: 0, key: 1, value: number }).collect();
     let next = vec![Denied { at: 60, key: 1, value: 9 }];
@@ -110,7 +111,8 @@ fn an_alert_under_a_live_lease_is_left_to_its_owner_and_taken_over_later() {
         weather.fatal.set(true);
         assert_eq!(deliver(&pipeline, &burst, "dead", 1_000).await.failures.len(), 1);
         weather.fails.set(None);
-        assert!(deliver(&pipeline, &burst, "twin", 1_000 + LEASE.as_secs()).await.failures.is_empty());
+        let twin = deliver(&pipeline, &burst, "twin", 1_000 + LEASE.as_secs()).await;
+        assert!(matches!(twin.failures[..], [Failure::Held(_)]), "{:?}", twin.failures);
         assert_eq!(sink.told.borrow().len(), 0, "the lease still held");
         assert!(deliver(&pipeline, &next, "later", 1_001 + LEASE.as_secs()).await.failures.is_empty());
     });
@@ -158,8 +160,8 @@ fn a_key_that_fails_holds_up_no_other() {
 
 #[test]
 fn a_long_attack_in_one_object_forgets_no_alert_and_repeats_none() {
-    // More alerts than an item remembers: one a minute for three days.
-    let minutes = 3 * 24 * 60;
+    // More alerts than an item remembers: one a minute for three days, or for half a day.
+    let minutes = depth::pick(3 * 24 * 60, 12 * 60);
     let rule = rule(0, 60, 60);
     let batch: Batch =
         (0..minutes).map(|number| Denied { at: i64::from(number) * 61, key: 1, value: number }).collect();
@@ -210,7 +212,8 @@ fn a_retry_renews_its_lease_so_that_nobody_publishes_beside_it() {
         weather.calls.set(0);
         assert_eq!(deliver(&pipeline, &burst, "a", retry).await.failures.len(), 1);
         weather.fails.set(None);
-        assert!(deliver(&pipeline, &burst, "b", retry + 1).await.failures.is_empty());
+        let beside = deliver(&pipeline, &burst, "b", retry + 1).await;
+        assert!(matches!(beside.failures[..], [Failure::Held(_)]), "{:?}", beside.failures);
         assert_eq!(sink.told.borrow().len(), 0, "the renewed lease still holds");
     });
 }
@@ -222,9 +225,9 @@ fn an_interruption_while_older_alerts_are_archived_loses_and_repeats_none() {
     let burst = |number: u32| Denied { at: i64::from(number) * 61, key: 1, value: number };
     let objects: Vec<Batch> =
         [0..100, 100..201, 201..204].into_iter().map(|range| range.map(burst).collect()).collect();
-    let mut interruptions = 0;
+    let (mut sample, mut interruptions) = (Sample::new(), 0);
     for (after, fatal) in [(false, false), (false, true), (true, false), (true, true)] {
-        for fails in 0.. {
+        for fails in sample.one_in(8, 0..) {
             let (store, sink) = (EmbeddedStore::default(), Recording::default());
             let weather = Weather::default();
             let pipeline = in_weather(rule.clone(), &store, &sink, &weather);
@@ -256,7 +259,7 @@ fn an_interruption_while_older_alerts_are_archived_loses_and_repeats_none() {
             interruptions += 1;
         }
     }
-    assert!(interruptions > 30, "only {interruptions} interruptions were tried");
+    assert!(interruptions > depth::pick(30, 3), "only {interruptions} interruptions were tried");
 }
 
 #[test]

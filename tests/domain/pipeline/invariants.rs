@@ -1,5 +1,6 @@
 //! The invariants of the design, over random logs, batchings, orders and duplicates.
 
+use crate::depth;
 use crate::support::*;
 use bedrock_denial_watch::count::claims::Claimant;
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
@@ -9,7 +10,6 @@ use bedrock_denial_watch::pipeline::{Delivery, Pipeline};
 use bedrock_denial_watch::rule::catalogue::ALL;
 use bedrock_denial_watch::rule::definition::{Rule, Weight};
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 
 #[derive(Clone, Debug)]
 struct Scenario {
@@ -127,12 +127,8 @@ fn run_from(source: impl Fn(usize) -> Source, rule: &Rule, batches: &[Batch]) ->
     sink.told.take()
 }
 
-/// The same cases every time; set `PROPTEST_CASES` and `PROPTEST_RNG_SEED` for others.
 pub fn config() -> ProptestConfig {
-    let seed =
-        std::env::var("PROPTEST_RNG_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_250_601);
-    println!("PROPTEST_RNG_SEED={seed}");
-    ProptestConfig { rng_seed: RngSeed::Fixed(seed), failure_persistence: None, ..ProptestConfig::default() }
+    depth::cases(256, 64, 20_250_601)
 }
 
 proptest! {
@@ -238,7 +234,7 @@ fn documents(rules: &[Rule], logs: &[String]) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(ProptestConfig { cases: config().cases / 2, ..config() })]
 
     #[test]
     fn rules_that_share_a_reading_tell_what_each_tells_alone(

@@ -33,6 +33,7 @@ use bedrock_denial_watch::pipeline::{Delivery, TimeLeft};
 use bedrock_denial_watch::rule::definition::Rule;
 use serde_json::Value;
 
+use crate::depth;
 use crate::support::*;
 
 /// How denials reach the detector.
@@ -215,11 +216,11 @@ struct Flight {
 }
 
 /// Says which of its flights come back.
-type Task<'t> = Pin<Box<dyn Future<Output = Vec<bool>> + 't>>;
+pub type Task<'t> = Pin<Box<dyn Future<Output = Vec<bool>> + 't>>;
 
 /// Runs all tasks, one step of one at a time as the dice fall; one that `timeouts` hit ends there. What each
 /// returned.
-async fn together(
+pub async fn together(
     mut tasks: Vec<Option<Task<'_>>>,
     dice: &mut Dice,
     timeouts: u64,
@@ -405,7 +406,7 @@ fn smaller(mut world: World) -> World {
 
 /// Every second world, from `first` on: two tests use two cores.
 fn check_worlds(first: u64) {
-    let (seed, worlds) = (number("SEED", 20_261_125), number("SIMULATIONS", 2_000));
+    let (seed, worlds) = (number("SEED", 20_261_125), number("SIMULATIONS", depth::pick(20_000, 1_000)));
     println!("SEED={seed} SIMULATIONS={worlds}");
     for number in (first..worlds).step_by(2) {
         let world = World::new(seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)));

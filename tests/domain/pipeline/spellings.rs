@@ -9,9 +9,9 @@ use bedrock_denial_watch::pipeline::{Delivery, Pipeline};
 use bedrock_denial_watch::reader::Limits;
 use bedrock_denial_watch::rule::catalogue::ALL;
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 use serde_json::{Value, json};
 
+use crate::depth;
 use crate::support::{Documents, LEASE, TEN, block_on, read};
 
 const USER: &str = "arn:aws:iam::111122223333:user/mallory";
@@ -112,7 +112,7 @@ fn tellings(requests: usize) -> impl Strategy<Value = Vec<Telling>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, rng_seed: RngSeed::Fixed(20_250_604), ..ProptestConfig::default() })]
+    #![proptest_config(depth::cases(300, 75, 20_250_604))]
 
     #[test]
     fn any_mixture_of_spellings_and_sources_of_one_models_requests_alerts_as_one(

@@ -10,9 +10,15 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
+use crate::depth;
+
 /// The most memory the Lambda may need, in kilobytes.
 const MEMORY_KB: u32 = 256 * 1024;
-const GIGABYTE: usize = 1 << 30;
+
+/// How long a line is: a gigabyte, in a sample still more than the memory.
+fn length() -> usize {
+    depth::pick(1 << 30, 320 << 20)
+}
 
 /// The most processor time a run here may need, in seconds: each needs a few, and one whose cost grew faster than its
 /// input would need minutes.
@@ -50,11 +56,11 @@ fn denied(account: &str, user: &str, number: usize) -> Value {
         "modelId": "m", "requestId": format!("{account}-{number}"), "errorCode": "AccessDeniedException"})
 }
 
-/// A denial; then `begin`, a gigabyte of `byte` and `end`; then another denial.
+/// A denial; then `begin`, very much of `byte` and `end`; then another denial.
 fn long_line(out: &mut dyn Write, begin: &str, byte: u8, end: &str) -> io::Result<()> {
     write!(out, "{}\n{begin}", denied("1", "u", 1))?;
     let block = vec![byte; 1 << 20];
-    for _ in 0..GIGABYTE / block.len() {
+    for _ in 0..length() / block.len() {
         out.write_all(&block)?;
     }
     writeln!(out, "{end}\n{}", denied("1", "u", 2))
@@ -69,7 +75,7 @@ fn packed(begin: &str, byte: u8, end: &str) -> Vec<u8> {
     let begin = format!("{}\n{begin}", denied("1", "u", 1));
     let end = format!("{end}\n{}\n", denied("1", "u", 2));
     let block = 64 << 20;
-    let line = member(&vec![byte; block]).repeat(GIGABYTE / block);
+    let line = member(&vec![byte; block]).repeat(length() / block);
     [member(begin.as_bytes()), line, member(end.as_bytes())].concat()
 }
 
@@ -103,7 +109,7 @@ fn a_line_of_a_gigabyte_takes_no_memory_and_hides_no_denial() {
 #[test]
 fn a_trail_file_full_of_quoted_error_codes_costs_no_more_than_its_size_explains() {
     for key in [r#"\"errorCode"#, r#"\"errorCode\":"#, r#"\"errorCode\":\"Access"#, r#"\"errorCode\" \\"#] {
-        let asked = key.repeat(40_000_000 / key.len() / 100);
+        let asked = key.repeat(depth::pick(40_000_000, 10_000_000) / key.len() / 100);
         let record = format!(
             r#"{{"eventVersion":"1.11","eventTime":"2025-06-01T10:00:00Z","eventSource":"s3.amazonaws.com","eventName":"GetObject","requestParameters":{{"x":"{asked}"}},"requestID":"r"}}"#
         );

@@ -5,11 +5,10 @@ use proptest::test_runner::RngSeed;
 
 use super::*;
 
-/// The same cases every time; `PROPTEST_CASES` and `PROPTEST_RNG_SEED` ask for others.
+/// The same cases every time; `PROPTEST_CASES` and `SEED` ask for others.
 fn config() -> ProptestConfig {
-    let seed =
-        std::env::var("PROPTEST_RNG_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_250_604);
-    println!("PROPTEST_RNG_SEED={seed}");
+    let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_250_604);
+    println!("SEED={seed}");
     ProptestConfig { rng_seed: RngSeed::Fixed(seed), failure_persistence: None, ..ProptestConfig::default() }
 }
 

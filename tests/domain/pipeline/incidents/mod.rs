@@ -19,8 +19,10 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::invariants::config;
+use crate::depth::Sample;
 use crate::support::*;
 
+mod crowds;
 mod faults;
 
 const ROLE: &str = "arn:aws:sts::1:assumed-role/App";
@@ -291,7 +293,7 @@ fn many_users_are_a_flood_of_callers() {
     assert_eq!(run(&[one]).told(), expected);
     let each: Vec<Object> = (0..300).map(|number| refused(&user(number), "m", number, 4)).collect();
     expected.truncate(10);
-    expected.extend(["16!", "64!", "256!"].map(str::to_owned));
+    expected.extend(["11!", "16!", "64!", "256!"].map(str::to_owned));
     assert_eq!(run(&each).told(), expected);
 }
 
@@ -385,7 +387,7 @@ fn a_notice_that_was_refused_counts_nothing_twice() {
 
 #[test]
 fn two_deliveries_at_once_send_one_notice() {
-    for seed in 1..200_u64 {
+    for seed in Sample::new().one_in(4, 1..200_u64) {
         let (store, board) = (EmbeddedStore::default(), Board::default());
         let weather = Weather { seed: (seed * 7919).into(), ..Weather::default() };
         let mut pipeline = in_weather(DENIED_MODEL.clone(), &store, &board, &weather);
@@ -396,8 +398,12 @@ fn two_deliveries_at_once_send_one_notice() {
         block_on(async {
             let twins = [("a", &object), ("b", &object), ("c", &other)];
             let all = twins.map(|(owner, object)| deliver_calls(&pipeline, object, owner, 1_000));
-            for outcome in futures_util::future::join_all(all).await {
-                assert_eq!(outcome.failed, 0, "seed {seed}");
+            // One that has waited long enough for another comes back.
+            let outcomes = futures_util::future::join_all(all).await;
+            for ((owner, object), outcome) in twins.into_iter().zip(outcomes) {
+                if outcome.failed > 0 {
+                    assert_eq!(deliver_calls(&pipeline, object, owner, 1_000).await.failed, 0, "seed {seed}");
+                }
             }
         });
         assert_quiet_and_told(&board);

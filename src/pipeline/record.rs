@@ -1,0 +1,368 @@
+//! For each caller of a delivery: record its alerts. One write puts alerts into the documents of their keys, as
+//! pending, and counts them in the caller's incidents, so that no alert is counted twice or not at all.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::keys::{self, KeyAlerts};
+use super::{Delivery, Failure, MAX_ATTEMPTS, Pipeline, RETENTION};
+use crate::alert::sink::AlertSink;
+use crate::count::caller::Caller;
+use crate::count::claims;
+use crate::count::document::{Change, Versioned};
+use crate::count::incident::{self, Found, Incident, IncidentLog, SPAN};
+use crate::count::lease::Lease;
+use crate::count::store::{CounterStore, StoreError};
+use crate::log::time::EventTime;
+
+/// The most alerts that one write records.
+const MAX_RECORDED: usize = 64;
+/// What one write may change or check; a store takes a little more.
+const MAX_DOCUMENTS: usize = 90;
+/// The most alerts in the logs of one write: 2 MB of the 4 MB that `DynamoDB` takes.
+const MAX_REMEMBERED: usize = 8_000;
+/// Hours of incidents that are read at once where they lie no further apart.
+const MAX_GAP: u32 = 6;
+
+/// The alerts of one caller, and their incidents.
+pub(super) struct CallerAlerts<'r> {
+    pub caller: Caller,
+    pub keys: Vec<KeyAlerts<'r>>,
+    /// An operator wants to hear nothing of the caller.
+    pub muted: bool,
+    pub incidents: Incidents,
+    /// The beginnings of the incidents that have pending alerts: this delivery handles them.
+    pub handled: BTreeSet<EventTime>,
+    /// How many of them began now.
+    pub begun: u64,
+}
+
+/// The incidents of one caller that have been read, by the clock hour in which they begin.
+#[derive(Default)]
+pub(super) struct Incidents {
+    hours: BTreeMap<EventTime, Versioned<Option<Incident>>>,
+    /// As an earlier version kept them.
+    earlier: IncidentLog,
+}
+
+impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
+    /// Records one caller's alerts, and reads the incidents of those that are pending.
+    pub(super) async fn record<'r>(
+        &self,
+        caller: Caller,
+        keys: Vec<KeyAlerts<'r>>,
+        delivery: Delivery<'_>,
+    ) -> (CallerAlerts<'r>, Result<(), Failure>) {
+        let mut alerts = CallerAlerts {
+            caller,
+            keys,
+            muted: false,
+            incidents: Incidents::default(),
+            handled: BTreeSet::new(),
+            begun: 0,
+        };
+        let result = self.record_all(&mut alerts, delivery).await;
+        (alerts, result)
+    }
+
+    async fn record_all(&self, alerts: &mut CallerAlerts<'_>, delivery: Delivery<'_>) -> Result<(), Failure> {
+        let state = self.store.caller(&alerts.caller).await?;
+        alerts.muted = state.is_muted(delivery.claimant.now);
+        alerts.incidents.earlier = state.log;
+        loop {
+            for key in &mut alerts.keys {
+                self.complete(key).await?;
+            }
+            self.record_found(alerts, delivery).await?;
+            let pending = alerts.keys.iter().flat_map(|key| key.log.value.pending());
+            let places = pending.filter_map(|(_, alert)| alert.place);
+            alerts.handled = places.map(|place| place.begin).collect();
+            self.read_incidents(&alerts.caller, &mut alerts.incidents, alerts.handled.iter().copied(), 0)
+                .await?;
+            if !alerts.forget_lost() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Records what was found, the worst first, in as few writes as possible.
+    async fn record_found(
+        &self,
+        alerts: &mut CallerAlerts<'_>,
+        delivery: Delivery<'_>,
+    ) -> Result<(), Failure> {
+        let mut refused = 0;
+        loop {
+            let part = alerts.part();
+            if part.is_empty() {
+                return Ok(());
+            }
+            let times = part.iter().map(|(_, at)| *at);
+            self.read_incidents(&alerts.caller, &mut alerts.incidents, times, 1).await?;
+            if self.record_part(alerts, &part, delivery).await? {
+                continue;
+            }
+            // Somebody else was first. What is due may be another alert now, or none.
+            refused += 1;
+            if refused >= MAX_ATTEMPTS {
+                return Err(Failure::Contended("alerts and incidents of one caller"));
+            }
+            alerts.incidents.hours.clear();
+            let changed: BTreeSet<usize> = part.into_iter().map(|(key, _)| key).collect();
+            for key in changed {
+                if let Some(key) = alerts.keys.get_mut(key) {
+                    self.find_again(key).await?;
+                    self.complete(key).await?;
+                }
+            }
+        }
+    }
+
+    /// Records some of the alerts, each named by its key's number and its time; `false`, and nothing, if others have
+    /// changed what they belong to.
+    async fn record_part(
+        &self,
+        alerts: &mut CallerAlerts<'_>,
+        part: &[(usize, EventTime)],
+        delivery: Delivery<'_>,
+    ) -> Result<bool, Failure> {
+        let mut log = alerts.incidents.log();
+        let recorded = incident::record(&mut log, &alerts.found(part), alerts.muted);
+        let lease = self.sink.wants_alerts().then(|| Lease::of(&delivery.claimant));
+        let mut logs = BTreeMap::new();
+        for ((key, at), place) in part.iter().zip(&recorded.places) {
+            let Some(source) = alerts.keys.get(*key) else { continue };
+            // What is found and not recorded yet is not written yet.
+            let changed = logs.entry(*key).or_insert_with(|| {
+                let mut log = source.log.clone();
+                log.value.alerts.retain(|at, alert| {
+                    alert.place.is_some()
+                        || alert.state == claims::State::Published
+                        || part.contains(&(*key, *at))
+                });
+                log
+            });
+            if let Some(alert) = changed.value.alerts.get_mut(at) {
+                (alert.place, alert.lease) = (Some(*place), lease.clone());
+            }
+        }
+        let expires_at = logs.keys().filter_map(|key| alerts.keys.get(*key));
+        let expires_at = expires_at.map(|key| keys::expires_at(key.rule, delivery.claimant.now)).max();
+        let expires_at = expires_at.unwrap_or(0).max(expires_at_incidents(delivery));
+        let mut changes = Vec::new();
+        for (key, log) in &mut logs {
+            let Some(alerts) = alerts.keys.get(*key) else { continue };
+            let older = claims::archive(&mut log.value);
+            if !older.is_empty() {
+                self.store.archive_alerts(&alerts.key, &older, expires_at).await?;
+            }
+            changes.push(log.change(claims::document(&alerts.key))?);
+        }
+        let touched: BTreeSet<EventTime> = recorded.places.iter().map(|place| place.begin).collect();
+        for begin in &touched {
+            if let Some(incident) = log.incidents.get_mut(begin) {
+                incident.renewed_at = delivery.claimant.now;
+            }
+        }
+        changes.extend(alerts.incidents.changes(&alerts.caller, &log, &touched, &recorded.begun)?);
+        if !self.store.write(&changes, expires_at).await? {
+            return Ok(false);
+        }
+        alerts.begun = alerts.begun.saturating_add(recorded.begun.len() as u64);
+        for begin in touched {
+            if let Some(incident) = log.incidents.remove(&begin) {
+                alerts.incidents.written(incident);
+            }
+        }
+        for (number, written) in logs {
+            if let Some(key) = alerts.keys.get_mut(number) {
+                key.log.version = written.version.saturating_add(1);
+                let old = std::mem::replace(&mut key.log.value, written.value);
+                // Those of the next parts.
+                let rest = old.alerts.into_iter().filter(|(_, alert)| alert.place.is_none());
+                let rest = rest.filter(|(at, alert)| {
+                    alert.state == claims::State::Pending && !part.contains(&(number, *at))
+                });
+                key.log.value.alerts.extend(rest);
+                key.found.retain(|at, _| !part.contains(&(number, *at)));
+            }
+        }
+        Ok(true)
+    }
+
+    /// Reads the incidents that begin in the clock hours of `times`, and so many hours around them.
+    async fn read_incidents(
+        &self,
+        caller: &Caller,
+        incidents: &mut Incidents,
+        times: impl Iterator<Item = EventTime>,
+        around: u32,
+    ) -> Result<(), Failure> {
+        let around = |at: EventTime| {
+            let hour = at.slot(SPAN);
+            let hours = [hour, hour.minus(SPAN * around), hour.plus(SPAN * around)];
+            hours.into_iter().map(|hour| hour.slot(SPAN))
+        };
+        let needed: BTreeSet<EventTime> =
+            times.flat_map(around).filter(|hour| !incidents.hours.contains_key(hour)).collect();
+        let needed: Vec<EventTime> = needed.into_iter().collect();
+        for near in needed.chunk_by(|one, next| *next <= one.plus(SPAN * MAX_GAP)) {
+            let ([first, .., last] | [first @ last]) = near else { continue };
+            let (first, last) = (incident::sort_key(*first), incident::sort_key(*last));
+            let mut found = BTreeMap::new();
+            for (sort, document) in self.store.documents(&caller.key(), &first, &last).await? {
+                found.insert(sort.clone(), document.read::<Incident>(&sort)?);
+            }
+            for hour in near {
+                incidents.read(*hour, found.remove(&incident::sort_key(*hour)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Changes one incident, retrying while others get there first. `edit` says whether it has changed it. `None` if
+    /// there is none any more.
+    pub(super) async fn change<T>(
+        &self,
+        caller: &Caller,
+        begin: EventTime,
+        delivery: Delivery<'_>,
+        mut edit: impl FnMut(&mut Incident) -> (bool, T),
+    ) -> Result<Option<(Incident, T)>, Failure> {
+        let id = incident::document(caller, begin);
+        for _ in 0..MAX_ATTEMPTS {
+            let found = self.store.documents(&id.partition, &id.sort, &id.sort).await?.pop();
+            let Some((sort, document)) = found else { return Ok(None) };
+            let mut document = document.read::<Incident>(&sort)?;
+            let (changed, answer) = edit(&mut document.value);
+            let written = !changed
+                || self.store.write(&[document.change(id.clone())?], expires_at_incidents(delivery)).await?;
+            if written {
+                return Ok(Some((document.value, answer)));
+            }
+        }
+        Err(Failure::Contended("incident of one caller"))
+    }
+}
+
+impl<'r> CallerAlerts<'r> {
+    /// What the next write records: the number of a key and the time of an alert, the worst first.
+    fn part(&self) -> Vec<(usize, EventTime)> {
+        let all = self.keys.iter().enumerate().flat_map(|(number, key)| {
+            key.found.keys().map(move |at| (Reverse(key.rule.severity), *at, &key.key, number, key))
+        });
+        let mut all: Vec<_> = all.collect();
+        all.sort_by_key(|(severity, at, key, ..)| (*severity, *at, *key));
+        let (mut part, mut keys, mut hours) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+        let (mut documents, mut remembered) = (0, 0);
+        for (_, at, _, number, key) in all {
+            if keys.insert(number) {
+                documents += 1;
+                remembered += key.log.value.alerts.len();
+            }
+            // Its incident, and the hours beside it, in which none may begin at the same time.
+            documents += if hours.insert(at.slot(SPAN)) { 3 } else { 0 };
+            let fits =
+                documents <= MAX_DOCUMENTS && remembered <= MAX_REMEMBERED && part.len() < MAX_RECORDED;
+            if !fits && !part.is_empty() {
+                break;
+            }
+            part.push((number, at));
+        }
+        part
+    }
+
+    fn found(&self, part: &[(usize, EventTime)]) -> Vec<Found<'r>> {
+        let mut new: BTreeMap<usize, Vec<EventTime>> = BTreeMap::new();
+        for (key, at) in part {
+            new.entry(*key).or_default().push(*at);
+        }
+        let found = part.iter().filter_map(|(number, at)| {
+            let key = self.keys.get(*number)?;
+            let new = new.get(number).map(Vec::as_slice).unwrap_or_default();
+            let alone = claims::is_alone(&key.log.value, new, *at);
+            Some(Found { alone, ..key.found.get(at)?.clone() })
+        });
+        found.collect()
+    }
+
+    /// Takes alerts whose incidents are gone, as after years, for unrecorded; returns whether there are such.
+    fn forget_lost(&mut self) -> bool {
+        let mut lost = false;
+        for alert in self.keys.iter_mut().flat_map(|key| key.log.value.alerts.values_mut()) {
+            if alert.state == claims::State::Pending
+                && alert.place.is_some_and(|place| self.incidents.get(place.begin).is_none())
+            {
+                alert.place = None;
+                lost = true;
+            }
+        }
+        lost
+    }
+}
+
+impl Incidents {
+    /// The incident that begins at `begin`.
+    pub(super) fn get(&self, begin: EventTime) -> Option<&Incident> {
+        let found = self.hours.get(&begin.slot(SPAN))?.value.as_ref();
+        found.filter(|incident| incident.begin == begin)
+    }
+
+    fn log(&self) -> IncidentLog {
+        let incidents = self.hours.values().filter_map(|hour| hour.value.clone());
+        IncidentLog { incidents: incidents.map(|incident| (incident.begin, incident)).collect() }
+    }
+
+    fn read(&mut self, hour: EventTime, found: Option<Versioned<Incident>>) {
+        let earlier = || {
+            let last = hour.plus(SPAN);
+            let begun = self.earlier.incidents.range(hour..last).next();
+            Versioned { version: 0, value: begun.map(|(_, incident)| incident.clone()) }
+        };
+        let known =
+            |found: Versioned<Incident>| Versioned { version: found.version, value: Some(found.value) };
+        let read = found.map_or_else(earlier, known);
+        self.hours.insert(hour, read);
+    }
+
+    pub(super) fn written(&mut self, incident: Incident) {
+        let hour = self.hours.entry(incident.begin.slot(SPAN)).or_default();
+        hour.version = hour.version.saturating_add(1);
+        hour.value = Some(incident);
+    }
+
+    /// The writes of incidents as they are in `log`. Where some `begun`, none may begin beside them meanwhile.
+    fn changes(
+        &self,
+        caller: &Caller,
+        log: &IncidentLog,
+        touched: &BTreeSet<EventTime>,
+        begun: &BTreeSet<EventTime>,
+    ) -> Result<Vec<Change>, StoreError> {
+        let mut changes = BTreeMap::new();
+        for begin in touched {
+            let Some(incident) = log.incidents.get(begin) else { continue };
+            let hour = begin.slot(SPAN);
+            let version = self.hours.get(&hour).map_or(0, |hour| hour.version);
+            let change =
+                Versioned { version, value: incident.clone() }.change(incident::document(caller, *begin))?;
+            changes.insert(hour, change);
+        }
+        for begin in begun {
+            let hour = begin.slot(SPAN);
+            for beside in [hour.minus(SPAN), hour.plus(SPAN)] {
+                // An incident that is there already will begin at no other time.
+                let is_empty = self.hours.get(&beside).is_some_and(|hour| hour.value.is_none());
+                if is_empty && !changes.contains_key(&beside) {
+                    changes.insert(beside, Change::absent(incident::document(caller, beside)));
+                }
+            }
+        }
+        Ok(changes.into_values().collect())
+    }
+}
+
+/// Incidents and all that belongs to them outlive the longest redrive too.
+pub(super) fn expires_at_incidents(delivery: Delivery<'_>) -> u64 {
+    delivery.claimant.now.saturating_add(RETENTION.as_secs()).saturating_add(2 * SPAN.as_secs())
+}
