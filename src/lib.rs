@@ -14,12 +14,43 @@
 //! | [`report`] | what was counted, to look at: a page, an explanation |
 //! | `lambda` | behind the feature `aws`: the Lambda, and S3, DynamoDB and SNS |
 
+// The release aborts on a panic, and whoever writes an id or a log must not bring one about.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::unwrap_used
+    )
+)]
+
 pub mod alert;
 pub mod count;
 #[cfg(feature = "aws")]
 pub mod lambda;
 pub mod log;
+#[allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "until the rows of issue 26 that rewrite it have landed"
+)]
 pub mod pipeline;
 pub mod reader;
 pub mod report;
+#[allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "until the rows of issue 26 that rewrite it have landed"
+)]
 pub mod rule;

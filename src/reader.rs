@@ -204,7 +204,7 @@ impl<'o> Reader<'o> {
             let room = space.len();
             match self.inflate.decode(&mut chunk, space) {
                 Ok(written) => {
-                    self.text_bytes += written as u64;
+                    self.text_bytes = self.text_bytes.saturating_add(written as u64);
                     if self.text.filled(written) {
                         self.examine(false);
                         self.text.make_room();
@@ -262,13 +262,13 @@ impl<'o> Reader<'o> {
         self.examine(true);
         // The last block may have gone beyond a limit too.
         self.damage = self.damage.take().or_else(|| self.beyond_limits());
-        let work = self.work_before + self.text.work();
+        let work = self.work_before.saturating_add(self.text.work());
         let damage = self.damage.or_else(|| self.inflate.finish().err());
         let records = match self.stage {
             Stage::Screening => self.screen.records(),
             Stage::Framing => self.framer.records(),
             Stage::Proving if damage.is_none() && self.framer.is_element() == Proof::Whole => {
-                self.screen.records() + self.framer.records()
+                self.screen.records().saturating_add(self.framer.records())
             }
             Stage::Proving | Stage::Again => {
                 let (object, tally) = self.records.into_emptied();

@@ -88,7 +88,7 @@ fn is_scheme(before: &str, word: &str, behind: &str) -> bool {
     // `arn:aws:bedrock:us-east-1:111122223333:prompt/ABCDEFGHIJ:1`
     let is_upper = |one: u8| one.is_ascii_uppercase() || one.is_ascii_digit();
     let of_prompt = before.ends_with('/') && word.len() == PROMPT_ID && word.bytes().all(is_upper);
-    let is_word = ARN_WORDS.contains(&word) && !before.ends_with(|last: char| last == '+' || last == '_');
+    let is_word = ARN_WORDS.contains(&word) && !before.ends_with(['+', '_']);
     !word.is_empty()
         && followed
         && !of_version

@@ -75,9 +75,9 @@ impl Alert<'_> {
     fn replay(&self) -> Option<String> {
         let object = Some(self.object).filter(|name| name.starts_with("s3://") && is_whole(name))?;
         let folder = ["/BedrockModelInvocationLogs/", "/CloudTrail/"].iter().find_map(|logs| {
-            let region = object.find(logs)? + logs.len();
-            let end = region + object[region..].find('/')? + 1;
-            Some(&object[..end])
+            let (_, below) = object.split_once(logs)?;
+            let (_, rest) = below.split_once('/')?;
+            object.strip_suffix(rest)
         });
         Some(match folder {
             Some(folder) => format!(

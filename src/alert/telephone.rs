@@ -38,7 +38,8 @@ pub(super) fn split(text: &str) -> String {
     let mut splits: Vec<usize> = Vec::new();
     for group in groups(&characters) {
         let gap = run.last().and_then(|last| characters.get(last.end..group.start));
-        let joined = gap.is_some_and(|gap| gap.len() <= MAX_PUNCTUATION && gap.iter().all(is_punctuation));
+        let joined =
+            gap.is_some_and(|gap| gap.len() <= MAX_PUNCTUATION && gap.iter().all(|one| is_punctuation(*one)));
         if !joined {
             splits_of(&characters, &run, &mut splits);
             run.clear();
@@ -74,7 +75,7 @@ fn is_digit(character: char) -> bool {
 }
 
 /// Source: `VALID_PUNCTUATION` of libphonenumber.
-fn is_punctuation(character: &char) -> bool {
+fn is_punctuation(character: char) -> bool {
     matches!(character, '-' | ' ' | '.' | '/' | '(' | ')' | '[' | ']' | '~')
         || matches!(character, '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{30fc}' | '\u{ff0d}'..='\u{ff0f}')
         || matches!(character, '\u{a0}' | '\u{3000}' | '\u{ff08}' | '\u{ff09}' | '\u{ff3b}' | '\u{ff3d}')
@@ -85,7 +86,7 @@ fn is_punctuation(character: &char) -> bool {
 fn splits_of(characters: &[char], run: &[Range<usize>], splits: &mut Vec<usize>) {
     let Some(first) = run.first() else { return };
     let before = characters.get(..first.start).unwrap_or_default();
-    let sign = before.iter().rev().take(MAX_PUNCTUATION).find(|one| !is_punctuation(one));
+    let sign = before.iter().rev().take(MAX_PUNCTUATION).find(|one| !is_punctuation(**one));
     let international = matches!(sign, Some('+' | '\u{ff0b}'));
     let mut left = run;
     let mut number: Vec<&Range<usize>> = Vec::new();

@@ -1,5 +1,18 @@
 //! `denial-watch`: what a deployed detector knows, for operators. It only reads.
 
+// The release aborts on a panic, and whoever writes an id or a log must not bring one about.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::unwrap_used
+    )
+)]
+
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;

@@ -110,18 +110,21 @@ impl Sums {
             Reading::Other | Reading::Unknown => {}
             Reading::NoTimestamp => self.fault(offset, FaultKind::NoTimestamp),
             Reading::Denial(denial) => {
-                self.statistics.denials += u64::from(denial.is_refused());
-                self.statistics.not_found += u64::from(denial.error_code == MODEL_NOT_FOUND);
+                let statistics = &mut self.statistics;
+                statistics.denials = statistics.denials.saturating_add(u64::from(denial.is_refused()));
+                let not_found = u64::from(denial.error_code == MODEL_NOT_FOUND);
+                statistics.not_found = statistics.not_found.saturating_add(not_found);
                 self.tally.add(&denial);
             }
         }
     }
 
     fn fault(&mut self, offset: u64, kind: FaultKind) {
-        match kind {
-            FaultKind::Oversized => self.statistics.oversized += 1,
-            FaultKind::NotJson | FaultKind::NoTimestamp => self.statistics.malformed += 1,
-        }
+        let number = match kind {
+            FaultKind::Oversized => &mut self.statistics.oversized,
+            FaultKind::NotJson | FaultKind::NoTimestamp => &mut self.statistics.malformed,
+        };
+        *number = number.saturating_add(1);
         if self.faults.len() < MAX_REPORTED_FAULTS {
             self.faults.push(Fault { offset, kind });
         }

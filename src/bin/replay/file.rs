@@ -19,9 +19,9 @@ pub fn read(input: &Input, mut reader: Reader<'_>, progress: &Progress) -> Resul
         reader = reader.thorough();
     }
     loop {
-        let mut pushed = 0;
+        let mut pushed = 0_usize;
         push(path, |chunk| {
-            pushed += chunk.len();
+            pushed = pushed.saturating_add(chunk.len());
             progress.advance(chunk.len());
             reader.push(chunk)
         })
@@ -45,7 +45,7 @@ fn push(path: &Path, mut take: impl FnMut(&[u8]) -> bool) -> io::Result<()> {
     loop {
         match file.read(&mut chunk) {
             Ok(0) => return Ok(()),
-            Ok(count) if !take(&chunk[..count]) => return Ok(()),
+            Ok(count) if !take(chunk.get(..count).unwrap_or_default()) => return Ok(()),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),

@@ -92,13 +92,13 @@ impl<'p, S: CounterStore, K: AlertSink> Run<'p, S, K> {
         } else if let Some(failure) = outcome.failures.first() {
             self.fail(name, &failure.to_string());
         } else {
-            self.summary.read += 1;
+            self.summary.read = self.summary.read.saturating_add(1);
         }
     }
 
     /// Notes that an input could not be read, or not to its end.
     pub fn fail(&mut self, name: &str, why: &str) {
-        self.summary.failed += 1;
+        self.summary.failed = self.summary.failed.saturating_add(1);
         self.progress.say(&format!("error: {}: {why}", shown(name)));
     }
 
