@@ -67,8 +67,10 @@ impl DynamoDbStore {
                     contents.callers.push((Caller { account: text(1), arn: text(2) }, state));
                 }
                 Some(id) => {
-                    let Some(rule) = rules.iter().position(|rule| rule.id == id) else { continue };
-                    contents.keys.extend(key(rule, &rules[rule], &parts[1..], &items).map_err(malformed)?);
+                    let known = rules.iter().enumerate().find(|(_, rule)| rule.id == id);
+                    let Some((number, rule)) = known else { continue };
+                    let values = parts.get(1..).unwrap_or_default();
+                    contents.keys.extend(key(number, rule, values, &items).map_err(malformed)?);
                 }
                 None => {}
             }
