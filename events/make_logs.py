@@ -647,15 +647,23 @@ def denial(made):
                 model(MODEL_IN_MESSAGE.search(made["errorMessage"])[1]), made["eventTime"], made["requestID"])
 
 
+# Each session of such a role is a person.
+PEOPLE = re.compile(r":assumed-role/AWSReservedSSO_[^/]+_[0-9a-f]{16}$")
+
+
 def looks(account, user, model, request):
     """What each rule makes of a denial: the rule, what it counts, for whom, which one this is, and what it weighs."""
+    owner, _, name = (user or "").rpartition("/")
+    is_role = ":sts:" in owner and ":assumed-role/" in owner
+    is_shared = (is_role and not PEOPLE.search(owner)) or (":sts:" in owner and owner.endswith(":federated-user"))
+    caller = owner if is_shared else user
     yield "denied-model", "denials", (account, user, model), request, 1
-    yield "slow-denials", "denials", (account, user, model), request, 1
-    yield "model-sweep", "models", (account, user, None), model, 1
-    if ":assumed-role/" in (user or "") and ":assumed-role/AWSReservedSSO_" not in user:
-        role, _, session = user.rpartition("/")
-        yield "session-rotation", "sessions", (account, role, model), session, 1
-        yield "role-denials", "denials", (account, role, model), request, 1
+    yield "model-sweep", "models", (account, caller, None), model, 1
+    if is_shared and is_role:
+        yield "role-denials", "denials", (account, caller, model), request, 1
+    if is_shared:
+        yield "session-rotation", "sessions", (account, caller, model), name, 1
+    yield "slow-denials", "denials", (account, caller, model), request, 1
 
 
 def findings(place):

@@ -40,10 +40,17 @@ def caller_key(account, arn):
     return json.dumps(["#caller", part(account), part(arn)], separators=(",", ":"), ensure_ascii=False)
 
 
-def without_session(arn):
-    """A role without its session, which its caller chooses; a person's session stays."""
-    found = re.fullmatch(r"(arn:[^:]*:sts:[^:]*:[^:]*:assumed-role/([^/]+))/.+", arn)
-    return found[1] if found and not found[2].startswith("AWSReservedSSO_") else arn
+# As src/rule/identity.rs has it: sessions and the names of federated users are free to choose.
+MEMBER = re.compile(r"(arn:[^:]*:sts:[^:]*:[^:]*:(?:assumed-role/([^/]+)|federated-user))/.+", re.DOTALL)
+# Each session of such a role is a person; the beginning of the name alone proves nothing.
+PERSONAL_ROLE = re.compile(r"AWSReservedSSO_.+_[0-9a-f]{16}", re.DOTALL)
+
+
+def caller_of(arn):
+    """The caller that the function counts and reports the user under."""
+    found = MEMBER.fullmatch(arn)
+    is_person = found and found[2] and PERSONAL_ROLE.fullmatch(found[2])
+    return found[1] if found and not is_person else arn
 
 
 def named(caller, account):
@@ -51,7 +58,7 @@ def named(caller, account):
     found = re.fullmatch(r"arn:[a-z-]+:(iam|sts)::(\d{12}):.+", caller or "")
     if not found:
         raise verbs.Failure(f"CALLER={caller or ''}: expected the caller's ARN as the notice says it, such as arn:aws:sts::111122223333:assumed-role/app")
-    return account or found[2], without_session(caller)
+    return account or found[2], caller_of(caller)
 
 
 def mutes(table, client, now=None):
@@ -110,6 +117,8 @@ def main(arguments=None, stack=None):
     until = int(time.time()) + span
     order = {"until": {"N": str(until)}, "expires_at": {"N": str(until)}, "why": {"S": arguments.why}}
     client.put_item(TableName=table, Item=key | order)
+    if arn.endswith(":federated-user"):
+        print(f"All federated users of account {account} are one caller: their names are free to choose.")
     print(f"{arn} (account {account}) is muted until {day(until)}: counted, recorded and shown by make status, but nobody is notified.")
     print(f"Undo: make unmute CALLER={arn}" + (f" ACCOUNT={account}" if arguments.account else ""))
     return 0

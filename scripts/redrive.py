@@ -9,6 +9,9 @@ delivery which fails again stays where it is and does not come back wrapped in a
 Whatever happens here, no message is lost: one that was taken and not deleted shows again by
 itself. Nothing counts twice: the function knows what it has counted.
 
+Every message is tried once. One that failed and shows again while others wait goes out of sight
+again, untried. What remains at the end is counted and named.
+
 A delivery that failed may hold its alerts until its lease runs out. One that comes sooner leaves
 them to it, succeeds and publishes nothing. So no message is fed back before the lease of the
 delivery that failed has run out.
@@ -26,16 +29,20 @@ import verbs
 
 # Longer than the longest time-out of the function (900 s).
 INVISIBLE_SECONDS = 960
-# So many failures and not one success in between: the cause is still there.
+# So many failures and not one success: the cause is still there. After one success every message is tried.
 MAX_FAILURES_IN_A_ROW = 10
 # A lease runs out within the function's time-out and this.
 LEASE_MARGIN_SECONDS = 60
+# The same message came back so often, and no other in between: nothing else is there.
+MAX_RETURNS = 10
+# What failed, by name; the rest is only counted.
+MAX_NAMED = 20
 # Exit status of a program that SIGINT ended, as shells have it.
 INTERRUPTED = 130
 
 
 class Redrive:
-    """Takes messages until none is left, or until all fail."""
+    """Tries each message once, until none is left, or until all fail."""
 
     def __init__(self, sqs, awslambda, queue_url, function):
         self.sqs, self.awslambda = sqs, awslambda
@@ -44,7 +51,11 @@ class Redrive:
         self.lease = configuration["Timeout"] + LEASE_MARGIN_SECONDS
         self.done = 0
         self.failed = {}  # message id -> (receipt handle, cause, seconds out of sight)
-        self.in_a_row = 0
+        self.names = {}  # message id -> what a failed message is about
+        self.tried = {}  # message id -> its newest receipt handle, which alone deletes it
+        self.taken = set()
+        self.returns = collections.Counter()  # message id -> how often it came back since the last new one
+        self.out_of_sight = 0  # messages that another redrive held when this one began
         self.lock = threading.Lock()
         self.stop = threading.Event()
         self.interrupted = False
@@ -52,6 +63,7 @@ class Redrive:
     def run(self, workers=4):
         """True when every message was taken; never after an interrupt."""
         threads = [threading.Thread(target=self._work, daemon=True) for _ in range(workers)]
+        self.out_of_sight = self._number("ApproximateNumberOfMessagesNotVisible") or 0
         try:
             for thread in threads:
                 thread.start()
@@ -66,7 +78,7 @@ class Redrive:
                 thread.join()
         finally:
             self._give_back()
-        return not self.failed and not self.interrupted
+        return not self.failed and not self.interrupted and not self.out_of_sight
 
     def _work(self):
         try:
@@ -74,7 +86,10 @@ class Redrive:
                 message = self._receive()
                 if message is None:
                     return
-                self._handle(message)
+                if self._is_new(message):
+                    self._handle(message)
+                elif self._again(message):
+                    self.stop.set()
         except Exception as error:  # e.g. no permission: the message stays
             with self.lock:
                 self.failed.setdefault(f"worker {threading.get_ident()}", (None, str(error), 0))
@@ -91,25 +106,39 @@ class Redrive:
         )
         return next(iter(answer.get("Messages", [])), None)
 
+    def _is_new(self, message):
+        with self.lock:
+            is_new = message["MessageId"] not in self.tried
+            self.tried[message["MessageId"]] = message["ReceiptHandle"]
+            if is_new:
+                self.returns.clear()
+            return is_new
+
+    def _again(self, message):
+        """A message that was tried, and is out of sight again since it was received; True: nothing else comes."""
+        id = message["MessageId"]
+        with self.lock:
+            self.returns[id] += 1
+            is_taken, is_last = id in self.taken, self.returns[id] >= MAX_RETURNS
+        if is_taken and self._delete(message) is None:  # SQS may deliver a message again after its deletion
+            with self.lock:
+                self.done += self.failed.pop(id, None) is not None
+        return is_last
+
     def _handle(self, message):
         if not self._lease_ran_out(message):
-            with self.lock:
-                self.failed[message["MessageId"]] = (message["ReceiptHandle"], "left for later", 0)
+            self._failed(message, "left for later", 0)
             return
         cause, hidden = self._invoke(message["Body"])
         if cause is None:
-            self._taken(message)
+            with self.lock:
+                self.taken.add(message["MessageId"])
+            cause = self._delete(message)
+        if cause is not None:
+            self._failed(message, cause, hidden)
         with self.lock:
-            if cause is None:
-                self.done += 1
-                self.in_a_row = 0
-                self.failed.pop(message["MessageId"], None)
-                return
-            if message["MessageId"] in self.failed:
-                self.stop.set()  # a whole round: what is left fails
-            self.failed[message["MessageId"]] = (message["ReceiptHandle"], cause, hidden)
-            self.in_a_row += 1
-            if self.in_a_row >= MAX_FAILURES_IN_A_ROW:
+            self.done += cause is None
+            if not self.done and len(self.failed) >= MAX_FAILURES_IN_A_ROW:
                 self.stop.set()
 
     def _lease_ran_out(self, message):
@@ -122,8 +151,18 @@ class Redrive:
         self._hide(message["ReceiptHandle"], int(wait) + INVISIBLE_SECONDS)
         return not self.stop.wait(wait)
 
-    def _taken(self, message):
-        self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
+    def _failed(self, message, cause, hidden):
+        with self.lock:
+            self.failed[message["MessageId"]] = (self.tried[message["MessageId"]], cause, hidden)
+            self.names[message["MessageId"]] = about(message["Body"]) or f"message {message['MessageId']}"
+
+    def _delete(self, message):
+        """None, or why the message is still in the queue."""
+        try:
+            self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=self.tried[message["MessageId"]])
+        except Exception as error:
+            return f"the function took it, but it could not be deleted: {error}"
+        return None
 
     def _invoke(self, body):
         """(None, 0), or why the function did not take it and how long it may hold its alerts."""
@@ -158,29 +197,54 @@ class Redrive:
 
     def left(self):
         """What is left, in words."""
+        number = self._number("ApproximateNumberOfMessages")
+        if number is None:  # the queue keeps them whether or not it says how many
+            return "what was not taken is left in the queue"
+        return f"about {number} messages, and those just given back, are left in the queue"
+
+    def _number(self, name):
+        """What the queue says about itself; None if it does not."""
         try:
-            name = "ApproximateNumberOfMessages"
-            attributes = self.sqs.get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=[name])["Attributes"]
-            return f"about {attributes[name]} messages, and those just given back, are left in the queue"
-        except Exception as error:  # the queue keeps them whether or not it says how many
-            return f"what was not taken is left in the queue ({error})"
+            return int(self.sqs.get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=[name])["Attributes"][name])
+        except Exception:
+            return None
 
     def report(self):
         if self.interrupted:
             print(f"Interrupted: {self.left()}. Run this again: nothing counts twice.")
-        for cause, times in collections.Counter(cause for _, cause, _ in self.failed.values()).most_common(5):
-            print(f"  {times} x {cause[:500]}")
+        elif self.stop.is_set():
+            print(f"It stopped before the end, not every message was tried: {self.left()}.")
+        self.name_failures()
         if self.failed:
-            print("What failed is still in the queue. Mend the cause, then run this again.")
+            print("What failed is still in the queue. Fix the cause, then run this again.")
+        if self.out_of_sight:
+            print(
+                f"About {self.out_of_sight} more messages were out of sight when this began, and not tried: another redrive "
+                f"has them, or one did that just ended. Run this again in {INVISIBLE_SECONDS} s."
+            )
         if any(hidden for _, _, hidden in self.failed.values()):
             print(f"What was tried may hold its alerts, and shows there again in {self.lease} s.")
+
+    def name_failures(self):
+        """Each cause with how many failed of it, and their names as far as there is room."""
+        causes = collections.defaultdict(list)
+        for id, (_, cause, _) in self.failed.items():
+            causes[cause].append(self.names.get(id, id))
+        room = MAX_NAMED
+        for cause, names in sorted(causes.items(), key=lambda one: (-len(one[1]), one[0])):
+            print(f"  {len(names)} x {printable(cause[:500])}")
+            for name in sorted(names)[:room]:
+                print(f"      {printable(name)}")
+            if len(names) > room:
+                print(f"      and {len(names) - room} more")
+            room = max(0, room - len(names))
 
     def _give_back(self):
         """A message whose delivery holds nothing shows again at once, to the alarm and to the next redrive;
         one whose delivery may hold alerts shows when it holds them no more."""
-        for handle, _, hidden in self.failed.values():
+        for id, (handle, _, hidden) in self.failed.items():
             if handle is not None:
-                self._hide(handle, hidden)
+                self._hide(self.tried.get(id, handle), hidden)
 
     def _hide(self, handle, seconds):
         try:
@@ -215,8 +279,11 @@ class Objects(Redrive):
     def _lease_ran_out(self, message):
         return True  # a delivery that holds alerts of an object has a message in the queue, or soon will
 
-    def _taken(self, message):
-        pass
+    def _delete(self, message):
+        return None
+
+    def _number(self, name):
+        return None
 
     def left(self):
         rest = next(self.events, None)
@@ -224,17 +291,52 @@ class Objects(Redrive):
 
     def report(self):
         for name, (_, cause, _) in sorted(self.failed.items()):
-            print(f"  {name}: {cause[:500]}")
+            print(f"  {printable(name)}: {printable(cause[:500])}")
         when = "nothing counts twice"
         if any(hidden for _, _, hidden in self.failed.values()):
             free = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=self.lease)
             when = f"not before {free:%H:%M:%S} UTC, as what was tried may hold its alerts until then"
         if self.failed:
-            print(f"Mend the cause, then run this again: {when}.")
+            print(f"Fix the cause, then run this again: {when}.")
         if self.interrupted:
             print(f"Interrupted: {self.left()}. Run this again: {when}.")
         elif self.stop.is_set():
-            print("It stopped before the end: not all objects were tried.")
+            print(f"It stopped before the end, not every object was tried: {self.left()}.")
+
+
+def printable(text):
+    """Whoever may write objects chooses their names."""
+    return "".join(one if one.isprintable() else "?" for one in text)
+
+
+def about(body):
+    """The objects and requests that a message is about, as far as it says so."""
+    found = {}
+    _look(body, found, 12)
+    more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+    return ", ".join([*found][:3]) + more
+
+
+def _look(value, found, depth):
+    if isinstance(value, str) and value.lstrip().startswith(("{", "[")):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return
+    if depth == 0 or not isinstance(value, (dict, list)):
+        return
+    if isinstance(value, list):
+        for one in value:
+            _look(one, found, depth - 1)
+        return
+    bucket, stored = value.get("bucket"), value.get("object")
+    if isinstance(bucket, dict) and isinstance(stored, dict) and "name" in bucket and "key" in stored:
+        found[f"s3://{bucket['name']}/{stored['key']}"] = True
+    elif isinstance(value.get("requestID"), str):
+        found[f"request {value['requestID']}"] = True
+    else:
+        for one in value.values():
+            _look(one, found, depth - 1)
 
 
 def s3_location(text):

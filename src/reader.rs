@@ -1,19 +1,16 @@
 //! One object's bytes, pushed in any pieces → its denials, tallied.
 //!
-//! Nothing is committed here: the caller learns the whole result at [`Reader::finish`]. A
-//! CloudTrail log file is only swept at first, up to what looks like a refusal, and read record by record from
-//! there. Where its end does not prove that it was one, the object is to be read once more.
+//! Nothing is committed here: the caller learns the whole result at [`Reader::finish`]. An object is read in one
+//! pass, whatever it contains.
 
 mod records;
 
+use std::borrow::Cow;
+
 use crate::count::tally::Tally;
 use crate::log::buffer::Buffer;
-use crate::log::denial;
 use crate::log::framing::Framer;
 use crate::log::inflate::{Damage, Inflate};
-use crate::log::screen::{Screen, Screened};
-use crate::log::sweep::Sweep;
-use crate::log::values::Proof;
 use crate::reader::records::{Records, Sums};
 
 /// What one object may cost.
@@ -49,15 +46,15 @@ impl Default for Limits {
     }
 }
 
-/// The warning about an object that counts as [`Statistics::unrecognised`].
-pub const UNRECOGNISED: &str = "it names a refusal's error code, but no log record was recognised in it; expected \
+/// The warning about an object with [`Statistics::stray`].
+pub const UNRECOGNISED: &str = "it names the error code of a denial outside every record that was recognised; expected \
      records of Bedrock's invocation log or of CloudTrail";
 
 /// How many faults of one object are reported one by one; further ones are only counted.
 pub const MAX_REPORTED_FAULTS: usize = 20;
 
 /// A record that could not be counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// Byte offset of the record in the object's text.
     pub offset: u64,
@@ -66,7 +63,7 @@ pub struct Fault {
 }
 
 /// What was wrong with a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FaultKind {
     /// It names a denial's error code but is no valid JSON object.
     NotJson,
@@ -74,18 +71,24 @@ pub enum FaultKind {
     NoTimestamp,
     /// It is longer than [`Limits::record_bytes`].
     Oversized,
+    /// It is a model call that failed with this error code, which looks like that of a denial and is not known.
+    UnknownCode(String),
 }
 
 impl FaultKind {
     /// What was expected instead, for a log line.
     #[must_use]
-    pub const fn advice(self) -> &'static str {
+    pub fn advice(&self) -> Cow<'static, str> {
         match self {
-            Self::NotJson => "expected one JSON object; the record was skipped",
+            Self::NotJson => "expected one JSON object; the record was skipped".into(),
             Self::NoTimestamp => {
                 "expected an RFC 3339 `timestamp` (`eventTime` in CloudTrail) with an offset; the denial was skipped"
+                    .into()
             }
-            Self::Oversized => "the record is longer than the limit; it was skipped",
+            Self::Oversized => "the record is longer than the limit; it was skipped".into(),
+            Self::UnknownCode(code) => {
+                format!("a model call failed with the unknown error code {code}; it was not counted").into()
+            }
         }
     }
 }
@@ -97,10 +100,7 @@ pub struct Statistics {
     pub bytes: u64,
     /// Bytes of its text.
     pub text_bytes: u64,
-    /// Records seen. A line that holds several, and none that a rule looks for, counts as one. In
-    /// a CloudTrail log file without suspicion of a refusal, how often a string `eventVersion` stands
-    /// in it, which is once a record unless what was asked holds one too; beyond 8 MiB of
-    /// text it is an estimate from a sixteenth.
+    /// Records seen. A line that holds several, and none that a rule looks for, counts as one.
     pub records: u64,
     /// Denials among them, of exempt users too.
     pub denials: u64,
@@ -113,9 +113,15 @@ pub struct Statistics {
     pub malformed: u64,
     /// Records over the limit.
     pub oversized: u64,
-    /// Objects that name a refusal's error code, though no record of either log was recognised in
-    /// them.
+    /// Objects that name the error code of a denial outside every record that was recognised, and model calls
+    /// with an unknown code of that kind.
     pub unrecognised: u64,
+    /// Those of them that name it outside every record.
+    pub stray: u64,
+    /// Objects in which no record of either log was recognised.
+    pub without_records: u64,
+    /// Records that name a denial and could not be counted.
+    pub uncounted: u64,
 }
 
 /// The whole result of reading an object.
@@ -128,18 +134,9 @@ pub struct Read {
     pub faults: Vec<Fault>,
     /// Set if the object could not be read to its end. What was read before counts.
     pub damage: Option<Damage>,
-    /// How many bytes of text were read or moved, repetitions included, over all readings. It is in
+    /// How many bytes of text were read or moved, repetitions included. It is in
     /// proportion to the text's length, however hostile the text.
     pub work: u64,
-}
-
-/// The result of [`Reader::finish`].
-#[expect(clippy::large_enum_variant, reason = "one at a time, and never stored")]
-pub enum Finished<'o> {
-    /// The object has been read.
-    Read(Read),
-    /// The object may hold a refusal: push it once more, from its first byte, into this reader.
-    Again(Reader<'o>),
 }
 
 /// Reads one object.
@@ -147,59 +144,33 @@ pub struct Reader<'o> {
     limits: Limits,
     inflate: Inflate,
     text: Buffer,
-    stage: Stage,
     framer: Framer,
-    screen: Screen,
     records: Records<'o>,
     /// Bytes of text so far.
     text_bytes: u64,
     damage: Option<Damage>,
-    /// What an earlier reading of the object cost.
-    work_before: u64,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// A CloudTrail log file may prove clean at a glance.
-    Screening,
-    /// Record by record.
-    Framing,
-    /// Record by record, from what looks like a refusal. The findings count once the end of the file has
-    /// proven that it was one.
-    Proving,
-    /// The glance was not enough.
-    Again,
 }
 
 impl<'o> Reader<'o> {
     /// `object` stands in for a missing request id; denials go to `tally`.
     #[must_use]
     pub fn new(object: &'o str, tally: Tally, limits: Limits) -> Self {
-        let wanted = tally.wanted();
+        let wanted = records::wanted(&tally);
         Self {
             limits,
             inflate: Inflate::default(),
             text: Buffer::new(limits.block_bytes),
-            stage: Stage::Screening,
             framer: Framer::new(&wanted.needles(), limits.record_bytes),
-            screen: Screen::new(Sweep::new(denial::value_starts(&wanted.error_codes)), limits.record_bytes),
-            records: Records::new(object, tally),
+            records: Records::new(object, tally, wanted),
             text_bytes: 0,
             damage: None,
-            work_before: 0,
         }
     }
 
-    /// For an object whose bytes cannot be read twice: [`Self::finish`] will not ask for them again.
-    #[must_use]
-    pub fn thorough(self) -> Self {
-        Self { stage: Stage::Framing, ..self }
-    }
-
     /// Takes the next bytes of the object. `false` means that no more are wanted, since the
-    /// object proved damaged or is to be read again; [`Self::finish`] says which.
+    /// object proved damaged; [`Self::finish`] says how.
     pub fn push(&mut self, mut chunk: &[u8]) -> bool {
-        while self.damage.is_none() && self.stage != Stage::Again {
+        while self.damage.is_none() {
             let space = self.text.space();
             let room = space.len();
             match self.inflate.decode(&mut chunk, space) {
@@ -217,7 +188,7 @@ impl<'o> Reader<'o> {
                 Err(found) => self.damage = Some(found),
             }
         }
-        self.damage.is_none() && self.stage != Stage::Again
+        self.damage.is_none()
     }
 
     fn beyond_limits(&self) -> Option<Damage> {
@@ -234,60 +205,31 @@ impl<'o> Reader<'o> {
     }
 
     fn examine(&mut self, last: bool) {
-        let Self { inflate, text, stage, framer, screen, records, .. } = self;
-        if *stage == Stage::Screening {
-            match screen.examine(text, last, &mut |json| records.acquits(json)) {
-                Screened::Clean => {}
-                Screened::NoTrail => *stage = Stage::Framing,
-                // Where text is cut, its brackets close elsewhere.
-                Screened::Element if !inflate.is_gzip() => *stage = Stage::Again,
-                Screened::Element => {
-                    framer.begin_element();
-                    *stage = Stage::Proving;
-                }
-                Screened::Thoroughly => *stage = Stage::Again,
-            }
-        }
-        if matches!(*stage, Stage::Framing | Stage::Proving) {
-            framer.examine(text, last, &mut |offset, found| records.take(offset, &found));
-        }
-        if *stage == Stage::Proving && framer.is_element() == Proof::Failed {
-            *stage = Stage::Again;
-        }
+        let Self { text, framer, records, .. } = self;
+        framer.examine(text, last, &mut |offset, found| records.take(offset, &found));
     }
 
     /// Says that the whole object has been pushed.
     #[must_use]
-    pub fn finish(mut self) -> Finished<'o> {
+    pub fn finish(mut self) -> Read {
         self.examine(true);
         // The last block may have gone beyond a limit too.
-        self.damage = self.damage.take().or_else(|| self.beyond_limits());
-        let work = self.work_before.saturating_add(self.text.work());
-        let damage = self.damage.or_else(|| self.inflate.finish().err());
-        let records = match self.stage {
-            Stage::Screening => self.screen.records(),
-            Stage::Framing => self.framer.records(),
-            Stage::Proving if damage.is_none() && self.framer.is_element() == Proof::Whole => {
-                self.screen.records().saturating_add(self.framer.records())
-            }
-            Stage::Proving | Stage::Again => {
-                let (object, tally) = self.records.into_emptied();
-                let again = Self::new(object, tally, self.limits);
-                return Finished::Again(Self { work_before: work, ..again.thorough() });
-            }
-        };
+        let damage = self.damage.take().or_else(|| self.beyond_limits());
+        let damage = damage.or_else(|| self.inflate.finish().err());
         let Sums { tally, statistics, faults } = self.records.finish();
-        Finished::Read(Read {
+        Read {
             statistics: Statistics {
                 bytes: self.inflate.consumed(),
                 text_bytes: self.text_bytes,
-                records,
+                records: self.framer.records(),
+                // Of a damaged one it is not known.
+                without_records: if damage.is_some() { 0 } else { statistics.without_records },
                 ..statistics
             },
             damage,
             tally,
             faults,
-            work,
-        })
+            work: self.text.work(),
+        }
     }
 }

@@ -18,7 +18,7 @@ use bedrock_denial_watch::count::tally::Tally;
 use bedrock_denial_watch::lambda::aws::{S3Source, behavior};
 use bedrock_denial_watch::log::inflate::Inflate;
 use bedrock_denial_watch::log::object::Object;
-use bedrock_denial_watch::reader::{Finished, Limits, Reader};
+use bedrock_denial_watch::reader::{Limits, Reader};
 use bedrock_denial_watch::rule::catalogue::ALL;
 use bedrock_denial_watch::rule::settings::Settings;
 use tokio::runtime::{Builder, Runtime};
@@ -70,10 +70,7 @@ async fn whole(source: &S3Source, object: &Object) -> u64 {
     let tally = Tally::new(Settings::new(ALL.clone()).rules_on(), Vec::new());
     let mut reader = Reader::new("bench", tally, Limits::default());
     source.read(object, &mut reader).await.expect("it arrives");
-    match reader.finish() {
-        Finished::Read(read) => read.statistics.denials,
-        Finished::Again(_) => 0,
-    }
+    reader.finish().statistics.denials
 }
 
 fn timed<T>(best: &mut Duration, work: impl FnOnce() -> T) -> T {

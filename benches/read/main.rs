@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use bedrock_denial_watch::count::tally::Tally;
-use bedrock_denial_watch::reader::{Finished, Limits, Reader};
+use bedrock_denial_watch::reader::{Limits, Reader};
 use bedrock_denial_watch::rule::catalogue::{ALL, DENIED_MODEL};
 use bedrock_denial_watch::rule::definition::Rule;
 use bedrock_denial_watch::rule::settings::Settings;
@@ -126,17 +126,12 @@ fn inflate(stored: &[u8], output: &mut [u8]) {
 /// How many denials an object holds.
 fn read(stored: &[u8], rules: &[Rule]) -> u64 {
     let mut reader = Reader::new("bench", Tally::new(rules.to_vec(), Vec::new()), Limits::default());
-    loop {
-        for chunk in stored.chunks(CHUNK_BYTES) {
-            if !reader.push(chunk) {
-                break;
-            }
-        }
-        match reader.finish() {
-            Finished::Read(read) => return read.statistics.denials,
-            Finished::Again(thorough) => reader = thorough,
+    for chunk in stored.chunks(CHUNK_BYTES) {
+        if !reader.push(chunk) {
+            break;
         }
     }
+    reader.finish().statistics.denials
 }
 
 /// Processor time in ms, not that of the clock on the wall: others use the machine, too.

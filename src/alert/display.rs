@@ -215,11 +215,13 @@ pub fn ascii(text: &str, limit: usize) -> String {
 /// Where a text of ASCII was cut.
 const CUT: &str = "...";
 
-/// The part of an ARN or model id that people recognise: what follows the last `/`.
+/// The part of an ARN or model id that people recognise: what follows the last `/`, or else the account of an ARN.
 #[must_use]
 pub fn short(value: Option<&str>) -> String {
     let text = shown(value);
-    text.rsplit('/').find(|part| !part.is_empty()).unwrap_or(&text).to_owned()
+    let resource = if text.starts_with("arn:") { text.splitn(6, ':').nth(5) } else { None };
+    let rest = resource.filter(|resource| !resource.is_empty()).unwrap_or(&text);
+    rest.rsplit('/').find(|part| !part.is_empty()).unwrap_or(rest).to_owned()
 }
 
 /// `2025-06-01 10:00:00`, in UTC.
@@ -355,6 +357,9 @@ mod tests {
     fn people_know_an_arn_by_its_last_part() {
         assert_eq!(short(Some("arn:aws:iam::123456789012:user/team/alice")), "alice");
         assert_eq!(short(Some("anthropic.claude-v2")), "anthropic.claude-v2");
+        assert_eq!(short(Some("arn:aws:sts::123456789012:federated-user")), "federated-user");
+        assert_eq!(short(Some("arn:aws:iam::123456789012:root")), "root");
+        assert_eq!(short(Some("arn:aws:iam::1:")), "arn:aws:iam::1:");
         assert_eq!(short(Some("//")), "//");
         assert_eq!(short(None), "unknown");
     }

@@ -12,7 +12,7 @@ use super::queries::Queries;
 use crate::count::evidence::Kind;
 use crate::count::window::Figures;
 use crate::log::cloudtrail::KEY_TYPE_UNKNOWN;
-use crate::log::denial::{ACCESS_DENIED, Source};
+use crate::log::denial::ACCESS_DENIED;
 use crate::log::text::MAX_KEPT_BYTES;
 use crate::log::time::EventTime;
 use crate::rule::definition::{Rule, Technique, Weight};
@@ -48,7 +48,7 @@ impl Alert<'_> {
                 r#type: [if rule.record.succeeded { "allowed" } else { "denied" }],
                 outcome: if rule.record.succeeded { "success" } else { "failure" },
                 action: rule.action,
-                dataset: figures.sources.iter().map(|source| dataset(*source)).collect(),
+                dataset: figures.logs().iter().map(|log| log.dataset()).collect(),
                 start: figures.first_seen,
                 end: figures.last_seen,
                 severity: rule.risk_score,
@@ -144,14 +144,6 @@ impl Alert<'_> {
 
     fn plain_evidence(&self, kind: Kind) -> Vec<String> {
         self.evidence(kind).iter().map(|value| plain(value, TEXT_BYTES)).collect()
-    }
-}
-
-/// The names that Elastic's integrations give these logs.
-const fn dataset(source: Source) -> &'static str {
-    match source {
-        Source::InvocationLog => "aws_bedrock.invocation",
-        Source::CloudTrail => "aws.cloudtrail",
     }
 }
 

@@ -21,7 +21,6 @@ use crate::count::caller::digest;
 use crate::count::evidence::{Kind, MAX_EVIDENCE};
 use crate::count::key::Key;
 use crate::count::window::Figures;
-use crate::log::denial::Source;
 use crate::log::time::EventTime;
 use crate::rule::definition::Rule;
 use crate::rule::field::{Field, MISSING};
@@ -50,7 +49,7 @@ pub struct Alert<'a> {
 pub struct IncidentRef<'a> {
     /// The incident's id.
     pub id: &'a str,
-    /// The ARN of the caller, a role without its session.
+    /// The ARN of the caller: [`Identity::caller`](crate::rule::identity::Identity::caller).
     pub caller: Option<&'a str>,
     /// Its number in the incident, from 1.
     pub number: u64,
@@ -71,17 +70,13 @@ impl Alert<'_> {
         self.key.get(self.rule, Field::Account)
     }
 
-    fn user(&self) -> Option<&str> {
-        self.key.get(self.rule, Field::User)
-    }
-
     fn model(&self) -> Option<&str> {
         self.key.get(self.rule, Field::Model)
     }
 
-    /// The user, or the role if the rule groups by role.
+    /// Who called: the user, or the caller or role if the rule groups by it.
     fn caller(&self) -> Option<&str> {
-        self.user().or_else(|| self.key.get(self.rule, Field::Role))
+        self.key.identity(self.rule)
     }
 
     /// One chat thread per caller, whatever the rule.
@@ -99,7 +94,7 @@ impl Alert<'_> {
         {
             filled += before;
             filled += &match name {
-                "user" | "role" => short(self.caller()),
+                "user" | "caller" | "role" => short(self.caller()),
                 "model" => short(self.model()),
                 _ => self.how_many(),
             };
@@ -116,11 +111,8 @@ impl Alert<'_> {
 
     /// The logs that recorded it, in words.
     fn sources(&self) -> String {
-        let names = self.figures.sources.iter().map(|source| match source {
-            Source::InvocationLog => "Bedrock invocation log",
-            Source::CloudTrail => "CloudTrail",
-        });
-        names.collect::<Vec<_>>().join(", ")
+        let logs = self.figures.logs();
+        logs.iter().map(|log| log.label()).collect::<Vec<_>>().join(", ")
     }
 
     /// The evidence for people, each kind with a label of at most nine letters; kinds without values are

@@ -36,9 +36,12 @@ mod tests {
         check(Some("111122223333"), Some(role), Some(command));
         let from_outside = command.replace("App", "App ACCOUNT=444455556666");
         check(Some("444455556666"), Some(role), Some(&from_outside));
-        let person = "arn:aws:sts::1:assumed-role/AWSReservedSSO_Admin_0a/ann@example.com";
+        let person = "arn:aws:sts::1:assumed-role/AWSReservedSSO_Admin_0123456789abcdef/ann@example.com";
         let command = format!("make mute CALLER={person} FOR=7d WHY=\"reason\"");
         check(Some("1"), Some(person), Some(&command));
+        let all = "arn:aws:sts::1:federated-user";
+        let command = format!("make mute CALLER={all} FOR=7d WHY=\"reason\"");
+        check(Some("1"), Some(all), Some(&command));
         check(Some("1"), None, None);
         check(None, Some(role), None);
         check(Some("$(id)"), Some(role), None);

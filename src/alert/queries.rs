@@ -12,6 +12,7 @@ use super::display::plain;
 use super::links::unlinked;
 use crate::count::evidence::Kind;
 use crate::log::text::MAX_TEXT_BYTES;
+use crate::rule::identity::Identity;
 
 /// How far before and after the denials the logs are worth reading.
 const AROUND: Duration = Duration::from_secs(30 * 60);
@@ -44,16 +45,20 @@ impl Queries {
 /// Whose calls are asked for.
 enum Who<'a> {
     User(&'a str),
-    /// A role, whose sessions have its ARN and `/` before their names.
-    Role(&'a str),
+    /// A role or the federated users of an account: its ARN and `/` are before the name of each.
+    Members(&'a str),
+}
+
+impl<'a> Who<'a> {
+    fn of(caller: &'a str) -> Self {
+        if Identity::has_members(caller) { Self::Members(caller) } else { Self::User(caller) }
+    }
 }
 
 impl Alert<'_> {
     /// The queries about this alert.
     pub(super) fn queries(&self) -> Queries {
-        let user = self.user().map(Who::User);
-        let who = user.or_else(|| Some(Who::Role(self.caller()?)));
-        let who = who.filter(|(Who::User(arn) | Who::Role(arn))| is_whole(arn));
+        let who = self.caller().filter(|arn| is_whole(arn)).map(Who::of);
         Queries {
             replay: self.replay(),
             logs_insights: who.as_ref().and_then(logs_insights),
@@ -93,7 +98,7 @@ impl Alert<'_> {
     fn athena(&self, who: &Who<'_>) -> String {
         let filter = match who {
             Who::User(arn) => format!("useridentity.arn = {}", sql(arn)),
-            Who::Role(arn) => format!("starts_with(useridentity.arn, {})", sql(&format!("{arn}/"))),
+            Who::Members(arn) => format!("starts_with(useridentity.arn, {})", sql(&format!("{arn}/"))),
         };
         format!(
             "SELECT eventtime, eventsource, eventname, awsregion, sourceipaddress, useragent, errorcode, errormessage \
@@ -150,7 +155,7 @@ fn logs_insights(who: &Who<'_>) -> Option<String> {
     let text = |arn: &str| (!arn.contains(['"', '\\'])).then(|| format!("\"{arn}\""));
     let filter = match who {
         Who::User(arn) => format!("identity.arn = {}", text(arn)?),
-        Who::Role(arn) => format!("identity.arn like {}", text(&format!("{arn}/"))?),
+        Who::Members(arn) => format!("identity.arn like {}", text(&format!("{arn}/"))?),
     };
     Some(format!(
         "fields @timestamp, identity.arn, operation, modelId, errorCode, input.inputTokenCount, \
@@ -227,6 +232,17 @@ mod tests {
         assert!(found.athena.is_some_and(|text| {
             text.contains("starts_with(useridentity.arn, 'arn:aws:sts::1:assumed-role/App/')")
         }));
+        let all = "arn:aws:sts::1:federated-user";
+        let found = |rule, caller| queries(built_in(rule), &["1", caller, "m"], "s3://b/x.json", &[]).athena;
+        assert!(found("session-rotation", all).is_some_and(|text| text.contains(&format!("'{all}/'"))));
+        let user = "arn:aws:iam::1:user/eve";
+        assert!(found("slow-denials", user).is_some_and(|text| text.contains(&format!("= '{user}'"))));
+        let found = queries(
+            built_in("role-denials"),
+            &["1", role, "m"],
+            "s3://b/x.json",
+            &[(Kind::AccessKeyId, "AKIAEXAMPLE")],
+        );
         let lookup = "aws cloudtrail lookup-events --lookup-attributes AttributeKey=AccessKeyId,AttributeValue=AKIAEXAMPLE --start-time 2025-05-31T09:14:48Z --end-time 2025-06-02T09:44:48Z";
         assert_eq!(found.cloudtrail.as_deref(), Some(lookup));
     }

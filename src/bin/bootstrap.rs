@@ -24,7 +24,7 @@ use bedrock_denial_watch::reader::Limits;
 use lambda_runtime::tracing::subscriber::filter::{LevelFilter, Targets};
 use lambda_runtime::tracing::subscriber::fmt;
 use lambda_runtime::tracing::subscriber::prelude::*;
-use lambda_runtime::tracing::{Level, error, subscriber};
+use lambda_runtime::tracing::{Level, error, subscriber, warn};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::value::RawValue;
 
@@ -60,6 +60,9 @@ fn log_json(level: Level) {
 
 #[tokio::main(flavor = "current_thread")]
 async fn run(config: Config) -> Result<(), Error> {
+    for warning in config.settings.warnings() {
+        warn!("{warning}");
+    }
     let sdk = aws::sdk_config().await;
     let meter = Meter::default();
     let function = std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default();
@@ -84,7 +87,7 @@ async fn run(config: Config) -> Result<(), Error> {
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Box<RawValue>>| {
         let invocation = Invocation {
             request_id: &event.context.request_id,
-            now_ms: now_ms(),
+            clock: &now_ms,
             deadline_ms: event.context.deadline,
         };
         let delivered = handler.deliver(event.payload.get(), invocation).await;

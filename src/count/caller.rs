@@ -4,15 +4,15 @@ use sha2::{Digest, Sha256};
 
 use crate::count::key::Key;
 use crate::rule::definition::Rule;
-use crate::rule::field::{Field, without_session};
+use crate::rule::field::Field;
+use crate::rule::identity::Identity;
 
 /// An account and an identity that its owner cannot rename at will. People get one message per caller.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Caller {
     /// The account as logged; `None` is a value of its own.
     pub account: Option<String>,
-    /// The ARN of a role without its session, or of the user; `None` if the records name none or the
-    /// rule groups by neither.
+    /// [`Identity::caller`]; `None` if the records name no user or the rule groups by none.
     pub arn: Option<String>,
 }
 
@@ -20,8 +20,7 @@ impl Caller {
     /// The caller behind `key`, a key of `rule`.
     #[must_use]
     pub fn of(rule: &Rule, key: &Key) -> Self {
-        let user = key.get(rule, Field::User).map(without_session);
-        let arn = user.or_else(|| key.get(rule, Field::Role));
+        let arn = key.identity(rule).map(|identity| Identity::of(identity).caller);
         Self { account: key.get(rule, Field::Account).map(str::to_owned), arn: arn.map(str::to_owned) }
     }
 
@@ -61,13 +60,23 @@ mod tests {
     fn a_role_is_one_caller_whatever_its_sessions_are_called_and_a_person_is_one_each() {
         let (account, role) = (Some("1"), "arn:aws:sts::1:assumed-role/App");
         let session = format!("{role}/i-0a1b");
+        let [sweep, slow, rotation] = ["model-sweep", "slow-denials", "session-rotation"].map(built_in);
         check(&DENIED_MODEL, &[account, Some(&session), Some("m")], account, Some(role));
-        check(built_in("model-sweep"), &[account, Some(&session)], account, Some(role));
-        check(built_in("session-rotation"), &[account, Some(role), Some("m")], account, Some(role));
-        let person = "arn:aws:sts::1:assumed-role/AWSReservedSSO_Admin_0a1b/ann@example.com";
-        check(built_in("model-sweep"), &[account, Some(person)], account, Some(person));
+        check(rotation, &[account, Some(role), Some("m")], account, Some(role));
+        check(slow, &[account, Some(role), Some("m")], account, Some(role));
+        check(built_in("role-denials"), &[account, Some(role), Some("m")], account, Some(role));
+        let person = "arn:aws:sts::1:assumed-role/AWSReservedSSO_Admin_0123456789abcdef/ann@example.com";
+        check(&DENIED_MODEL, &[account, Some(person), Some("m")], account, Some(person));
+        check(sweep, &[account, Some(person)], account, Some(person));
+        let posing = "arn:aws:sts::1:assumed-role/AWSReservedSSO_Admin";
+        check(&DENIED_MODEL, &[account, Some(&format!("{posing}/ann")), Some("m")], account, Some(posing));
+        let all = "arn:aws:sts::1:federated-user";
+        check(&DENIED_MODEL, &[account, Some(&format!("{all}/eve")), Some("m")], account, Some(all));
+        check(rotation, &[account, Some(all), Some("m")], account, Some(all));
         let user = "arn:aws:iam::1:user/eve";
-        check(built_in("model-sweep"), &[account, Some(user)], account, Some(user));
+        check(sweep, &[account, Some(user)], account, Some(user));
+        // Keys that were stored when this rule still counted by user.
+        check(sweep, &[account, Some(&session)], account, Some(role));
     }
 
     #[test]

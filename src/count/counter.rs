@@ -13,24 +13,22 @@ use crate::count::value::Value;
 use crate::log::denial::Source;
 use crate::log::time::EventTime;
 
-/// A stretch of event time in one log. The logs are counted apart, since both may record the same denial.
+/// A stretch of event time in one source. The sources are counted apart, since all may record the same denial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot {
     /// Its start.
     pub start: EventTime,
-    /// The log.
+    /// The source.
     pub source: Source,
 }
 
 impl Slot {
-    /// The slots of both logs that start within `starts`.
+    /// The slots of all sources that start within `starts`.
     #[must_use]
-    pub fn of_all_logs(starts: RangeInclusive<EventTime>) -> RangeInclusive<Self> {
+    pub fn of_all_sources(starts: RangeInclusive<EventTime>) -> RangeInclusive<Self> {
         let (first, last) = starts.into_inner();
-        Self { start: first, source: Source::InvocationLog }..=Self {
-            start: last,
-            source: Source::CloudTrail,
-        }
+        let [first_source, .., last_source] = Source::ALL;
+        Self { start: first, source: first_source }..=Self { start: last, source: last_source }
     }
 }
 
@@ -75,6 +73,9 @@ pub struct Digest {
     pub sampled: u64,
     /// The object held more values than could be distinguished: `denials` is a lower bound.
     pub at_least: bool,
+    /// The times of the first and last value, where a rule sums what came in events: some of these values may
+    /// be in another contribution as well, whose span then overlaps. `None` for everything else.
+    pub span: Option<(EventTime, EventTime)>,
 }
 
 impl Digest {
@@ -85,11 +86,16 @@ impl Digest {
     }
 }
 
-/// As stored: `<hash>:<denials>:<sampled>`, followed by `+` for a lower bound.
+/// As stored: `<hash>:<denials>:<sampled>`, with `:<first>..<last>` (epoch ms) for a span, followed by `+` for a
+/// lower bound. Older versions pass over the span.
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { hash, denials, sampled, at_least } = self;
-        write!(f, "{hash}:{denials}:{sampled}{}", if *at_least { "+" } else { "" })
+        let Self { hash, denials, sampled, at_least, span } = self;
+        write!(f, "{hash}:{denials}:{sampled}")?;
+        if let Some((first, last)) = span {
+            write!(f, ":{}..{}", first.epoch_ms(), last.epoch_ms())?;
+        }
+        f.write_str(if *at_least { "+" } else { "" })
     }
 }
 
@@ -106,10 +112,22 @@ impl FromStr for Digest {
                 denials: next()?.parse().ok()?,
                 sampled: next()?.parse().ok()?,
                 at_least: exact.is_some(),
+                span: match next() {
+                    Some(span) => Some(times(span)?),
+                    None => None,
+                },
             })
         })();
-        digest.ok_or_else(|| format!("contribution {text:?}: expected <hash>:<denials>:<sampled>"))
+        let expected = "<hash>:<denials>:<sampled>[:<first>..<last>]";
+        digest.ok_or_else(|| format!("contribution {text:?}: expected {expected}"))
     }
+}
+
+/// `<first>..<last>`, in epoch milliseconds.
+fn times(span: &str) -> Option<(EventTime, EventTime)> {
+    let (first, last) = span.split_once("..")?;
+    let time = |text: &str| text.parse().ok().map(EventTime::from_epoch_ms);
+    Some((time(first)?, time(last)?))
 }
 
 /// What one object adds to one slot.
@@ -195,8 +213,13 @@ mod tests {
 
     #[test]
     fn digests_spread_over_all_shards_and_keep_theirs() {
-        let digest =
-            |number: u32| Digest { hash: format!("{number:032x}"), denials: 4, sampled: 4, at_least: false };
+        let digest = |number: u32| Digest {
+            hash: format!("{number:032x}"),
+            denials: 4,
+            sampled: 4,
+            at_least: false,
+            span: None,
+        };
         let mut shards = [0; SHARDS as usize];
         for number in 0..1600 {
             shards[usize::from(digest(number).shard())] += 1;
@@ -207,11 +230,21 @@ mod tests {
     }
 
     #[test]
+    fn a_digest_reads_what_it_writes() {
+        for text in ["a:1:1", "a:9:4+", "a:9:4:-5..1748772000000", "a:9:4:7..7+"] {
+            assert_eq!(text.parse::<Digest>().expect("a digest").to_string(), text);
+        }
+        for odd in ["a:1", "a:x:1", "a:1:1:", "a:1:1:5", "a:1:1:5..x"] {
+            assert!(odd.parse::<Digest>().is_err(), "{odd}");
+        }
+    }
+
+    #[test]
     fn a_copy_does_not_see_what_is_added_later() {
         let mut counter =
             Counter::new(Slot { start: EventTime::from_epoch_ms(0), source: Source::InvocationLog });
         let mut contribution = Contribution {
-            digest: Digest { hash: "a".to_owned(), denials: 1, sampled: 1, at_least: false },
+            digest: Digest { hash: "a".to_owned(), denials: 1, sampled: 1, at_least: false, span: None },
             samples: BTreeSet::from(["1|r1".parse().expect("a sample")]),
             evidence: BTreeSet::new(),
         };

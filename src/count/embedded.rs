@@ -91,7 +91,7 @@ impl CounterStore for EmbeddedStore {
         slots: RangeInclusive<EventTime>,
     ) -> Result<Vec<Counter>, StoreError> {
         let keys = self.keys();
-        let counters = keys.get(key).map(|item| item.counters.range(Slot::of_all_logs(slots)));
+        let counters = keys.get(key).map(|item| item.counters.range(Slot::of_all_sources(slots)));
         Ok(counters.into_iter().flatten().map(|(_, counter)| counter.clone()).collect())
     }
 

@@ -32,6 +32,12 @@ impl Key {
         self.values.get(position)?.as_deref()
     }
 
+    /// Who called, as far as `rule` groups by it: the user, the caller or the role.
+    #[must_use]
+    pub fn identity(&self, rule: &Rule) -> Option<&str> {
+        Field::IDENTITIES.into_iter().find_map(|field| self.get(rule, field))
+    }
+
     /// The partition key: a JSON array of the rule's id and the values. A part over
     /// [`MAX_PART_BYTES`] stands as `{"sha256":"…"}`, which no logged text can equal: a text is a
     /// JSON string.

@@ -211,6 +211,7 @@ impl Samples {
             denials: distinct,
             sampled,
             at_least,
+            span: None,
         };
         (digest, samples)
     }

@@ -16,7 +16,7 @@ use crate::count::evidence::{self, Evidence, Kind, MAX_EVIDENCE};
 use crate::count::key::{Key, sample_value};
 use crate::count::samples::{ALLOCATION, Counted, Distinct, SHARED, Samples, Sampling};
 use crate::count::step;
-use crate::log::denial::{Denial, Source, Wanted};
+use crate::log::denial::{Denial, Wanted};
 use crate::log::time::EventTime;
 use crate::rule::condition::Condition;
 use crate::rule::definition::{Rule, Weight};
@@ -38,6 +38,11 @@ pub struct Tally {
     /// Which rule, and which text each of its fields has.
     keys: IndexSet<Box<[u32]>, RandomState>,
     pairs: IndexMap<(u32, Slot), Pair, RandomState>,
+    /// The number of the record being read, where records came in an event.
+    record: Option<u32>,
+    /// By key, the numbers of the records that count toward it, in ascending order. Bounded by the 6 MB that an
+    /// event may have, so no limit counts it.
+    records: Vec<Vec<u32>>,
     /// The key being looked up.
     key: Vec<u32>,
     /// The evidence of the denial being added.
@@ -105,6 +110,8 @@ impl Tally {
             texts: Texts::default(),
             keys: IndexSet::default(),
             pairs: IndexMap::default(),
+            record: None,
+            records: Vec::new(),
             key: Vec::new(),
             shown: Vec::new(),
             samples: 0,
@@ -113,10 +120,11 @@ impl Tally {
         }
     }
 
-    /// One that counts by the same rules and holds nothing.
-    #[must_use]
-    pub fn emptied(self) -> Self {
-        Self::new(self.rules, self.exempt_users)
+    /// Says that what follows is record `number` of the event that carries it. Numbers only grow.
+    ///
+    /// What such a tally holds may come again in another mix: the queue returns only those messages that failed.
+    pub fn begin_record(&mut self, number: u32) {
+        self.record = Some(number);
     }
 
     /// The records that any of its rules is about.
@@ -177,6 +185,7 @@ impl Tally {
             }
             let key = self.keys.get_index_of(&self.key[..]);
             let key = key.unwrap_or_else(|| self.keys.insert_full(self.key[..].into()).0);
+            attribute(&mut self.records, key, self.record);
             let (slot, sampling) = self.slots[number];
             let slot = Slot { start: denial.at.slot(slot), source: denial.source };
             let pair = self.pairs.entry((index(key), slot)).or_default();
@@ -214,6 +223,7 @@ impl Tally {
         self.pairs.sort_unstable_keys();
         let mut pairs = self.pairs.into_iter().peekable();
         let texts = Arc::new(self.texts);
+        let is_mix = self.record.is_some();
         std::iter::from_fn(move || {
             let ((number, slot), pair) = pairs.next()?;
             let mut slots = vec![(slot, pair)];
@@ -228,9 +238,22 @@ impl Tally {
                 sampling: sampling(rule),
                 weight: rule.weight,
                 slots,
+                is_mix,
+                records: self.records.get_mut(number as usize).map(std::mem::take).unwrap_or_default(),
                 texts: Arc::clone(&texts),
             })
         })
+    }
+}
+
+/// Notes that `record` counts toward a key.
+fn attribute(records: &mut Vec<Vec<u32>>, key: usize, record: Option<u32>) {
+    let Some(record) = record else { return };
+    if records.len() <= key {
+        records.resize_with(key.saturating_add(1), Vec::new);
+    }
+    if let Some(records) = records.get_mut(key).filter(|records| records.last() != Some(&record)) {
+        records.push(record);
     }
 }
 
@@ -240,7 +263,7 @@ fn sampling(rule: &Rule) -> Sampling {
 
 /// A number of its own for every key and slot.
 fn place(key: usize, slot: Slot) -> u64 {
-    let source = u64::from(slot.source == Source::CloudTrail);
+    let source = slot.source as u64;
     (key as u64)
         .wrapping_mul(0x9e37_79b9_7f4a_7c15)
         .wrapping_add(slot.start.epoch_ms().cast_unsigned().wrapping_mul(0xd1b5_4a32_d192_ed03))
@@ -268,6 +291,10 @@ pub struct Summary {
     weight: Weight,
     slots: Vec<(Slot, Pair)>,
     texts: Arc<Texts>,
+    /// It may come again in another mix.
+    is_mix: bool,
+    /// The numbers of the records that count toward the key, if they came in an event.
+    pub records: Vec<u32>,
 }
 
 impl Summary {
@@ -277,6 +304,7 @@ impl Summary {
             let (mut digest, samples) = pair.samples.stored(self.sampling);
             if self.weight == Weight::Tokens {
                 digest.denials = pair.weight;
+                digest.span = pair.samples.span().filter(|_| self.is_mix);
             }
             let evidence = pair.evidence.iter().filter_map(|(kind, value)| {
                 Some(Evidence { kind: *kind, value: Arc::clone(self.texts.get(*value)?) })
@@ -296,6 +324,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::log::denial::Source;
     use crate::log::facts::Facts;
     use crate::rule::catalogue::DENIED_MODEL;
 

@@ -55,6 +55,12 @@ pub struct Peak {
 }
 
 impl Figures {
+    /// The logs that recorded it; a copy of one is no other log.
+    #[must_use]
+    pub fn logs(&self) -> BTreeSet<Source> {
+        self.sources.iter().map(|source| source.log()).collect()
+    }
+
     /// The little that is certain about an alert whose counters are gone: it fired.
     #[must_use]
     pub fn at_least(rule: &Rule, at: EventTime) -> Self {
@@ -253,6 +259,7 @@ mod tests {
                     denials: *denials,
                     sampled: distinct.len() as u64,
                     at_least: false,
+                    span: None,
                 }));
             }
             counter

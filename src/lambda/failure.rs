@@ -2,7 +2,7 @@
 
 use lambda_runtime::Diagnostic;
 
-use crate::lambda::aws::SourceError;
+use crate::lambda::aws::{LONGEST_STEP, SourceError};
 use crate::lambda::event::EventError;
 use crate::log::inflate::Damage;
 use crate::pipeline;
@@ -16,6 +16,17 @@ pub enum Failure {
     /// The object did not arrive whole; nothing of it was counted.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// There was too little time left to begin, or to read an object to its end; nothing of it was counted.
+    #[error(
+        "{name}: {done} before the invocation's time ran out (nothing begins with less than {} s left); it will be tried again",
+        LONGEST_STEP.as_secs()
+    )]
+    OutOfTime {
+        /// The object or records.
+        name: String,
+        /// What did not happen.
+        done: &'static str,
+    },
     /// Everything that could be read was counted, but that was not all, or the count failed.
     #[error("{name}: {}", join(.causes))]
     Commit {
@@ -35,6 +46,9 @@ pub enum Cause {
     /// A key was not counted, or its alert not published.
     #[error(transparent)]
     Pipeline(#[from] pipeline::Failure),
+    /// Other deliveries may have died before they published what they hold.
+    #[error("an alert that is due is held by another delivery; the message will be tried again")]
+    LeftToOthers,
     /// Further keys failed, whose causes were not kept.
     #[error("{0} more keys failed")]
     More(usize),
@@ -47,7 +61,10 @@ impl Failure {
         match self {
             Self::Event(_) => false,
             Self::Source(error) => !error.is_permanent(),
-            Self::Commit { causes, .. } => causes.iter().any(|cause| matches!(cause, Cause::Pipeline(_))),
+            Self::OutOfTime { .. } => true,
+            Self::Commit { causes, .. } => {
+                causes.iter().any(|cause| matches!(cause, Cause::Pipeline(_) | Cause::LeftToOthers))
+            }
         }
     }
 }
@@ -81,9 +98,9 @@ impl From<DeliveryError> for Diagnostic {
 const MAX_CAUSES_BYTES: usize = 16 * 1024;
 
 impl DeliveryError {
-    /// `None` if none of `all` failed.
+    /// `None` if none of `all` failed; `failures` say why `failed` did.
     #[must_use]
-    pub fn new(failures: &[Failure], all: usize) -> Option<Self> {
+    pub fn new(failures: &[Failure], failed: usize, all: usize) -> Option<Self> {
         if failures.is_empty() {
             return None;
         }
@@ -101,6 +118,6 @@ impl DeliveryError {
             }
             causes += &failure;
         }
-        Some(Self { failed: failures.len(), all, causes })
+        Some(Self { failed, all, causes })
     }
 }

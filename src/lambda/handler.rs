@@ -1,27 +1,35 @@
-//! One invocation: resolve its event, then read and commit one object or record after the other.
+//! One invocation: resolve its event, then read and commit the records that it carries, all together, and one
+//! object after the other.
 //!
 //! Never two at once: they share the delivery's owner, and both could publish an alert that this
 //! owner holds as pending.
+//!
+//! What finds less time than [`LONGEST_STEP`] is not begun and fails, and no request outlives the invocation. So
+//! there is always an answer and a line of metrics.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
 use aws_lambda_events::sqs::SqsBatchResponse;
+use futures_util::FutureExt;
 use lambda_runtime::tracing::{debug, error, warn};
 use serde::Serialize;
+use tokio::time::{sleep, timeout};
 
 use crate::alert::sink::AlertSink;
 use crate::count::caller::digest;
 use crate::count::claims::Claimant;
 use crate::count::store::CounterStore;
-use crate::lambda::aws::{Meter, S3Source};
+use crate::count::tally::Tally;
+use crate::lambda::aws::{LONGEST_STEP, Meter, S3Source};
 use crate::lambda::event::batch_operations::{Job, JobAnswer, ResultCode, TaskResult};
 use crate::lambda::event::{self, Item, Message, Record, Request, Resolved};
 use crate::lambda::failure::{Cause, DeliveryError, Failure};
 use crate::lambda::metrics::Metrics;
 use crate::log::object::{Object, Skip, skip_by_name};
-use crate::pipeline::{Delivery, Pipeline};
-use crate::reader::{Finished, Read, UNRECOGNISED};
+use crate::pipeline::{self, Delivery, Pipeline, TimeLeft};
+use crate::reader::{Fault, Read, Statistics, UNRECOGNISED};
 
 /// Added to the time an invocation has left: how long its claims hold. By then Lambda has
 /// stopped it, even by a clock that differs a little from this one.
@@ -38,20 +46,30 @@ pub struct Handler<S, K> {
 }
 
 /// One invocation by the Lambda service.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Invocation<'a> {
     /// The request id; an asynchronous retry keeps it.
     pub request_id: &'a str,
-    /// Wall clock at its start, in epoch milliseconds.
-    pub now_ms: u64,
-    /// When Lambda will stop it, in epoch milliseconds.
+    /// The wall clock, in epoch milliseconds.
+    pub clock: &'a dyn Fn() -> u64,
+    /// When Lambda will stop it, in epoch milliseconds. Lambda begins none behind its deadline; what says so is an
+    /// emulator without deadlines.
     pub deadline_ms: u64,
 }
 
-impl<'a> Invocation<'a> {
+/// An invocation that has begun.
+#[derive(Clone, Copy)]
+struct Begun<'a> {
+    request_id: &'a str,
+    now_ms: u64,
+    /// How much time it had at its beginning.
+    left: Duration,
+    time: TimeLeft<'a>,
+}
+
+impl<'a> Begun<'a> {
     fn claimant(self, owner: &'a str) -> Claimant<'a> {
-        let left = Duration::from_millis(self.deadline_ms.saturating_sub(self.now_ms));
-        Claimant { owner, now: self.now_ms / 1000, lease: left + LEASE_MARGIN }
+        Claimant { owner, now: self.now_ms / 1000, lease: self.left + LEASE_MARGIN }
     }
 }
 
@@ -103,88 +121,118 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
     /// `payload` is JSON, as Lambda guarantees; other text is an unknown event.
     pub async fn deliver(&self, payload: &str, invocation: Invocation<'_>) -> Delivered {
         let mut metrics = Metrics::default();
+        let Invocation { request_id, clock, deadline_ms } = invocation;
+        let now_ms = clock();
+        let left = || Duration::from_millis(deadline_ms.saturating_sub(clock()));
+        let ends = deadline_ms > now_ms;
+        let time = if ends { TimeLeft::new(&left, LONGEST_STEP) } else { TimeLeft::UNLIMITED };
+        self.meter.end_within(ends.then(&left));
+        let begun = Begun { request_id, now_ms, left: left(), time };
         let answer = match event::resolve(payload) {
             Request::Whole(items) => {
-                let claimant = invocation.claimant(invocation.request_id);
-                let failures = self.items(&items, claimant, &mut metrics).await;
-                DeliveryError::new(&failures, items.len()).map_or(Ok(Answer::Done), Err)
+                let owned: Vec<Owned<'_>> = items.iter().map(|item| (item, request_id)).collect();
+                let failed = self.items(&owned, begun, Returns::AsItIs, &mut metrics).await;
+                DeliveryError::new(&failed.failures, failed.items.len(), items.len())
+                    .map_or(Ok(Answer::Done), Err)
             }
-            Request::Batch(messages) => {
-                Ok(Answer::Batch(self.batch(&messages, invocation, &mut metrics).await))
-            }
-            Request::Job(job) => Ok(Answer::Job(self.job(&job, invocation, &mut metrics).await)),
+            Request::Batch(messages) => Ok(Answer::Batch(self.batch(&messages, begun, &mut metrics).await)),
+            Request::Job(job) => Ok(Answer::Job(self.job(&job, begun, &mut metrics).await)),
         };
         metrics.usage = self.meter.take();
         Delivered { answer, metrics }
     }
 
+    /// The records that the messages carry are one delivery. A message fails if any part of it does; it comes back in
+    /// another invocation, with other messages, and keeps its id.
+    ///
     /// The queue's visibility time-out must be longer than the function's, or one message is processed twice
-    /// at once under the same owner.
+    /// at once.
     ///
     /// Source: "Handling errors for an SQS event source" in the AWS Lambda developer guide.
-    async fn batch(
-        &self,
-        messages: &[Message],
-        invocation: Invocation<'_>,
-        metrics: &mut Metrics,
-    ) -> SqsBatchResponse {
+    async fn batch(&self, messages: &[Message], begun: Begun<'_>, metrics: &mut Metrics) -> SqsBatchResponse {
+        let items = messages.iter().flat_map(|message| message.items.iter().map(move |item| (item, message)));
+        let (owned, carriers): (Vec<Owned<'_>>, Vec<&Message>) =
+            items.map(|(item, message)| ((item, message.id.as_str()), message)).unzip();
+        let failed = self.items(&owned, begun, Returns::InAnotherMix, metrics).await;
+        let mut failing = failed.items.iter().filter_map(|item| carriers.get(*item)).peekable();
         let mut answer = SqsBatchResponse::default();
-        for message in messages {
-            // A message that comes back is another invocation, but keeps its id.
-            let claimant = invocation.claimant(&message.id);
-            let failures = self.items(&message.items, claimant, metrics).await;
-            if !failures.is_empty() {
+        while let Some(message) = failing.next() {
+            // The items of a message follow each other.
+            if failing.peek().is_none_or(|next| !std::ptr::eq(*next, message)) {
                 answer.add_failure(message.id.clone());
             }
         }
         answer
     }
 
-    async fn job(&self, job: &Job, invocation: Invocation<'_>, metrics: &mut Metrics) -> JobAnswer {
+    async fn job(&self, job: &Job, begun: Begun<'_>, metrics: &mut Metrics) -> JobAnswer {
         let mut results = Vec::new();
         for task in &job.tasks {
             // A task that is tried again is another invocation, but the same object.
             let owner = match &task.item {
                 Ok(Item::Object(object)) => digest(&["batch operations", &object.to_string()]),
-                _ => invocation.request_id.to_owned(),
+                _ => begun.request_id.to_owned(),
             };
-            let claimant = invocation.claimant(&owner);
-            let (code, text) = match self.item(&task.item, claimant, metrics).await {
+            let (code, text) = match self.item(&task.item, &owner, begun, metrics).await {
                 Ok(outcome) => (ResultCode::Succeeded, outcome.to_string()),
                 Err(failure) if failure.is_temporary() => (ResultCode::TemporaryFailure, failure.to_string()),
                 Err(failure) => (ResultCode::PermanentFailure, failure.to_string()),
             };
+            metrics.failures += u64::from(code != ResultCode::Succeeded);
             results.push(TaskResult::new(task, code, &text));
         }
         JobAnswer::new(job, results)
     }
 
-    async fn items(&self, items: &[Resolved], claimant: Claimant<'_>, metrics: &mut Metrics) -> Vec<Failure> {
-        let mut failures = Vec::new();
-        for item in items {
-            failures.extend(self.item(item, claimant, metrics).await.err());
+    /// Does everything: the records together, then one object after the other.
+    async fn items(
+        &self,
+        items: &[Owned<'_>],
+        begun: Begun<'_>,
+        returns: Returns,
+        metrics: &mut Metrics,
+    ) -> Failed {
+        let mut failed = Failed::default();
+        let records = items.iter().enumerate().filter_map(|(number, (item, _))| match item {
+            Ok(Item::Record(record)) => Some((number, record)),
+            _ => None,
+        });
+        let records: Vec<(usize, &Record)> = records.collect();
+        if !records.is_empty() {
+            self.records(&records, begun, returns, &mut failed, metrics).await;
         }
-        failures
+        for (number, (item, owner)) in items.iter().enumerate() {
+            if !matches!(item, Ok(Item::Record(_)))
+                && let Err(failure) = self.item(item, owner, begun, metrics).await
+            {
+                failed.items.insert(number);
+                failed.failures.push(failure);
+            }
+        }
+        metrics.failures += failed.items.len() as u64;
+        failed
     }
 
+    /// Anything but a record.
     async fn item(
         &self,
         item: &Resolved,
-        claimant: Claimant<'_>,
+        owner: &str,
+        begun: Begun<'_>,
         metrics: &mut Metrics,
     ) -> Result<Outcome, Failure> {
         let result = match item {
-            Ok(Item::Object(object)) => self.object(object, claimant, metrics).await,
-            Ok(Item::Record(record)) => self.record(record, claimant, metrics).await,
+            Ok(Item::Object(object)) => self.object(object, owner, begun, metrics).await,
             Ok(Item::OtherCall) => {
                 metrics.other_calls += 1;
                 Ok(Outcome::OtherCall)
             }
+            // These are read together, by `records`.
+            Ok(Item::Record(_)) => Ok(Outcome::OtherCall),
             Err(error) => Err(error.clone().into()),
         };
         if let Err(failure) = &result {
             error!("{failure}");
-            metrics.failures += 1;
         }
         result
     }
@@ -192,7 +240,8 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
     async fn object(
         &self,
         object: &Object,
-        claimant: Claimant<'_>,
+        owner: &str,
+        begun: Begun<'_>,
         metrics: &mut Metrics,
     ) -> Result<Outcome, Failure> {
         let name = object.to_string();
@@ -202,71 +251,169 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
             metrics.skipped += 1;
             return Ok(Outcome::Skipped(skip));
         }
-        let mut reader = self.pipeline.read(&name);
-        let read = loop {
+        if !begun.time.suffices() {
+            return Err(Failure::OutOfTime { name, done: NOT_TRIED });
+        }
+        // Boxed like [`Self::commit`].
+        let reading = async {
+            let mut reader = self.pipeline.read(&name);
             self.source.read(object, &mut reader).await?;
-            match reader.finish() {
-                Finished::Read(read) => break read,
-                Finished::Again(thorough) => reader = thorough,
-            }
+            Ok::<Read, Failure>(reader.finish())
+        }
+        .boxed_local();
+        let read = match begun.time.until_short() {
+            None => reading.await?,
+            // Nothing of it could be counted by then.
+            Some(limit) => timeout(limit, reading)
+                .await
+                .map_err(|_| Failure::OutOfTime { name: name.clone(), done: "not read to its end" })??,
         };
         if read.statistics.bytes == 0 {
             metrics.skipped += 1;
             return Ok(Outcome::Skipped(Skip::Empty));
         }
         metrics.objects += 1;
-        self.commit(&name, read, claimant, metrics).await
-    }
-
-    async fn record(
-        &self,
-        record: &Record,
-        claimant: Claimant<'_>,
-        metrics: &mut Metrics,
-    ) -> Result<Outcome, Failure> {
-        let mut reader = self.pipeline.read(&record.name);
-        let read = loop {
-            reader.push(record.json.as_bytes());
-            match reader.finish() {
-                Finished::Read(read) => break read,
-                Finished::Again(thorough) => reader = thorough,
-            }
-        };
-        metrics.event_records += 1;
-        self.commit(&record.name, read, claimant, metrics).await
-    }
-
-    async fn commit(
-        &self,
-        name: &str,
-        read: Read,
-        claimant: Claimant<'_>,
-        metrics: &mut Metrics,
-    ) -> Result<Outcome, Failure> {
         let Read { tally, statistics, faults, damage, .. } = read;
-        for fault in faults {
-            warn!(object = name, offset = fault.offset, "{}", fault.kind.advice());
-        }
-        if statistics.unrecognised > 0 {
-            warn!(object = name, "{UNRECOGNISED}");
-        }
+        warn_of(&name, &statistics, &faults);
         metrics.add(&statistics);
-        let outcome = self.pipeline.commit(tally, Delivery { object: name, claimant }).await;
+        let delivery = Delivery { object: &name, claimant: begun.claimant(owner) };
+        let outcome = self.commit(tally, delivery, begun.time).await;
         let alerts = outcome.published.len();
-        metrics.alerts += alerts as u64;
-        metrics.incidents += outcome.incidents;
-        metrics.notices += outcome.notices;
-        let told = outcome.published.iter().filter(|alert| alert.told);
-        metrics.told.extend(told.map(|alert| alert.at));
-        let damage = damage.map(Cause::from);
-        let more = outcome.failed.saturating_sub(outcome.failures.len());
-        let more = (more > 0).then_some(Cause::More(more));
-        let failures = outcome.failures.into_iter().map(Cause::from);
-        let causes: Vec<Cause> = damage.into_iter().chain(failures).chain(more).collect();
+        let causes: Vec<Cause> =
+            damage.map(Cause::from).into_iter().chain(settled(outcome, metrics)).collect();
         if causes.is_empty() {
             Ok(Outcome::Read { records: statistics.records, denials: statistics.denials, alerts })
         } else {
-            Err(Failure::Commit { name: name.to_owned(), causes })
+            Err(Failure::Commit { name, causes })
         }
     }
+
+    /// Boxed, since the compiler lays out only so many futures within each other.
+    async fn commit(&self, tally: Tally, delivery: Delivery<'_>, time: TimeLeft<'_>) -> pipeline::Outcome {
+        self.pipeline.commit_within(time, tally, delivery).boxed_local().await
+    }
+
+    /// The records that came in an event, in one delivery.
+    async fn records(
+        &self,
+        records: &[(usize, &Record)],
+        begun: Begun<'_>,
+        returns: Returns,
+        failed: &mut Failed,
+        metrics: &mut Metrics,
+    ) {
+        let numbered = || (0_u32..).zip(records);
+        let mut causes = Vec::new();
+        let mut failing = BTreeSet::new();
+        if begun.time.suffices() {
+            let mut tally = self.pipeline.tally();
+            for (number, (_, record)) in numbered() {
+                let read = self.pipeline.read_record(&record.name, &record.json, number, tally);
+                tally = read.tally;
+                metrics.event_records += 1;
+                warn_of(&record.name, &read.statistics, &read.faults);
+                metrics.add(&read.statistics);
+                if let Some(damage) = read.damage {
+                    failing.insert(number);
+                    causes.push(damage.into());
+                }
+            }
+            // By the request id the function's log says which messages they were.
+            let name = match records {
+                [(_, only)] => only.name.clone(),
+                _ => format!("eventbridge:request/{}", begun.request_id),
+            };
+            let delivery = Delivery { object: &name, claimant: begun.claimant(begun.request_id) };
+            let mut left_to_others = BTreeSet::new();
+            for looks_left in (0..=LOOKS).rev() {
+                let mut outcome = self.commit(tally, delivery, begun.time).await;
+                left_to_others = std::mem::take(&mut outcome.left_to_others);
+                failing.append(&mut outcome.unsettled);
+                // A failure that belongs to no record fails all.
+                if outcome.failed > 0 && failing.is_empty() {
+                    failing.extend(numbered().map(|(number, _)| number));
+                }
+                causes.extend(settled(outcome, metrics));
+                let looks_again = returns == Returns::InAnotherMix && !left_to_others.is_empty();
+                if !looks_again || looks_left == 0 || !begun.time.suffices() {
+                    break;
+                }
+                // Most holders are done in a moment. To fail at once would keep a message from view for minutes.
+                sleep(LOOK_AGAIN).await;
+                let waiting = numbered().filter(|(number, _)| left_to_others.contains(number));
+                tally = waiting.fold(self.pipeline.tally(), |tally, (number, (_, record))| {
+                    self.pipeline.read_record(&record.name, &record.json, number, tally).tally
+                });
+            }
+            if returns == Returns::InAnotherMix && !left_to_others.is_empty() {
+                causes.push(Cause::LeftToOthers);
+                failing.append(&mut left_to_others);
+            }
+        } else {
+            failing.extend(numbered().map(|(number, _)| number));
+        }
+        let failing: Vec<&(usize, &Record)> =
+            numbered().filter(|(number, _)| failing.contains(number)).map(|(_, record)| record).collect();
+        if failing.is_empty() && causes.is_empty() {
+            return;
+        }
+        let names: Vec<&str> = failing.iter().map(|(_, record)| record.name.as_str()).collect();
+        let name = names.join(", ");
+        let failure = if causes.is_empty() {
+            Failure::OutOfTime { name, done: NOT_TRIED }
+        } else {
+            Failure::Commit { name, causes }
+        };
+        error!("{failure}");
+        failed.items.extend(failing.into_iter().map(|(item, _)| *item));
+        failed.failures.push(failure);
+    }
+}
+
+const NOT_TRIED: &str = "not tried";
+/// How often a delivery looks again at alerts that another delivery holds, and after how long.
+const LOOKS: usize = 10;
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// What an event asks for, and the owner of what is claimed for it if it is an object.
+type Owned<'a> = (&'a Resolved, &'a str);
+
+/// What comes back of an event that fails.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Returns {
+    /// The event, under the same request id.
+    AsItIs,
+    /// Some of its messages, under another request id.
+    InAnotherMix,
+}
+
+/// What failed of an event.
+#[derive(Default)]
+struct Failed {
+    /// Which items.
+    items: BTreeSet<usize>,
+    /// Why. Records that fail together have one reason.
+    failures: Vec<Failure>,
+}
+
+/// Warns of what could not be read.
+fn warn_of(name: &str, statistics: &Statistics, faults: &[Fault]) {
+    for fault in faults {
+        warn!(object = name, offset = fault.offset, "{}", fault.kind.advice());
+    }
+    if statistics.stray > 0 {
+        warn!(object = name, "{UNRECOGNISED}");
+    }
+}
+
+/// Adds what a delivery did; returns why it failed, if it did.
+fn settled(outcome: pipeline::Outcome, metrics: &mut Metrics) -> impl Iterator<Item = Cause> {
+    metrics.alerts += outcome.published.len() as u64;
+    metrics.incidents += outcome.incidents;
+    metrics.notices += outcome.notices;
+    let told = outcome.published.iter().filter(|alert| alert.told);
+    metrics.told.extend(told.map(|alert| alert.at));
+    let more = outcome.failed.saturating_sub(outcome.failures.len());
+    let more = (more > 0).then_some(Cause::More(more));
+    outcome.failures.into_iter().map(Cause::from).chain(more)
 }

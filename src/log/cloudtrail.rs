@@ -9,8 +9,6 @@ use std::borrow::Cow;
 use crate::log::denial::MODEL_NOT_FOUND;
 
 const BEDROCK: &str = "bedrock.amazonaws.com";
-/// The prefix that the JSON of every such `eventSource` shares.
-pub const SOURCE_START: &str = "\"bedrock";
 /// `eventSource` of the endpoint that speaks OpenAI's and Anthropic's native protocols.
 pub const MANTLE: &str = "bedrock-mantle.amazonaws.com";
 

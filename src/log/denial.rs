@@ -16,6 +16,9 @@ use crate::log::time::EventTime;
 
 /// The error code of a refused call.
 pub const ACCESS_DENIED: &str = "AccessDeniedException";
+/// What every error code of a denial contains, in either log: also one that AWS may introduce, and one that was
+/// cut off.
+pub const DENIED: &str = "AccessDenied";
 /// The error code for calling a model that the account never requested access to, can no longer
 /// use, or that does not exist.
 pub const MODEL_NOT_FOUND: &str = "ResourceNotFoundException";
@@ -27,8 +30,43 @@ pub const VALIDATION_FAILED: &str = "ValidationException";
 pub enum Source {
     /// Bedrock's model invocation log.
     InvocationLog,
-    /// An AWS CloudTrail log file.
+    /// AWS CloudTrail.
     CloudTrail,
+    /// A copy of Bedrock's model invocation log that came through CloudWatch Logs. It holds the same calls, but not
+    /// the same files.
+    CloudWatch,
+}
+
+impl Source {
+    /// All sources, in their order.
+    pub const ALL: [Self; 3] = [Self::InvocationLog, Self::CloudTrail, Self::CloudWatch];
+
+    /// The log that it is, or is a copy of: one log to whoever reads of it.
+    #[must_use]
+    pub const fn log(self) -> Self {
+        match self {
+            Self::InvocationLog | Self::CloudWatch => Self::InvocationLog,
+            Self::CloudTrail => Self::CloudTrail,
+        }
+    }
+
+    /// What people call that log.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self.log() {
+            Self::CloudTrail => "CloudTrail",
+            _ => "Bedrock invocation log",
+        }
+    }
+
+    /// The dataset of that log in Elastic's integrations.
+    #[must_use]
+    pub const fn dataset(self) -> &'static str {
+        match self.log() {
+            Self::CloudTrail => "aws.cloudtrail",
+            _ => "aws_bedrock.invocation",
+        }
+    }
 }
 
 /// Which records the rules need.
@@ -141,44 +179,33 @@ pub enum Reading<'a> {
     Other,
     /// Valid JSON that is not a record of either log.
     Unknown,
-    /// A denial whose `timestamp` or `eventTime` is missing or not an RFC 3339 time.
-    NoTimestamp,
+    /// A call that a rule looks for whose `timestamp` or `eventTime` is missing or not an RFC 3339 time.
+    NoTimestamp {
+        /// It was denied.
+        is_refused: bool,
+    },
+    /// A model call that failed with this code, which contains [`DENIED`] and is not known.
+    UnknownCode(Cow<'a, str>),
 }
 
-/// Strings of which the JSON of every record refused with one of `error_codes` contains one.
+/// Strings of which the JSON of every record refused with one of `error_codes` contains one, whether or not it is
+/// escaped.
 ///
 /// JSON escapes within a code (`\u0041ccessDenied`) are not matched; AWS writes none.
-#[must_use]
-pub fn needles(error_codes: &[&str]) -> Vec<String> {
-    let spellings = trail_spellings(error_codes).into_iter().map(|code| format!("\"{code}\""));
-    // The form in a record that an envelope carries as text, escaped any number of times.
-    let escaped = trail_spellings(error_codes).into_iter().map(|code| format!("\"{code}\\"));
-    error_codes.iter().map(ToString::to_string).chain(spellings).chain(escaped).collect()
+fn needles(error_codes: &[&str]) -> Vec<String> {
+    error_codes.iter().map(|code| if *code == ACCESS_DENIED { DENIED } else { code }.to_owned()).collect()
 }
 
-/// The start of the JSON value of `errorCode` in such a record.
+/// Whether the error code of a denial stands in `text`.
 #[must_use]
-pub fn value_starts(error_codes: &[&str]) -> Vec<String> {
-    let spellings = trail_spellings(error_codes);
-    let codes = error_codes.iter().chain(&spellings);
-    let starts: Vec<String> = codes.map(|code| format!("\"{code}")).collect();
-    // A code that is a prefix of another also finds the longer one.
-    let covered = |start: &String| starts.iter().any(|other| other != start && start.starts_with(other));
-    starts.iter().filter(|start| !covered(start)).cloned().collect()
+pub fn names_denial(text: &[u8]) -> bool {
+    memmem::find(text, DENIED.as_bytes()).is_some()
 }
 
-fn trail_spellings(error_codes: &[&str]) -> Vec<&'static str> {
-    let asked = cloudtrail::SPELLINGS.iter().filter(|(_, code)| error_codes.contains(code));
-    asked.map(|(trail, _)| *trail).collect()
-}
-
-/// Quickly rules out most JSON that cannot contain a refusal: a CloudTrail refusal names its source, and
-/// an invocation log's has a time.
+/// How often the error code of a denial stands in `text`.
 #[must_use]
-pub fn is_unrelated(json: &[u8]) -> bool {
-    [cloudtrail::SOURCE_START, "\"timestamp\""]
-        .iter()
-        .all(|part| memmem::find(json, part.as_bytes()).is_none())
+pub fn count_denials_named(text: &[u8]) -> usize {
+    memmem::find_iter(text, DENIED.as_bytes()).count()
 }
 
 /// Reads one whole record.
@@ -202,6 +229,12 @@ pub fn read<'a>(
         Some(code) if is_model_call(&record) => Some(cloudtrail::error_code(code)),
         _ => None,
     };
+    if let Some(code) = &error_code
+        && *code != ACCESS_DENIED
+        && code.contains(DENIED)
+    {
+        return Ok(Reading::UnknownCode(code.clone()));
+    }
     let mut facts = Facts::default();
     if !is_trail && wanted.has_facts() {
         facts = Facts::read(record.json(Field::Input), record.json(Field::Output));
@@ -215,7 +248,7 @@ pub fn read<'a>(
     };
     let time = record.text(if is_trail { Field::EventTime } else { Field::Timestamp });
     let Some(at) = time.as_deref().and_then(EventTime::parse) else {
-        return Ok(Reading::NoTimestamp);
+        return Ok(Reading::NoTimestamp { is_refused: error_code == ACCESS_DENIED });
     };
     let mut denial =
         if is_trail { trail(&record, at, error_code) } else { invocation(&record, at, error_code, facts) };
@@ -229,8 +262,15 @@ pub fn read<'a>(
 /// `requestId` are not enough: applications and envelopes log those too.
 fn is_known(record: &Record<'_>) -> bool {
     let any = |fields: &[Field]| fields.iter().any(|field| record.has(*field));
-    any(&[Field::EventSource, Field::ErrorCode, Field::ModelId, Field::Identity, Field::SchemaType])
-        || (any(&[Field::Timestamp, Field::RequestId]) && any(&[Field::Input, Field::Output]))
+    !is_notification(record)
+        && (any(&[Field::EventSource, Field::ErrorCode, Field::ModelId, Field::Identity, Field::SchemaType])
+            || (any(&[Field::Timestamp, Field::RequestId]) && any(&[Field::Input, Field::Output])))
+}
+
+/// Whether it is an event of SQS, S3 or another service that names itself `aws:sqs`, where CloudTrail writes
+/// `sqs.amazonaws.com`. Its body may hold anything.
+fn is_notification(record: &Record<'_>) -> bool {
+    record.text(Field::EventSource).is_some_and(|source| source.starts_with("aws:"))
 }
 
 fn is_model_call(record: &Record<'_>) -> bool {

@@ -2,10 +2,19 @@
 
 use std::borrow::Cow;
 
-use crate::log::denial::{self, Reading, Wanted};
-use crate::log::envelope;
+use crate::log::denial::{self, Reading, Source, Wanted};
+use crate::log::envelope::{self, Inside};
 use crate::log::framing::Verdict;
 use crate::log::wrapper::Shape;
+
+/// What one piece of text turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Document {
+    /// Whether there is a record in it.
+    pub verdict: Verdict,
+    /// The error code of a denial stands in it, outside every record.
+    pub is_stray: bool,
+}
 
 /// Reads `json` and passes on each record in it. `place` replaces a missing request id.
 ///
@@ -17,13 +26,20 @@ pub fn read(
     wanted: &Wanted,
     place: &dyn Fn() -> String,
     take: &mut dyn FnMut(Reading<'_>),
-) -> Verdict {
+) -> Document {
     // One bad byte in a text must not hide a denial.
     let json = str::from_utf8(json).map_or_else(|_| String::from_utf8_lossy(json), Cow::Borrowed);
-    let mut record = |json: &str, place: &dyn Fn() -> String| -> Verdict {
+    let mut record = |json: &str, place: &dyn Fn() -> String, is_copy: bool| -> Verdict {
         match denial::read(json, wanted, place) {
             Err(_) => Verdict::Broken,
             Ok(Reading::Unknown) => Verdict::Unknown,
+            Ok(Reading::Denial(mut denial)) => {
+                if is_copy && denial.source == Source::InvocationLog {
+                    denial.source = Source::CloudWatch;
+                }
+                take(Reading::Denial(denial));
+                Verdict::Record
+            }
             Ok(reading) => {
                 take(reading);
                 Verdict::Record
@@ -31,14 +47,16 @@ pub fn read(
         }
     };
     match shape {
-        Shape::Document | Shape::Any => match record(&json, place) {
-            Verdict::Unknown => {}
-            verdict => return verdict,
-        },
+        Shape::Document | Shape::Exported | Shape::Any => {
+            match record(&json, place, shape == Shape::Exported) {
+                Verdict::Unknown => {}
+                verdict => return Document { verdict, is_stray: false },
+            }
+        }
         Shape::LogEvent | Shape::LookedUp
             if denial::read(&json, &Wanted::default(), String::new).is_err() =>
         {
-            return Verdict::Broken;
+            return Document { verdict: Verdict::Broken, is_stray: false };
         }
         Shape::LogEvent | Shape::LookedUp => {}
     }
@@ -47,15 +65,21 @@ pub fn read(
         // An envelope that was cut between two elements seems to hold whatever follows it.
         return read(json.as_bytes(), Shape::Any, wanted, place, take);
     }
+    let Inside { documents, is_log_group } = inside.unwrap_or_default();
+    let is_copy = is_log_group || shape == Shape::Exported;
     let mut verdict = Verdict::Unknown;
-    for (number, document) in inside.unwrap_or_default().iter().enumerate() {
+    let mut named = denial::count_denials_named(json.as_bytes());
+    for (number, document) in documents.iter().enumerate() {
         let place = || format!("{}.{number}", place());
         // A log group may hold unrelated lines too.
-        let recognised = record(document, &place) == Verdict::Record
-            || envelope::detail(document).is_some_and(|detail| record(&detail, &place) == Verdict::Record);
-        if recognised {
+        let detail = match record(document, &place, is_copy) {
+            Verdict::Record => Some(Cow::Borrowed(&**document)),
+            _ => envelope::detail(document).filter(|detail| record(detail, &place, false) == Verdict::Record),
+        };
+        if let Some(recognised) = detail {
             verdict = Verdict::Record;
+            named = named.saturating_sub(denial::count_denials_named(recognised.as_bytes()));
         }
     }
-    verdict
+    Document { verdict, is_stray: named > 0 }
 }

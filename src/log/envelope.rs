@@ -63,29 +63,45 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// The JSON documents inside `json`, a whole object; `None` if it is not an envelope.
-#[must_use]
-pub fn inside(json: &str, shape: Shape) -> Option<Vec<Cow<'_, str>>> {
-    let envelope = Envelope::read(json)?;
-    let one = match shape {
-        Shape::Document => return whole(&envelope),
-        Shape::LogEvent => envelope.logged(),
-        Shape::LookedUp => envelope.looked_up(),
-        Shape::Any => match whole(&envelope) {
-            None => envelope.logged(),
-            whole => return whole,
-        },
-    };
-    one.map(|document| vec![document])
+/// What an envelope holds.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Inside<'a> {
+    /// JSON, or any other text.
+    pub documents: Vec<Cow<'a, str>>,
+    /// It came from a log group in CloudWatch.
+    pub is_log_group: bool,
 }
 
-fn whole<'a>(envelope: &Envelope<'a>) -> Option<Vec<Cow<'a, str>>> {
+impl<'a> Inside<'a> {
+    fn log_group(documents: Vec<Cow<'a, str>>) -> Self {
+        Self { documents, is_log_group: true }
+    }
+
+    fn other(documents: Vec<Cow<'a, str>>) -> Self {
+        Self { documents, is_log_group: false }
+    }
+}
+
+/// The JSON documents inside `json`, a whole object; `None` if it is not an envelope.
+#[must_use]
+pub fn inside(json: &str, shape: Shape) -> Option<Inside<'_>> {
+    let envelope = Envelope::read(json)?;
+    let logged = || envelope.logged().map(|document| Inside::log_group(vec![document]));
+    match shape {
+        Shape::Document | Shape::Exported => whole(&envelope),
+        Shape::LogEvent => logged(),
+        Shape::LookedUp => envelope.looked_up().map(|document| Inside::other(vec![document])),
+        Shape::Any => whole(&envelope).or_else(logged),
+    }
+}
+
+fn whole<'a>(envelope: &Envelope<'a>) -> Option<Inside<'a>> {
     if let Some(events) = envelope.log_events {
-        elements(events, Envelope::logged)
+        elements(events, Envelope::logged).map(Inside::log_group)
     } else if let Some(events) = envelope.events {
-        elements(events, Envelope::looked_up)
+        elements(events, Envelope::looked_up).map(Inside::other)
     } else {
-        envelope.looked_up().or_else(|| envelope.detail()).map(|document| vec![document])
+        envelope.looked_up().or_else(|| envelope.detail()).map(|document| Inside::other(vec![document]))
     }
 }
 
@@ -134,7 +150,8 @@ mod tests {
     #[track_caller]
     fn check_shape(shape: Shape, json: &str, expected: Option<&[&str]>) {
         let found = inside(json, shape);
-        let found = found.as_ref().map(|records| records.iter().map(AsRef::as_ref).collect::<Vec<_>>());
+        let found =
+            found.as_ref().map(|inside| inside.documents.iter().map(AsRef::as_ref).collect::<Vec<_>>());
         assert_eq!(found.as_deref(), expected, "{json}");
     }
 

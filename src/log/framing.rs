@@ -12,7 +12,7 @@ use crate::log::buffer::Buffer;
 use crate::log::lines::Lines;
 use crate::log::needles::Needles;
 use crate::log::resync::EMPTY;
-use crate::log::values::{Proof, Values};
+use crate::log::values::Values;
 use crate::log::wrapper::Shape;
 
 /// What framing found.
@@ -22,11 +22,13 @@ pub enum Found<'a> {
     Candidate(&'a [u8], Shape),
     /// One that contains none. Passed on only until a record has been recognised.
     Sample(&'a [u8], Shape),
-    /// A piece that contains a needle and is not an object.
-    Broken,
-    /// An object longer than the limit; it was skipped to its end.
-    Oversized,
-    /// A needle in a wrapper, outside its elements.
+    /// A piece that contains a needle and is not an object. Of a longer one, a part with the needle.
+    Broken(&'a [u8]),
+    /// An object longer than the limit, which was skipped to its end, and whether it names a denial.
+    Oversized(bool),
+    /// The beginning of a wrapper, up to its elements.
+    Wrapper(&'a [u8]),
+    /// A needle in a wrapper, behind its elements.
     Stray(&'a [u8]),
 }
 
@@ -126,17 +128,6 @@ impl Framer {
     #[must_use]
     pub fn records(&self) -> u64 {
         self.scope.records
-    }
-
-    /// Begins at what looks like an element of a CloudTrail log file's array.
-    pub fn begin_element(&mut self) {
-        self.values.begin_element();
-    }
-
-    /// Whether that is so, as far as what follows it shows.
-    #[must_use]
-    pub fn is_element(&self) -> Proof {
-        self.values.proof()
     }
 
     /// Examines what is in `text`; `last` says that nothing will follow it.

@@ -128,12 +128,6 @@ impl Inflate {
         }
     }
 
-    /// Whether it is gzip, whose checksum at its end proves that nothing is missing.
-    #[must_use]
-    pub fn is_gzip(&self) -> bool {
-        matches!(self.state, State::Member(_) | State::Between)
-    }
-
     fn damage(&self) -> Option<Damage> {
         match &self.state {
             _ if self.head.is_gzip() => Some(Damage::Nested),

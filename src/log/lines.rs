@@ -106,7 +106,8 @@ impl Lines {
                 if is_wrapper(text, line) {
                     return false;
                 }
-                receive(text.offset(text.start), Found::Oversized);
+                // It ends before the first needle.
+                receive(text.offset(text.start), Found::Oversized(false));
             }
             text.restart(next);
             self.open = next < text.end;

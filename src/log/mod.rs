@@ -6,7 +6,6 @@
 //! | Bytes as stored → text | [`inflate`] |
 //! | Text in view | `buffer` |
 //! | Text → candidate records | `framing` by `lines` or `values`; `needles`, `nesting`, `resync`, `wrapper` |
-//! | Is a CloudTrail file clean? | `screen`, `sweep` |
 //! | Envelopes around records | `envelope`, `document` |
 //! | Record → denial, from either log | `record`, [`facts`], `cloudtrail`, [`model`], [`text`], [`denial`], [`time`] |
 
@@ -62,26 +61,6 @@ pub(crate) mod nesting;
 pub mod object;
 pub(crate) mod record;
 pub(crate) mod resync;
-#[allow(
-    clippy::arithmetic_side_effects,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::string_slice,
-    clippy::unwrap_used,
-    reason = "until the rows of issue 26 that rewrite it have landed"
-)]
-pub(crate) mod screen;
-#[allow(
-    clippy::arithmetic_side_effects,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::string_slice,
-    clippy::unwrap_used,
-    reason = "until the rows of issue 26 that rewrite it have landed"
-)]
-pub(crate) mod sweep;
 pub mod text;
 pub mod time;
 #[allow(

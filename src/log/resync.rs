@@ -66,7 +66,7 @@ impl Resync {
         if let Some(line) = self.line
             && scope.needle(text, text.start, line_end).is_some()
         {
-            receive(line, Found::Broken);
+            receive(line, Found::Broken(text.text(text.start, line_end)));
             self.line = None;
         }
         if let Some(newline) = newline {

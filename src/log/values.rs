@@ -2,6 +2,7 @@
 //! records inside a wrapper around many.
 
 use crate::log::buffer::Buffer;
+use crate::log::denial::{self, DENIED};
 use crate::log::envelope::export_time;
 use crate::log::framing::{Found, Receiver, Scope, Step, Verdict};
 use crate::log::nesting::{Nesting, Walk};
@@ -26,42 +27,12 @@ pub struct Values {
     wrappers: usize,
     /// What an object at this place is.
     shape: Shape,
+    /// It stands behind the time of a line of an exported log group.
+    is_exported: bool,
     /// How much of an object there was when it last was too little to recognise a wrapper.
     too_short: usize,
-    /// Whether the first record is what it was taken for.
-    proof: Proof,
     /// Stream offset of a needle behind the array of the wrapper that is being left.
     stray: Option<u64>,
-}
-
-/// Whether the first record is an element of a CloudTrail log file's array. Its depth is unknown where
-/// reading begins in the middle of a file; but at the file's end all brackets are closed, so how
-/// many close behind the record tells it: those of the array and of the object around it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Proof {
-    /// Nothing is to be proven.
-    None,
-    /// Among the elements of its array.
-    Elements,
-    /// Behind the array.
-    Array,
-    /// Behind the object around the array. Nothing must follow.
-    Whole,
-    /// It is not, or there is no proof.
-    Failed,
-}
-
-impl Proof {
-    /// What follows outside elements, except white space.
-    fn then(self, byte: u8) -> Self {
-        match (self, byte) {
-            (Self::None, _) => Self::None,
-            (Self::Elements, b',' | b'{') => Self::Elements,
-            (Self::Elements, b']') => Self::Array,
-            (Self::Array, b'}') => Self::Whole,
-            _ => Self::Failed,
-        }
-    }
 }
 
 enum Place {
@@ -70,7 +41,12 @@ enum Place {
     /// Inside the record at the buffer's start.
     Inside,
     /// Inside an over-long record of which nothing is kept.
-    Skipping,
+    Skipping {
+        /// Where it begins.
+        offset: u64,
+        /// It names a denial.
+        is_denial: bool,
+    },
     /// After a wrapper's array, up to the wrapper's end.
     Closing,
     /// After a fault.
@@ -89,8 +65,8 @@ impl Default for Values {
             lines_until: 0,
             wrappers: 0,
             shape: Shape::Document,
+            is_exported: false,
             too_short: 0,
-            proof: Proof::None,
             stray: None,
         }
     }
@@ -101,24 +77,17 @@ impl Values {
     pub fn begin(&mut self, line: Begin) {
         self.place = Place::Between;
         self.line = line;
-    }
-
-    /// Begins at the buffer's start, at what looks like an element of a CloudTrail log file's array.
-    pub fn begin_element(&mut self) {
-        self.wrappers = 1;
-        self.proof = Proof::Elements;
-        self.line.clean = false;
-    }
-
-    pub fn proof(&self) -> Proof {
-        self.proof
+        self.is_exported = false;
     }
 
     pub fn step(&mut self, scope: &mut Scope, text: &mut Buffer, last: bool, receive: Receiver<'_>) -> Step {
         match &mut self.place {
             Place::Between => self.between(scope, text, last, receive),
             Place::Inside => self.inside(scope, text, last, receive),
-            Place::Skipping => self.skip(text, last),
+            Place::Skipping { offset, is_denial } => {
+                let (offset, is_denial) = (*offset, *is_denial);
+                self.skip((offset, is_denial), text, last, receive)
+            }
             Place::Closing => self.close(scope, text, last, receive),
             Place::Lost(resync) => match resync.step(scope, text, last, receive) {
                 Resynced::NeedMore => Step::NeedMore,
@@ -136,11 +105,11 @@ impl Values {
         while let Some(byte) = text.byte(text.cursor) {
             let at = text.cursor;
             text.spend(1);
-            if !byte.is_ascii_whitespace() {
-                self.proof = self.proof.then(byte);
-            }
             match byte {
-                b'\n' => self.line = EMPTY,
+                b'\n' => {
+                    self.line = EMPTY;
+                    self.is_exported = false;
+                }
                 b' ' | b'\t' | b'\r' => self.line.blank += usize::from(self.line.clean),
                 b']' if in_array => {
                     text.restart(at + 1);
@@ -164,6 +133,7 @@ impl Values {
                     }
                     Some(length) if length > 0 => {
                         self.line.clean = false;
+                        self.is_exported = true;
                         text.spend(length);
                         text.cursor += length - 1;
                     }
@@ -191,10 +161,7 @@ impl Values {
             self.too_short = 0;
             match wrapper(begin) {
                 Wrapper::Opens(length, shape) => {
-                    self.proof = self.proof.then(b'[');
-                    if scope.needle(text, at, at + length).is_some() {
-                        receive(text.offset(at), Found::Stray(text.text(at, at + length)));
-                    }
+                    receive(text.offset(at), Found::Wrapper(text.text(at, at + length)));
                     self.wrappers += usize::from(shape == Shape::Document);
                     self.shape = shape;
                     self.line.clean = false;
@@ -220,7 +187,6 @@ impl Values {
     }
 
     fn lost(&mut self, text: &mut Buffer, at: usize) -> Step {
-        self.disprove();
         self.shape = self.shape_behind_fault();
         text.start = at;
         self.place = Place::Lost(Resync::behind(Some(text.offset(at)), usize::MAX));
@@ -233,17 +199,18 @@ impl Values {
         match self.walk_to(text, line_end.unwrap_or(text.end)) {
             Walk::Closed(length) => {
                 let (start, end) = (text.start, text.cursor + length);
+                let shape = self.shape_here();
                 if end - start > scope.max_record_bytes {
-                    receive(text.offset(start), Found::Oversized);
+                    let is_denial = names_denial(text, start, end);
+                    receive(text.offset(start), Found::Oversized(is_denial));
                 } else if scope.needle(text, start, end).is_none() {
-                    scope.sample(text, end, self.shape, receive);
-                } else if scope.candidate(text, end, self.shape, receive) == Verdict::Broken {
-                    receive(text.offset(start), Found::Broken);
+                    scope.sample(text, end, shape, receive);
+                } else if scope.candidate(text, end, shape, receive) == Verdict::Broken {
+                    receive(text.offset(start), Found::Broken(text.text(start, end)));
                 }
                 text.restart(end);
                 self.place = Place::Between;
                 let has_line = scope.recognised
-                    && self.proof == Proof::None
                     && self.shape == Shape::Document
                     && self.alone
                     && !self.nesting.has_many_lines()
@@ -256,9 +223,11 @@ impl Values {
             Walk::Open => {
                 text.cursor = text.end;
                 if text.end - text.start > scope.max_record_bytes {
-                    receive(text.offset(text.start), Found::Oversized);
-                    text.start = text.end;
-                    self.place = Place::Skipping;
+                    self.place = Place::Skipping {
+                        offset: text.offset(text.start),
+                        is_denial: names_denial(text, text.start, text.end),
+                    };
+                    text.start = text.end.saturating_sub(DENIED.len());
                 }
                 Step::NeedMore
             }
@@ -279,35 +248,45 @@ impl Values {
         walk
     }
 
-    fn skip(&mut self, text: &mut Buffer, last: bool) -> Step {
-        let from = text.cursor;
-        let step = match self.walk(text) {
-            Walk::Closed(length) => {
-                text.cursor += length;
-                self.place = Place::Between;
-                Step::Again
-            }
-            Walk::Fault(at) => {
-                self.disprove();
-                text.cursor = from + at;
+    /// Skips a record that is too long, of which this much is known.
+    fn skip(
+        &mut self,
+        (offset, mut is_denial): (u64, bool),
+        text: &mut Buffer,
+        last: bool,
+        receive: Receiver<'_>,
+    ) -> Step {
+        let walk = self.walk(text);
+        let end = match walk {
+            Walk::Closed(length) => text.cursor + length,
+            Walk::Fault(at) => text.cursor + at,
+            Walk::Open => text.end,
+        };
+        is_denial = is_denial || names_denial(text, text.start, end);
+        text.cursor = end;
+        if matches!(walk, Walk::Open) && !last {
+            text.start = text.start.max(end.saturating_sub(DENIED.len()));
+            self.place = Place::Skipping { offset, is_denial };
+            return Step::NeedMore;
+        }
+        receive(offset, Found::Oversized(is_denial));
+        text.start = end;
+        match walk {
+            Walk::Closed(_) => self.place = Place::Between,
+            Walk::Fault(_) => {
                 self.shape = self.shape_behind_fault();
                 self.place = Place::Lost(if self.nesting.is_at_line() {
                     Resync::at_line(text)
                 } else {
                     Resync::behind(None, self.fault_indent())
                 });
-                Step::Again
             }
             Walk::Open => {
-                text.cursor = text.end;
-                Step::NeedMore
+                self.place = Place::Between;
+                return Step::NeedMore;
             }
-        };
-        text.start = text.cursor;
-        if last && matches!(step, Step::NeedMore) {
-            self.place = Place::Between;
         }
-        step
+        Step::Again
     }
 
     /// Skips what follows a wrapper's array.
@@ -331,7 +310,7 @@ impl Values {
             && !matches!(walk, Walk::Closed(_))
         {
             // It may have been in a record that was taken for a member of the wrapper.
-            receive(stray, Found::Broken);
+            receive(stray, Found::Broken(&[]));
         }
         match walk {
             Walk::Open | Walk::Closed(_) => {
@@ -355,7 +334,6 @@ impl Values {
     /// But in all, no more than the text so far is walked again, else the work on hostile input would
     /// grow faster than its size: then each of its lines is walked by itself.
     fn fault(&mut self, text: &mut Buffer, at: usize) -> Step {
-        self.disprove();
         self.shape = self.shape_behind_fault();
         let rewalked = self.rewalked + (at - text.start) as u64;
         text.cursor = text.start;
@@ -368,19 +346,27 @@ impl Values {
         Step::Again
     }
 
-    fn disprove(&mut self) {
-        if self.proof != Proof::None {
-            self.proof = Proof::Failed;
-        }
-    }
-
     /// Inside a faulty record of many lines, an object indented deeper is part of it.
     fn fault_indent(&self) -> usize {
         if self.nesting.has_many_lines() { self.indent } else { usize::MAX }
+    }
+
+    /// What the object is that begins here.
+    fn shape_here(&self) -> Shape {
+        match self.shape {
+            Shape::Document | Shape::Any if self.is_exported => Shape::Exported,
+            shape => shape,
+        }
     }
 
     /// A fault may have hidden the end of a wrapper.
     fn shape_behind_fault(&self) -> Shape {
         if self.shape == Shape::Document { Shape::Document } else { Shape::Any }
     }
+}
+
+/// Whether a denial is named between two positions.
+fn names_denial(text: &Buffer, from: usize, to: usize) -> bool {
+    text.spend(to - from);
+    denial::names_denial(text.text(from, to))
 }

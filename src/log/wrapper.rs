@@ -18,6 +18,8 @@ pub enum Shape {
     LogEvent,
     /// An element of `Events`: its `CloudTrailEvent` is a record.
     LookedUp,
+    /// A document behind the time of a line of an exported log group.
+    Exported,
     /// Any of these: a fault has hidden its surroundings.
     Any,
 }

@@ -71,7 +71,8 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         });
         let mut marked = vec![0; batches.len()];
         work::all(marking, outcome, |(batch, done), failure| {
-            marked[batch] += done.len();
+            // What is published but not marked so is not done: only a retry can settle that.
+            marked[batch] += if failure.is_none() { done.len() } else { 0 };
             published.extend(done);
             // Why the notice could not be sent matters more than that this could not be recorded.
             failure.filter(|_| !told.failed.contains(&batch))

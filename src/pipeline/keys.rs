@@ -2,15 +2,17 @@
 //! at the end, mark them published.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
 use indexmap::IndexMap;
 
+use super::work::AT_ONCE;
 use super::{Delivery, Failure, MAX_ATTEMPTS, Pipeline, RETENTION};
 use crate::alert;
 use crate::alert::sink::AlertSink;
 use crate::count::caller::Caller;
-use crate::count::claims::{self, AlertLog, Claims, Fate, MAX_CLAIMS};
+use crate::count::claims::{self, AlertLog, Claimant, Claims, Fate, MAX_CLAIMS, State};
 use crate::count::counter::Counter;
 use crate::count::incident::Found;
 use crate::count::key::Key;
@@ -30,6 +32,8 @@ pub(super) struct Rest<'r> {
     rule: &'r Rule,
     key: Key,
     stretches: VecDeque<(EventTime, EventTime)>,
+    /// The records of the event that count toward it.
+    pub(super) records: Vec<u32>,
 }
 
 impl Rest<'_> {
@@ -43,6 +47,17 @@ impl Rest<'_> {
 pub(super) struct Counted<'r> {
     found: Vec<Found<'r>>,
     rest: Option<Rest<'r>>,
+    /// The records of the event that count toward the key.
+    pub(super) records: Vec<u32>,
+    /// Another delivery holds one of the alerts that are due.
+    pub(super) left_to_others: bool,
+}
+
+impl Counted<'_> {
+    /// Whose the alerts are, if there are any.
+    pub(super) fn caller(&self) -> Option<Caller> {
+        self.found.first().map(|first| Caller::of(first.rule, &first.key))
+    }
 }
 
 /// Files the alerts under their caller; returns what remains.
@@ -72,10 +87,11 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
             return (Counted::default(), Ok(()));
         };
         if let Err(failure) = self.add(rule, &summary, delivery).await {
-            return (Counted::default(), Err(failure));
+            return (Counted { records: summary.records, ..Counted::default() }, Err(failure));
         }
         let stretches = stretches(rule, &summary);
-        self.find(Rest { rule, key: summary.key, stretches }, delivery).await
+        let Summary { key, records, .. } = summary;
+        self.find(Rest { rule, key, stretches, records }, delivery).await
     }
 
     async fn add(&self, rule: &Rule, summary: &Summary, delivery: Delivery<'_>) -> Result<(), Failure> {
@@ -96,10 +112,10 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         mut rest: Rest<'r>,
         delivery: Delivery<'_>,
     ) -> (Counted<'r>, Result<(), Failure>) {
-        let mut found = Vec::new();
+        let mut counted = Counted { records: rest.records.clone(), ..Counted::default() };
         while let Some((first, last)) = rest.stretches.pop_front() {
-            match self.claim(rest.rule, &rest.key, (first, last), delivery, &mut found).await {
-                Err(failure) => return (Counted { found, rest: None }, Err(failure)),
+            match self.claim(rest.rule, &rest.key, (first, last), delivery, &mut counted).await {
+                Err(failure) => return (counted, Err(failure)),
                 Ok(None) => {}
                 // Claimed alerts are published before more are claimed.
                 Ok(Some(next)) => {
@@ -107,12 +123,13 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
                     break;
                 }
             }
-            if found.len() >= MAX_CLAIMS {
+            if counted.found.len() >= MAX_CLAIMS {
                 break;
             }
         }
         let more = !rest.stretches.is_empty();
-        (Counted { found, rest: more.then_some(rest) }, Ok(()))
+        counted.rest = more.then_some(rest);
+        (counted, Ok(()))
     }
 
     /// Claims what is due from `first` to `last`; returns where to go on, if anywhere.
@@ -122,7 +139,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         key: &Key,
         (first, last): (EventTime, EventTime),
         delivery: Delivery<'_>,
-        found: &mut Vec<Found<'r>>,
+        counted: &mut Counted<'r>,
     ) -> Result<Option<EventTime>, Failure> {
         let counters = self.counters_around(rule, key, first, last).await?;
         let mut window = Window::new(rule, &counters);
@@ -135,6 +152,8 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         if !hot.is_empty() && claims.done == 0 && claims.mine.is_empty() {
             return Err(Failure::Crowded);
         }
+        counted.left_to_others |= is_left_to_others(&log, &hot, rule.cooldown, delivery);
+        let found = &mut counted.found;
         // Alerts claimed for an earlier stretch are still pending.
         let known: BTreeSet<EventTime> = found.iter().map(|one| one.at).collect();
         let new = claims.mine.iter().filter(|at| !known.contains(at));
@@ -232,6 +251,18 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         Err(Failure::Contended("alerts of one key"))
     }
 
+    /// Gives up the claims on alerts that there is no time to publish, so that the next delivery need not wait for
+    /// their leases to end. Where this fails, they end.
+    pub(super) async fn release(&self, found: IndexMap<Caller, Vec<Found<'_>>>, delivery: Delivery<'_>) {
+        let found: Vec<Found<'_>> = found.into_values().flatten().collect();
+        let keys = found.chunk_by(|one, other| one.key == other.key).map(async |alerts| {
+            let [first, ..] = alerts else { return };
+            let fates: Vec<_> = alerts.iter().map(|alert| (alert.at, Fate::Failed(alert.number))).collect();
+            _ = self.settle(first.rule, &first.key, &fates, delivery).await;
+        });
+        stream::iter(keys).buffer_unordered(AT_ONCE).collect::<()>().await;
+    }
+
     /// Records the outcome of one key's claims.
     pub(super) async fn settle(
         &self,
@@ -275,6 +306,19 @@ fn stretches(rule: &Rule, summary: &Summary) -> VecDeque<(EventTime, EventTime)>
     }
     // A denial can make hot what happened up to a window later.
     stretches.into_iter().map(|(first, last)| (first, last.plus(rule.window))).collect()
+}
+
+/// Whether an alert that covers one of `hot` is pending under another delivery's lease.
+fn is_left_to_others(log: &AlertLog, hot: &[EventTime], cooldown: Duration, delivery: Delivery<'_>) -> bool {
+    let Claimant { owner, now, .. } = delivery.claimant;
+    let held = log.alerts.iter().filter(|(_, alert)| {
+        alert.state == State::Pending && alert.owner != owner && alert.leased_until >= now
+    });
+    held.into_iter().any(|(at, _)| {
+        let around = at.minus(cooldown)..=at.plus(cooldown);
+        let first = hot.partition_point(|other| other < around.start());
+        hot.get(first).is_some_and(|other| around.contains(other))
+    })
 }
 
 fn expires_at(rule: &Rule, now: u64) -> u64 {

@@ -6,25 +6,32 @@
 //! | Each caller: record → send at most one notice → mark | [`callers`], [`telling`] |
 //!
 //! Every step may be repeated, so any failure fails the delivery, and it is retried. A failure of one
-//! key or caller holds up no other.
+//! key or caller holds up no other. The records of a batch are one delivery: those fail that count toward a key
+//! that was not settled, the others succeed. What finds too little time is not begun, and fails likewise.
 
 mod callers;
 mod keys;
 mod telling;
+mod time;
 mod work;
 
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use glob::Pattern;
 use indexmap::IndexMap;
 
 use crate::alert::sink::{AlertSink, SinkError};
+use crate::count::caller::Caller;
 use crate::count::claims::{Claimant, MAX_PENDING};
+use crate::count::incident::Found;
 use crate::count::store::{CounterStore, StoreError};
 use crate::count::tally::Tally;
 use crate::log::time::EventTime;
-use crate::reader::{Limits, Reader};
+use crate::reader::{Limits, Read, Reader};
 use crate::rule::definition::Rule;
+
+pub use self::time::TimeLeft;
 
 /// How long counters and claims live: longer than the longest redrive of a failed delivery, which waits
 /// 14 days in its queue.
@@ -84,6 +91,12 @@ pub struct Outcome {
     pub failures: Vec<Failure>,
     /// How many keys and incidents failed.
     pub failed: usize,
+    /// Of what came in events, the records that count toward a key that was not counted, claimed or published:
+    /// the numbers that [`Tally::begin_record`] got.
+    pub unsettled: BTreeSet<u32>,
+    /// Those that made an alert due which another delivery holds. Whoever may not be asked again under the same
+    /// owner must fail them, too, since the holder may be dead.
+    pub left_to_others: BTreeSet<u32>,
 }
 
 impl Outcome {
@@ -92,6 +105,12 @@ impl Outcome {
         if self.failures.len() < MAX_FAILURES {
             self.failures.push(failure);
         }
+    }
+
+    /// Reports that so many keys or callers were not begun: one failure, however many.
+    fn out_of_time(&mut self, keys: usize) {
+        self.failed = self.failed.saturating_add(1);
+        self.failures.push(Failure::OutOfTime(keys));
     }
 }
 
@@ -119,6 +138,9 @@ pub enum Failure {
         "the {0} answered none of {MAX_UNANSWERED} keys in a row; the object's other keys were not tried; the delivery will be tried again"
     )]
     Unanswered(&'static str),
+    /// The time ran out.
+    #[error("there was no time left for {0} keys or callers; the delivery will be tried again")]
+    OutOfTime(usize),
     /// The topic is down.
     #[error(
         "the topic accepted none of {MAX_REFUSED} notices in a row; the others were not tried; the delivery will be tried again"
@@ -141,34 +163,117 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
     /// Begins to read an object; push its bytes, then [`Self::commit`] what was tallied.
     #[must_use]
     pub fn read<'o>(&self, object: &'o str) -> Reader<'o> {
-        let tally = Tally::new(self.rules.clone(), self.exempt_users.clone());
-        Reader::new(object, tally, self.limits)
+        Reader::new(object, self.tally(), self.limits)
     }
 
-    /// Counts what an object holds, and sends the notices that are due.
+    /// An empty tally, for records that come in an event.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        Tally::new(self.rules.clone(), self.exempt_users.clone())
+    }
+
+    /// Reads record `number` of an event into what its earlier records were tallied in. `name` stands in for a
+    /// missing request id.
+    #[must_use]
+    pub fn read_record(&self, name: &str, json: &str, number: u32, mut tally: Tally) -> Read {
+        tally.begin_record(number);
+        let mut reader = Reader::new(name, tally, self.limits);
+        reader.push(json.as_bytes());
+        reader.finish()
+    }
+
+    /// Counts what an object or an event holds, and sends the notices that are due.
     pub async fn commit(&self, tally: Tally, delivery: Delivery<'_>) -> Outcome {
+        self.commit_within(TimeLeft::UNLIMITED, tally, delivery).await
+    }
+
+    /// The same, of what can be begun in `time`.
+    pub async fn commit_within(&self, time: TimeLeft<'_>, tally: Tally, delivery: Delivery<'_>) -> Outcome {
         let mut outcome = Outcome::default();
-        let mut found = IndexMap::new();
-        let mut rest = Vec::new();
-        let keys = tally.into_summaries().map(|summary| self.count(summary, delivery));
-        work::all(keys, &mut outcome, |counted, failure| {
-            rest.extend(keys::sort(counted, &mut found));
-            failure
-        })
-        .await;
+        let mut round = Round::default();
+        let keys = tally.into_summaries();
+        let keys = keys.map(|summary| (summary.records.clone(), self.count(summary, delivery)));
+        let late =
+            work::within(time, keys, &mut outcome, |counted, failure| round.take(counted, failure)).await;
+        round.unsettled.extend(late.into_iter().flatten());
         loop {
-            let failed = self.tell(std::mem::take(&mut found), delivery, &mut outcome).await;
+            let rest = std::mem::take(&mut round.rest);
+            let failed = self.publish(time, &mut round, delivery, &mut outcome).await;
             // A key with more alerts than one write claims goes on once these are published.
-            rest.retain(|key: &keys::Rest<'_>| !failed.contains(&key.caller()));
+            let (dropped, rest): (Vec<_>, Vec<_>) =
+                rest.into_iter().partition(|key| failed.contains(&key.caller()));
+            round.unsettled.extend(dropped.into_iter().flat_map(|key| key.records));
             if rest.is_empty() {
+                outcome.unsettled = round.unsettled;
+                outcome.left_to_others = round.left_to_others;
                 return outcome;
             }
-            let keys = std::mem::take(&mut rest).into_iter().map(|key| self.find(key, delivery));
-            work::all(keys, &mut outcome, |counted, failure| {
-                rest.extend(keys::sort(counted, &mut found));
-                failure
-            })
-            .await;
+            let keys = rest.into_iter().map(|key| (key.records.clone(), self.find(key, delivery)));
+            let take = |counted, failure| round.take(counted, failure);
+            let late = work::within(time, keys, &mut outcome, take).await;
+            round.unsettled.extend(late.into_iter().flatten());
         }
+    }
+
+    /// Records what was found and sends the notices that are due. Returns the callers for which some of this
+    /// failed.
+    async fn publish<'r>(
+        &'r self,
+        time: TimeLeft<'_>,
+        round: &mut Round<'r>,
+        delivery: Delivery<'_>,
+        outcome: &mut Outcome,
+    ) -> HashSet<Caller> {
+        let found = std::mem::take(&mut round.found);
+        let callers: Vec<Caller> = found.keys().cloned().collect();
+        let known = outcome.failures.len();
+        let failed = if found.is_empty() || time.suffices() {
+            let failed = self.tell(found, delivery, outcome).await;
+            let is_silent = |failure: &Failure| matches!(failure, Failure::Unanswered(_));
+            // Some callers were not tried then, and nothing says which.
+            if outcome.failures.iter().skip(known).any(is_silent) {
+                callers.into_iter().collect()
+            } else {
+                failed
+            }
+        } else {
+            outcome.out_of_time(callers.len());
+            self.release(found, delivery).await;
+            callers.into_iter().collect()
+        };
+        for (caller, records) in round.counting.drain() {
+            if failed.contains(&caller) {
+                round.unsettled.extend(records);
+            }
+        }
+        failed
+    }
+}
+
+/// What some keys of a delivery came to.
+#[derive(Default)]
+struct Round<'r> {
+    found: IndexMap<Caller, Vec<Found<'r>>>,
+    rest: Vec<keys::Rest<'r>>,
+    /// The records that count toward the keys in `found`.
+    counting: HashMap<Caller, Vec<u32>>,
+    unsettled: BTreeSet<u32>,
+    left_to_others: BTreeSet<u32>,
+}
+
+impl<'r> Round<'r> {
+    /// Takes what one key came to; returns the failure to report.
+    fn take(&mut self, counted: keys::Counted<'r>, failure: Option<Failure>) -> Option<Failure> {
+        if failure.is_some() {
+            self.unsettled.extend(&counted.records);
+        }
+        if counted.left_to_others {
+            self.left_to_others.extend(&counted.records);
+        }
+        if let Some(caller) = counted.caller().filter(|_| !counted.records.is_empty()) {
+            self.counting.entry(caller).or_default().extend(&counted.records);
+        }
+        self.rest.extend(keys::sort(counted, &mut self.found));
+        failure
     }
 }

@@ -2,7 +2,7 @@
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
-use super::{Failure, MAX_UNANSWERED, Outcome};
+use super::{Failure, MAX_UNANSWERED, Outcome, TimeLeft};
 
 /// How many keys or callers of one object are processed at once.
 pub(super) const AT_ONCE: usize = 32;
@@ -12,8 +12,21 @@ pub(super) const AT_ONCE: usize = 32;
 pub(super) async fn all<F, T>(
     work: impl Iterator<Item = F>,
     outcome: &mut Outcome,
-    mut take: impl FnMut(T, Option<Failure>) -> Option<Failure>,
+    take: impl FnMut(T, Option<Failure>) -> Option<Failure>,
 ) where
+    F: Future<Output = (T, Result<(), Failure>)>,
+{
+    within(TimeLeft::UNLIMITED, work.map(|one| ((), one)), outcome, take).await;
+}
+
+/// The same, as long as there is time. Each piece of work has a label; returns those of the pieces that were not begun.
+pub(super) async fn within<L, F, T>(
+    time: TimeLeft<'_>,
+    work: impl Iterator<Item = (L, F)>,
+    outcome: &mut Outcome,
+    mut take: impl FnMut(T, Option<Failure>) -> Option<Failure>,
+) -> Vec<L>
+where
     F: Future<Output = (T, Result<(), Failure>)>,
 {
     let mut work = work;
@@ -21,8 +34,9 @@ pub(super) async fn all<F, T>(
     let mut unanswered = 0;
     let mut silent = None;
     loop {
-        if unanswered < MAX_UNANSWERED {
-            running.extend(work.by_ref().take(AT_ONCE - running.len()));
+        if unanswered < MAX_UNANSWERED && time.suffices() {
+            let room = AT_ONCE.saturating_sub(running.len());
+            running.extend(work.by_ref().take(room).map(|(_, one)| one));
         }
         // Work in progress is never dropped: an alert could be left published but not marked.
         let Some((done, result)) = running.next().await else { break };
@@ -35,4 +49,10 @@ pub(super) async fn all<F, T>(
     if let Some(silent) = silent.filter(|_| unanswered >= MAX_UNANSWERED) {
         outcome.failures.push(Failure::Unanswered(silent));
     }
+    drop(running);
+    let not_begun: Vec<L> = work.map(|(label, _)| label).collect();
+    if !not_begun.is_empty() && unanswered < MAX_UNANSWERED {
+        outcome.out_of_time(not_begun.len());
+    }
+    not_begun
 }

@@ -18,6 +18,7 @@ use crate::log::time::EventTime;
 use crate::rule::catalogue::ALL;
 use crate::rule::definition::{Rule, Weight};
 use crate::rule::field::{Field, MISSING};
+use crate::rule::identity::Identity;
 
 /// The most denials listed one by one.
 const MAX_LISTED: usize = 20;
@@ -77,11 +78,12 @@ pub struct KeyState<'a> {
 }
 
 impl KeyState<'_> {
-    /// Whether it is what someone asks about: `asked` is the id of one of its alerts, or part of one of
-    /// its values.
+    /// Whether it is what someone asks about: `asked` is the id of one of its alerts, part of one of
+    /// its values, or a user that its caller stands for.
     #[must_use]
     pub fn is_about(&self, asked: &str) -> bool {
         self.key.values.iter().flatten().any(|value| value.contains(asked))
+            || self.key.identity(self.rule) == Some(Identity::of(asked).caller)
             || self.alerts.iter().any(|at| alert::id(self.key, *at) == asked)
     }
 

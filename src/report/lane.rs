@@ -73,7 +73,7 @@ impl Lane {
         Some(Self {
             rule: number,
             caller,
-            user: value(Field::User).or_else(|| value(Field::Role)),
+            user: key.identity(rule).map(kept),
             model: value(Field::Model),
             account: value(Field::Account),
             total: figures.total,
@@ -89,7 +89,7 @@ impl Lane {
             floods: floods(rule, &counters, after),
             alerts: fired.into_iter().map(|at| (after(at), alert::id(key, at))).collect(),
             models: models.map(|one| kept(Kind::ModelCalled.cut(&one.value))).collect(),
-            sources: figures.sources.iter().map(|source| named(*source)).collect(),
+            sources: figures.logs().iter().map(|log| named(*log)).collect(),
         })
     }
 
@@ -161,7 +161,7 @@ fn floods(rule: &Rule, counters: &[Counter], after: impl Fn(EventTime) -> i64) -
 
 fn named(source: Source) -> &'static str {
     match source {
-        Source::InvocationLog => "log",
+        Source::InvocationLog | Source::CloudWatch => "log",
         Source::CloudTrail => "CloudTrail",
     }
 }

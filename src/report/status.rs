@@ -166,11 +166,10 @@ fn row(state: &KeyState<'_>, at: EventTime) -> Option<(u64, KeyRow)> {
         *window.samples().iter().rfind(|(time, _)| *time <= at && *time >= at.minus(rule.window))?;
     let counted = window.within(at);
     let window_minutes = rule.window.as_secs() / 60;
-    let user = state.key.get(rule, Field::User).or_else(|| state.key.get(rule, Field::Role));
     let row = KeyRow {
         rule: rule.id,
         account: kept(state.key.get(rule, Field::Account)),
-        user: kept(user),
+        user: kept(state.key.identity(rule)),
         model: kept(state.key.get(rule, Field::Model)),
         counted,
         noun: rule.wording.noun,

@@ -64,7 +64,7 @@ pub fn on(text: &str) -> Result<bool, String> {
     text.trim().parse().map_err(|_| "expected true or false".to_owned())
 }
 
-/// Reads a glob on user ARNs, such as `*:assumed-role/load-test/*`.
+/// Reads a glob on user ARNs, such as `arn:aws:sts::*:assumed-role/load-test/*`.
 ///
 /// # Errors
 /// What was expected.

@@ -19,8 +19,8 @@ pub struct Condition {
     pub succeeded: bool,
     /// The answer itself is in the record.
     pub has_body: bool,
-    /// The caller is not an assumed role whose name begins with one of these.
-    pub except_roles: &'static [&'static str],
+    /// No person called: sessions of IAM Identity Center's roles are not counted.
+    pub except_people: bool,
 }
 
 /// What a guardrail did.
@@ -72,11 +72,7 @@ impl Condition {
             && (self.min_policies_blocked == 0 || facts.policies_blocked() >= self.min_policies_blocked)
             && (!self.succeeded || facts.succeeded)
             && (!self.has_body || facts.has_body)
-            && !self.excepts(values)
-    }
-
-    fn excepts(&self, values: &Values<'_>) -> bool {
-        values.role_name().is_some_and(|name| self.except_roles.iter().any(|prefix| name.starts_with(prefix)))
+            && !(self.except_people && values.is_person())
     }
 
     /// Whether it names nothing that a sweep could find, so that every record must be read.

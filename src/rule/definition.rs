@@ -130,7 +130,7 @@ pub enum Weight {
 }
 
 /// How a rule's alerts are worded. In phrases, `{count}` stands for the number of distinct values, and
-/// `{user}`, `{role}` and `{model}` for what the rule groups by.
+/// `{user}`, `{caller}`, `{role}` and `{model}` for what the rule groups by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wording {
     /// What is counted, in the plural.

@@ -1,5 +1,6 @@
 //! The parts of a denial that a rule can group by or count.
 
+use super::identity::Identity;
 use crate::log::denial::Denial;
 
 /// A part of a denial that a rule can group by or count.
@@ -8,11 +9,13 @@ use crate::log::denial::Denial;
 pub enum Field {
     /// The account.
     Account,
-    /// The ARN of the caller.
+    /// The ARN of the user.
     User,
+    /// The ARN of the user without what its owner may choose freely: [`Identity::caller`].
+    Caller,
     /// The ARN of an assumed role without its session, `arn:aws:sts::…:assumed-role/NAME`.
     Role,
-    /// The session of an assumed role.
+    /// The session of an assumed role, or the name of a federated user.
     Session,
     /// The model, however the caller spelled it.
     Model,
@@ -22,6 +25,9 @@ pub enum Field {
 }
 
 impl Field {
+    /// Those that name who called. A rule groups by one of them at most.
+    pub const IDENTITIES: [Self; 3] = [Self::User, Self::Caller, Self::Role];
+
     /// Its place among all fields.
     const fn index(self) -> usize {
         self as usize
@@ -45,6 +51,7 @@ impl Field {
         match self {
             Self::Account => "Account",
             Self::User => "User",
+            Self::Caller => "Caller",
             Self::Role => "Role",
             Self::Session => "Session",
             Self::Model => "Model",
@@ -59,7 +66,7 @@ const FIELDS: usize = Field::RequestId as usize + 1;
 #[derive(Clone, Copy)]
 pub struct Values<'d> {
     fields: [Option<&'d str>; FIELDS],
-    role_name: Option<&'d str>,
+    is_person: bool,
 }
 
 impl<'d> Values<'d> {
@@ -67,15 +74,16 @@ impl<'d> Values<'d> {
     #[must_use]
     pub fn of(denial: &'d Denial<'_>) -> Self {
         let user = denial.user.as_deref();
-        let role = user.and_then(AssumedRole::parse);
+        let identity = user.map(Identity::of);
         let mut fields = [None; FIELDS];
         fields[Field::Account.index()] = denial.account.as_deref();
         fields[Field::User.index()] = user;
-        fields[Field::Role.index()] = role.as_ref().map(|role| role.arn);
-        fields[Field::Session.index()] = role.as_ref().map(|role| role.session);
+        fields[Field::Caller.index()] = identity.map(|identity| identity.caller);
+        fields[Field::Role.index()] = identity.and_then(|identity| identity.role);
+        fields[Field::Session.index()] = identity.and_then(|identity| identity.session);
         fields[Field::Model.index()] = denial.model.as_deref();
         fields[Field::RequestId.index()] = Some(&denial.request_id);
-        Self { fields, role_name: role.map(|role| role.name) }
+        Self { fields, is_person: identity.is_some_and(|identity| identity.is_person) }
     }
 
     /// The value of `field`, `None` if the record has none.
@@ -84,10 +92,10 @@ impl<'d> Values<'d> {
         self.fields[field.index()]
     }
 
-    /// The name of the role that the caller assumed, if one did.
+    /// Whether a person called, with a role that IAM Identity Center assigned to them.
     #[must_use]
-    pub fn role_name(&self) -> Option<&'d str> {
-        self.role_name
+    pub fn is_person(&self) -> bool {
+        self.is_person
     }
 }
 
@@ -107,66 +115,5 @@ impl<T> PerField<T> {
     }
 }
 
-/// IAM Identity Center's roles for people begin with this; each session is one person.
-pub const PERSONAL_ROLES: &str = "AWSReservedSSO_";
-
-/// The ARN of an assumed role without its session, which whoever assumes it may choose freely; a
-/// person's role, and every other user, as it is.
-#[must_use]
-pub fn without_session(user: &str) -> &str {
-    match AssumedRole::parse(user) {
-        Some(role) if !role.name.starts_with(PERSONAL_ROLES) => role.arn,
-        _ => user,
-    }
-}
-
 /// Stands for a missing value among counted ones; no id can contain it.
 pub const MISSING: &str = "\u{0}";
-
-/// The parts of `arn:aws:sts::111122223333:assumed-role/NAME/SESSION`.
-pub(super) struct AssumedRole<'a> {
-    /// All but the session.
-    arn: &'a str,
-    pub(super) name: &'a str,
-    session: &'a str,
-}
-
-impl<'a> AssumedRole<'a> {
-    /// Source: "IAM identifiers" in the AWS IAM user guide; neither name nor session holds a slash.
-    pub(super) fn parse(user: &'a str) -> Option<Self> {
-        // Every record passes here: the parts are short, and a loop over bytes is the fastest search.
-        let behind = |text: &'a str| text.bytes().position(|byte| byte == b':').map(|at| &text[at + 1..]);
-        let region = behind(user.strip_prefix("arn:")?)?.strip_prefix("sts:")?;
-        let resource = behind(behind(region)?)?;
-        let (name, session) = resource.strip_prefix("assumed-role/")?.split_once('/')?;
-        let whole = !name.is_empty() && !session.is_empty();
-        whole.then(|| Self { arn: &user[..user.len() - session.len() - 1], name, session })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(user: &str, expected: Option<(&str, &str)>) {
-        assert_eq!(AssumedRole::parse(user).map(|role| (role.arn, role.session)), expected, "{user}");
-    }
-
-    #[test]
-    fn an_assumed_role_is_told_by_its_arn() {
-        let role = "arn:aws:sts::111122223333:assumed-role/App";
-        check("arn:aws:sts::111122223333:assumed-role/App/i-0a1b", Some((role, "i-0a1b")));
-        check(
-            "arn:aws-us-gov:sts::1:assumed-role/A/b:c",
-            Some(("arn:aws-us-gov:sts::1:assumed-role/A", "b:c")),
-        );
-        check("arn:aws:sts::111122223333:assumed-role/App", None);
-        check("arn:aws:sts::111122223333:assumed-role/App/", None);
-        check("arn:aws:sts::111122223333:assumed-role//s", None);
-        check("arn:aws:sts::111122223333:federated-user/App/s", None);
-        check("arn:aws:iam::111122223333:assumed-role/App/s", None);
-        check("assumed-role/App/s", None);
-        check("", None);
-    }
-}

@@ -12,7 +12,7 @@ use super::bounds;
 use super::condition::{Condition, FindingCondition, Guardrail};
 use super::definition::{Elastic, Rule, Severity, Technique, Weight, Wording};
 use super::field::Field;
-use super::value::{ErrorCode, List, Noun, Policies, RiskScore, RoleName, Span, Text, Threshold, Url, Word};
+use super::value::{ErrorCode, List, Noun, Policies, RiskScore, Span, Text, Threshold, Url, Word};
 use crate::log::facts::Policy;
 
 /// What is wrong with a rule file, and where.
@@ -151,7 +151,7 @@ struct Record {
     #[serde(default)]
     has_body: bool,
     #[serde(default)]
-    except_roles: Vec<RoleName>,
+    except_people: bool,
 }
 
 #[derive(Deserialize)]
@@ -178,7 +178,7 @@ impl Record {
             min_policies_blocked: self.min_policies_blocked.map_or(0, |number| number.0),
             succeeded: self.succeeded,
             has_body: self.has_body,
-            except_roles: List(self.except_roles).leak(|role| role.0),
+            except_people: self.except_people,
         }
     }
 }
@@ -272,17 +272,16 @@ impl Written {
         let group_by = self.group_by.get_ref();
         let has = |field| group_by.contains(&field);
         let repeated = (1..group_by.len()).any(|at| group_by[..at].contains(&group_by[at]));
-        let callers = usize::from(has(Field::User)) + usize::from(has(Field::Role));
-        if repeated || !has(Field::Account) || callers > 1 {
-            let expected =
-                "expected \"account\", and perhaps \"model\" and either \"user\" or \"role\", each once";
+        let identities = Field::IDENTITIES.into_iter().filter(|field| has(*field)).count();
+        if repeated || !has(Field::Account) || identities > 1 {
+            let expected = "expected \"account\", and perhaps \"model\" and one of \"user\", \"caller\" and \"role\", each once";
             return misfit(self.group_by.span(), "group_by", expected);
         }
-        if group_by
-            .iter()
-            .any(|field| !matches!(field, Field::Account | Field::User | Field::Role | Field::Model))
-        {
-            let expected = "expected no other than \"account\", \"user\", \"role\" and \"model\"";
+        let is_allowed = |field: &Field| {
+            Field::IDENTITIES.contains(field) || matches!(field, Field::Account | Field::Model)
+        };
+        if !group_by.iter().all(is_allowed) {
+            let expected = "expected no other than \"account\", \"user\", \"caller\", \"role\" and \"model\"";
             return misfit(self.group_by.span(), "group_by", expected);
         }
         match (&self.count, &self.sum) {
@@ -339,7 +338,8 @@ fn is_id(text: &str) -> bool {
 
 /// Checks that a phrase says how many, and names only what the rule groups by.
 fn check_phrase(phrase: &str, group_by: &[Field]) -> Result<(), String> {
-    let names = [("user", Field::User), ("role", Field::Role), ("model", Field::Model)];
+    let names =
+        [("user", Field::User), ("caller", Field::Caller), ("role", Field::Role), ("model", Field::Model)];
     let named: Vec<&str> =
         names.iter().filter(|(_, field)| group_by.contains(field)).map(|(name, _)| *name).collect();
     let places = phrase.split('{').skip(1).map(|rest| rest.split('}').next().unwrap_or_default());

@@ -5,7 +5,9 @@
 //! | What is a rule? | [`definition`] |
 //! | What must a record show? | [`condition`] |
 //! | What can it group by or count? | [`field`] |
+//! | Who does an ARN name? | [`identity`] |
 //! | Which values may it have? | [`bounds`] |
+//! | Whom does an exemption reach? | [`exempt`] |
 //! | How is it written down? | [`mod@file`], `value` |
 //! | Which rules are there? | [`catalogue`] |
 //! | What did the user set? | [`settings`] |
@@ -14,7 +16,9 @@ pub mod bounds;
 pub mod catalogue;
 pub mod condition;
 pub mod definition;
+pub mod exempt;
 pub mod field;
 pub mod file;
+pub mod identity;
 pub mod settings;
 mod value;

@@ -6,6 +6,7 @@ use glob::Pattern;
 
 use super::bounds;
 use super::definition::Rule;
+use super::exempt;
 
 /// The settings of a detector.
 #[derive(Clone, Debug)]
@@ -74,6 +75,21 @@ impl Settings {
     /// As [`Rule::check_cost`].
     pub fn check(&self) -> Result<(), String> {
         self.rules.iter().filter(|rule| rule.on).try_for_each(Rule::check_cost)
+    }
+
+    /// What the user should know about settings that are allowed and perhaps not meant.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let everywhere = self.exempt_users.iter().map(|glob| (String::new(), glob));
+        let of_rule = |rule: &Rule| format!("{}.{}=", rule.id, Setting::Exempt.name());
+        let by_rule = self
+            .rules
+            .iter()
+            .flat_map(|rule| rule.exempt_users.iter().map(move |glob| (of_rule(rule), glob)));
+        let warnings = everywhere.chain(by_rule).filter_map(|(setting, glob)| {
+            Some(format!("exempt users: {setting}{glob}: {}", exempt::warning(glob.as_str())?))
+        });
+        warnings.collect()
     }
 
     /// Where the setting came from; `None` for the rule's file.
@@ -217,9 +233,9 @@ mod tests {
         );
         check("model-sweep.severity=critical", "model-sweep", "true 3 60 60 critical 99 []");
         check(
-            "session-rotation.exempt=*:assumed-role/agent-*,session-rotation.exempt=a=b",
+            "session-rotation.exempt=arn:aws:sts::*:assumed-role/agent-*,session-rotation.exempt=a=b",
             "session-rotation",
-            r#"true 3 60 60 medium 47 ["*:assumed-role/agent-*", "a=b"]"#,
+            r#"true 3 60 60 medium 47 ["arn:aws:sts::*:assumed-role/agent-*", "a=b"]"#,
         );
         for rule in ALL.iter() {
             let text = format!(
@@ -287,6 +303,21 @@ mod tests {
             let error = settings.choose("RULES", text).expect_err(text);
             assert!(error.starts_with("expected one or more of denied-model, "), "{error}");
         }
+    }
+
+    #[test]
+    fn an_exemption_that_reaches_too_far_is_warned_about_wherever_it_is_set() {
+        let mut settings = settings();
+        settings.apply("here", "model-sweep.exempt=arn:aws:sts::*:assumed-role/x/*").expect("good");
+        assert!(settings.warnings().is_empty());
+        settings.apply("here", "model-sweep.exempt=*:assumed-role/x/*").expect("good");
+        settings.exempt_users = vec![Pattern::new("*:assumed-role/y/*").expect("a glob")];
+        let warnings = settings.warnings();
+        let begin: Vec<&str> = warnings.iter().filter_map(|warning| warning.split(": an ").next()).collect();
+        assert_eq!(
+            begin,
+            ["exempt users: *:assumed-role/y/*", "exempt users: model-sweep.exempt=*:assumed-role/x/*"]
+        );
     }
 
     #[test]

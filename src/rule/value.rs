@@ -25,9 +25,6 @@ pub struct Word(pub &'static str);
 /// A number of guardrail policies.
 pub struct Policies(pub usize);
 
-/// The beginning of a role's name.
-pub struct RoleName(pub &'static str);
-
 /// Any value: the bounds depend on what the rule counts.
 pub struct Threshold(pub Value);
 
@@ -95,10 +92,6 @@ value!(Word, "expected a word in capitals such as BLOCKED or PROMPT_ATTACK", |va
 });
 value!(Policies, "expected a whole number from 1 to 6", |value| {
     usize::try_from(value.as_integer()?).ok().filter(|number| (1..=6).contains(number)).map(Self)
-});
-value!(RoleName, "expected the beginning of a role's name: letters, digits and _+=,.@-", |value| {
-    let good = |byte: u8| byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte);
-    text(value, |text| !text.is_empty() && text.bytes().all(good)).map(Self)
 });
 value!(Threshold, "expected a whole number", |value| Some(Self(value.clone())));
 value!(RiskScore, "expected a whole number from 0 to 100", |value| {

@@ -55,7 +55,8 @@ async fn a_task_that_is_tried_again_goes_on_with_what_it_holds() {
     let owner = async |request_id| {
         let s3 = bucket(&[("a.json.gz", burst())]);
         let handler = recording(&s3);
-        let invocation = Invocation { request_id, now_ms: 1_748_772_060_000, deadline_ms: 1_748_772_090_000 };
+        let clock = || 1_748_772_060_000;
+        let invocation = Invocation { request_id, clock: &clock, deadline_ms: 1_748_772_090_000 };
         handler.deliver(&job(&["a.json.gz"]).to_string(), invocation).await.answer.expect("success");
         let mut alerts =
             handler.pipeline.store.into_keys().flat_map(|(_, item)| item.alerts.alerts.into_values());

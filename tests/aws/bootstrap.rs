@@ -77,12 +77,17 @@ pub struct Run {
 
 /// Runs the binary for one event, with objects from `s3` and further `variables`.
 pub async fn run(event: &str, s3: &Server, variables: &[(&str, &str)]) -> Run {
+    run_for(Duration::from_mins(1), event, s3, variables).await
+}
+
+/// The same, with so much time.
+async fn run_for(time: Duration, event: &str, s3: &Server, variables: &[(&str, &str)]) -> Run {
     let dynamodb = dynamodb().await;
     let sns = Server::start(|_, _| Some(accepted()));
     let (answered, answer) = mpsc::channel();
     let event = event.to_owned();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
-    let deadline = now + Duration::from_mins(1);
+    let deadline = now + time;
     let runtime = Server::start(move |number, request| {
         let mut reply = Reply::new(202, "");
         if number == 0 {
@@ -198,6 +203,21 @@ async fn a_failure_is_answered_as_one_and_logged_once_with_the_request_id() {
     check_silence(&lines);
 }
 
+#[tokio::test]
+async fn an_exemption_that_a_path_could_match_is_in_the_log_at_the_start() {
+    let s3 = Server::start(|_, _| Some(Reply::s3_error(404, "NoSuchKey", "none")));
+    let settings =
+        "model-sweep.exempt=*:assumed-role/y/*,slow-denials.exempt=arn:aws:sts::*:assumed-role/z/*";
+    let variables = [("EXEMPT_USERS", "*:assumed-role/x/*"), ("RULE_SETTINGS", settings)];
+    let run = run(r#"{"Event":"s3:TestEvent","Bucket":"b"}"#, &s3, &variables).await;
+    let messages =
+        run.lines.iter().filter(|line| line["level"] == "WARN").map(|line| line["message"].as_str());
+    let messages: Vec<&str> = messages.map(Option::unwrap_or_default).collect();
+    let [everywhere, of_rule] = messages[..] else { panic!("{messages:?}") };
+    assert!(everywhere.starts_with("exempt users: *:assumed-role/x/*: "), "{everywhere}");
+    assert!(of_rule.starts_with("exempt users: model-sweep.exempt=*:assumed-role/y/*: "), "{of_rule}");
+}
+
 /// One refused call as an EventBridge event, with half a surrogate pair in a value the caller chose.
 fn api_call(number: usize) -> String {
     format!(
@@ -218,6 +238,26 @@ async fn records_in_the_event_reach_the_detector_whatever_their_caller_wrote() {
         assert_eq!(metrics[name], value, "{name}");
     }
     check_silence(&lines);
+}
+
+#[tokio::test]
+async fn without_time_a_batch_comes_back_whole_and_the_metrics_go_out() {
+    let silent = Server::start(|_, _| {
+        thread::sleep(Duration::from_mins(1));
+        None
+    });
+    let messages: Vec<Value> =
+        (1..=4).map(|number| json!({"messageId": format!("m-{number}"), "body": api_call(number)})).collect();
+    let event = json!({"Records": messages}).to_string();
+    let begun = SystemTime::now();
+    let time = Duration::from_secs(10);
+    let run = run_for(time, &event, &silent, &[("AWS_ENDPOINT_URL_DYNAMODB", &silent.url)]).await;
+    assert!(begun.elapsed().expect("time goes on") < time);
+    let answer: Value = serde_json::from_slice(&run.answer.body).expect("JSON");
+    assert_eq!(answer["batchItemFailures"].as_array().expect("a list").len(), 4);
+    let metrics = run.lines.iter().find(|line| line.get("_aws").is_some()).expect("metrics");
+    assert_eq!((&metrics["failures"], &metrics["event_records"]), (&json!(4), &json!(0)));
+    check_silence(&run.lines);
 }
 
 #[tokio::test]

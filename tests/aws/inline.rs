@@ -1,13 +1,16 @@
 //! CloudTrail records that come in the event itself: read, counted and reported as from a file.
 
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
 use bedrock_denial_watch::alert::sink::AlertSink;
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::count::store::CounterStore;
 use bedrock_denial_watch::lambda::aws::DynamoDbStore;
-use bedrock_denial_watch::lambda::handler::{Answer, Handler};
+use bedrock_denial_watch::lambda::handler::{Answer, Handler, Invocation};
 use serde_json::{Value, json};
 
-use crate::handler::{Recorder, batch, bucket, deliver, handler, notification, published, recording};
+use crate::handler::{Recorder, batch, bucket, deliver, failed, handler, notification, published, recording};
 use crate::http::Server;
 use crate::support::{TABLE, dynamodb, gzip};
 
@@ -141,8 +144,8 @@ async fn three_calls_in_both_are_no_four() {
 }
 
 #[tokio::test]
-async fn claims_of_an_event_are_owned_by_the_request_or_the_message() {
-    for (last, expected) in [(event(4), "request-1"), (batch(&[("m-1", event(4))]), "m-1")] {
+async fn claims_of_an_event_are_owned_by_the_request() {
+    for (last, expected) in [(event(4), "request-1"), (batch(&[("m-1", event(4))]), "request-1")] {
         let s3 = bucket(&[]);
         let handler = recording(&s3);
         for number in 1..=3 {
@@ -153,6 +156,94 @@ async fn claims_of_an_event_are_owned_by_the_request_or_the_message() {
         let owners: Vec<String> = item.alerts.alerts.into_values().map(|alert| alert.owner).collect();
         assert_eq!(owners, [expected]);
     }
+}
+
+/// An item of the table that no version of the detector could have written: its key fails, and no other.
+async fn break_alerts(config: &SdkConfig, model: &str) {
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let key = format!(r#"["denied-model","111122223333","arn:aws:iam::111122223333:user/eve","{model}"]"#);
+    let put = Client::new(config).put_item().table_name(TABLE).item("pk", text(&key));
+    put.item("sk", text("alerts")).item("alerts", text("broken")).send().await.expect("put");
+}
+
+#[tokio::test]
+async fn of_a_batch_only_those_messages_fail_whose_key_the_table_refuses() {
+    let s3 = bucket(&[("c.json.gz", gzip("{}"))]);
+    let config = dynamodb().await;
+    break_alerts(&config, "a.b").await;
+    let handler = handler(&s3, DynamoDbStore::new(&config, TABLE.to_owned()), Recorder::default());
+    let of = |number: usize, model: &str| {
+        let mut event = event(number);
+        event["detail"]["requestParameters"]["modelId"] = json!(model);
+        event
+    };
+    let messages = [
+        ("m-1", of(1, "a.b")),
+        ("m-2", of(2, "c.d")),
+        ("m-3", of(3, "a.b")),
+        // One message of both.
+        ("m-4", json!([of(4, "c.d"), of(5, "a.b")])),
+        ("m-5", of(6, "c.d")),
+        ("m-6", of(7, "c.d")),
+        ("m-7", notification(&["c.json.gz"])),
+        ("m-8", notification(&["gone.json.gz"])),
+        ("m-9", json!({"what": "ever"})),
+    ];
+    let delivered = deliver(&handler, &batch(&messages)).await;
+    assert_eq!(failed(&delivered), ["m-1", "m-3", "m-4", "m-8", "m-9"]);
+    assert_eq!((delivered.metrics.event_records, delivered.metrics.objects), (7, 1));
+    // Three records, an object and an event.
+    assert_eq!((delivered.metrics.failures, delivered.metrics.alerts), (5, 1));
+    let published = handler.pipeline.sink.published.lock().expect("no panic");
+    assert_eq!(published.len(), 1);
+    assert_eq!(published[0]["total_denials"], 4);
+    assert_eq!(published[0]["objects"], json!(["eventbridge:request/request-1"]));
+}
+
+#[tokio::test]
+async fn what_a_batch_could_not_publish_another_mix_publishes_at_once() {
+    let s3 = bucket(&[]);
+    let handler = recording(&s3);
+    *handler.pipeline.sink.refuses.lock().expect("no panic") = true;
+    let ids = ["m-1", "m-2", "m-3", "m-4"];
+    let messages: Vec<(&str, Value)> = ids.into_iter().zip((1..=4).map(event)).collect();
+    assert_eq!(failed(&deliver(&handler, &batch(&messages)).await), ids);
+    *handler.pipeline.sink.refuses.lock().expect("no panic") = false;
+    let clock = || 1_748_772_061_000;
+    let invocation = Invocation { request_id: "request-2", clock: &clock, deadline_ms: 1_748_772_090_000 };
+    let mix = batch(&[("m-9", event(9)), messages[2].clone()]);
+    let delivered = handler.deliver(&mix.to_string(), invocation).await;
+    assert_eq!(failed(&delivered), [""; 0]);
+    assert_eq!((delivered.metrics.alerts, published(&handler)), (1, 1));
+}
+
+#[tokio::test]
+async fn records_without_ids_of_one_batch_are_told_apart_by_their_events() {
+    let s3 = bucket(&[]);
+    let handler = recording(&s3);
+    let messages: Vec<(String, Value)> = (1..=4)
+        .map(|number| {
+            let mut event = event(number);
+            let record = event["detail"].as_object_mut().expect("a record");
+            record.remove("requestID");
+            record.remove("eventID");
+            (format!("m-{number}"), event)
+        })
+        .collect();
+    let messages: Vec<(&str, Value)> =
+        messages.iter().map(|(id, event)| (id.as_str(), event.clone())).collect();
+    deliver(&handler, &batch(&messages)).await;
+    assert_eq!(published(&handler), 1);
+}
+
+#[tokio::test]
+async fn denials_of_exempt_users_in_a_batch_are_each_counted_once() {
+    let s3 = bucket(&[]);
+    let mut handler = recording(&s3);
+    handler.pipeline.exempt_users = vec!["*eve".parse().expect("a glob")];
+    let messages: Vec<(&str, Value)> = ["a", "b", "c", "d"].into_iter().zip((1..=4).map(event)).collect();
+    let read = deliver(&handler, &batch(&messages)).await.metrics.read;
+    assert_eq!((read.denials, read.exempted), (4, 4));
 }
 
 #[tokio::test]

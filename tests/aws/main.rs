@@ -6,6 +6,7 @@ mod batch_operations;
 mod bootstrap;
 mod bounded;
 mod capacity;
+mod deadline;
 mod dynamodb;
 mod eventbridge;
 #[path = "../fixtures/every_field.rs"]

@@ -126,13 +126,16 @@ fn alerts(stdout: &str) -> Vec<Value> {
     stdout.lines().map(alert).collect()
 }
 
+/// The exit status for the sample logs: one of their denials is cut off, so they may not look clean.
+pub const CUT_OFF: i32 = 2;
+
 #[test]
 fn a_bucket_gives_the_alerts_of_the_same_files_on_disk() {
     let server = s3(samples(), |_| None);
-    let (from_s3, summary) = text(&replay(&server.url, &["--format", "json", "s3://logs/"], &[]), 0);
-    let (from_disk, same) = text(&replay(&server.url, &["--format", "json", "events/logs"], &[]), 0);
+    let (from_s3, summary) = text(&replay(&server.url, &["--format", "json", "s3://logs/"], &[]), CUT_OFF);
+    let (from_disk, same) = text(&replay(&server.url, &["--format", "json", "events/logs"], &[]), CUT_OFF);
     assert_eq!(alerts(&from_s3), alerts(&from_disk));
-    assert_eq!(alerts(&from_s3).len(), 8);
+    assert_eq!(alerts(&from_s3).len(), 9);
     // What lies under data/ and CloudTrail-Digest/ is not even listed.
     let first = |text: &str| text.lines().find(|line| line.starts_with("Read ")).map(str::to_owned);
     assert_eq!(first(&summary), first(&same));
@@ -248,11 +251,11 @@ async fn applying_counts_for_real_and_a_second_time_changes_nothing() {
         ("AWS_ENDPOINT_URL_DYNAMODB", config.endpoint_url().expect("set")),
         ("AWS_ENDPOINT_URL_SNS", &*sns.url),
     ];
-    let (first, _) = text(&replay(&server.url, &arguments, &endpoints), 0);
-    assert_eq!(alerts(&first).len(), 8);
+    let (first, _) = text(&replay(&server.url, &arguments, &endpoints), CUT_OFF);
+    assert_eq!(alerts(&first).len(), 9);
     let (counted, notices) = (items(&client).await, sns.requests().len());
     assert!(counted.len() > 50 && notices == 6, "{} items, {notices} notices", counted.len());
-    let (second, _) = text(&replay(&server.url, &arguments, &endpoints), 0);
+    let (second, _) = text(&replay(&server.url, &arguments, &endpoints), CUT_OFF);
     assert_eq!(second, "");
     for (name, item) in items(&client).await {
         assert_eq!(Some(&item), counted.get(&name), "{name}");

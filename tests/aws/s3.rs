@@ -3,7 +3,7 @@
 use bedrock_denial_watch::count::tally::Tally;
 use bedrock_denial_watch::lambda::aws::S3Source;
 use bedrock_denial_watch::log::object::Object;
-use bedrock_denial_watch::reader::{Finished, Limits, Read, Reader};
+use bedrock_denial_watch::reader::{Limits, Read, Reader};
 use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
 
 use crate::http::{Reply, Server};
@@ -23,7 +23,7 @@ async fn read(url: &str, object: &Object) -> Result<Read, String> {
     let mut reader = Reader::new("o", tally, Limits::default());
     let source = S3Source::new(&sdk(url));
     let result = source.read(object, &mut reader).await;
-    let Finished::Read(read) = reader.finish() else { panic!("one reading") };
+    let read = reader.finish();
     result.map(|()| read).map_err(|error| error.to_string())
 }
 

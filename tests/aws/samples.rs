@@ -71,7 +71,7 @@ async fn each_sample_does_what_its_readme_says() {
         ("sqs-sns-confirmation", none, batch()),
         ("eventbridge-api-call", none, json!(null)),
         ("eventbridge-api-call-without-model", none, json!(null)),
-        ("sqs-eventbridge-api-calls", &[("model-sweep", 4)], batch()),
+        ("sqs-eventbridge-api-calls", &[("model-sweep", 6)], batch()),
     ] {
         check(&[name], expected, answer).await;
     }

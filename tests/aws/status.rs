@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::Value;
 
 use crate::http::Server;
-use crate::replay::{TOPIC, replay, text};
+use crate::replay::{CUT_OFF, TOPIC, replay, text};
 use crate::sns::accepted;
 use crate::support::{TABLE, dynamodb, nowhere};
 
@@ -21,7 +21,7 @@ async fn counted() -> SdkConfig {
         ("AWS_ENDPOINT_URL_SNS", &*sns.url),
     ];
     let arguments = ["--apply", "--yes", "--table", TABLE, "--topic", TOPIC, "events/logs"];
-    text(&replay("http://127.0.0.1:9", &arguments, &endpoints), 0);
+    text(&replay("http://127.0.0.1:9", &arguments, &endpoints), CUT_OFF);
     config
 }
 
@@ -93,7 +93,8 @@ async fn explain_says_of_the_table_what_replay_says_of_the_files() {
     let config = counted().await;
     for asked in ["d269d02a89f40fd9f7f70bb2f17e3df2", "researcher-3"] {
         let (of_table, _) = text(&watch(&config, &["explain", asked]), 0);
-        let (of_files, _) = text(&replay("http://127.0.0.1:9", &["--explain", asked, "events/logs"], &[]), 0);
+        let (of_files, _) =
+            text(&replay("http://127.0.0.1:9", &["--explain", asked, "events/logs"], &[]), CUT_OFF);
         assert_eq!(of_table.trim_end(), of_files.trim_end());
         assert!(of_table.starts_with("denied-model: "), "{of_table}");
     }

@@ -113,6 +113,7 @@ pub fn contribution(hash: &str, at: EventTime, values: &[String]) -> Contributio
         denials: samples.len() as u64,
         sampled: samples.len() as u64,
         at_least: false,
+        span: None,
     };
     Contribution { digest, samples, evidence: BTreeSet::new() }
 }

@@ -5,7 +5,7 @@ use bedrock_denial_watch::lambda::handler::Handler;
 use bedrock_denial_watch::rule::catalogue::ALL;
 use serde_json::{Value, json};
 
-use crate::handler::{bucket, deliver, metered, notification};
+use crate::handler::{batch, bucket, deliver, failed, metered, notification};
 use crate::http::{Reply, Server};
 use crate::sns::accepted;
 use crate::support::{TABLE, dynamodb, gzip, sdk};
@@ -88,6 +88,51 @@ async fn each_scenario_costs_what_is_documented() {
     check(&found[1], [1, 3, 3, 2, 0], (3.0, 5.0));
     // Told a second time, nothing is added: DynamoDB refuses, and does not tell what that costs.
     check(&found[2], [1, 3, 3, 2, 0], (0.0, 5.0));
+}
+
+/// An SQS batch of events, each a refused call of one model, all within ten minutes.
+fn events(numbers: std::ops::Range<usize>) -> Value {
+    let ids: Vec<String> = numbers.clone().map(|number| format!("m-{number}")).collect();
+    let event = |number: usize| {
+        json!({
+            "detail-type": "AWS API Call via CloudTrail", "source": "aws.bedrock", "id": format!("b-{number}"),
+            "detail": {
+                "eventVersion": "1.11", "eventSource": "bedrock.amazonaws.com", "eventName": "Converse",
+                "eventTime": format!("2025-06-01T10:{:02}:{:02}Z", number / 200, number / 4 % 50),
+                "errorCode": "AccessDenied", "requestID": format!("0f8b1f2e-6f0b-4f3a-9c3d-{number:012x}"),
+                "requestParameters": {"modelId": "anthropic.claude-opus-4-v1:0"},
+                "recipientAccountId": "111122223333", "userIdentity": {"arn": USER},
+            },
+        })
+    };
+    let messages: Vec<(&str, Value)> =
+        ids.iter().zip(numbers).map(|(id, number)| (id.as_str(), event(number))).collect();
+    batch(&messages)
+}
+
+#[tokio::test]
+async fn a_batch_of_a_hundred_events_costs_what_an_object_with_them_costs() {
+    let (s3, meter) = (bucket(&[]), Meter::default());
+    let sns = Server::start(|_, _| Some(accepted()));
+    let store = DynamoDbStore::metered(&dynamodb().await, TABLE.to_owned(), &meter);
+    let mut handler = metered(&s3, store, topic(&sns, &meter), meter);
+    handler.pipeline.rules = ALL.iter().filter(|rule| rule.on).cloned().collect();
+    let mut read_units = Vec::new();
+    for number in 0..8 {
+        let delivered = deliver(&handler, &events(number * 100..(number + 1) * 100)).await;
+        assert_eq!(failed(&delivered), [""; 0]);
+        assert_eq!(delivered.metrics.event_records, 100);
+        let usage = &delivered.metrics.usage;
+        println!("batch {number}: {usage:?}");
+        let of = |operation| usage.of("DynamoDB", operation);
+        let requests = (of("UpdateItem"), of("Query"), of("GetItem"));
+        // Three keys; the first batch alerts for two of them, and they are one incident.
+        let expected = if number == 0 { (10, 7, 5) } else { (3, 3, 2) };
+        assert_eq!(requests, expected, "batch {number}");
+        read_units.push(usage.read_units);
+    }
+    // A contribution a batch, and no more: 400 KB would be a hundred units.
+    assert!(read_units.iter().skip(1).all(|units| *units <= 12.0), "{read_units:?}");
 }
 
 #[tokio::test]

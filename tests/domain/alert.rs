@@ -273,14 +273,14 @@ fn a_sweep_lists_the_models_and_says_how_many() {
         assert!(email.contains("Models, newest last\n  a\n  unknown\n  us.a\n  arn:x/a\n  b\n"), "{email}");
         assert!(!email.contains("Model     "), "{email}");
         let chat = json(&alert.chat());
-        assert_eq!(chat["content"]["title"], ":rotating_light: 5 Bedrock models denied to one user");
+        assert_eq!(chat["content"]["title"], ":rotating_light: 5 Bedrock models denied to one caller");
         let description = chat["content"]["description"].as_str().expect("text");
         assert!(description.contains("*Newest* `a`, `unknown`, `us.a`"), "{description}");
     });
 }
 
 #[test]
-fn a_rotation_names_the_role_and_lists_its_sessions() {
+fn a_rotation_names_the_caller_and_lists_its_sessions() {
     let role = "arn:aws:sts::111122223333:assumed-role/SupportChatbot";
     let values = [Some("111122223333"), Some(role), Some(MODEL)];
     of_rule(built_in("session-rotation"), &values, &["s1", "s2", "s3", "s4"], |alert| {
@@ -294,7 +294,7 @@ fn a_rotation_names_the_role_and_lists_its_sessions() {
             alert.subject(),
             "[medium] Bedrock: SupportChatbot denied in 4 sessions for anthropic.claude-3-opus-20240229-v1:0"
         );
-        assert!(alert.email().contains(&format!("Role      {role}\nModel     {MODEL}\n")));
+        assert!(alert.email().contains(&format!("Caller    {role}\nModel     {MODEL}\n")));
         assert!(document["event"]["reason"].as_str().is_some_and(|reason| reason.starts_with(
             "arn:aws:sts::111122223333:assumed-role/SupportChatbot was denied model \
              anthropic.claude-3-opus-20240229-v1:0 in 4 different sessions in account 111122223333 from"

@@ -165,7 +165,7 @@ fn growing() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, rng_seed: RngSeed::Fixed(20_261_130), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, rng_seed: RngSeed::Fixed(20_261_130), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_subject_has_fewer_than_a_hundred_printable_characters_whatever_the_ids(id in growing()) {

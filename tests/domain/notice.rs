@@ -61,7 +61,7 @@ fn with<T>(found: &[Found<'_>], callers: Option<u64>, tell: impl FnOnce(&Notice<
     let id = incident::id(&caller, *begin);
     let notice = notice_id(&id, 1);
     let latest: Vec<Option<String>> =
-        (0..4).map(|number| Some(format!("arn:aws:sts::111122223333:federated-user/x{number}"))).collect();
+        (0..4).map(|number| Some(format!("arn:aws:iam::111122223333:user/x{number}"))).collect();
     let newest = (0..alert.total.min(10)).map(|number| format!("v{number}")).collect();
     assert_eq!(recorded.places.len(), found.len());
     tell(&Notice {
@@ -246,7 +246,7 @@ fn a_crowd_is_told_as_one_and_the_one_credential_behind_it_is_looked_for_first()
     with(&probe(20, 5), Some(64), |notice| {
         let email = notice.email();
         assert!(email.starts_with("64 callers of one account raised alerts within an hour."), "{email}");
-        assert!(email.contains("Latest    arn:aws:sts::111122223333:federated-user/x0\n"), "{email}");
+        assert!(email.contains("Latest    arn:aws:iam::111122223333:user/x0\n"), "{email}");
         assert!(email.contains("What to do first\n  1. Look for the one credential"), "{email}");
         assert!(email.contains("comes at 256"), "{email}");
         let chat = json(&notice.chat());

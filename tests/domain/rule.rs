@@ -21,7 +21,8 @@ window, cooldown, severity and exempt users of every rule are settings too: `Rul
 nothing.
 
 A value that a record lacks is a value of its own, but for roles and sessions: a rule about them
-does not count a caller without them.
+does not count a caller without them. The *caller* is what nobody can rename at will: a role without its
+session, all federated users of an account together, a person's session, or else the user.
 ";
 
 fn words(fields: impl Iterator<Item = Field>) -> String {
@@ -81,8 +82,9 @@ fn section(rule: &Rule) -> String {
         window = minutes(rule.window),
         cooldown = minutes(rule.cooldown),
     );
-    for role in rule.record.except_roles {
-        let _ = writeln!(text, "- Not counted: roles named `{role}*`");
+    if rule.record.except_people {
+        let roles = "AWSReservedSSO_<permission set>_<16 hexadecimal digits>";
+        let _ = writeln!(text, "- Not counted: people, who are the sessions of roles named\n  `{roles}`");
     }
     for technique in rule.techniques {
         let _ =
@@ -159,10 +161,10 @@ fn check_table(id: &str, expected: &str) {
 #[test]
 fn the_figures_are_those_of_the_contract() {
     check_table("denied-model", "account, user, model  3 request  60/60 min  high 73  on");
-    check_table("model-sweep", "account, user  3 model  60/60 min  high 73  on");
-    check_table("session-rotation", "account, role, model  3 session  60/60 min  medium 47  on");
+    check_table("model-sweep", "account, caller  3 model  60/60 min  high 73  on");
+    check_table("session-rotation", "account, caller, model  3 session  60/60 min  medium 47  on");
     check_table("role-denials", "account, role, model  6 request  60/60 min  medium 47  on");
-    check_table("slow-denials", "account, user, model  12 request  1440/1440 min  low 21  on");
+    check_table("slow-denials", "account, caller, model  12 request  1440/1440 min  low 21  on");
     check_table("validation-burst", "account, user  3 request  1/60 min  high 73  off");
 }
 
@@ -218,7 +220,12 @@ fn a_bad_file_is_refused_with_file_line_field_and_what_was_expected() {
     check_refused(
         "group_by = [\"account\", \"user\", \"model\"]",
         "group_by = [\"user\", \"model\"]",
-        "group_by: expected \"account\", and perhaps \"model\" and either \"user\" or \"role\", each once",
+        "group_by: expected \"account\", and perhaps \"model\" and one of \"user\", \"caller\" and \"role\", each once",
+    );
+    check_refused(
+        "group_by = [\"account\", \"user\", \"model\"]",
+        "group_by = [\"account\", \"user\", \"caller\"]",
+        "group_by: expected \"account\", and perhaps \"model\" and one of \"user\", \"caller\" and \"role\", each once",
     );
     check_refused(
         "count = \"request\"",

@@ -9,21 +9,46 @@ use bedrock_denial_watch::alert::Alert;
 use bedrock_denial_watch::alert::notice::Notice;
 use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
 use bedrock_denial_watch::count::caller::Caller;
-use bedrock_denial_watch::count::claims::AlertLog;
+use bedrock_denial_watch::count::claims::{AlertLog, Claimant};
 use bedrock_denial_watch::count::counter::{Contribution, Counter, Slot};
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::count::flood::FloodLog;
 use bedrock_denial_watch::count::incident::IncidentLog;
 use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::count::store::{CallerState, CounterStore, StoreError};
+use bedrock_denial_watch::log::denial::Source;
 use bedrock_denial_watch::log::time::EventTime;
-use bedrock_denial_watch::pipeline::Pipeline;
+use bedrock_denial_watch::pipeline::{Delivery, Outcome, Pipeline, TimeLeft};
 use bedrock_denial_watch::rule::definition::Rule;
 
 pub use crate::oracle::*;
 
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(future)
+}
+
+/// Delivers messages that carry CloudTrail's records themselves, as one batch, at `now` (epoch seconds) for `owner`.
+pub async fn deliver_batch<S: CounterStore, K: AlertSink>(
+    pipeline: &Pipeline<S, K>,
+    messages: &[&[Denied]],
+    owner: &str,
+    now: u64,
+    time: TimeLeft<'_>,
+) -> Outcome {
+    let mut tally = pipeline.tally();
+    for (number, message) in (0..).zip(messages) {
+        let log = log(&pipeline.rules[0], Source::CloudTrail, message);
+        tally = pipeline.read_record("message", &log, number, tally).tally;
+    }
+    let claimant = Claimant { owner, now, lease: LEASE };
+    pipeline.commit_within(time, tally, Delivery { object: "batch", claimant }).await
+}
+
+/// Which of so many messages the queue returns after a batch.
+pub fn returned(outcome: &Outcome, messages: usize) -> Vec<bool> {
+    let failed =
+        |number: u32| outcome.unsettled.contains(&number) || outcome.left_to_others.contains(&number);
+    (0..).take(messages).map(failed).collect()
 }
 
 /// Keeps what it is told.

@@ -10,10 +10,14 @@ from samples import ACCOUNT, REGION, TRAIL_PREFIX
 from stack import ZIP, Detector, PackagedDetector, upload_code
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "exhaustive: `make test-all` runs it, `make test` does not (docs/verification.md)")
+
+
 @pytest.fixture(scope="session")
 def cloud():
     if not ZIP.exists():
-        pytest.exit(f"{ZIP} is not there: `make e2e` builds it", 2)
+        pytest.exit(f"{ZIP} is not there: `make test-chain` builds it", 2)
     end_on_signals()
     with start_cloud() as cloud:
         upload_code(cloud)
@@ -78,7 +82,7 @@ def tuned(cloud):
         Threshold="1",
         WindowMinutes="10",
         CooldownMinutes="20",
-        ExemptUsers="arn:aws:iam::*:user/exempt-*",
+        ExemptUsers=f"arn:aws:iam::{ACCOUNT}:user/exempt-*",
         LogLevel="trace",
         EventBusArn=bus,
     )

@@ -77,7 +77,7 @@ def deliver(detector, event, folder):
         "AWS_ENDPOINT_URL": detector.cloud.url,
     }
     address = ["-A", "127.0.0.1", "-P", str(port)]
-    tool = [str(Path(sys.executable).with_name("cargo-lambda")), "lambda"]
+    tool = [str(ROOT / ".venv-build/bin/cargo-lambda"), "lambda"]
     watch = [*tool, "watch", "--only-lambda-apis", *address]
     invoke = [*tool, "invoke", *address, "bootstrap", "--data-file", str(event)]
     with (folder / "watch.log").open("w") as log:

@@ -184,12 +184,15 @@ def test_a_lost_answer_to_a_count_counts_once(detector, user):
 
 
 def test_the_sample_logs_in_order_fire_exactly_what_is_expected(detector):
+    alerts = []
     for name, body in example_logs():
         with detector.deliveries(1):
             put = detector.put(body, name)
             if not name.endswith(ANNOUNCED):
                 detector.invoke(s3_event(detector.bucket, put))
-    assert [summary(alert) for alert in detector.alerts()] == expected_alerts()
+        # The keys of one object are worked on at once, so its alerts come in any order.
+        alerts += sorted(map(summary, detector.alerts()), key=lambda alert: alert["@timestamp"])
+    assert alerts == expected_alerts()
 
 
 def test_the_sample_logs_in_any_order_through_eventbridge_fire_once_for_each_key(existing):

@@ -44,7 +44,7 @@ def test_many_sessions_of_one_role_are_one_rotation(detector, user):
     records = [denial(session(role, f"s-{number}"), 100 * number + at) for number in range(8) for at in range(3)]
     detector.deliver(pack(*records))
     found = sorted(rules_of(detector.receive(detector.inbox)))
-    assert found == [("role-denials", "medium"), ("session-rotation", "medium")]
+    assert found == [("role-denials", "medium"), ("session-rotation", "medium"), ("slow-denials", "low")]
 
 
 def test_a_few_sessions_that_share_many_denials_are_the_roles(detector, user):

@@ -10,6 +10,7 @@ from cloud import poll
 from killer import invoke, unpack
 from samples import ACCOUNT, denials, denial, key, pack, s3_event
 
+pytestmark = pytest.mark.exhaustive
 USER = f"arn:aws:iam::{ACCOUNT}:user/killed"
 # How long the claims of an invocation without time left hold: LEASE_MARGIN in src/lambda/handler.rs, and whole seconds.
 LEASE = 30 + 2

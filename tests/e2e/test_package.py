@@ -1,9 +1,12 @@
 """What gets deployed: the zip, and dist/ for those who do not build."""
 
+import pytest
+
 from samples import denials, pack
 from stack import ZIP
 
 
+@pytest.mark.exhaustive  # of the release
 def test_the_zip_stays_small_for_a_quick_cold_start():
     assert ZIP.stat().st_size <= 4_500_000
 

@@ -6,7 +6,7 @@ use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
 use bedrock_denial_watch::count::claims::Claimant;
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::pipeline::{Delivery, Pipeline};
-use bedrock_denial_watch::reader::{Finished, Limits};
+use bedrock_denial_watch::reader::Limits;
 use bedrock_denial_watch::rule::catalogue::ALL;
 use bedrock_denial_watch::rule::definition::Rule;
 use futures_util::FutureExt;
@@ -54,13 +54,8 @@ pub fn check(input: &[u8]) {
     let object = format!("s3://logs/{}", texts[0]);
     let log: String = texts.chunks(FIELDS).take(3).map(|texts| record(texts) + "\n").collect();
     let mut reader = pipeline.read(&object);
-    let read = loop {
-        reader.push(log.as_bytes());
-        match reader.finish() {
-            Finished::Read(read) => break read,
-            Finished::Again(again) => reader = again,
-        }
-    };
+    reader.push(log.as_bytes());
+    let read = reader.finish();
     assert_eq!((read.statistics.malformed, read.statistics.unrecognised), (0, 0), "{log}");
     let claimant = Claimant { owner: "owner", now: 1_748_800_000, lease: Duration::from_secs(60) };
     let delivered = pipeline.commit(read.tally, Delivery { object: &object, claimant }).now_or_never();

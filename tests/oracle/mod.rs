@@ -12,7 +12,7 @@ use bedrock_denial_watch::count::store::CounterStore;
 use bedrock_denial_watch::log::denial::Source;
 use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::pipeline::{Delivery, Outcome, Pipeline};
-use bedrock_denial_watch::reader::{Finished, Limits, Read};
+use bedrock_denial_watch::reader::{Limits, Read};
 use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
 use bedrock_denial_watch::rule::condition::Condition;
 use bedrock_denial_watch::rule::definition::Rule;
@@ -67,7 +67,7 @@ fn fields(rule: &Rule, Denied { at, key, value }: &Denied) -> [String; 3] {
         Field::Model => (String::new(), value_name(rule, *value), format!("r{at}-{key}-{value}")),
         _ => ("s".to_owned(), "m".to_owned(), value_name(rule, *value)),
     };
-    let user = if rule.group_by.contains(&Field::Role) {
+    let user = if rule.distinct == Field::Session || rule.group_by.contains(&Field::Role) {
         format!("arn:aws:sts::1:assumed-role/R/{session}")
     } else if by_model {
         caller_of(*key).to_owned()
@@ -102,7 +102,7 @@ fn shown(rule: &Rule) -> String {
     }
 }
 
-/// The log that holds `batch`, as Bedrock writes it or as CloudTrail does.
+/// The log that holds `batch`, as Bedrock or CloudTrail writes it, or as a copy that came through CloudWatch.
 pub fn log(rule: &Rule, source: Source, batch: &[Denied]) -> String {
     let shown = shown(rule);
     // CloudTrail has no bodies.
@@ -112,7 +112,7 @@ pub fn log(rule: &Rule, source: Source, batch: &[Denied]) -> String {
         let time = EventTime::from_epoch_ms((TEN + denied.at) * 1000);
         let [user, model, request] = fields(rule, denied);
         match source {
-            Source::InvocationLog => format!(
+            Source::InvocationLog | Source::CloudWatch => format!(
                 r#"{{"timestamp":"{time}","accountId":"1","identity":{{"arn":"{user}"}},"modelId":"{model}","requestId":"{request}",{shown}}}"#
             ),
             Source::CloudTrail => format!(
@@ -125,7 +125,16 @@ pub fn log(rule: &Rule, source: Source, batch: &[Denied]) -> String {
     match source {
         Source::InvocationLog => records.join("\n"),
         Source::CloudTrail => format!(r#"{{"Records":[{}]}}"#, records.join(",")),
+        Source::CloudWatch => subscription(&records),
     }
+}
+
+/// What CloudWatch Logs writes through Firehose.
+pub fn subscription(records: &[String]) -> String {
+    let events: Vec<_> =
+        records.iter().map(|record| serde_json::json!({"id": "1", "message": record})).collect();
+    serde_json::json!({"messageType": "DATA_MESSAGE", "owner": "1", "logGroup": "g", "logEvents": events})
+        .to_string()
 }
 
 pub fn rule(threshold: usize, window_s: u64, cooldown_s: u64) -> Rule {
@@ -170,16 +179,11 @@ pub async fn deliver_from<S: CounterStore, K: AlertSink>(
     pipeline.commit(read.tally, Delivery { object: "object", claimant }).await
 }
 
-/// Reads one object, again if it is asked for.
+/// Reads one object.
 pub fn read<S: CounterStore, K: AlertSink>(pipeline: &Pipeline<S, K>, log: &str) -> Read {
     let mut reader = pipeline.read("object");
-    loop {
-        reader.push(log.as_bytes());
-        match reader.finish() {
-            Finished::Read(read) => return read,
-            Finished::Again(again) => reader = again,
-        }
-    }
+    reader.push(log.as_bytes());
+    reader.finish()
 }
 
 // Recount ----------------------------------------------------------------------------------

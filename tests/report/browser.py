@@ -38,3 +38,7 @@ def _installed():
         subprocess.run(node, cwd=INSTALLED, check=True, env=os.environ | unpacking, stdout=subprocess.DEVNULL)
         done.touch()
     return str(path), {"LD_LIBRARY_PATH": str(INSTALLED / "al2023/lib")}
+
+
+if __name__ == "__main__":
+    print(find() or "no browser: install Chromium, or npm, which fetches one")

@@ -67,8 +67,9 @@ def replay(folder, *arguments):
     """Runs `replay --report` and returns the page's path and the alerts that it printed."""
     path = folder / "report.html"
     command = [REPLAY, "--format", "json", "--report", path, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert f"Report: {path}" in done.stderr
+    done = subprocess.run(command, capture_output=True, text=True)
+    # 2 where a record that names a denial could not be counted, as in the sample logs.
+    assert done.returncode in (0, 2) and f"Report: {path}" in done.stderr, done.stderr
     return path, [json.loads(line) for line in done.stdout.splitlines()]
 
 

@@ -26,15 +26,15 @@ def test_the_sample_logs_read_as_replay_counts_them(open_report, sample):
     one = open_report(path)
     data = one.data()
     shown = [{name: value for name, value in alert.items() if name not in ("triage", "threat")} for alert in alerts]
-    assert data["alerts"] == shown and len(alerts) == 8
+    assert data["alerts"] == shown and len(alerts) == 9
     near = [key for key in data["keys"] if not key["alerts"] and key["peak"] >= key["threshold"] > 0]
-    assert tiles(one) == [6, 8, len(data["notices"]), len(near), len(data["keys"])]
-    assert sum(len(key["alerts"]) for key in data["keys"]) == 8
+    assert tiles(one) == [6, 9, len(data["notices"]), len(near), len(data["keys"])]
+    assert sum(len(key["alerts"]) for key in data["keys"]) == 9
     assert "116 denials" in one.page.locator("#scope").inner_text()
     # What fired comes first, and then what is nearest to its threshold.
     counts = one.rows(4)
     assert counts[0].startswith("39+ of >3")
-    assert "one more fires" in counts[8]
+    assert "one more fires" in counts[9]
 
 
 def test_an_alert_on_the_time_line_opens_its_incident_with_its_evidence(open_report, sample):
@@ -184,7 +184,7 @@ def test_a_print_has_every_incident_open(open_report, sample):
     one = open_report(sample[0])
     one.page.emulate_media(media="print")
     one.page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    assert one.page.locator("article").count() == 8
+    assert one.page.locator("article").count() == 9
     assert not one.page.locator("#filters").is_visible()
 
 

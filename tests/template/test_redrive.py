@@ -109,6 +109,130 @@ def test_only_what_the_function_took_is_deleted(bodies, taken, left, workers):
     assert sorted(function.took) == sorted(bodies)
 
 
+class Expiring(Queue):
+    """Each message that was received takes a second. What is not deleted shows again when its time out of sight is over,
+    before all that have not been received yet; only its newest handle counts."""
+
+    def __init__(self, *bodies):
+        super().__init__(*bodies)
+        self.clock, self.until, self.newest = 0, {}, {}
+
+    def receive_message(self, VisibilityTimeout, **_):
+        with self.lock:
+            self.clock += 20
+            for id in sorted(self.messages, key=lambda id: (id not in self.until, int(id))):
+                if self.until.get(id, 0) <= self.clock:
+                    handle = self.newest[id] = f"{id} at {self.clock}"
+                    self.until[id] = self.clock + VisibilityTimeout
+                    sent = {"SentTimestamp": str(int(self.sent * 1000))}
+                    return {"Messages": [{"MessageId": id, "ReceiptHandle": handle, "Body": self.messages[id], "Attributes": sent}]}
+            return {}
+
+    def delete_message(self, ReceiptHandle, **_):
+        with self.lock:
+            id = ReceiptHandle.split()[0]
+            if self.newest[id] == ReceiptHandle:  # SQS reports success for an older one, and deletes nothing
+                del self.messages[id]
+
+    def change_message_visibility(self, ReceiptHandle, VisibilityTimeout, **_):
+        with self.lock:
+            id = ReceiptHandle.split()[0]
+            assert self.newest[id] == ReceiptHandle
+            self.until[id] = self.clock + VisibilityTimeout
+
+    def get_queue_attributes(self, AttributeNames, **_):
+        shown = sum(self.until.get(id, 0) <= self.clock for id in self.messages)
+        numbers = {"ApproximateNumberOfMessages": shown, "ApproximateNumberOfMessagesNotVisible": len(self.messages) - shown}
+        return {"Attributes": {name: str(numbers[name]) for name in AttributeNames}}
+
+
+@pytest.mark.parametrize("poisoned", [1, 3, 30])
+@pytest.mark.parametrize("workers", [1, 4])
+def test_every_message_is_tried_once_beside_poisoned_ones(poisoned, workers, capsys):
+    good, bad = [f"good {number}" for number in range(400 - poisoned)], [f"bad {number}" for number in range(poisoned)]
+    queue, function = Expiring(good[0], *bad, *good[1:]), Function()
+    run = redrive.Redrive(queue, function, "url", "function")
+    assert not run.run(workers)
+    assert sorted(function.took) == sorted(good + bad), "each once"
+    assert sorted(queue.messages.values()) == sorted(bad)
+    assert (run.done, len(run.failed)) == (len(good), poisoned)
+    run.report()
+    told = capsys.readouterr().out
+    assert "1 x cause of bad 0" in told and "not tried" not in told
+
+
+def test_what_remains_is_counted_and_named(capsys):
+    def failed(key):
+        record = {"s3": {"bucket": {"name": "logs"}, "object": {"key": key}}}
+        # As Lambda wraps what it gave up, from an event that came through SQS.
+        return json.dumps({"requestPayload": {"Records": [{"body": json.dumps({"Records": [record]})}]}})
+
+    class Poisoned(Function):
+        def invoke(self, Payload, **_):
+            report = json.dumps({"errorMessage": "corrupt\x1b[31m"}).encode()
+            return {"FunctionError": "Unhandled", "Payload": io.BytesIO(report)}
+
+    queue = Expiring(*(failed(f"a{number}\x1b.json.gz") for number in range(40)))
+    run = redrive.Redrive(queue, Poisoned(), "url", "function")
+    assert not run.run(1)
+    run.report()
+    told = capsys.readouterr().out
+    assert "It stopped before the end, not every message was tried: about 30 messages" in told
+    assert "  10 x corrupt?[31m\n      s3://logs/a0?.json.gz\n" in told
+    assert "\x1b" not in told
+
+
+@pytest.mark.parametrize(
+    "body, name",
+    [
+        ("not JSON", ""),
+        ("[" * 100_000, ""),
+        ('{"detail":{"requestID":"r1"}}', "request r1"),
+        ('{"detail":{"bucket":{"name":"b"},"object":{"key":"k"}}}', "s3://b/k"),
+        (json.dumps([{"bucket": {"name": "b"}, "object": {"key": str(key)}} for key in range(5)]), "s3://b/0, s3://b/1, s3://b/2 and 2 more"),
+    ],
+)
+def test_a_message_is_named_by_what_it_is_about(body, name):
+    assert redrive.about(body) == name
+
+
+def test_messages_that_another_redrive_has_are_counted(capsys):
+    queue = Expiring("a", "b", "c")
+    queue.receive_message(VisibilityTimeout=10_000)
+    run = redrive.Redrive(queue, Function(), "url", "function")
+    assert not run.run(1), "not every message was tried"
+    assert run.done == 2
+    run.report()
+    assert "About 1 more messages were out of sight when this began, and not tried" in capsys.readouterr().out
+
+
+def test_a_message_that_comes_back_after_it_was_taken_is_deleted_and_not_fed_again():
+    class Forgetful(Expiring):
+        """Loses the first deletion."""
+
+        lost = False
+
+        def delete_message(self, **given):
+            if not self.lost:
+                self.lost = True
+                raise RuntimeError("try again")
+            super().delete_message(**given)
+
+    queue, function = Forgetful(*(f"good {number}" for number in range(100))), Function()
+    run = redrive.Redrive(queue, function, "url", "function")
+    assert run.run(1)
+    assert len(function.took) == 100 and run.done == 100 and not queue.messages
+
+
+def test_a_queue_that_hides_nothing_ends():
+    class Shameless(Expiring):
+        def receive_message(self, **_):
+            return super().receive_message(VisibilityTimeout=0)
+
+    run = redrive.Redrive(Shameless("bad", "good"), Function(), "url", "function")
+    assert not run.run(1)
+
+
 def test_it_gives_up_when_everything_fails():
     queue, function = Queue(*(f"bad {number}" for number in range(100))), Function()
     run = redrive.Redrive(queue, function, "url", "function")

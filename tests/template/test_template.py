@@ -100,7 +100,7 @@ def test_every_setting_of_every_rule_can_be_given(template, rules, source):
     assert len(names) == 6
     settings = [f"{rule}.{name}=1" for rule in rules for name in names]
     assert all(pattern.search(text) for text in [*settings, ",".join(settings), ""])
-    assert pattern.search("session-rotation.exempt=*:assumed-role/agent-*")
+    assert pattern.search("session-rotation.exempt=arn:aws:sts::*:assumed-role/agent-*")
     refused = ["denied-model", "threshold=5", "denied-model.threshold", "denied-model.threshold=", "denied-model.x=5",
                "denied-model.on=true,", "denied-model.on=true, model-sweep.on=true"]
     assert not any(pattern.search(text) for text in refused)

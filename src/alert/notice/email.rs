@@ -170,8 +170,8 @@ impl Notice<'_> {
     }
 }
 
-/// Federated users and sessions choose their names freely.
-pub(super) const CROWD_TRIAGE: &str = "Look for the one credential behind these callers: in CloudTrail, GetFederationToken and \
+/// Whoever may create users or assume roles poses as many callers.
+pub(super) const CROWD_TRIAGE: &str = "Look for the one credential behind these callers: in CloudTrail, CreateUser and \
      AssumeRole calls name who made them.";
 
 fn crowd_rows(crowd: Crowd<'_>) -> String {

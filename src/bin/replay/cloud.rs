@@ -12,7 +12,7 @@ use bedrock_denial_watch::lambda::aws::{DynamoDbStore, S3Source, SnsSink, sdk_co
 use bedrock_denial_watch::log::layout::{self, Wanted};
 use bedrock_denial_watch::log::object::{self, Object};
 use bedrock_denial_watch::log::time::EventTime;
-use bedrock_denial_watch::reader::{self, Finished, Reader};
+use bedrock_denial_watch::reader::{self, Reader};
 use indicatif::{HumanBytes, HumanCount, ProgressBar};
 use tokio::runtime::{Builder, Runtime};
 
@@ -92,17 +92,10 @@ impl Cloud {
         progress: &Progress,
     ) -> Result<reader::Read, String> {
         let object = place(&input.name).ok_or("expected s3://bucket/key")?;
-        loop {
-            let read = self.runtime.block_on(self.source.read(&object, &mut reader));
-            read.map_err(|error| error.to_string())?;
-            match reader.finish() {
-                Finished::Read(read) => {
-                    progress.advance(usize::try_from(input.bytes).unwrap_or(usize::MAX));
-                    return Ok(read);
-                }
-                Finished::Again(thorough) => reader = thorough,
-            }
-        }
+        let read = self.runtime.block_on(self.source.read(&object, &mut reader));
+        read.map_err(|error| error.to_string())?;
+        progress.advance(usize::try_from(input.bytes).unwrap_or(usize::MAX));
+        Ok(reader.finish())
     }
 
     /// The real counters and topic, once the operator has agreed.

@@ -10,7 +10,7 @@ use bedrock_denial_watch::alert::sink::Nobody;
 use bedrock_denial_watch::count::claims::Claimant;
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::pipeline::{Delivery, Pipeline};
-use bedrock_denial_watch::reader::{Finished, Limits};
+use bedrock_denial_watch::reader::Limits;
 use bedrock_denial_watch::rule::catalogue::{self, LoadError};
 use bedrock_denial_watch::rule::definition::Rule;
 use bedrock_denial_watch::rule::file::{self, Example};
@@ -72,9 +72,9 @@ fn wrong(rule: &Rule, example: &Example, runtime: &Runtime) -> Option<String> {
         limits: Limits::default(),
     };
     let log = example.log();
-    let mut reader = pipeline.read("example").thorough();
+    let mut reader = pipeline.read("example");
     reader.push(log.as_bytes());
-    let Finished::Read(read) = reader.finish() else { return None };
+    let read = reader.finish();
     if let Some(fault) = read.faults.first() {
         let before = log.as_bytes().iter().take(usize::try_from(fault.offset).unwrap_or(usize::MAX));
         let place = before.filter(|byte| **byte == b'\n').count().saturating_add(1);

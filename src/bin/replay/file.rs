@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use bedrock_denial_watch::reader::{self, Finished, Reader};
+use bedrock_denial_watch::reader::{self, Reader};
 
 use crate::inputs::Input;
 use crate::progress::Progress;
@@ -13,25 +13,12 @@ const CHUNK_BYTES: usize = 64 * 1024;
 
 /// Reads a file, or standard input, to its end.
 pub fn read(input: &Input, mut reader: Reader<'_>, progress: &Progress) -> Result<reader::Read, String> {
-    let path = &input.path;
-    // A pipe is empty when it is opened again.
-    if is_stdin(path) || !path.is_file() {
-        reader = reader.thorough();
-    }
-    loop {
-        let mut pushed = 0_usize;
-        push(path, |chunk| {
-            pushed = pushed.saturating_add(chunk.len());
-            progress.advance(chunk.len());
-            reader.push(chunk)
-        })
-        .map_err(|error| error.to_string())?;
-        match reader.finish() {
-            Finished::Read(read) => return Ok(read),
-            Finished::Again(thorough) => reader = thorough,
-        }
-        progress.rewind(pushed);
-    }
+    push(&input.path, |chunk| {
+        progress.advance(chunk.len());
+        reader.push(chunk)
+    })
+    .map_err(|error| error.to_string())?;
+    Ok(reader.finish())
 }
 
 fn is_stdin(path: &Path) -> bool {

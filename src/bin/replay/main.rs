@@ -34,6 +34,7 @@ mod work;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
+use bedrock_denial_watch::alert::display;
 use bedrock_denial_watch::alert::terminal::Layout;
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::pipeline::Pipeline;
@@ -52,6 +53,9 @@ fn main() -> ExitCode {
         return examples::exit_code(options.rules_dir.as_deref());
     }
     let settings = options.settings();
+    for warning in settings.warnings() {
+        eprintln!("warning: {}", display::plain(&warning, display::DOCUMENT_BYTES));
+    }
     if options.list_rules {
         // Whoever closed the pipe has seen enough.
         let _ = io::stdout().write_all(listing::of(&settings).as_bytes());
@@ -91,7 +95,8 @@ fn main() -> ExitCode {
         summary.failed = summary.failed.saturating_add(1);
         progress.say(&format!("error: standard output: {error}"));
     }
-    if summary.failed > 0 {
+    if let Some(why) = summary.incomplete() {
+        progress.say(&why);
         ExitCode::from(2)
     } else if options.fail_on_alert && summary.alerts > 0 {
         ExitCode::from(1)

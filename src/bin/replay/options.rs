@@ -32,18 +32,18 @@ use crate::inputs;
   replay --explain report-export logs                   why this user's keys fired, or did not
   replay --threshold 10 --window 30m logs               fire later, look at half an hour
   replay --rules model-sweep,validation-burst logs      other rules
-  replay --exempt-user '*:assumed-role/load-test/*' logs    count these callers, never alert
+  replay --exempt-user 'arn:aws:sts::*:assumed-role/x/*' logs    count these callers, never alert
   replay s3://bucket/prefix --since 7d                  a week of logs in S3
 
 Exit status: 0 if everything was read; 1 with --fail-on-alert if a rule fired;
-2 for bad usage or an input that could not be read, once all others are done."
+2 for bad usage or an incomplete result, which the last line explains, once all inputs are done."
 )]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub struct Options {
     /// Apply only these rules, separated by commas, or all [default: the rules that RULES.md calls on by default]
     #[arg(long, value_name = "ID,…")]
     pub rules: Option<String>,
-    /// Change one setting of a rule, such as model-sweep.threshold=5, denied-model.window=30m, validation-burst.on=true or session-rotation.exempt=*:assumed-role/agent-*; repeat for more
+    /// Change one setting of a rule, such as model-sweep.threshold=5, denied-model.window=30m, validation-burst.on=true or session-rotation.exempt=arn:aws:sts::*:assumed-role/agent-*; repeat for more
     #[arg(long, value_name = "RULE.SETTING=VALUE")]
     pub set: Vec<String>,
     /// Add the rule files of this folder; one replaces the built-in rule of the same id

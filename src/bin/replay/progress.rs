@@ -45,11 +45,6 @@ impl Progress {
         self.bar.inc(bytes as u64);
     }
 
-    /// Moves the bar back by this many bytes, which are read again.
-    pub fn rewind(&self, bytes: usize) {
-        self.bar.dec(bytes as u64);
-    }
-
     /// Removes the bar.
     pub fn clear(&self) {
         self.bar.finish_and_clear();

@@ -78,12 +78,14 @@ impl<'p, S: CounterStore, K: AlertSink> Run<'p, S, K> {
         for fault in &read.faults {
             self.warn(name, &format!("byte {}: {}", fault.offset, fault.kind.advice()));
         }
-        if read.statistics.records == 0 && read.statistics.text_bytes > 0 && read.damage.is_none() {
-            self.warn(name, "no JSON record in it; is it a log?");
-        } else if read.statistics.unrecognised > 0 {
+        let statistics = &read.statistics;
+        if statistics.stray > 0 {
             self.warn(name, UNRECOGNISED);
+        } else if statistics.without_records > 0 && read.damage.is_none() {
+            let what = if statistics.records == 0 { "JSON record" } else { "record of a known log" };
+            self.warn(name, &format!("no {what} in it; is it a log?"));
         }
-        self.summary.add(&read.statistics);
+        self.summary.add(statistics);
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs());
         let claimant = Claimant { owner: self.claim.owner, now, lease: self.claim.lease };
         let outcome = self.pipeline.commit(read.tally, Delivery { object: name, claimant }).await;

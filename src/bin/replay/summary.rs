@@ -27,12 +27,36 @@ impl Summary {
     }
 
     pub fn add(&mut self, one: &Statistics) {
-        self.sum.records = self.sum.records.saturating_add(one.records);
-        self.sum.denials = self.sum.denials.saturating_add(one.denials);
-        self.sum.not_found = self.sum.not_found.saturating_add(one.not_found);
-        self.sum.exempted = self.sum.exempted.saturating_add(one.exempted);
-        self.sum.malformed = self.sum.malformed.saturating_add(one.malformed);
-        self.sum.oversized = self.sum.oversized.saturating_add(one.oversized);
+        self.sum.records += one.records;
+        self.sum.denials += one.denials;
+        self.sum.not_found += one.not_found;
+        self.sum.exempted += one.exempted;
+        self.sum.malformed += one.malformed;
+        self.sum.oversized += one.oversized;
+        self.sum.text_bytes += one.text_bytes;
+        self.sum.stray += one.stray;
+        self.sum.without_records += one.without_records;
+        self.sum.uncounted += one.uncounted;
+    }
+
+    /// Why a result without alerts must not be mistaken for a clean log, in one line; `None` if everything was
+    /// read.
+    pub fn incomplete(&self) -> Option<String> {
+        let Statistics { text_bytes, stray, without_records, uncounted, .. } = self.sum;
+        let mut reasons = Vec::new();
+        if text_bytes == 0 && self.failed == 0 {
+            reasons.push("there was nothing to read".to_owned());
+        }
+        let mut reason = |number: u64, one: &str, what: &str| {
+            if number > 0 {
+                reasons.push(format!("{} {what}", count(number, one)));
+            }
+        };
+        reason(self.failed, "input", "could not be read, or not to the end");
+        reason(without_records, "file", "without any record of a known log");
+        reason(stray, "file", "with the error code of a denial outside every recognised record");
+        reason(uncounted, "record", "that may be a denial could not be counted");
+        (!reasons.is_empty()).then(|| format!("Incomplete (exit status 2): {}.", reasons.join("; ")))
     }
 
     /// What was read: `392 records in 39 files, 116 denials among them`.

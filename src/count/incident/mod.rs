@@ -260,11 +260,9 @@ impl Found<'_> {
         let user = self.key.get(self.rule, Field::User);
         let fixed = user.is_none() || user == Caller::of(self.rule, &self.key).arn.as_deref();
         fixed
-            && self
-                .rule
-                .group_by
-                .iter()
-                .all(|field| matches!(field, Field::Account | Field::User | Field::Role | Field::Model))
+            && self.rule.group_by.iter().all(|field| {
+                Field::IDENTITIES.contains(field) || matches!(field, Field::Account | Field::Model)
+            })
             && self.rule.group_by.contains(&Field::Model)
     }
 }

@@ -31,7 +31,7 @@ use crate::log::time::EventTime;
 use crate::rule::definition::Rule;
 
 /// DynamoDB answers within ten milliseconds; a page of 1 MB takes longer.
-const ATTEMPT: Duration = Duration::from_secs(5);
+pub(super) const ATTEMPT: Duration = Duration::from_secs(5);
 const OPERATION: Duration = Duration::from_secs(30);
 /// The waits add up to about six seconds, in which an on-demand table grows to meet a burst.
 const ATTEMPTS: u32 = 8;

@@ -64,16 +64,22 @@ const MAX_READABLE_BYTES: usize = 512;
 const FIRST_SLOT_MS: i64 = -62_167_219_200_000; // 0000-01-01T00:00:00Z
 const LAST_SLOT_MS: i64 = 253_402_207_200_000; // 9999-12-30T22:00:00Z
 
-/// Marks the items of CloudTrail's slots.
-const CLOUDTRAIL: &str = "cloudtrail";
+/// Marks the items of a source's slots; those of Bedrock's own files have no mark. In the order of the sources.
+const fn tag(source: Source) -> Option<&'static str> {
+    match source {
+        Source::InvocationLog => None,
+        Source::CloudTrail => Some("cloudtrail"),
+        Source::CloudWatch => Some("cloudwatch"),
+    }
+}
 
-/// Sort key of a shard of a slot: `count#<start>#<shard>` in the invocation log,
-/// `count#<start>#cloudtrail#<shard>` in CloudTrail, and `#<n>` behind either for what found no room
-/// there.
+/// Sort key of a shard of a slot: `count#<start>#<shard>` in the invocation log, `count#<start>#cloudtrail#<shard>`
+/// in CloudTrail, `count#<start>#cloudwatch#<shard>` in the copy that came through CloudWatch, and `#<n>` behind any
+/// for what found no room there.
 pub fn counter_sort_key(slot: Slot, shard: u8, overflow: u32) -> String {
     let mut sort_key = first_sort_key(slot.start);
-    if slot.source == Source::CloudTrail {
-        sort_key += &format!("#{CLOUDTRAIL}");
+    if let Some(tag) = tag(slot.source) {
+        sort_key += &format!("#{tag}");
     }
     sort_key += &format!("#{shard}");
     if overflow > 0 {
@@ -99,10 +105,12 @@ pub fn last_sort_key(start: EventTime) -> String {
 fn slot_and_shard(sort_key: &str) -> Option<(Slot, u8)> {
     let mut parts = sort_key.strip_prefix("count#")?.split('#').peekable();
     let start = EventTime::parse(parts.next()?)?;
-    let source = match parts.next_if_eq(&CLOUDTRAIL) {
-        Some(_) => Source::CloudTrail,
-        None => Source::InvocationLog,
-    };
+    let tagged = |source: &Source| parts.peek().is_some_and(|part| tag(*source) == Some(part));
+    let source = Source::ALL.into_iter().find(tagged);
+    if source.is_some() {
+        parts.next();
+    }
+    let source = source.unwrap_or(Source::InvocationLog);
     // Before there were shards, there was one.
     let shard = parts.next().map_or(Ok(0), str::parse).ok()?;
     Some((Slot { start, source }, shard))
@@ -128,6 +136,7 @@ const fn name(field: Field) -> &'static str {
     match field {
         Field::Account => "account",
         Field::User => "user",
+        Field::Caller => "caller",
         Field::Model => "model",
         Field::Role => "role",
         Field::Session => "session",
@@ -157,7 +166,7 @@ pub fn set(values: impl IntoIterator<Item = String>) -> AttributeValue {
 pub fn merge_counter(counters: &mut Vec<Counter>, item: &Item) -> Result<(), String> {
     let sort_key = string(item, "sk")?;
     let (slot, shard) = slot_and_shard(sort_key)
-        .ok_or_else(|| format!("sk {sort_key:?}: expected count#<time>[#{CLOUDTRAIL}]#<shard>"))?;
+        .ok_or_else(|| format!("sk {sort_key:?}: expected count#<time>[#<source>]#<shard>"))?;
     if counters.last().is_none_or(|last| last.slot != slot) {
         counters.push(Counter::new(slot));
     }
@@ -320,22 +329,27 @@ mod tests {
             .flat_map(|start| {
                 let log = Slot { start: *start, source: Source::InvocationLog };
                 let trail = Slot { source: Source::CloudTrail, ..log };
+                let copy = Slot { source: Source::CloudWatch, ..log };
                 [
                     first_sort_key(*start),
                     counter_sort_key(log, 0, 0),
                     counter_sort_key(log, 15, 999),
                     counter_sort_key(trail, 0, 0),
                     counter_sort_key(trail, 15, 999),
+                    counter_sort_key(copy, 0, 0),
+                    counter_sort_key(copy, 15, 999),
                     last_sort_key(*start),
                 ]
             })
             .collect();
         assert!(keys.is_sorted(), "{keys:#?}");
-        assert_eq!(keys[19], "count#2025-06-01T10:00:00Z#0");
-        assert_eq!(keys[22], "count#2025-06-01T10:00:00Z#cloudtrail#15#999");
+        assert_eq!(keys[25], "count#2025-06-01T10:00:00Z#0");
+        assert_eq!(keys[28], "count#2025-06-01T10:00:00Z#cloudtrail#15#999");
         let ten = |source| Slot { start: slots[3], source };
-        assert_eq!(slot_and_shard(&keys[20]), Some((ten(Source::InvocationLog), 15)));
-        assert_eq!(slot_and_shard(&keys[22]), Some((ten(Source::CloudTrail), 15)));
+        assert_eq!(slot_and_shard(&keys[26]), Some((ten(Source::InvocationLog), 15)));
+        assert_eq!(slot_and_shard(&keys[28]), Some((ten(Source::CloudTrail), 15)));
+        assert_eq!(keys[30], "count#2025-06-01T10:00:00Z#cloudwatch#15#999");
+        assert_eq!(slot_and_shard(&keys[30]), Some((ten(Source::CloudWatch), 15)));
         assert_eq!(slot_and_shard("count#2025-06-01T10:00:00Z"), Some((ten(Source::InvocationLog), 0)));
         for odd in ["count#x#0", "count#2025-06-01T10:00:00Z#x", "alerts"] {
             assert_eq!(slot_and_shard(odd), None, "{odd}");

@@ -1,13 +1,17 @@
-//! Counts what deliveries ask of AWS: requests by service and operation, and DynamoDB's units.
+//! Counts what deliveries ask of AWS: requests by service and operation, and DynamoDB's units. Lets no request
+//! outlive its invocation.
 //!
-//! One interceptor in every client sees each attempt on its way out, also those that the SDK repeats,
-//! and each answer.
+//! One interceptor in every client sees each request before it begins, each attempt on its way out, also those
+//! that the SDK repeats, and each answer.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
+use aws_config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::interceptors::{
-    AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
+    AfterDeserializationInterceptorContextRef, BeforeSerializationInterceptorContextRef,
+    BeforeTransmitInterceptorContextRef,
 };
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::BoxError;
@@ -37,22 +41,45 @@ impl Usage {
     }
 }
 
-/// A counter that all clients of a process share.
+/// Kept from every invocation for its answer and its line of metrics. Both are ready within milliseconds of the last
+/// request; a slow processor may need longer.
+const ANSWER: Duration = Duration::from_secs(1);
+
+/// A counter and a deadline that all clients of a process share.
 #[derive(Clone, Debug, Default)]
-pub struct Meter(Arc<Mutex<Usage>>);
+pub struct Meter(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    usage: Usage,
+    /// When all requests must have ended.
+    end: Option<Instant>,
+}
 
 impl Meter {
     /// What was counted since the last time. One delivery is processed at a time, so this is what that one
     /// used.
     #[must_use]
     pub fn take(&self) -> Usage {
-        std::mem::take(&mut *self.usage())
+        std::mem::take(&mut self.state().usage)
     }
 
-    fn usage(&self) -> MutexGuard<'_, Usage> {
+    /// Ends every request in time for an invocation that has `left`; `None` for one that may take for ever. A request
+    /// that is cut short counts as not answered, like one that reaches its client's own time-out.
+    pub fn end_within(&self, left: Option<Duration>) {
+        let end = left.and_then(|left| Instant::now().checked_add(left.saturating_sub(ANSWER)));
+        self.state().end = end;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// Why a request was not begun.
+#[derive(Debug, thiserror::Error)]
+#[error("not begun: the invocation has no time left")]
+struct NoTimeLeft;
 
 fn units(consumed: Option<&ConsumedCapacity>) -> f64 {
     consumed.and_then(ConsumedCapacity::capacity_units).unwrap_or(0.0)
@@ -63,6 +90,23 @@ impl Intercept for Meter {
         "Meter"
     }
 
+    fn read_before_execution(
+        &self,
+        _: &BeforeSerializationInterceptorContextRef<'_>,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let Some(end) = self.state().end else { return Ok(()) };
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(NoTimeLeft.into());
+        }
+        let own = config.load::<TimeoutConfig>().cloned();
+        let limit = own.as_ref().and_then(TimeoutConfig::operation_timeout).map_or(left, |own| own.min(left));
+        let own = own.map_or_else(TimeoutConfig::builder, |own| own.to_builder());
+        config.interceptor_state().store_put(own.operation_timeout(limit).build());
+        Ok(())
+    }
+
     fn read_before_transmit(
         &self,
         _: &BeforeTransmitInterceptorContextRef<'_>,
@@ -70,7 +114,7 @@ impl Intercept for Meter {
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         if let Some(request) = config.load::<Metadata>() {
-            let mut usage = self.usage();
+            let usage = &mut self.state().usage;
             let operations = usage.requests.entry(request.service().to_owned()).or_default();
             let requests = operations.entry(request.name().to_owned()).or_default();
             *requests = requests.saturating_add(1);
@@ -85,7 +129,7 @@ impl Intercept for Meter {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let Ok(output) = context.output_or_error() else { return Ok(()) };
-        let mut usage = self.usage();
+        let usage = &mut self.state().usage;
         if let Some(update) = output.downcast_ref::<UpdateItemOutput>() {
             usage.write_units += units(update.consumed_capacity());
         } else if let Some(query) = output.downcast_ref::<QueryOutput>() {

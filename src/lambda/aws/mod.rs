@@ -64,6 +64,15 @@ pub async fn sdk_config() -> SdkConfig {
     aws_config::defaults(behavior()).load().await
 }
 
+/// What must be left of an invocation to begin a key, a notice or an object: the time of four requests of the store,
+/// each of which needs all the time that one attempt may take. A key is that many (add, look around, read its
+/// alerts, claim), a notice a request of the topic and two of the store, and an object begins with a request of
+/// S3, whose attempts take twice as long.
+///
+/// All attempts of four requests would be two minutes, and a function may have 90 s. What needs further attempts may
+/// not find the time: it is cut short at the invocation's end by the [`Meter`], and fails.
+pub const LONGEST_STEP: Duration = dynamodb::ATTEMPT.saturating_mul(4);
+
 /// A connection within a region takes milliseconds; a lost packet is sent again after one second.
 const CONNECT: Duration = Duration::from_secs(2);
 /// The first retry comes after 50 ms instead of the SDK's one second: most faults have passed by then,

@@ -27,7 +27,7 @@ fn a_broken_candidate_is_reported_at_its_offset_and_costs_nothing_else() {
 fn what_follows_a_fault_is_read() {
     check("{\"a\":1}\nxyz\n  $a\n", "a");
     check("{\"errorCode\":\"AccessDeniedException\",\"timestamp\":\"2025\n  $a\n$b", "a b !0");
-    check("[{\"a\":1}\n,{\"broken\": \"AccessDenied\n,$a\n , $b\n]", "a b");
+    check("[{\"a\":1}\n,{\"broken\": \"AccessDenied\n,$a\n , $b\n]", "a b !10");
     check("xyz\n[$a]\nxyz\n\n\n$b", "a b");
 }
 

@@ -262,9 +262,30 @@ fn what_names_an_error_code_and_is_no_record_is_never_taken_for_a_clean_log() {
         r#"{"source":"my.app","detail-type":"AWS API Call via CloudTrail","detail":&a}"#,
         r#"{"source":"aws.x","detail-type":"x","detail":{"x":"AccessDeniedException"}}"#,
         r#"{"Records":[{"body":"{\"errorCode\":\"AccessDenied\"}"}]}"#,
+        r#"{"Records":[{"eventSource":"aws:sqs","body":"{\"errorCode\":\"AccessDenied\"}"}]}"#,
         r#"{"Records":[{"body":"{\"Message\":\"{\\\"errorCode\\\":\\\"AccessDenied\\\"}\"}"}]}"#,
     ] {
         assert_eq!(unrecognised(odd), 1, "{odd}");
+    }
+    // Good records beside it change nothing.
+    for beside in [
+        "$a\n{\"code\":\"AccessDeniedException\"}",
+        "{\"code\":\"AccessDenied\"}\n$a",
+        "%x\n%y\n{\"ts\":1,\"event\":$a}\n%z\n",
+        "[{\"text\":\"AccessDeniedException\"},\"[DONE]\"]\n{\"requestId\":\"q\",\"input\":{}}\n",
+        "{\"requestId\":\"q\",\"input\":{}}\n[{\"text\":\"AccessDeniedException\"},\"[DONE]\"]\n",
+        "{\"Records\":[~a,{\"x\":\"AccessDenied\"},&b]}",
+        "time,code\n10:00,AccessDenied\n",
+        "{\"code\":\"Client.AccessDenied\"}\n%x",
+        r#"{"messageType":"m","logEvents":[{"message":"AccessDeniedException"},{"message":"{\"modelId\":1}"}]}"#,
+        r#"{"messageType":"m","owner":"AccessDeniedException","logEvents":[{"message":"{\"modelId\":1}"}]}"#,
+        // Envelopes that are read in one piece.
+        r#"{"messageType":"m","x":{},"logEvents":[{"message":"AccessDenied"},{"message":"{\"modelId\":1}"}]}"#,
+        r#"{"messageType":"m","x":{"y":"AccessDenied"},"logEvents":[{"message":"{\"modelId\":1}"}]}"#,
+        r#"{"x":{},"Events":[{"CloudTrailEvent":"{\"eventSource\":\"AccessDenied\"}"},{"CloudTrailEvent":"AccessDenied"}]}"#,
+        r#"{"source":"aws.x","detail-type":"x","detail":{"modelId":"AccessDenied"},"y":"AccessDenied"}"#,
+    ] {
+        assert_eq!(unrecognised(beside), 1, "{beside}");
     }
     for known in [
         "",
@@ -275,12 +296,11 @@ fn what_names_an_error_code_and_is_no_record_is_never_taken_for_a_clean_log() {
         "~a",
         "{\"Records\":[~a]}",
         "{\"x\":1}",
-        "$a\n{\"code\":\"AccessDeniedException\"}",
-        // That a text mentions an error does not show whether a log was read.
-        "[{\"text\":\"AccessDeniedException\"},\"[DONE]\"]\n{\"requestId\":\"q\",\"input\":{}}\n",
-        "{\"requestId\":\"q\",\"input\":{}}\n[{\"text\":\"AccessDeniedException\"},\"[DONE]\"]\n",
-        r#"{"messageType":"m","logEvents":[{"message":"AccessDeniedException"},{"message":"{\"modelId\":1}"}]}"#,
-        r#"{"messageType":"m","owner":"AccessDeniedException","logEvents":[{"message":"{\"modelId\":1}"}]}"#,
+        "{\"x\":1}\n$a",
+        r#"{"messageType":"m","x":{},"logEvents":[{"message":"{\"modelId\":\"AccessDenied\"}"},{"message":"hello"}]}"#,
+        r#"{"x":{},"Events":[{"CloudTrailEvent":"{\"eventSource\":\"AccessDenied\"}"}]}"#,
+        r#"{"source":"aws.x","detail-type":"x","detail":{"modelId":"AccessDenied"}}"#,
+        r#"{"logEvents":[{"message":"{\"detail-type\":\"x\",\"detail\":{\"modelId\":\"AccessDenied\"}}"}]}"#,
     ] {
         assert_eq!(unrecognised(known), 0, "{known}");
     }

@@ -3,7 +3,7 @@
 
 use bedrock_denial_watch::reader::Limits;
 
-use super::{blocks, expand, gzip, nested_codes, read};
+use super::{blocks, expand, gzip, nested_codes, read, trail};
 
 /// The size of a block, so small that small inputs have many.
 const BLOCK: usize = 1024;
@@ -158,6 +158,8 @@ fn dense_codes_cost_what_they_weigh() {
         format!("{}\"errorCode\":\"AccessDenied\",", "\\".repeat(100)),
         "\"errorCode\":".to_owned(),
         "\"errorCode\":\"AccessDe".to_owned(),
+        trail("s3", 'o', &format!("\"{}\"", r#"\"errorCode"#.repeat(30))) + ",",
+        trail("s3", 'o', &format!("\"{}\"", r#"\"errorCode\":\"AccessDenied\","#.repeat(30))) + ",",
         format!("{},", nested_codes(30)),
         format!("{},", nested_codes(300)),
     ] {

@@ -12,36 +12,27 @@ mod texts;
 use std::io::Write;
 
 use bedrock_denial_watch::count::tally::Tally;
-use bedrock_denial_watch::reader::{Finished, Limits, Read, Reader};
+use bedrock_denial_watch::reader::{Limits, Read, Reader};
 use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
 use bedrock_denial_watch::rule::definition::Rule;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
 fn read(stored: &[u8], chunk: usize, limits: Limits) -> Read {
-    read_by(reader(DENIED_MODEL.clone(), limits), stored, chunk).0
+    read_by(reader(DENIED_MODEL.clone(), limits), stored, chunk)
 }
 
 fn reader(rule: Rule, limits: Limits) -> Reader<'static> {
     Reader::new("o", Tally::new(vec![rule], Vec::new()), limits)
 }
 
-/// The result of reading, and whether it took two passes.
-fn read_by(mut reader: Reader<'_>, stored: &[u8], chunk: usize) -> (Read, bool) {
-    let mut twice = false;
-    loop {
-        for piece in stored.chunks(chunk.max(1)) {
-            if !reader.push(piece) {
-                break;
-            }
+fn read_by(mut reader: Reader<'_>, stored: &[u8], chunk: usize) -> Read {
+    for piece in stored.chunks(chunk.max(1)) {
+        if !reader.push(piece) {
+            break;
         }
-        match reader.finish() {
-            Finished::Read(read) => return (read, twice),
-            Finished::Again(_) if twice => panic!("a third reading"),
-            Finished::Again(thorough) => reader = thorough,
-        }
-        twice = true;
     }
+    reader.finish()
 }
 
 /// The request ids of all denials, in order, and after `!` the offsets of all faults.

@@ -101,6 +101,8 @@ fn either(random: &[u32]) -> impl Fn(usize) -> Source + use<'_> {
     let logs = match random.last() {
         Some(last) if last.is_multiple_of(3) => [Source::InvocationLog, Source::InvocationLog],
         Some(last) if last.is_multiple_of(2) => [Source::CloudTrail, Source::CloudTrail],
+        Some(last) if last.is_multiple_of(5) => [Source::InvocationLog, Source::CloudWatch],
+        Some(last) if last.is_multiple_of(7) => [Source::CloudWatch, Source::CloudTrail],
         _ => [Source::InvocationLog, Source::CloudTrail],
     };
     move |number| logs[usize::from(random[number % random.len()].is_multiple_of(2))]

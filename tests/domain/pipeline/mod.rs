@@ -1,5 +1,7 @@
 //! Deliveries through store and sink.
 
+mod batches;
+mod callers;
 mod faults;
 mod hostile;
 mod incidents;

@@ -1,9 +1,12 @@
 //! A small account in one deterministic run: both logs, S3 and Lambda as they are, and everything that goes
 //! wrong on the way, against a recount from scratch.
 //!
-//! Log objects, CloudTrail files and CloudTrail events arrive in any order, some of them twice. Deliveries overlap step by step. Every call to store and
-//! sink may fail before or after its effect, and a delivery may end in the middle, as by a time-out. A failed
-//! one is retried twice in its own name, then redriven under another; clocks differ by seconds. Somebody may mute the
+//! Log objects, CloudTrail files and CloudTrail events arrive in any order, some of them twice; the events in batches. Deliveries
+//! overlap step by step. Every call to store and
+//! sink may fail before or after its effect, and a delivery may end in the middle, as by a time-out, or find that its time
+//! runs out. A failed
+//! one is retried twice in its own name, then redriven under another; of a batch, only the messages that failed come back, each
+//! time with others and in another name. Clocks differ by seconds. Somebody may mute the
 //! caller for a while, or change threshold, window and cooldown. At last all is calm, and what is left is redriven.
 //!
 //! `SIMULATIONS=100000 SEED=7 cargo test simulation` runs others; a world that fails is made smaller and printed in
@@ -16,14 +19,17 @@ use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use bedrock_denial_watch::alert::Alert;
 use bedrock_denial_watch::alert::notice::Notice;
 use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
 use bedrock_denial_watch::count::caller::Caller;
+use bedrock_denial_watch::count::claims::Claimant;
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::count::store::Mute;
 use bedrock_denial_watch::log::denial::Source;
+use bedrock_denial_watch::pipeline::{Delivery, TimeLeft};
 use bedrock_denial_watch::rule::definition::Rule;
 use serde_json::Value;
 
@@ -67,6 +73,8 @@ struct World {
     odds: u64,
     /// How many of 256 steps end a delivery in the middle.
     timeouts: u64,
+    /// The most calls for which a delivery may have time; 0 for ever.
+    hurry: u64,
     muted: Muted,
     /// From this round on, other settings.
     retuned: Option<(u32, Settings)>,
@@ -128,7 +136,8 @@ impl World {
             let mut seconds = || [600, 600, 1_200, 7_200][dice.pick(4)];
             (then, Settings { threshold, window: seconds(), cooldown: seconds() })
         });
-        Self { seed, objects, twice, odds: bad * 12, timeouts, muted, retuned }
+        let hurry = if dice.roll(2) == 0 { 0 } else { 4 + dice.roll(60) };
+        Self { seed, objects, twice, odds: bad * 12, timeouts, hurry, muted, retuned }
     }
 
     /// The rule by the settings that find the most, and by those that find the least. `None` where an object may have
@@ -142,16 +151,20 @@ impl World {
             one.window.min(other.window),
             one.cooldown.max(other.cooldown),
         );
-        let all_sampled = self.objects.iter().all(|(_, batch)| batch.len() <= 2 * (low + 1));
+        let (events, files): (Vec<_>, Vec<_>) =
+            self.objects.iter().partition(|(way, _)| *way == Way::TrailEvent);
+        let all_sampled =
+            files.iter().map(|(_, batch)| batch.len()).chain([events.len()]).all(|one| one <= 2 * (low + 1));
         (loosest, (self.retuned.is_none() || all_sampled).then_some(strictest))
     }
 
     fn words(&self) -> String {
         let mut text = format!(
-            "seed {}: {} of 256 calls fail, {} of 256 steps time out{}\n",
+            "seed {}: {} of 256 calls fail, {} of 256 steps time out, time for {} calls{}\n",
             self.seed,
             self.odds,
             self.timeouts,
+            self.hurry,
             match (self.muted, self.retuned) {
                 (Muted::Never, None) => String::new(),
                 (muted, retuned) => format!(", muted: {muted:?}, retuned (round, settings): {retuned:?}"),
@@ -201,12 +214,17 @@ struct Flight {
     attempts: u32,
 }
 
-type Task<'t> = Pin<Box<dyn Future<Output = bool> + 't>>;
+/// Says which of its flights come back.
+type Task<'t> = Pin<Box<dyn Future<Output = Vec<bool>> + 't>>;
 
-/// Runs all tasks, one step of one at a time as the dice fall; one that `timeouts` hit ends there. Whether
-/// each succeeded.
-async fn together(mut tasks: Vec<Option<Task<'_>>>, dice: &mut Dice, timeouts: u64) -> Vec<bool> {
-    let mut done = vec![false; tasks.len()];
+/// Runs all tasks, one step of one at a time as the dice fall; one that `timeouts` hit ends there. What each
+/// returned.
+async fn together(
+    mut tasks: Vec<Option<Task<'_>>>,
+    dice: &mut Dice,
+    timeouts: u64,
+) -> Vec<Option<Vec<bool>>> {
+    let mut done = vec![None; tasks.len()];
     poll_fn(move |context| {
         let left: Vec<usize> = (0..tasks.len()).filter(|number| tasks[*number].is_some()).collect();
         if left.is_empty() {
@@ -216,15 +234,36 @@ async fn together(mut tasks: Vec<Option<Task<'_>>>, dice: &mut Dice, timeouts: u
         if dice.roll(256) < timeouts {
             tasks[number] = None;
         } else if let Some(task) = &mut tasks[number]
-            && let Poll::Ready(succeeded) = task.as_mut().poll(context)
+            && let Poll::Ready(returned) = task.as_mut().poll(context)
         {
-            done[number] = succeeded;
+            done[number] = Some(returned);
             tasks[number] = None;
         }
         context.waker().wake_by_ref();
         Poll::Pending
     })
     .await
+}
+
+/// Takes some of what waits, for a few deliveries; events in batches.
+fn boarding(world: &World, waiting: &mut Vec<Flight>, dice: &mut Dice) -> Vec<Vec<Flight>> {
+    let is_event = |one: &Flight| world.objects[one.object].0 == Way::TrailEvent;
+    let mut flights = Vec::new();
+    for _ in 0..=dice.roll(3) {
+        if waiting.is_empty() {
+            break;
+        }
+        let mut flight = vec![waiting.swap_remove(dice.pick(waiting.len()))];
+        let others = if is_event(&flight[0]) { dice.roll(12) } else { 0 };
+        for _ in 0..others {
+            let events: Vec<usize> = (0..waiting.len()).filter(|one| is_event(&waiting[*one])).collect();
+            if !events.is_empty() {
+                flight.push(waiting.swap_remove(events[dice.pick(events.len())]));
+            }
+        }
+        flights.push(flight);
+    }
+    flights
 }
 
 /// Delivers everything until all has succeeded, and compares with a recount.
@@ -258,31 +297,57 @@ fn check(world: &World) {
             pipeline.rules = vec![settings.rule()];
         }
         assert!(rounds < 1_000, "deliveries go on failing in fair weather");
-        let mut flights = Vec::new();
-        for _ in 0..=dice.roll(3) {
-            if !waiting.is_empty() {
-                flights.push(waiting.swap_remove(dice.pick(waiting.len())));
-            }
-        }
+        let mut flights = boarding(world, &mut waiting, &mut dice);
         for flight in &mut flights {
-            if flight.attempts.is_multiple_of(3) {
+            let is_event = world.objects[flight[0].object].0 == Way::TrailEvent;
+            // A batch that comes back is another one, and may do so at once.
+            if is_event || flight[0].attempts.is_multiple_of(3) {
                 // A redrive has another request id, long after.
-                now += if flight.attempts > 0 { 1_000 } else { 0 };
+                now += if flight[0].attempts > 0 && !is_event { 1_000 } else { 0 };
                 names += 1;
-                flight.owner = format!("delivery {names}");
+                flight[0].owner = format!("delivery {names}");
             }
-            flight.attempts += 1;
+            for one in flight {
+                one.attempts += 1;
+            }
         }
+        let (pipeline_now, weather_now) = (&pipeline, &weather);
         let tasks = flights.iter().map(|flight| {
-            let (way, batch) = &world.objects[flight.object];
-            let clock = now + dice.roll(5);
-            let delivery = deliver_from(way.source(), &pipeline, batch, &flight.owner, clock);
-            Some(Box::pin(async move { delivery.await.failed == 0 }) as Task<'_>)
+            let objects: Vec<&(Way, Batch)> = flight.iter().map(|one| &world.objects[one.object]).collect();
+            let batches: Vec<&[Denied]> = objects.iter().map(|(_, batch)| &batch[..]).collect();
+            let (way, owner, clock) = (objects[0].0, flight[0].owner.clone(), now + dice.roll(5));
+            let hurry = if calm { 0 } else { world.hurry };
+            // Every call, of whomever, takes a second.
+            let end = weather.calls.get() as u64 + if hurry > 0 { dice.roll(hurry) } else { 0 };
+            Some(Box::pin(async move {
+                let left = || Duration::from_secs(end.saturating_sub(weather_now.calls.get() as u64));
+                let time = if hurry > 0 {
+                    TimeLeft::new(&left, Duration::from_secs(4))
+                } else {
+                    TimeLeft::UNLIMITED
+                };
+                if way == Way::TrailEvent {
+                    let outcome = deliver_batch(pipeline_now, &batches, &owner, clock, time).await;
+                    let returned = returned(&outcome, batches.len());
+                    let silent = outcome.failed > 0 && outcome.unsettled.is_empty();
+                    assert!(!silent, "a failure of no message: {:?}", outcome.failures);
+                    returned
+                } else {
+                    let read = read(pipeline_now, &log(&pipeline_now.rules[0], way.source(), batches[0]));
+                    let claimant = Claimant { owner: &owner, now: clock, lease: LEASE };
+                    let delivery = Delivery { object: "object", claimant };
+                    let outcome = pipeline_now.commit_within(time, read.tally, delivery).await;
+                    vec![outcome.failed > 0]
+                }
+            }) as Task<'_>)
         });
         let tasks: Vec<_> = tasks.collect();
         let timeouts = if calm { 0 } else { world.timeouts };
         let done = block_on(together(tasks, &mut dice, timeouts));
-        waiting.extend(flights.into_iter().zip(done).filter(|(_, done)| !done).map(|(flight, _)| flight));
+        for (flight, returned) in flights.into_iter().zip(done) {
+            let returned = returned.unwrap_or_else(|| vec![true; flight.len()]);
+            waiting.extend(flight.into_iter().zip(returned).filter(|(_, back)| *back).map(|(one, _)| one));
+        }
         now += dice.roll(30);
     }
     let batches: Vec<Batch> = world.objects.iter().map(|(_, batch)| batch.clone()).collect();
@@ -319,12 +384,13 @@ fn smaller(mut world: World) -> World {
         let calmer = [
             World { twice: Vec::new(), ..world.clone() },
             World { timeouts: 0, ..world.clone() },
+            World { hurry: 0, ..world.clone() },
             World { odds: world.odds / 2, ..world.clone() },
             World { muted: Muted::Never, ..world.clone() },
             World { retuned: None, ..world.clone() },
         ];
         let size = |world: &World| {
-            let changes = (world.muted != Muted::Never, world.retuned.is_some());
+            let changes = (world.muted != Muted::Never, world.retuned.is_some(), world.hurry);
             (world.objects.len(), world.twice.len(), world.timeouts, world.odds, changes)
         };
         let is_less = |other: &World| size(other) < size(&world);

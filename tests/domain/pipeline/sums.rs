@@ -21,8 +21,8 @@ fn spike(threshold: usize) -> Rule {
     Rule { threshold, ..built_in("token-spike").clone() }
 }
 
-/// Each call's request id is its number in `calls`.
-fn log(calls: &[(usize, Call)]) -> String {
+/// Each call's request id is its number in `calls`. A copy came through CloudWatch.
+fn log(calls: &[(usize, Call)], is_copy: bool) -> String {
     let record = |(number, (at, tokens)): &(usize, Call)| {
         let time = EventTime::from_epoch_ms((TEN + at) * 1000);
         let (input, output) = (tokens / 2, tokens - tokens / 2);
@@ -30,17 +30,41 @@ fn log(calls: &[(usize, Call)]) -> String {
             r#"{{"timestamp":"{time}","accountId":"1","identity":{{"arn":"u"}},"modelId":"m","requestId":"r{number}","input":{{"inputTokenCount":{input}}},"output":{{"outputTokenCount":{output}}}}}"#
         )
     };
-    calls.iter().map(record).collect::<Vec<_>>().join("\n")
+    let records: Vec<String> = calls.iter().map(record).collect();
+    if is_copy { subscription(&records) } else { records.join("\n") }
 }
 
-/// The alerts: seconds after [`TEN`], total, whether it is a lower bound, first and last seen.
-fn run(rule: &Rule, objects: &[Vec<(usize, Call)>]) -> Vec<(i64, u64, bool, i64, i64)> {
+/// An alert: seconds after [`TEN`], total, whether it is a lower bound, first and last seen.
+type Spike = (i64, u64, bool, i64, i64);
+
+/// How calls come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// In one of Bedrock's files.
+    File,
+    /// In an object that came through CloudWatch.
+    Copy,
+    /// In a batch, of which each message carries one call.
+    Batch,
+}
+
+fn run(rule: &Rule, objects: &[Vec<(usize, Call)>]) -> Vec<Spike> {
+    run_as(rule, objects.iter().map(|object| (Way::File, object)))
+}
+
+fn run_as<'o>(rule: &Rule, deliveries: impl Iterator<Item = (Way, &'o Vec<(usize, Call)>)>) -> Vec<Spike> {
     let sink = Documents::default();
     let pipeline = pipeline(rule.clone(), EmbeddedStore::default(), &sink);
-    for object in objects {
-        let read = read(&pipeline, &log(object));
+    for (way, calls) in deliveries {
+        let tally = if way == Way::Batch {
+            (0..).zip(calls.chunks(1)).fold(pipeline.tally(), |tally, (number, call)| {
+                pipeline.read_record("message", &log(call, false), number, tally).tally
+            })
+        } else {
+            read(&pipeline, &log(calls, way == Way::Copy)).tally
+        };
         let claimant = Claimant { owner: "owner", now: 1_000, lease: LEASE };
-        let outcome = block_on(pipeline.commit(read.tally, Delivery { object: "object", claimant }));
+        let outcome = block_on(pipeline.commit(tally, Delivery { object: "object", claimant }));
         assert!(outcome.failures.is_empty());
     }
     let alert = |document: String| {
@@ -94,10 +118,49 @@ fn a_request_counts_once_in_an_object_and_an_object_once() {
 }
 
 #[test]
+fn a_call_in_bedrock_s_own_file_and_in_cloudwatch_s_copy_counts_once() {
+    // All but the first object are copies.
+    let run_copied = |threshold, objects: &[Vec<(usize, Call)>]| {
+        let ways = std::iter::once(Way::File).chain(std::iter::repeat(Way::Copy));
+        run_as(&spike(threshold), ways.zip(objects))
+    };
+    let own: Vec<(usize, Call)> = vec![(0, (0, 40)), (1, (1, 40)), (2, (2, 40))];
+    // Batched in another way, so that no content is the same.
+    let objects = [own.clone(), own[..2].to_vec(), own[2..].to_vec()];
+    assert_eq!(run_copied(120, &objects), []);
+    // It fires when the first has been read, before there is a copy.
+    assert_eq!(run_copied(119, &objects), [(2, 120, false, 0, 2)]);
+    // Only the copy is complete.
+    let objects = [own[..1].to_vec(), own];
+    assert_eq!(run_copied(120, &objects), []);
+    assert_eq!(run_copied(119, &objects), [(2, 120, true, 0, 2)]);
+    // Neither is: the truth is 120, and what is known of it 80.
+    let objects = [objects[1][..2].to_vec(), objects[1][1..].to_vec()];
+    assert_eq!(run_copied(79, &objects), [(1, 80, false, 0, 1)]);
+    assert_eq!(run_copied(80, &objects), []);
+}
+
+#[test]
 fn a_slot_that_reaches_over_an_edge_makes_the_figure_a_lower_bound() {
     // The first two calls are one object; the window of the last begins between them.
     let objects = objects(&[(0, 60), (10, 60), (HOUR + 5, 201)], 2);
     assert_eq!(run(&spike(200), &objects), [(3605, 201, true, 10, 3605)]);
+}
+
+#[test]
+fn a_message_that_comes_back_in_another_mix_is_summed_once() {
+    let [one, two, three] = [(0, (0, 60)), (1, (10, 30)), (2, (20, 41))];
+    let batches =
+        |mixes: &[Vec<(usize, Call)>]| run_as(&spike(100), mixes.iter().map(|mix| (Way::Batch, mix)));
+    // Together 90, and 41 with the second once more: 161 in the table, 131 in truth, and never more than 90 sure.
+    assert_eq!(batches(&[vec![one, two], vec![two, three]]), []);
+    assert_eq!(batches(&[vec![one, two], vec![one, two]]), []);
+    // What is apart in time adds.
+    assert_eq!(batches(&[vec![one, two], vec![three]]), [(20, 131, false, 0, 20)]);
+    // The same calls in a file.
+    let file = vec![one, two];
+    let both = [(Way::File, &file), (Way::Batch, &file)];
+    assert_eq!(run_as(&spike(100), both.into_iter()), []);
 }
 
 #[test]
@@ -162,6 +225,55 @@ proptest! {
             let above = sum_of_slots(&calls, at - HOUR, *at) > threshold as u64;
             let covered = times.iter().any(|alert| (alert - at).abs() <= HOUR);
             prop_assert!(!above || covered, "missed: {at}, alerts {times:?}");
+        }
+    }
+
+    #[test]
+    fn never_early_in_whatever_mix_messages_come_back(
+        calls in calls(),
+        threshold in prop::sample::select(vec![0, 100, 300]),
+        mixes in prop::collection::vec((any::<bool>(), any::<u64>(), 1..40_usize), 1..12),
+    ) {
+        let rule = spike(threshold);
+        let numbered: Vec<(usize, Call)> = calls.iter().copied().enumerate().collect();
+        // A file holds all calls in turn, so that none is in two; batches hold what they like.
+        let size = numbered.len().div_ceil(mixes.len());
+        let mut files = numbered.chunks(size);
+        let mix = |(is_batch, seed, amount): &(bool, u64, usize)| {
+            let way = if *is_batch { Way::Batch } else { Way::File };
+            let mut dice = Dice(*seed);
+            let first = dice.pick(numbered.len());
+            let some = numbered[first..].iter().take(*amount).filter(|_| dice.roll(4) > 0).copied().collect();
+            (way, if *is_batch { some } else { files.next().unwrap_or_default().to_vec() })
+        };
+        let deliveries: Vec<(Way, Vec<(usize, Call)>)> = mixes.iter().map(mix).collect();
+        for (at, total, _, first, last) in run_as(&rule, deliveries.iter().map(|(way, mix)| (*way, mix))) {
+            prop_assert!(sum(&calls, at - HOUR, at) > threshold as u64, "early: {at}");
+            let truth = sum(&calls, first, last);
+            prop_assert!(total <= truth, "{total} of {truth}");
+        }
+    }
+
+    #[test]
+    fn two_sources_of_the_same_calls_are_never_summed(
+        calls in calls(),
+        threshold in prop::sample::select(vec![0, 100, 300, 900]),
+        sizes in [1..30_usize, 1..30_usize],
+        missing in prop::collection::vec(0..4_u8, 80),
+    ) {
+        // Each source lacks some calls, and batches the others in its own way.
+        let [own, copy] = [1, 2].map(|lost| {
+            let known = calls.iter().copied().enumerate().filter(|(number, _)| missing[*number] != lost);
+            known.collect::<Vec<_>>()
+        });
+        let own: Vec<_> = own.chunks(sizes[0]).map(<[_]>::to_vec).collect();
+        let copy: Vec<_> = copy.chunks(sizes[1]).map(<[_]>::to_vec).collect();
+        let own = own.into_iter().map(|calls| (Way::File, calls));
+        let all: Vec<_> = own.chain(copy.into_iter().map(|calls| (Way::Copy, calls))).collect();
+        for (at, total, _, first, last) in run_as(&spike(threshold), all.iter().map(|(way, calls)| (*way, calls))) {
+            prop_assert!(sum(&calls, at - HOUR, at) > threshold as u64, "early: {at}");
+            let truth = sum(&calls, first, last);
+            prop_assert!(total <= truth, "{total} of {truth}");
         }
     }
 }

@@ -28,7 +28,8 @@ fn screen(columns: u16, environment: &[(&str, &str)], stderr: bool, arguments: &
     let mut shown = Vec::new();
     // Linux ends a pseudo-terminal that nobody writes to any more with an error.
     let _ = terminal.read_to_end(&mut shown);
-    assert!(child.wait().expect("it ends").success());
+    // One of the sample records is cut off, which an exit status of 2 reports.
+    assert!(matches!(child.wait().expect("it ends").code(), Some(0 | 2)));
     let shown = String::from_utf8(shown).expect("text");
     shown.lines().map(str::to_owned).collect()
 }
@@ -46,8 +47,8 @@ fn at_80_columns_each_alert_is_a_block_that_reads_whole_and_comes_last() {
         assert!(!line.contains('\u{1b}'), "{line:?}");
     }
     let blocks = blocks(&lines);
-    assert_eq!(blocks.len(), 11, "{blocks:#?}");
-    assert_eq!((&*blocks[0], &*blocks[2]), ("Denied most often, 10 of 28", "8 alerts in 6 incidents"));
+    assert_eq!(blocks.len(), 12, "{blocks:#?}");
+    assert_eq!((&*blocks[0], &*blocks[2]), ("Denied most often, 10 of 28", "9 alerts in 6 incidents"));
     let denied: Vec<&str> = blocks[1].lines().collect();
     assert_eq!(denied.len(), 10);
     assert_eq!(denied[0], "39+ user/ci/report-export         …claude-opus-4-20250514-v1:0    444455556666");
@@ -64,7 +65,7 @@ fn at_80_columns_each_alert_is_a_block_that_reads_whole_and_comes_last() {
                     File      ";
     assert!(blocks[3].starts_with(expected) && blocks[3].ends_with(&file), "{}", blocks[3]);
     let last = blocks.last().expect("a block");
-    assert!(last.starts_with("2025-06-03 14:12:00 UTC  MEDIUM  session-rotation\n"), "{last}");
+    assert!(last.starts_with("2025-06-03 14:12:11 UTC  LOW  slow-denials\n"), "{last}");
     let sweep = "  Newest    cohere.command-r-plus-v1:0";
     let block = blocks.iter().find(|block| block.contains("HIGH  model-sweep")).expect("a sweep");
     assert!(block.contains(sweep) && block.contains("Key id    AKIAP6KUPFACNEXAMPLE"), "{block}");

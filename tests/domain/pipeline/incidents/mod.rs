@@ -259,15 +259,32 @@ fn invented_sessions_of_a_role_are_one_caller() {
     assert_eq!(board.told(), ["1", "5", "20", "80"]);
     assert!(board.notices.borrow().iter().all(|notice| notice["incident"]["caller"] == ROLE));
     // A person's session is the person.
-    let person = "arn:aws:sts::1:assumed-role/AWSReservedSSO_Admin_0a1b";
+    let person = "arn:aws:sts::1:assumed-role/AWSReservedSSO_Admin_0123456789abcdef";
     let people: Vec<Object> =
         (0..3).map(|number| refused(&format!("{person}/p{number}"), "m", number, 4)).collect();
     assert_eq!(run(&people).told(), ["1", "1", "1"]);
 }
 
 #[test]
-fn invented_federated_users_are_a_flood_of_callers() {
-    let user = |number: i64| format!("arn:aws:sts::1:federated-user/x{number}");
+fn invented_federated_users_of_an_account_are_one_caller() {
+    let all = "arn:aws:sts::1:federated-user";
+    let objects: Vec<Object> =
+        (0..200).map(|number| refused(&format!("{all}/x{number}"), "m", number, 4)).collect();
+    let board = run(&objects);
+    assert_eq!(board.told(), ["1", "5", "20", "80"]);
+    assert_eq!(board.callers(), BTreeSet::from([all.to_owned()]));
+    // So is a role that is only named like those of people.
+    let posing = format!("{ROLE}/AWSReservedSSO_x").replace("App/", "");
+    let objects: Vec<Object> =
+        (0..200).map(|number| refused(&format!("{posing}/x{number}"), "m", number, 4)).collect();
+    let board = run(&objects);
+    assert_eq!(board.told(), ["1", "5", "20", "80"]);
+    assert_eq!(board.callers(), BTreeSet::from([posing]));
+}
+
+#[test]
+fn many_users_are_a_flood_of_callers() {
+    let user = |number: i64| format!("arn:aws:iam::1:user/x{number}");
     let mut expected = vec!["1".to_owned(); 10];
     let one: Object = (0..300).flat_map(|number| refused(&user(number), "m", number, 4)).collect();
     expected.push("300!".to_owned());
@@ -397,7 +414,7 @@ fn calls() -> impl Strategy<Value = Vec<Call>> {
         4 => (0..3_u8).prop_map(|number| format!("arn:aws:iam::1:user/u{number}")),
         4 => (0..2_u8, 0..9_u8).prop_map(|(role, session)| format!("arn:aws:sts::1:assumed-role/R{role}/s{session}")),
         2 => (0..30_u8).prop_map(|number| format!("arn:aws:sts::1:federated-user/f{number}")),
-        1 => Just("arn:aws:sts::1:assumed-role/AWSReservedSSO_Admin_0a1b/ann".to_owned()),
+        1 => Just("arn:aws:sts::1:assumed-role/AWSReservedSSO_Admin_0123456789abcdef/ann".to_owned()),
     ];
     let burst = (prop::sample::select(vec!["1", "2"]), user, 0..12_u8, 0..20_000_i64, 1..7_u64);
     prop::collection::vec(burst, 0..70).prop_map(|bursts| {
