@@ -27,14 +27,17 @@ impl Caller {
     /// The key under which the store keeps the caller's state. No rule can have this id.
     #[must_use]
     pub fn key(&self) -> Key {
-        Key { rule: "#caller", values: vec![self.account.clone(), self.arn.clone()] }
+        Key {
+            rule: "#caller",
+            values: [&self.account, &self.arn].map(|value| value.as_deref().map(Into::into)).into(),
+        }
     }
 }
 
 /// The key under which the store keeps an account's state. No rule can have this id.
 #[must_use]
 pub fn account_key(account: Option<&str>) -> Key {
-    Key { rule: "#account", values: vec![account.map(str::to_owned)] }
+    Key { rule: "#account", values: vec![account.map(Into::into)] }
 }
 
 /// 128 bits in hexadecimal.
@@ -50,8 +53,7 @@ mod tests {
 
     #[track_caller]
     fn check(rule: &Rule, values: &[Option<&str>], account: Option<&str>, arn: Option<&str>) {
-        let key =
-            Key { rule: rule.id, values: values.iter().map(|value| value.map(str::to_owned)).collect() };
+        let key = Key { rule: rule.id, values: values.iter().map(|value| value.map(Into::into)).collect() };
         let caller = Caller::of(rule, &key);
         assert_eq!((caller.account.as_deref(), caller.arn.as_deref()), (account, arn), "{key:?}");
     }

@@ -1,6 +1,6 @@
 //! The in-memory store: for `replay`, and the reference for the one in DynamoDB.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 
 use crate::count::caller::Caller;
 use crate::count::claims::AlertLog;
+use crate::count::compact::Counters;
 use crate::count::counter::{Contribution, Counter, Slot};
 use crate::count::flood::FloodLog;
 use crate::count::incident::IncidentLog;
@@ -27,8 +28,8 @@ pub struct EmbeddedStore {
 /// Everything stored for one key.
 #[derive(Clone, Debug, Default)]
 pub struct Item {
-    /// By slot and log.
-    pub counters: BTreeMap<Slot, Counter>,
+    /// Its counters.
+    pub counters: Counters,
     /// The key's pending and recent alerts.
     pub alerts: AlertLog,
     /// Its older ones.
@@ -81,7 +82,7 @@ impl CounterStore for EmbeddedStore {
     ) -> Result<(), StoreError> {
         let mut keys = self.keys();
         let item = keys.entry(key.clone()).or_default();
-        item.counters.entry(slot).or_insert_with(|| Counter::new(slot)).add(contribution);
+        item.counters.add(slot, contribution);
         Ok(())
     }
 
@@ -90,9 +91,7 @@ impl CounterStore for EmbeddedStore {
         key: &Key,
         slots: RangeInclusive<EventTime>,
     ) -> Result<Vec<Counter>, StoreError> {
-        let keys = self.keys();
-        let counters = keys.get(key).map(|item| item.counters.range(Slot::of_all_sources(slots)));
-        Ok(counters.into_iter().flatten().map(|(_, counter)| counter.clone()).collect())
+        Ok(self.keys().get(key).map(|item| item.counters.within(slots)).unwrap_or_default())
     }
 
     async fn alerts(&self, key: &Key) -> Result<AlertLog, StoreError> {

@@ -5,7 +5,7 @@
 //! | Which counter? | [`key`] |
 //! | What one slot of a key holds | [`counter`], [`value`], [`evidence`] |
 //! | One object's denials, summed up by key and slot | [`tally`], `samples` |
-//! | Where counters and alerts are kept: the port, and the store in memory | [`store`], [`embedded`] |
+//! | Where counters and alerts are kept: the port, and the store in memory | [`store`], [`embedded`], [`compact`] |
 //! | Which denials are hot, and the figures of their alerts | [`window`], `sliding`, `bound`, `sums` |
 //! | Which alerts are due, and who publishes them | [`claims`] |
 //! | Who is behind a key | [`caller`] |
@@ -14,15 +14,6 @@
 //! | Who sends a notice; what is forgotten | [`pending`], [`recent`] |
 
 mod bound;
-#[allow(
-    clippy::arithmetic_side_effects,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::string_slice,
-    clippy::unwrap_used,
-    reason = "until the rows of issue 26 that rewrite it have landed"
-)]
 pub mod caller;
 #[allow(
     clippy::arithmetic_side_effects,
@@ -34,6 +25,7 @@ pub mod caller;
     reason = "until the rows of issue 26 that rewrite it have landed"
 )]
 pub mod claims;
+pub mod compact;
 pub mod counter;
 #[allow(
     clippy::arithmetic_side_effects,
@@ -66,35 +58,8 @@ pub mod flood;
     reason = "until the rows of issue 26 that rewrite it have landed"
 )]
 pub mod incident;
-#[allow(
-    clippy::arithmetic_side_effects,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::string_slice,
-    clippy::unwrap_used,
-    reason = "until the rows of issue 26 that rewrite it have landed"
-)]
 pub mod key;
-#[allow(
-    clippy::arithmetic_side_effects,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::string_slice,
-    clippy::unwrap_used,
-    reason = "until the rows of issue 26 that rewrite it have landed"
-)]
 pub mod pending;
-#[allow(
-    clippy::arithmetic_side_effects,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::string_slice,
-    clippy::unwrap_used,
-    reason = "until the rows of issue 26 that rewrite it have landed"
-)]
 pub mod recent;
 mod samples;
 mod sliding;
@@ -109,26 +74,8 @@ mod sliding;
 )]
 pub mod store;
 mod sums;
-#[allow(
-    clippy::arithmetic_side_effects,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::string_slice,
-    clippy::unwrap_used,
-    reason = "until the rows of issue 26 that rewrite it have landed"
-)]
 pub mod tally;
 pub mod value;
-#[allow(
-    clippy::arithmetic_side_effects,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::string_slice,
-    clippy::unwrap_used,
-    reason = "until the rows of issue 26 that rewrite it have landed"
-)]
 pub mod window;
 
 /// Counts a step of work, for the tests of how work grows with its input; nothing anywhere else.

@@ -232,7 +232,7 @@ impl Tally {
             }
             let (rule, values) = self.keys.get_index(number as usize)?.split_first()?;
             let rule = self.rules.get(*rule as usize)?;
-            let text = |value: &u32| texts.get(*value).map(ToString::to_string);
+            let text = |value: &u32| texts.get(*value).cloned();
             Some(Summary {
                 key: Key { rule: rule.id, values: values.iter().map(text).collect() },
                 sampling: sampling(rule),

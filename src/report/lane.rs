@@ -52,7 +52,7 @@ pub struct Lane {
 impl Lane {
     /// `None` for a key without denials.
     pub fn new(rule: &Rule, number: usize, key: &Key, item: &Item, caller: usize) -> Option<Self> {
-        let counters: Vec<Counter> = item.counters.values().cloned().collect();
+        let counters: Vec<Counter> = item.counters.all();
         let mut window = Window::new(rule, &counters);
         let peak = window.peak()?;
         let figures = window.all()?;

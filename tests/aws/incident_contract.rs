@@ -1,6 +1,7 @@
 //! What [`CounterStore`] promises about incidents and floods, on every implementor.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bedrock_denial_watch::count::caller::Caller;
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
@@ -68,7 +69,7 @@ fn floods(version: u64, writer: &str) -> FloodLog {
 
 /// All that may be remembered, with the longest values, of every rule.
 async fn the_largest_incidents_come_back(store: &impl CounterStore) {
-    let long = text::keep("\u{0}".repeat(20_000).into()).into_owned();
+    let long = Arc::<str>::from(text::keep("\u{0}".repeat(20_000).into()));
     let finding = |number: usize| Finding {
         rule: "a-rule-with-a-long-name".to_owned(),
         values: vec![Some(long.clone()), Some(long.clone()), Some(long.clone()), None],

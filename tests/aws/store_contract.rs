@@ -150,7 +150,11 @@ fn incidents(model: &str) -> IncidentLog {
         let at = time("2025-06-01T12:00:00.001Z").plus(Duration::from_secs(60) * number);
         let key = Key {
             rule: DENIED_MODEL.id,
-            values: vec![Some("1".to_owned()), Some(user.clone()), Some(format!("{model}{number}"))],
+            values: vec![
+                Some("1".into()),
+                Some(user.as_str().into()),
+                Some(format!("{model}{number}").into()),
+            ],
         };
         let found = Found {
             rule: &DENIED_MODEL,

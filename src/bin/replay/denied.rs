@@ -61,7 +61,7 @@ fn most_denied(rule: &Rule, keys: &[(Key, Item)]) -> (Vec<Denied>, usize) {
     let keys = keys.iter().filter(|(key, _)| key.rule == rule.id);
     let mut counted: Vec<_> = keys
         .filter_map(|(key, item)| {
-            let counters: Vec<_> = item.counters.values().cloned().collect();
+            let counters = item.counters.all();
             Some((key, Window::new(rule, &counters).all()?))
         })
         .collect();

@@ -59,6 +59,8 @@ impl<'p, S: CounterStore, K: AlertSink> Run<'p, S, K> {
             progress.done();
             (input.skip, read)
         };
+        // One input needs no second thread, whose memory would lie beside that of the first.
+        let at_once = NonZero::new(inputs.len()).map_or(at_once, |count| at_once.min(count));
         let mut taken = inputs.iter();
         parallel::in_order(begun, at_once, read, |(skip, read)| {
             let Some(input) = taken.next() else { return };

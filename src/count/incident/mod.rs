@@ -8,6 +8,7 @@ mod record;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -107,7 +108,7 @@ pub struct Finding {
     /// The rule's id.
     pub rule: String,
     /// The values that the rule groups by.
-    pub values: Vec<Option<String>>,
+    pub values: Vec<Option<Arc<str>>>,
     /// The time of the hot denial.
     pub at: EventTime,
     /// The rule's severity.

@@ -12,8 +12,8 @@ fn claimant(owner: &str) -> Claimant<'_> {
     Claimant { owner, now: 1_000, lease: Duration::from_secs(60) }
 }
 
-fn values(values: &[&str]) -> Vec<Option<String>> {
-    values.iter().map(|value| Some((*value).to_owned())).collect()
+fn values(values: &[&str]) -> Vec<Option<Arc<str>>> {
+    values.iter().map(|value| Some((*value).into())).collect()
 }
 
 /// An alert of `denied-model`.
