@@ -44,13 +44,4 @@ pub mod log;
 pub mod pipeline;
 pub mod reader;
 pub mod report;
-#[allow(
-    clippy::arithmetic_side_effects,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::string_slice,
-    clippy::unwrap_used,
-    reason = "until the rows of issue 26 that rewrite it have landed"
-)]
 pub mod rule;

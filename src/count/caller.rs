@@ -43,7 +43,7 @@ pub fn account_key(account: Option<&str>) -> Key {
 /// 128 bits in hexadecimal.
 pub(crate) fn digest(parts: &[&str]) -> String {
     let digest = Sha256::digest(parts.join("\n").as_bytes());
-    digest[..16].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    digest.iter().take(16).fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ impl Key {
 fn part(text: &str) -> Value {
     let literal = Value::from(text);
     let quotes = 2;
-    if literal.to_string().len() - quotes <= MAX_PART_BYTES {
+    if literal.to_string().len().saturating_sub(quotes) <= MAX_PART_BYTES {
         literal
     } else {
         json!({ "sha256": text::sha256(text) })

@@ -22,7 +22,7 @@ pub(super) fn claim(pending: &mut Option<Pending>, sent: u64, due: bool, claiman
         Some(held) if held.owner != claimant.owner && held.leased_until >= claimant.now => return false,
         Some(held) => held.number,
         None if !due => return false,
-        None => sent + 1,
+        None => sent.saturating_add(1),
     };
     let owner = claimant.owner.to_owned();
     *pending = Some(Pending { number, owner, leased_until: claimant.leased_until() });

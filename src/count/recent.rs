@@ -45,13 +45,13 @@ pub(super) fn forget<T: Entry>(entries: &mut BTreeMap<EventTime, T>, now: u64) {
         entries.iter().map(|(begin, entry)| (entry.changed_at(), *begin)).collect();
     order.sort_unstable();
     let mut excess = entries.len().saturating_sub(MAX_ENTRIES);
-    order.truncate(order.len() - MAX_DETAILED);
+    order.truncate(order.len().saturating_sub(MAX_DETAILED));
     for (_, begin) in order {
         let Some(entry) = entries.get_mut(&begin) else { continue };
         entry.strip();
         if excess > 0 && !entry.is_pending() {
             entries.remove(&begin);
-            excess -= 1;
+            excess = excess.saturating_sub(1);
         }
     }
 }

@@ -11,15 +11,6 @@
 
 pub mod aws;
 pub mod config;
-#[allow(
-    clippy::arithmetic_side_effects,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::string_slice,
-    clippy::unwrap_used,
-    reason = "until the rows of issue 26 that rewrite it have landed"
-)]
 pub mod event;
 pub mod failure;
 #[allow(

@@ -13,73 +13,19 @@ pub(crate) mod buffer;
 pub(crate) mod cloudtrail;
 pub mod denial;
 pub(crate) mod document;
-#[allow(
-    clippy::arithmetic_side_effects,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::string_slice,
-    clippy::unwrap_used,
-    reason = "until the rows of issue 26 that rewrite it have landed"
-)]
 pub(crate) mod envelope;
 pub mod facts;
-#[allow(
-    clippy::arithmetic_side_effects,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::string_slice,
-    clippy::unwrap_used,
-    reason = "until the rows of issue 26 that rewrite it have landed"
-)]
 pub(crate) mod framing;
 pub mod inflate;
 pub mod layout;
-#[allow(
-    clippy::arithmetic_side_effects,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::string_slice,
-    clippy::unwrap_used,
-    reason = "until the rows of issue 26 that rewrite it have landed"
-)]
 pub(crate) mod lines;
 pub mod model;
 pub(crate) mod needles;
-#[allow(
-    clippy::arithmetic_side_effects,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::string_slice,
-    clippy::unwrap_used,
-    reason = "until the rows of issue 26 that rewrite it have landed"
-)]
 pub(crate) mod nesting;
 pub mod object;
 pub(crate) mod record;
 pub(crate) mod resync;
 pub mod text;
 pub mod time;
-#[allow(
-    clippy::arithmetic_side_effects,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::string_slice,
-    clippy::unwrap_used,
-    reason = "until the rows of issue 26 that rewrite it have landed"
-)]
 pub(crate) mod values;
-#[allow(
-    clippy::arithmetic_side_effects,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::string_slice,
-    clippy::unwrap_used,
-    reason = "until the rows of issue 26 that rewrite it have landed"
-)]
 pub(crate) mod wrapper;

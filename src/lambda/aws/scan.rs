@@ -96,9 +96,9 @@ fn key(
     }
     let Some((_, beside)) = items.iter().find(counted) else { return Ok(None) };
     let value = |(part, field): (&Value, &crate::rule::field::Field)| match part {
-        Value::String(text) => Some(text.clone()),
+        Value::String(text) => Some(text.as_str().into()),
         Value::Null => None,
-        _ => item::read_readable(beside, *field),
+        _ => item::read_readable(beside, *field).map(Into::into),
     };
     let values = parts.iter().zip(rule.group_by).map(value).collect();
     Ok(Some(KeyContents { rule: number, key: Key { rule: rule.id, values }, counters, alerts }))
