@@ -164,4 +164,16 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn slots_of_one_contribution_have_no_room_for_more() {
+        let mut counters = Counters::default();
+        for start in 0..20 {
+            let slot = Slot { start: EventTime::from_epoch_ms(start), source: Source::CloudTrail };
+            counters.add(slot, &contribution("a"));
+            counters.add(slot, &contribution("a"));
+        }
+        let Counters::Many(all) = counters else { panic!("several slots") };
+        assert!(all.len() == 20 && all.values().all(|held| matches!(held, Held::One(_))));
+    }
 }

@@ -27,16 +27,16 @@ impl Summary {
     }
 
     pub fn add(&mut self, one: &Statistics) {
-        self.sum.records += one.records;
-        self.sum.denials += one.denials;
-        self.sum.not_found += one.not_found;
-        self.sum.exempted += one.exempted;
-        self.sum.malformed += one.malformed;
-        self.sum.oversized += one.oversized;
-        self.sum.text_bytes += one.text_bytes;
-        self.sum.stray += one.stray;
-        self.sum.without_records += one.without_records;
-        self.sum.uncounted += one.uncounted;
+        self.sum.records = self.sum.records.saturating_add(one.records);
+        self.sum.denials = self.sum.denials.saturating_add(one.denials);
+        self.sum.not_found = self.sum.not_found.saturating_add(one.not_found);
+        self.sum.exempted = self.sum.exempted.saturating_add(one.exempted);
+        self.sum.malformed = self.sum.malformed.saturating_add(one.malformed);
+        self.sum.oversized = self.sum.oversized.saturating_add(one.oversized);
+        self.sum.text_bytes = self.sum.text_bytes.saturating_add(one.text_bytes);
+        self.sum.stray = self.sum.stray.saturating_add(one.stray);
+        self.sum.without_records = self.sum.without_records.saturating_add(one.without_records);
+        self.sum.uncounted = self.sum.uncounted.saturating_add(one.uncounted);
     }
 
     /// Why a result without alerts must not be mistaken for a clean log, in one line; `None` if everything was
