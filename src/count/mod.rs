@@ -22,7 +22,7 @@ pub mod caller;
     clippy::panic,
     clippy::string_slice,
     clippy::unwrap_used,
-    reason = "until the rows of issue 26 that rewrite it have landed"
+    reason = "to be checked once its new form is merged"
 )]
 pub mod claims;
 pub mod compact;
@@ -34,7 +34,7 @@ pub mod counter;
     clippy::panic,
     clippy::string_slice,
     clippy::unwrap_used,
-    reason = "until the rows of issue 26 that rewrite it have landed"
+    reason = "to be checked once its new form is merged"
 )]
 pub mod embedded;
 pub mod evidence;
@@ -45,7 +45,7 @@ pub mod evidence;
     clippy::panic,
     clippy::string_slice,
     clippy::unwrap_used,
-    reason = "until the rows of issue 26 that rewrite it have landed"
+    reason = "to be checked once its new form is merged"
 )]
 pub mod flood;
 #[allow(
@@ -55,7 +55,7 @@ pub mod flood;
     clippy::panic,
     clippy::string_slice,
     clippy::unwrap_used,
-    reason = "until the rows of issue 26 that rewrite it have landed"
+    reason = "to be checked once its new form is merged"
 )]
 pub mod incident;
 pub mod key;
@@ -70,7 +70,7 @@ mod sliding;
     clippy::panic,
     clippy::string_slice,
     clippy::unwrap_used,
-    reason = "until the rows of issue 26 that rewrite it have landed"
+    reason = "to be checked once its new form is merged"
 )]
 pub mod store;
 mod sums;

@@ -18,7 +18,7 @@ mod cause;
     clippy::panic,
     clippy::string_slice,
     clippy::unwrap_used,
-    reason = "until the rows of issue 26 that rewrite it have landed"
+    reason = "to be checked once its new form is merged"
 )]
 mod dynamodb;
 mod eventbridge;
@@ -29,7 +29,7 @@ mod eventbridge;
     clippy::panic,
     clippy::string_slice,
     clippy::unwrap_used,
-    reason = "until the rows of issue 26 that rewrite it have landed"
+    reason = "to be checked once its new form is merged"
 )]
 mod item;
 mod listing;
