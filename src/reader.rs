@@ -26,8 +26,8 @@ pub struct Limits {
     /// any number of model ids, each of which may be a key of two rules.
     pub pairs: usize,
     /// An object whose denials take more memory than this fails, in bytes. With the default, the function and
-    /// `replay`, which keeps the counters besides, stay under 256 MiB. 200,000 pairs whose models are as long as
-    /// can be take 127 MiB.
+    /// `replay`, which keeps the counters besides, stay under 256 MiB. 200,000 pairs fit whose models are
+    /// as long as can be.
     pub tally_bytes: usize,
     /// An object with more text than this fails. The default of 4 GiB is what a function of
     /// one vCPU inflates within seconds; honest log files hold megabytes.
@@ -40,7 +40,7 @@ impl Default for Limits {
             record_bytes: 16 << 20,
             block_bytes: 256 << 10,
             pairs: 200_000,
-            tally_bytes: 152 << 20,
+            tally_bytes: 184 << 20,
             text_bytes: 4 << 30,
         }
     }

@@ -226,16 +226,20 @@ impl Tally {
     /// The summaries, in the order in which their keys were first seen; each is made when it is
     /// asked for.
     pub fn into_summaries(mut self) -> impl Iterator<Item = Summary> {
-        // Of one key in order of time, whatever the order of the records.
-        self.pairs.sort_unstable_keys();
-        let mut pairs = self.pairs.into_iter().peekable();
+        // Of one key in order of time, whatever the order of the records. The first is at the end, from where it can
+        // be taken and its memory given back while the store takes more.
+        self.pairs.sort_unstable_by(|one, _, other, _| other.cmp(one));
+        let mut pairs = self.pairs;
         let texts = Arc::new(self.texts);
         let is_mix = self.record.is_some();
         std::iter::from_fn(move || {
-            let ((number, slot), pair) = pairs.next()?;
+            if pairs.len() < pairs.capacity() / 2 {
+                pairs.shrink_to_fit();
+            }
+            let ((number, slot), pair) = pairs.pop()?;
             let mut slots = vec![(slot, pair)];
-            while let Some(((_, slot), pair)) = pairs.next_if(|((next, _), _)| *next == number) {
-                slots.push((slot, pair));
+            while pairs.last().is_some_and(|((next, _), _)| *next == number) {
+                slots.extend(pairs.pop().map(|((_, slot), pair)| (slot, pair)));
             }
             let (rule, values) = self.keys.get_index(number as usize)?.split_first()?;
             let rule = self.rules.get(*rule as usize)?;

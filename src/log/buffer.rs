@@ -57,7 +57,8 @@ impl Buffer {
     pub fn make_room(&mut self) {
         let needed = self.end.saturating_sub(self.start);
         if needed <= self.start.max(self.block_bytes) && self.start > 0 {
-            self.bytes.copy_within(self.start..self.end, 0);
+            // A start past the end would make the range panic.
+            self.bytes.copy_within(self.start.min(self.end)..self.end, 0);
             self.spend(needed);
             self.base = self.base.saturating_add(self.start as u64);
             self.end = needed;
@@ -129,5 +130,24 @@ impl Buffer {
     #[must_use]
     pub fn work(&self) -> u64 {
         self.work.get()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_past_the_end_makes_nothing_panic() {
+        let mut text = Buffer::new(4);
+        text.space().copy_from_slice(b"abcd");
+        assert!(text.filled(4));
+        text.restart(9);
+        assert_eq!(
+            (text.rest(9), text.byte(9), text.text(3, 2), text.find(b'a', 9, 4)),
+            (&[][..], None, &[][..], None)
+        );
+        text.make_room();
+        assert_eq!((text.start, text.end), (0, 0));
     }
 }

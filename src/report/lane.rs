@@ -149,7 +149,7 @@ fn floods(rule: &Rule, counters: &[Counter], after: impl Fn(EventTime) -> i64) -
     }
     let mut slots: BTreeMap<EventTime, u64> = BTreeMap::new();
     for counter in counters {
-        let denials: u64 = counter.contributions().map(|digest| digest.denials).sum();
+        let denials: u64 = counter.contributions().map(|digest| digest.denials).fold(0, u64::saturating_add);
         if counter.contributions().any(|digest| digest.denials > digest.sampled) {
             let known = slots.entry(counter.slot.start).or_default();
             *known = (*known).max(denials);
