@@ -14,6 +14,19 @@
 //! | [`report`] | what was counted, to look at: a page, an explanation |
 //! | `lambda` | behind the feature `aws`: the Lambda, and S3, DynamoDB and SNS |
 
+// The release aborts on a panic, and whoever writes an id or a log must not bring one about.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::unwrap_used
+    )
+)]
+
 pub mod alert;
 pub mod count;
 #[cfg(feature = "aws")]

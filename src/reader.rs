@@ -25,9 +25,9 @@ pub struct Limits {
     /// An object with denials in more pairs of a key and a slot than this fails. Callers can invent
     /// any number of model ids, each of which may be a key of two rules.
     pub pairs: usize,
-    /// An object whose denials take more memory than this fails, in bytes. With the default and everything
-    /// else a delivery needs, the function stays under 256 MB; 200,000 pairs take half of it unless
-    /// their ids are longer than AWS's.
+    /// An object whose denials take more memory than this fails, in bytes. With the default, the function and
+    /// `replay`, which keeps the counters besides, stay under 256 MiB. 200,000 pairs fit whose models are
+    /// as long as can be.
     pub tally_bytes: usize,
     /// An object with more text than this fails. The default of 4 GiB is what a function of
     /// one vCPU inflates within seconds; honest log files hold megabytes.
@@ -175,7 +175,7 @@ impl<'o> Reader<'o> {
             let room = space.len();
             match self.inflate.decode(&mut chunk, space) {
                 Ok(written) => {
-                    self.text_bytes += written as u64;
+                    self.text_bytes = self.text_bytes.saturating_add(written as u64);
                     if self.text.filled(written) {
                         self.examine(false);
                         self.text.make_room();

@@ -49,6 +49,7 @@ pub(super) struct Chat<'a> {
 
 impl Chat<'_> {
     /// The notification on one line, with the keywords of `rule`.
+    #[expect(clippy::expect_used, reason = "texts, numbers and lists always serialise")]
     pub(super) fn text(self, rule: &Rule) -> String {
         let notification = Notification {
             version: "1.0",

@@ -29,6 +29,7 @@ impl Alert<'_> {
         self.document_with(None)
     }
 
+    #[expect(clippy::expect_used, reason = "texts, numbers and lists always serialise")]
     pub(super) fn document_with(&self, rest: Option<Rest<'_>>) -> String {
         let id = |value: Option<&str>| Id { id: value.map(|text| plain(text, MAX_KEPT_BYTES)) };
         let (rule, figures) = (self.rule, &self.figures);
@@ -58,7 +59,7 @@ impl Alert<'_> {
                 id: rule.id,
                 name: rule.name,
                 version: rule.version,
-                reference: rule.references[0],
+                reference: rule.references.first().copied().unwrap_or_default(),
                 uuid: rule.elastic.map(|elastic| elastic.uuid),
             },
             user: id(self.caller()),

@@ -73,7 +73,7 @@ impl Alert<'_> {
             object = object(self.object),
             name = self.rule.name,
             rule = self.rule.id,
-            reference = self.rule.references[0],
+            reference = self.rule.references.first().copied().unwrap_or_default(),
             id = self.id(),
             further = self.further(),
             mute = mute(self.account(), self.incident.caller),

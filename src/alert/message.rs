@@ -51,6 +51,7 @@ impl Alert<'_> {
     }
 
     /// A message with this alert's attributes.
+    #[expect(clippy::expect_used, reason = "texts, numbers and lists always serialise")]
     pub(super) fn message_of(&self, document: String, texts: Texts) -> Message {
         let Texts { subject, email, chat, sms } = texts;
         let body = Body { default: document, email: email.clone(), email_json: email, https: chat, sms };

@@ -66,7 +66,6 @@ impl Alert<'_> {
                     "technique": { "uid": one.id, "name": one.name, "src_url": one.reference },
                 })).collect::<Vec<_>>(),
             },
-            "cloud": { "provider": "AWS" },
             "evidences": self.evidences(),
             "remediation": { "desc": rule.triage.join("\n"), "references": rule.references },
             // What the schema has no place for.
@@ -85,13 +84,15 @@ impl Alert<'_> {
                 "investigate": self.queries(),
             },
         });
+        let mut cloud = json!({ "provider": "AWS" });
         if let Some(account) = self.account() {
-            finding["cloud"]["account"] =
-                json!({ "uid": kept(account), "type_id": 10, "type": "AWS Account" });
+            let account = json!({ "uid": kept(account), "type_id": 10, "type": "AWS Account" });
+            insert(&mut cloud, "account", account);
         }
         if let Some(region) = regions.first() {
-            finding["cloud"]["region"] = json!(region);
+            insert(&mut cloud, "region", json!(region));
         }
+        insert(&mut finding, "cloud", cloud);
         let models = if rule.distinct == Field::Model {
             self.newest().flatten().map(kept).collect()
         } else {
@@ -100,7 +101,7 @@ impl Alert<'_> {
         let resource =
             |model: &String| json!({ "uid": model, "name": model, "type": "Amazon Bedrock model" });
         if !models.is_empty() {
-            finding["resources"] = models.iter().map(resource).collect();
+            insert(&mut finding, "resources", models.iter().map(resource).collect());
         }
         finding.to_string()
     }
@@ -115,7 +116,7 @@ impl Alert<'_> {
             }
         };
         if let [client] = &self.all(Kind::UserAgent)[..] {
-            common["http_request"] = json!({ "user_agent": client });
+            insert(&mut common, "http_request", json!({ "user_agent": client }));
         }
         let addresses = self.all(Kind::SourceIp);
         if addresses.is_empty() {
@@ -125,7 +126,8 @@ impl Alert<'_> {
             let is_ip = address.parse::<std::net::IpAddr>().is_ok();
             let mut evidence = common.clone();
             // CloudTrail names a service that made the call in place of an address.
-            evidence["src_endpoint"] = json!({ if is_ip { "ip" } else { "svc_name" }: address });
+            let endpoint = json!({ if is_ip { "ip" } else { "svc_name" }: address });
+            insert(&mut evidence, "src_endpoint", endpoint);
             evidence
         };
         addresses.into_iter().map(from).collect()
@@ -152,5 +154,12 @@ const fn severity(severity: Severity) -> &'static str {
         Severity::Medium => "Medium",
         Severity::High => "High",
         Severity::Critical => "Critical",
+    }
+}
+
+/// Adds a member to an object.
+fn insert(object: &mut Value, name: &str, value: Value) {
+    if let Some(members) = object.as_object_mut() {
+        members.insert(name.to_owned(), value);
     }
 }

@@ -80,9 +80,9 @@ impl Alert<'_> {
     fn replay(&self) -> Option<String> {
         let object = Some(self.object).filter(|name| name.starts_with("s3://") && is_whole(name))?;
         let folder = ["/BedrockModelInvocationLogs/", "/CloudTrail/"].iter().find_map(|logs| {
-            let region = object.find(logs)? + logs.len();
-            let end = region + object[region..].find('/')? + 1;
-            Some(&object[..end])
+            let (_, below) = object.split_once(logs)?;
+            let (_, rest) = below.split_once('/')?;
+            object.strip_suffix(rest)
         });
         Some(match folder {
             Some(folder) => format!(
@@ -182,8 +182,7 @@ mod tests {
         "s3://logs/bedrock/AWSLogs/111122223333/BedrockModelInvocationLogs/us-east-1/2025/06/02/09/a.json.gz";
 
     fn queries(rule: &Rule, values: &[&str], object: &str, evidence: &[(Kind, &str)]) -> Queries {
-        let key =
-            Key { rule: rule.id, values: values.iter().map(|value| Some((*value).to_owned())).collect() };
+        let key = Key { rule: rule.id, values: values.iter().map(|value| Some((*value).into())).collect() };
         let at = EventTime::parse("2025-06-02T09:14:48Z").expect("a time");
         let evidence = evidence.iter().map(|(kind, value)| Evidence { kind: *kind, value: (*value).into() });
         let figures = Figures {

@@ -33,28 +33,31 @@ fn without_middle_words(text: &str, columns: usize, separators: &str) -> Option<
     let room = columns.checked_sub(MARK.width())?;
     let found: Vec<(usize, char)> =
         text.char_indices().filter(|(_, character)| separators.contains(*character)).collect();
-    let heads = || found.iter().map(|(at, character)| at + character.len_utf8());
+    let heads = || found.iter().map(|(at, character)| at.saturating_add(character.len_utf8()));
     // A name without the dot or hyphen before it still reads as a name, a path does not.
-    let tails = || found.iter().map(|(at, character)| at + usize::from(!"/:".contains(*character)));
+    let tails =
+        || found.iter().map(|(at, character)| at.saturating_add(usize::from(!"/:".contains(*character))));
     // The first folder of a path may take a third of the room.
-    let first = heads().find(|at| *at > 1).filter(|at| text[..*at].width() <= columns / 3);
+    let head_width = |at: usize| text.get(..at).map_or(usize::MAX, UnicodeWidthStr::width);
+    let tail_width = |at: usize| text.get(at..).map_or(usize::MAX, UnicodeWidthStr::width);
+    let first = heads().find(|at| *at > 1).filter(|at| head_width(*at) <= columns / 3);
     let tail = [first.filter(|_| separators.len() == 1).unwrap_or(0), 0].into_iter().find_map(|head| {
-        let room = room.checked_sub(text[..head].width())?;
-        tails().find(|at| *at >= head && *at < text.len() && text[*at..].width() <= room)
+        let room = room.checked_sub(head_width(head))?;
+        tails().find(|at| *at >= head && *at < text.len() && tail_width(*at) <= room)
     })?;
-    let kept = text[tail..].width();
+    let kept = tail_width(tail);
     // An end that leaves half the room empty says less than one that begins at a finer separator.
-    if kept * 2 < columns {
+    if kept.saturating_mul(2) < columns {
         return None;
     }
-    let head = heads().rfind(|at| *at <= tail && text[..*at].width() <= room - kept).unwrap_or(0);
-    Some(format!("{}{MARK}{}", &text[..head], &text[tail..]))
+    let head = heads().rfind(|at| *at <= tail && head_width(*at) <= room.saturating_sub(kept)).unwrap_or(0);
+    Some(format!("{}{MARK}{}", text.get(..head)?, text.get(tail..)?))
 }
 
 fn without_middle(text: &str, columns: usize) -> String {
     let Some(room) = columns.checked_sub(MARK.width()) else { return String::new() };
     let head = taken(text.chars(), room / 3);
-    let tail: String = taken(text.chars().rev(), room - head.width()).chars().rev().collect();
+    let tail: String = taken(text.chars().rev(), room.saturating_sub(head.width())).chars().rev().collect();
     format!("{head}{MARK}{tail}")
 }
 

@@ -201,7 +201,10 @@ fn listed(newest_first: impl Iterator<Item = String>, total: u64, columns: usize
         let value = fitted(&value, columns.saturating_sub(MORE_COLUMNS));
         let full = lines.len() == MAX_LISTED_LINES;
         match lines.last_mut() {
-            Some(line) if line.width() + ", ".len() + value.width() + MORE_COLUMNS <= columns => {
+            Some(line)
+                if [line.width(), ", ".len(), value.width(), MORE_COLUMNS].iter().sum::<usize>()
+                    <= columns =>
+            {
                 *line += &format!(", {value}");
             }
             _ if full => break,

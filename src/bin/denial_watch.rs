@@ -1,5 +1,18 @@
 //! `denial-watch`: what a deployed detector knows, for operators. It only reads.
 
+// The release aborts on a panic, and whoever writes an id or a log must not bring one about.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::unwrap_used
+    )
+)]
+
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -162,11 +175,11 @@ fn states<'c>(contents: &'c Contents, rules: &'c [Rule], none: &'c IncidentLog) 
     let logs: BTreeMap<&Caller, &IncidentLog> =
         contents.callers.iter().map(|(caller, state)| (caller, &state.log)).collect();
     let state = |one: &'c bedrock_denial_watch::lambda::aws::KeyContents| {
-        let rule = &rules[one.rule];
+        let rule = rules.get(one.rule)?;
         let incidents = logs.get(&Caller::of(rule, &one.key)).copied().unwrap_or(none);
-        KeyState { rule, key: &one.key, counters: &one.counters, alerts: &one.alerts, incidents }
+        Some(KeyState { rule, key: &one.key, counters: &one.counters, alerts: &one.alerts, incidents })
     };
-    contents.keys.iter().map(state).collect()
+    contents.keys.iter().filter_map(state).collect()
 }
 
 /// Of the terminal; plenty in a file or pipe.

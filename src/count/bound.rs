@@ -127,7 +127,7 @@ impl<'c> Log<'c> {
                 }
             }
         }
-        apart.iter().map(|full| full.denials).sum::<u64>() + beside.len() as u64
+        apart.iter().fold(beside.len() as u64, |sum, full| sum.saturating_add(full.denials))
     }
 }
 
@@ -146,24 +146,26 @@ fn is_cut(shard: &Shard, within: &RangeInclusive<EventTime>) -> bool {
 /// scheduling.
 fn apart(mut shards: Vec<Full<'_>>) -> Vec<Full<'_>> {
     shards.sort_by_key(|full| *full.time.end());
-    // The best sum over each prefix of the shards.
-    let mut most = vec![0];
-    let before = |shards: &[Full<'_>], at: usize| {
-        let start = *shards[at].time.start();
-        shards[..at].partition_point(|full| *full.time.end() < start)
-    };
-    for at in 0..shards.len() {
-        let with = most[before(&shards, at)] + shards[at].denials;
-        most.push(with.max(most[at]));
+    // The best sum over each prefix of the shards, and how many shards end before the last of them begins.
+    let mut most: Vec<u64> = vec![0];
+    let mut before: Vec<usize> = Vec::new();
+    for full in &shards {
+        let begin = *full.time.start();
+        let earlier = shards.partition_point(|other| *other.time.end() < begin);
+        let without = most.last().copied().unwrap_or_default();
+        let with = most.get(earlier).copied().unwrap_or_default().saturating_add(full.denials);
+        before.push(earlier);
+        most.push(with.max(without));
     }
     let mut chosen = HashSet::default();
     let mut at = shards.len();
-    while at > 0 {
-        if most[at] == most[at - 1] {
-            at -= 1;
+    while let Some(last) = at.checked_sub(1) {
+        if most.get(at) == most.get(last) {
+            at = last;
         } else {
-            chosen.insert(at - 1);
-            at = before(&shards, at - 1);
+            chosen.insert(last);
+            // A shard ends after it begins, so this is an earlier one.
+            at = before.get(last).copied().unwrap_or_default().min(last);
         }
     }
     let mut number = 0..;

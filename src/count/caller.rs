@@ -1,5 +1,7 @@
 //! Who is behind a key, regardless of session name.
 
+use std::sync::Arc;
+
 use sha2::{Digest, Sha256};
 
 use crate::count::key::Key;
@@ -27,7 +29,10 @@ impl Caller {
     /// The key under which the store keeps the caller's state. No rule can have this id.
     #[must_use]
     pub fn key(&self) -> Key {
-        Key { rule: CALLER, values: vec![self.account.clone(), self.arn.clone()] }
+        Key {
+            rule: CALLER,
+            values: [&self.account, &self.arn].map(|value| value.as_deref().map(Into::into)).into(),
+        }
     }
 
     /// The caller whose [`Self::key`] it is.
@@ -35,7 +40,8 @@ impl Caller {
     pub fn of_key(key: &Key) -> Option<Self> {
         let Key { rule: CALLER, values } = key else { return None };
         let [account, arn] = &values[..] else { return None };
-        Some(Self { account: account.clone(), arn: arn.clone() })
+        let text = |value: &Option<Arc<str>>| value.as_deref().map(str::to_owned);
+        Some(Self { account: text(account), arn: text(arn) })
     }
 }
 
@@ -44,13 +50,13 @@ const CALLER: &str = "#caller";
 /// The key under which the store keeps an account's state. No rule can have this id.
 #[must_use]
 pub fn account_key(account: Option<&str>) -> Key {
-    Key { rule: "#account", values: vec![account.map(str::to_owned)] }
+    Key { rule: "#account", values: vec![account.map(Into::into)] }
 }
 
 /// 128 bits in hexadecimal.
 pub(crate) fn digest(parts: &[&str]) -> String {
     let digest = Sha256::digest(parts.join("\n").as_bytes());
-    digest[..16].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    digest.iter().take(16).fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 #[cfg(test)]
@@ -60,8 +66,7 @@ mod tests {
 
     #[track_caller]
     fn check(rule: &Rule, values: &[Option<&str>], account: Option<&str>, arn: Option<&str>) {
-        let key =
-            Key { rule: rule.id, values: values.iter().map(|value| value.map(str::to_owned)).collect() };
+        let key = Key { rule: rule.id, values: values.iter().map(|value| value.map(Into::into)).collect() };
         let caller = Caller::of(rule, &key);
         assert_eq!((caller.account.as_deref(), caller.arn.as_deref()), (account, arn), "{key:?}");
     }

@@ -102,7 +102,7 @@ pub fn claim(
             if room == 0 {
                 return done;
             }
-            room -= 1;
+            room = room.saturating_sub(1);
             let alert = AlertRecord { id: id(*at), state: State::Pending, place: None, lease: None };
             log.alerts.insert(*at, alert);
         }
@@ -132,7 +132,8 @@ pub fn archive(log: &mut AlertLog) -> Vec<EventTime> {
     if published.len() <= MAX_PUBLISHED {
         return Vec::new();
     }
-    let older = &published[..published.len() - MAX_PUBLISHED / 2];
+    let older = published.len().saturating_sub(MAX_PUBLISHED / 2);
+    let (older, _) = published.split_at_checked(older).unwrap_or_default();
     for at in older {
         log.alerts.remove(at);
     }
@@ -159,9 +160,13 @@ pub fn publish(log: &mut AlertLog, alerts: &[EventTime]) -> Vec<EventTime> {
 /// is near it.
 #[must_use]
 pub fn is_alone(log: &AlertLog, new: &[EventTime], at: EventTime) -> bool {
-    let near = log.alerts.range(at.minus(2 * SPAN)..=at.plus(2 * SPAN));
+    let near = log.alerts.range(at.minus(SPAN.saturating_mul(2))..=at.plus(SPAN.saturating_mul(2)));
     near.map(|(other, _)| *other).all(|other| other == at || (other > at && new.contains(&other)))
-        && log.archived.range(at.minus(2 * SPAN)..=at.plus(2 * SPAN)).next().is_none()
+        && log
+            .archived
+            .range(at.minus(SPAN.saturating_mul(2))..=at.plus(SPAN.saturating_mul(2)))
+            .next()
+            .is_none()
 }
 
 fn covered(log: &AlertLog, at: EventTime, cooldown: Duration) -> bool {

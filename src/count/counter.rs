@@ -82,7 +82,7 @@ impl Digest {
     /// The shard of the slot that holds the contribution, from 0 to [`SHARDS`] - 1.
     #[must_use]
     pub fn shard(&self) -> u8 {
-        Sha256::digest(self.to_string().as_bytes())[0] % SHARDS
+        Sha256::digest(self.to_string().as_bytes()).first().map_or(0, |byte| byte % SHARDS)
     }
 }
 

@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 
 use crate::count::caller::Caller;
 use crate::count::claims::{self, AlertLog};
+use crate::count::compact::Counters;
 use crate::count::counter::{Contribution, Counter, Slot};
 use crate::count::document::{Body, Change, DocumentId, Versioned};
 use crate::count::incident::{self, Incident};
@@ -27,15 +28,15 @@ pub struct EmbeddedStore {
 /// What is counted of one key.
 #[derive(Default)]
 struct Counted {
-    counters: BTreeMap<Slot, Counter>,
+    counters: Counters,
     archived: BTreeSet<EventTime>,
 }
 
 /// Everything stored for one key.
 #[derive(Clone, Debug, Default)]
 pub struct Item {
-    /// By slot and log.
-    pub counters: BTreeMap<Slot, Counter>,
+    /// Its counters.
+    pub counters: Counters,
     /// The key's pending and recent alerts.
     pub alerts: AlertLog,
     /// Its older ones.
@@ -119,7 +120,7 @@ impl CounterStore for EmbeddedStore {
     ) -> Result<(), StoreError> {
         let mut keys = self.keys();
         let item = keys.entry(key.clone()).or_default();
-        item.counters.entry(slot).or_insert_with(|| Counter::new(slot)).add(contribution);
+        item.counters.add(slot, contribution);
         Ok(())
     }
 
@@ -128,9 +129,7 @@ impl CounterStore for EmbeddedStore {
         key: &Key,
         slots: RangeInclusive<EventTime>,
     ) -> Result<Vec<Counter>, StoreError> {
-        let keys = self.keys();
-        let counters = keys.get(key).map(|item| item.counters.range(Slot::of_all_sources(slots)));
-        Ok(counters.into_iter().flatten().map(|(_, counter)| counter.clone()).collect())
+        Ok(self.keys().get(key).map(|item| item.counters.within(slots)).unwrap_or_default())
     }
 
     async fn archived_alerts(

@@ -64,7 +64,7 @@ impl Kind {
     /// `value`, cut to the length kept for this kind.
     #[must_use]
     pub fn cut(self, value: &str) -> &str {
-        &value[..value.floor_char_boundary(self.max_bytes())]
+        value.get(..value.floor_char_boundary(self.max_bytes())).unwrap_or(value)
     }
 
     const fn name(self) -> &'static str {
@@ -103,7 +103,8 @@ impl Evidence {
     /// Cuts `value` to [`MAX_EVIDENCE_BYTES`].
     #[must_use]
     pub fn new(kind: Kind, value: &str) -> Self {
-        Self { kind, value: value[..value.floor_char_boundary(MAX_EVIDENCE_BYTES)].into() }
+        let cut = value.get(..value.floor_char_boundary(MAX_EVIDENCE_BYTES)).unwrap_or(value);
+        Self { kind, value: cut.into() }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a rule groups by: the rule and one value for each of its fields.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -20,8 +21,9 @@ pub const MAX_VALUE_BYTES: usize = 160;
 pub struct Key {
     /// The rule's id.
     pub rule: &'static str,
-    /// The values as [`text::keep`] keeps them; `None` is a value of its own.
-    pub values: Vec<Option<String>>,
+    /// The values as [`text::keep`] keeps them; `None` is its own group. Shared, because an object may hold a hundred
+    /// thousand keys whose values recur.
+    pub values: Vec<Option<Arc<str>>>,
 }
 
 impl Key {
@@ -52,7 +54,7 @@ impl Key {
 fn part(text: &str) -> Value {
     let literal = Value::from(text);
     let quotes = 2;
-    if literal.to_string().len() - quotes <= MAX_PART_BYTES {
+    if literal.to_string().len().saturating_sub(quotes) <= MAX_PART_BYTES {
         literal
     } else {
         json!({ "sha256": text::sha256(text) })
@@ -82,8 +84,7 @@ mod tests {
     use super::*;
 
     fn text(values: &[Option<&str>]) -> String {
-        let values =
-            values.iter().map(|value| value.map(|text| text::keep(text.into()).into_owned())).collect();
+        let values = values.iter().map(|value| value.map(|text| text::keep(text.into()).into())).collect();
         Key { rule: "denied-model", values }.text()
     }
 

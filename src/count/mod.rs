@@ -5,7 +5,7 @@
 //! | Which counter? | [`key`] |
 //! | What one slot of a key holds | [`counter`], [`value`], [`evidence`] |
 //! | One object's denials, summed up by key and slot | [`tally`], `samples` |
-//! | Where counters and alerts are kept: the port, and the store in memory | [`store`], [`embedded`] |
+//! | Where counters and alerts are kept: the port, and the store in memory | [`store`], [`embedded`], [`compact`] |
 //! | Which denials are hot, and the figures of their alerts | [`window`], `sliding`, `bound`, `sums` |
 //! | Which alerts are due, and who publishes them | [`claims`] |
 //! | Who is behind a key | [`caller`] |
@@ -16,6 +16,7 @@
 mod bound;
 pub mod caller;
 pub mod claims;
+pub mod compact;
 pub mod counter;
 pub mod crowd;
 pub mod document;

@@ -49,13 +49,13 @@ impl Counted {
 fn beside(sample: &Sample) -> isize {
     match &sample.value {
         Value::Uuid(_) => 0,
-        Value::Text(text) => (text.len() + SHARED).cast_signed(),
+        Value::Text(text) => text.len().saturating_add(SHARED).cast_signed(),
     }
 }
 
 /// What a vector of this capacity takes.
 fn room(capacity: usize) -> isize {
-    (capacity * size_of::<Sample>()).cast_signed()
+    capacity.saturating_mul(size_of::<Sample>()).cast_signed()
 }
 
 /// Tells values apart beyond those that are sampled, across all slots of one object.
@@ -140,7 +140,7 @@ impl Samples {
             Self::All(All(all)) if all.iter().any(|seen| seen.at == at && seen.value == *value) => {
                 Added { bytes: 0, new: false }
             }
-            Self::All(All(all)) if all.len() < 2 * sampling.limit => {
+            Self::All(All(all)) if all.len() < sampling.limit.saturating_mul(2) => {
                 let new = all.iter().all(|other| other.value != *value);
                 let before = room(all.capacity());
                 // Most slots hold one denial, for which a vector would reserve room for four.
@@ -150,14 +150,14 @@ impl Samples {
                 let seen = counted.sample(at);
                 let bytes = beside(&seen);
                 all.push(seen);
-                Added { bytes: bytes + room(all.capacity()) - before, new }
+                Added { bytes: bytes.saturating_add(room(all.capacity())).saturating_sub(before), new }
             }
             Self::All(All(all)) => {
-                let before = room(all.capacity()) + all.iter().map(beside).sum::<isize>();
+                let before = room(all.capacity()).saturating_add(all.iter().map(beside).sum::<isize>());
                 let (mut ends, grown) = Ends::new(all, sampling.limit, place, distinct);
                 let Added { bytes, new } = ends.add(at, counted, sampling, place, distinct);
                 *self = Self::Ends(Box::new(ends));
-                Added { bytes: grown + bytes - before, new }
+                Added { bytes: grown.saturating_add(bytes).saturating_sub(before), new }
             }
             Self::Ends(ends) => ends.add(at, counted, sampling, place, distinct),
         }
@@ -224,13 +224,13 @@ impl Ends {
         let values: HashSet<&Value> = all.iter().map(|seen| &seen.value).collect();
         for value in values {
             let hash = value.with_text(hash);
-            ends.distinct += 1;
+            ends.distinct = ends.distinct.saturating_add(1);
             ends.hash = ends.hash.wrapping_add(hash);
             // Where there is no room for it, a repetition of it makes the figure a lower bound.
             distinct.insert(hash, place);
         }
         let bytes: isize = all.iter().map(|seen| ends.keep((seen.at, &seen.value), false, None, limit)).sum();
-        (ends, bytes + size_of::<Self>().cast_signed())
+        (ends, bytes.saturating_add(size_of::<Self>().cast_signed()))
     }
 
     fn add(
@@ -246,7 +246,7 @@ impl Ends {
         let new = if known.is_some() { Some(false) } else { distinct.insert(counted.hash(), place) };
         match new {
             Some(true) => {
-                self.distinct += 1;
+                self.distinct = self.distinct.saturating_add(1);
                 self.hash = self.hash.wrapping_add(counted.hash());
             }
             Some(false) => {}
@@ -266,7 +266,7 @@ impl Ends {
             _ => keep(&mut self.earliest, seen, look, limit, |this, that| this < that),
         };
         let look = |kept: &VecDeque<Sample>| known.or_else(|| look(kept));
-        earliest + keep(&mut self.latest, seen, look, limit, |this, that| this > that)
+        earliest.saturating_add(keep(&mut self.latest, seen, look, limit, |this, that| this > that))
     }
 
     fn samples(&self) -> BTreeSet<Sample> {
@@ -296,12 +296,12 @@ fn keep(
     }
     let room_before = room(kept.capacity());
     let (seen, bytes) = match look(kept) {
-        Some(known) if !is_before(&kept[known]) => return 0,
+        Some(known) if kept.get(known).is_none_or(|kept| !is_before(kept)) => return 0,
         Some(known) => (kept.remove(known).map(|seen| Sample { at, ..seen }), 0),
         None => {
             let gone = if kept.len() == limit { kept.pop_back() } else { None };
             let seen = Sample { at, value: value.clone() };
-            let bytes = beside(&seen) - gone.map_or(0, |gone| beside(&gone));
+            let bytes = beside(&seen).saturating_sub(gone.map_or(0, |gone| beside(&gone)));
             (Some(seen), bytes)
         }
     };
@@ -312,12 +312,12 @@ fn keep(
         let place = kept.partition_point(|other| before((other.at, &other.value), (at, value)));
         kept.insert(place, seen);
     }
-    room(kept.capacity()) - room_before + bytes
+    room(kept.capacity()).saturating_sub(room_before).saturating_add(bytes)
 }
 
 fn hash(value: &str) -> u128 {
     let digest = Sha256::digest(value.as_bytes());
-    digest[..16].iter().fold(0, |hash, byte| hash << 8 | u128::from(*byte))
+    digest.iter().take(16).fold(0, |hash, byte| hash << 8 | u128::from(*byte))
 }
 
 #[cfg(test)]

@@ -132,16 +132,16 @@ impl<'c> Sliding<'c> {
         let Self { samples, previous, now, .. } = self;
         while samples.get(now.newest).is_some_and(|(at, _)| *at <= last) {
             step(1);
-            if let Some(previous) = previous[now.newest] {
+            if let Some(previous) = previous.get(now.newest).copied().flatten() {
                 now.newest_of_each.remove(&previous);
             }
             now.newest_of_each.insert(now.newest);
-            now.newest += 1;
+            now.newest = now.newest.saturating_add(1);
         }
         while samples.get(now.oldest).is_some_and(|(at, _)| *at < first) {
             step(1);
             now.newest_of_each.remove(&now.oldest);
-            now.oldest += 1;
+            now.oldest = now.oldest.saturating_add(1);
         }
     }
 
@@ -149,12 +149,13 @@ impl<'c> Sliding<'c> {
         let Self { slots, now, recurs, .. } = self;
         while slots.get(now.next).is_some_and(|slot| slot.first <= last) {
             now.ahead.push(now.next);
-            now.next += 1;
+            now.next = now.next.saturating_add(1);
         }
-        let (inside, ahead) = now.ahead.iter().partition(|slot| slots[**slot].last <= last);
+        let has_ended = |number: &usize| slots.get(*number).is_some_and(|slot| slot.last <= last);
+        let (inside, ahead) = now.ahead.iter().copied().partition(has_ended);
         now.ahead = ahead;
         for number in inside as Vec<usize> {
-            let slot = &slots[number];
+            let Some(slot) = slots.get(number) else { continue };
             let bound = Bound::of(slot.logs, &(slot.first..=slot.last), *recurs);
             now.sum.add(&bound);
             now.inside.insert((slot.first, number), bound);
@@ -164,24 +165,26 @@ impl<'c> Sliding<'c> {
             now.sum.remove(&bound);
             now.behind.push(number);
         }
-        now.behind.retain(|slot| slots[*slot].last >= first);
+        now.behind.retain(|number| slots.get(*number).is_some_and(|slot| slot.last >= first));
     }
 
     fn tell(&self, first: EventTime, last: EventTime) -> Between {
         let Now { newest_of_each, ahead, behind, sum, .. } = &self.now;
-        let cut = ahead.iter().chain(behind).map(|slot| {
+        let cut = ahead.iter().chain(behind).filter_map(|number| {
             step(1);
-            Bound::of(self.slots[*slot].logs, &(first..=last), self.recurs)
+            let slot = self.slots.get(*number)?;
+            Some(Bound::of(slot.logs, &(first..=last), self.recurs))
         });
         let cut: Vec<Bound<'_>> = cut.collect();
         let most = cut.iter().map(|bound| bound.most).chain(sum.most.keys().next_back().copied()).max();
-        let unsampled = sum.unsampled + cut.iter().map(|bound| bound.unsampled).sum::<u64>();
+        let unsampled = cut.iter().fold(sum.unsampled, |sum, bound| sum.saturating_add(bound.unsampled));
         let touched = || cut.iter().flat_map(|bound| &bound.counters);
         let newest = newest_of_each.iter().rev().take(MAX_LISTED);
-        let mut newest: Vec<String> = newest.map(|sample| self.samples[*sample].1.to_string()).collect();
+        let samples = newest.filter_map(|sample| self.samples.get(*sample));
+        let mut newest: Vec<String> = samples.map(|(_, value)| value.to_string()).collect();
         newest.reverse();
         Between {
-            total: (newest_of_each.len() as u64 + unsampled).max(most.unwrap_or_default()),
+            total: (newest_of_each.len() as u64).saturating_add(unsampled).max(most.unwrap_or_default()),
             at_least: sum.at_least > 0 || cut.iter().any(|bound| bound.at_least),
             newest,
             sources: sum
@@ -203,7 +206,7 @@ fn first_of_each_kind(evidence: impl Iterator<Item = Evidence>) -> BTreeSet<Evid
     let all: BTreeSet<Evidence> = evidence.collect();
     let mut few = |one: &Evidence| {
         let count = count.entry(one.kind).or_default();
-        *count += 1;
+        *count = count.saturating_add(1);
         *count <= MAX_EVIDENCE
     };
     all.into_iter().filter(|one| few(one)).collect()
@@ -211,21 +214,21 @@ fn first_of_each_kind(evidence: impl Iterator<Item = Evidence>) -> BTreeSet<Evid
 
 impl<'c> Sum<'c> {
     fn add(&mut self, bound: &Bound<'c>) {
-        self.unsampled += bound.unsampled;
-        self.at_least += usize::from(bound.at_least);
-        *self.most.entry(bound.most).or_default() += 1;
+        self.unsampled = self.unsampled.saturating_add(bound.unsampled);
+        self.at_least = self.at_least.saturating_add(usize::from(bound.at_least));
+        more(&mut self.most, bound.most);
         for counter in &bound.counters {
-            *self.sources.entry(counter.slot.source).or_default() += 1;
+            more(&mut self.sources, counter.slot.source);
             for one in counter.evidence() {
                 step(1);
-                *self.evidence.entry(one.kind).or_default().entry(&one.value).or_default() += 1;
+                more(self.evidence.entry(one.kind).or_default(), &one.value);
             }
         }
     }
 
     fn remove(&mut self, bound: &Bound<'c>) {
-        self.unsampled -= bound.unsampled;
-        self.at_least -= usize::from(bound.at_least);
+        self.unsampled = self.unsampled.saturating_sub(bound.unsampled);
+        self.at_least = self.at_least.saturating_sub(usize::from(bound.at_least));
         less(&mut self.most, &bound.most);
         for counter in &bound.counters {
             less(&mut self.sources, &counter.slot.source);
@@ -245,9 +248,14 @@ impl<'c> Sum<'c> {
     }
 }
 
+fn more<K: Ord>(counts: &mut BTreeMap<K, usize>, key: K) {
+    let count = counts.entry(key).or_default();
+    *count = count.saturating_add(1);
+}
+
 fn less<K: Ord>(counts: &mut BTreeMap<K, usize>, key: &K) {
     if let Some(count) = counts.get_mut(key) {
-        *count -= 1;
+        *count = count.saturating_sub(1);
         if *count == 0 {
             counts.remove(key);
         }

@@ -77,7 +77,7 @@ const NONE: u32 = u32::MAX;
 impl Texts {
     fn number(&mut self, text: &str) -> u32 {
         let known = self.all.get_index_of(text).unwrap_or_else(|| {
-            self.bytes += text.len() + size_of::<Arc<str>>() + HASHED + SHARED;
+            self.bytes = self.bytes.saturating_add(text.len()).saturating_add(TEXT_BYTES);
             self.all.insert_full(text.into()).0
         });
         index(known)
@@ -91,6 +91,10 @@ impl Texts {
 
 /// What a hash table takes for an entry beside the entry itself, roughly.
 const HASHED: usize = 16;
+/// What a text takes beside its bytes, a pair beside its samples and evidence, and a key.
+const TEXT_BYTES: usize = size_of::<Arc<str>>() + HASHED + SHARED;
+const PAIR_BYTES: usize = size_of::<((u32, Slot), Pair)>() + HASHED + 2 * ALLOCATION;
+const KEY_BYTES: usize = size_of::<Box<[u32]>>() + HASHED + 2 * ALLOCATION;
 
 /// Far more than memory could hold would be needed to pass this.
 fn index(number: usize) -> u32 {
@@ -155,16 +159,16 @@ impl Tally {
     /// Roughly how many bytes of memory it takes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let pair = size_of::<((u32, Slot), Pair)>() + HASHED + 2 * ALLOCATION;
-        let key = size_of::<Box<[u32]>>() + HASHED + 2 * ALLOCATION;
-        self.pairs.len() * pair + self.keys.len() * key + self.texts.bytes + self.samples + self.evidence
+        let tables = [self.pairs.len().saturating_mul(PAIR_BYTES), self.keys.len().saturating_mul(KEY_BYTES)];
+        let kept = [self.texts.bytes, self.samples, self.evidence];
+        tables.into_iter().chain(kept).fold(0, usize::saturating_add)
     }
 
     /// Takes one denial in.
     pub fn add(&mut self, denial: &Denial<'_>) {
         if denial.user.as_deref().is_some_and(|user| self.exempt_users.iter().any(|glob| glob.matches(user)))
         {
-            self.exempted += u64::from(denial.is_refused());
+            self.exempted = self.exempted.saturating_add(u64::from(denial.is_refused()));
             return;
         }
         let values = Values::of(denial);
@@ -172,7 +176,9 @@ impl Tally {
         let mut is_shown = false;
         self.shown.clear();
         let mut exempted = false;
-        for (number, rule) in self.rules.iter().enumerate().filter(|(_, rule)| rule.counts(denial, &values)) {
+        let rules = self.rules.iter().zip(&self.slots).enumerate();
+        for (number, (rule, (slot, sampling))) in rules.filter(|(_, (rule, _))| rule.counts(denial, &values))
+        {
             if rule.exempts(denial.user.as_deref()) {
                 exempted = true;
                 continue;
@@ -183,16 +189,15 @@ impl Tally {
                 let number = || values.get(*field).map_or(NONE, |text| self.texts.number(text));
                 self.key.push(*numbers.get(*field, number));
             }
-            let key = self.keys.get_index_of(&self.key[..]);
-            let key = key.unwrap_or_else(|| self.keys.insert_full(self.key[..].into()).0);
+            let key = self.keys.get_index_of(self.key.as_slice());
+            let key = key.unwrap_or_else(|| self.keys.insert_full(self.key.as_slice().into()).0);
             attribute(&mut self.records, key, self.record);
-            let (slot, sampling) = self.slots[number];
-            let slot = Slot { start: denial.at.slot(slot), source: denial.source };
+            let slot = Slot { start: denial.at.slot(*slot), source: denial.source };
             let pair = self.pairs.entry((index(key), slot)).or_default();
             let value = counted.get(rule.distinct, || Counted::new(&sample_value(values.get(rule.distinct))));
             step(1);
             let place = place(key, slot);
-            let added = pair.samples.add(denial.at, value, sampling, place, &mut self.distinct);
+            let added = pair.samples.add(denial.at, value, *sampling, place, &mut self.distinct);
             self.samples = self.samples.saturating_add_signed(added.bytes);
             if added.new && rule.weight == Weight::Tokens {
                 pair.weight = pair.weight.saturating_add(denial.facts.tokens());
@@ -200,39 +205,45 @@ impl Tally {
             if !is_shown {
                 is_shown = true;
                 for (kind, value) in evidence::shown(denial) {
-                    if self.evidence + self.evidence_texts < MAX_EVIDENCE_BYTES {
+                    if self.evidence.saturating_add(self.evidence_texts) < MAX_EVIDENCE_BYTES {
                         let texts = self.texts.bytes;
                         self.shown.push((kind, self.texts.number(value)));
-                        self.evidence_texts += self.texts.bytes - texts;
+                        let grown = self.texts.bytes.saturating_sub(texts);
+                        self.evidence_texts = self.evidence_texts.saturating_add(grown);
                     }
                 }
             }
             for (kind, value) in &self.shown {
-                if self.evidence + self.evidence_texts < MAX_EVIDENCE_BYTES && pair.show(*kind, *value) {
-                    self.evidence += size_of::<(Kind, u32)>();
+                let shown = self.evidence.saturating_add(self.evidence_texts);
+                if shown < MAX_EVIDENCE_BYTES && pair.show(*kind, *value) {
+                    self.evidence = self.evidence.saturating_add(size_of::<(Kind, u32)>());
                 }
             }
         }
-        self.exempted += u64::from(exempted && denial.is_refused());
+        self.exempted = self.exempted.saturating_add(u64::from(exempted && denial.is_refused()));
     }
 
     /// The summaries, in the order in which their keys were first seen; each is made when it is
     /// asked for.
     pub fn into_summaries(mut self) -> impl Iterator<Item = Summary> {
-        // Of one key in order of time, whatever the order of the records.
-        self.pairs.sort_unstable_keys();
-        let mut pairs = self.pairs.into_iter().peekable();
+        // Of one key in order of time, whatever the order of the records. The first is at the end, from where it can
+        // be taken and its memory given back while the store takes more.
+        self.pairs.sort_unstable_by(|one, _, other, _| other.cmp(one));
+        let mut pairs = self.pairs;
         let texts = Arc::new(self.texts);
         let is_mix = self.record.is_some();
         std::iter::from_fn(move || {
-            let ((number, slot), pair) = pairs.next()?;
+            if pairs.len() < pairs.capacity() / 2 {
+                pairs.shrink_to_fit();
+            }
+            let ((number, slot), pair) = pairs.pop()?;
             let mut slots = vec![(slot, pair)];
-            while let Some(((_, slot), pair)) = pairs.next_if(|((next, _), _)| *next == number) {
-                slots.push((slot, pair));
+            while pairs.last().is_some_and(|((next, _), _)| *next == number) {
+                slots.extend(pairs.pop().map(|((_, slot), pair)| (slot, pair)));
             }
             let (rule, values) = self.keys.get_index(number as usize)?.split_first()?;
             let rule = self.rules.get(*rule as usize)?;
-            let text = |value: &u32| texts.get(*value).map(ToString::to_string);
+            let text = |value: &u32| texts.get(*value).cloned();
             Some(Summary {
                 key: Key { rule: rule.id, values: values.iter().map(text).collect() },
                 sampling: sampling(rule),

@@ -64,7 +64,7 @@ impl Figures {
     /// The little that is certain about an alert whose counters are gone: it fired.
     #[must_use]
     pub fn at_least(rule: &Rule, at: EventTime) -> Self {
-        let total = rule.threshold as u64 + 1;
+        let total = (rule.threshold as u64).saturating_add(1);
         Self {
             first_seen: at,
             last_seen: at,
@@ -174,12 +174,13 @@ impl<'a> Window<'a> {
             }
             while let Some((_, value)) = newest.next_if(|(at, _)| *at == now) {
                 step(1);
-                *inside.entry(value).or_default() += 1;
+                let count = inside.entry(value).or_default();
+                *count = count.saturating_add(1);
             }
             while let Some((_, value)) = oldest.next_if(|(at, _)| *at < now.minus(self.rule.window)) {
                 step(1);
                 if let Some(count) = inside.get_mut(value) {
-                    *count -= 1;
+                    *count = count.saturating_sub(1);
                     if *count == 0 {
                         inside.remove(value);
                     }
@@ -201,7 +202,7 @@ impl<'a> Window<'a> {
         let until = at.plus(self.rule.cooldown);
         let samples = self.sliding.samples();
         let end = samples.partition_point(|(time, _)| *time <= until);
-        let (last_seen, _) = *samples[..end].last()?;
+        let (last_seen, _) = *samples.get(..end)?.last()?;
         Some(self.figures_between(first_seen, last_seen))
     }
 
@@ -214,7 +215,7 @@ impl<'a> Window<'a> {
 
     fn since(&self, start: EventTime) -> &[(EventTime, &'a Value)] {
         let samples = self.sliding.samples();
-        &samples[samples.partition_point(|(at, _)| *at < start)..]
+        samples.get(samples.partition_point(|(at, _)| *at < start)..).unwrap_or_default()
     }
 
     fn figures_between(&mut self, first_seen: EventTime, last_seen: EventTime) -> Figures {

@@ -103,8 +103,8 @@ impl DeliveryError {
         for (number, failure) in failures.iter().enumerate() {
             let mut failure = failure.to_string();
             failure.truncate(failure.floor_char_boundary(MAX_CAUSES_BYTES));
-            if causes.len() + failure.len() > MAX_CAUSES_BYTES {
-                let more = failures.len() - number;
+            if causes.len().saturating_add(failure.len()) > MAX_CAUSES_BYTES {
+                let more = failures.len().saturating_sub(number);
                 causes = format!("{causes}; and {more} more, see the log");
                 break;
             }

@@ -69,7 +69,7 @@ struct Begun<'a> {
 
 impl<'a> Begun<'a> {
     fn claimant(self, owner: &'a str) -> Claimant<'a> {
-        Claimant { owner, now: self.now_ms / 1000, lease: self.left + LEASE_MARGIN }
+        Claimant { owner, now: self.now_ms / 1000, lease: self.left.saturating_add(LEASE_MARGIN) }
     }
 }
 
@@ -178,7 +178,7 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
                 Err(failure) if failure.is_temporary() => (ResultCode::TemporaryFailure, failure.to_string()),
                 Err(failure) => (ResultCode::PermanentFailure, failure.to_string()),
             };
-            metrics.failures += u64::from(code != ResultCode::Succeeded);
+            metrics.failures = metrics.failures.saturating_add(u64::from(code != ResultCode::Succeeded));
             results.push(TaskResult::new(task, code, &text));
         }
         JobAnswer::new(job, results)
@@ -203,7 +203,7 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
                 failed.failures.push(failure);
             }
         }
-        metrics.failures += failed.items.len() as u64;
+        metrics.failures = metrics.failures.saturating_add(failed.items.len() as u64);
         failed
     }
 
@@ -218,7 +218,7 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
         let result = match item {
             Ok(Item::Object(object)) => self.object(object, owner, begun, metrics).await,
             Ok(Item::OtherCall) => {
-                metrics.other_calls += 1;
+                metrics.other_calls = metrics.other_calls.saturating_add(1);
                 Ok(Outcome::OtherCall)
             }
             // These are read together, by `records`.
@@ -242,7 +242,7 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
         let empty = (object.size == Some(0)).then_some(Skip::Empty);
         if let Some(skip) = skip_by_name(&object.key).or(empty) {
             debug!(object = name, "skipped: {skip}");
-            metrics.skipped += 1;
+            metrics.skipped = metrics.skipped.saturating_add(1);
             return Ok(Outcome::Skipped(skip));
         }
         if !begun.time.suffices() {
@@ -263,10 +263,10 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
                 .map_err(|_| Failure::OutOfTime { name: name.clone(), done: "not read to its end" })??,
         };
         if read.statistics.bytes == 0 {
-            metrics.skipped += 1;
+            metrics.skipped = metrics.skipped.saturating_add(1);
             return Ok(Outcome::Skipped(Skip::Empty));
         }
-        metrics.objects += 1;
+        metrics.objects = metrics.objects.saturating_add(1);
         let Read { tally, statistics, faults, damage, .. } = read;
         warn_of(&name, &statistics, &faults);
         metrics.add(&statistics);
@@ -303,7 +303,7 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
             for (number, (_, record)) in numbered() {
                 let read = self.pipeline.read_record(&record.name, &record.json, number, tally);
                 tally = read.tally;
-                metrics.event_records += 1;
+                metrics.event_records = metrics.event_records.saturating_add(1);
                 warn_of(&record.name, &read.statistics, &read.faults);
                 metrics.add(&read.statistics);
                 if let Some(damage) = read.damage {
@@ -371,9 +371,9 @@ fn warn_of(name: &str, statistics: &Statistics, faults: &[Fault]) {
 
 /// Adds what a delivery did; returns why it failed, if it did.
 fn settled(outcome: pipeline::Outcome, metrics: &mut Metrics) -> impl Iterator<Item = Cause> {
-    metrics.alerts += outcome.published.len() as u64;
-    metrics.incidents += outcome.incidents;
-    metrics.notices += outcome.notices;
+    metrics.alerts = metrics.alerts.saturating_add(outcome.published.len() as u64);
+    metrics.incidents = metrics.incidents.saturating_add(outcome.incidents);
+    metrics.notices = metrics.notices.saturating_add(outcome.notices);
     let told = outcome.published.iter().filter(|alert| alert.told);
     metrics.told.extend(told.map(|alert| alert.at));
     let more = outcome.failed.saturating_sub(outcome.failures.len());

@@ -52,14 +52,14 @@ impl Metrics {
     /// Adds what was read from one object or record.
     pub fn add(&mut self, read: &Statistics) {
         let sum = &mut self.read;
-        sum.bytes += read.bytes;
-        sum.text_bytes += read.text_bytes;
-        sum.records += read.records;
-        sum.denials += read.denials;
-        sum.exempted += read.exempted;
-        sum.malformed += read.malformed;
-        sum.oversized += read.oversized;
-        sum.unrecognised += read.unrecognised;
+        sum.bytes = sum.bytes.saturating_add(read.bytes);
+        sum.text_bytes = sum.text_bytes.saturating_add(read.text_bytes);
+        sum.records = sum.records.saturating_add(read.records);
+        sum.denials = sum.denials.saturating_add(read.denials);
+        sum.exempted = sum.exempted.saturating_add(read.exempted);
+        sum.malformed = sum.malformed.saturating_add(read.malformed);
+        sum.oversized = sum.oversized.saturating_add(read.oversized);
+        sum.unrecognised = sum.unrecognised.saturating_add(read.unrecognised);
     }
 
     /// The line, without a line end. `now_ms` is the wall clock (epoch milliseconds): the metrics'

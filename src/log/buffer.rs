@@ -40,7 +40,7 @@ impl Buffer {
 
     /// Where to write the next bytes of the stream; never empty.
     pub fn space(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.end..]
+        self.bytes.get_mut(self.end..).unwrap_or_default()
     }
 
     /// Records that `count` bytes were written to [`Self::space`]. `true` when a block is complete:
@@ -48,29 +48,30 @@ impl Buffer {
     #[must_use]
     pub fn filled(&mut self, count: usize) -> bool {
         self.spend(count);
-        self.end += count;
+        self.end = self.end.saturating_add(count).min(self.bytes.len());
         self.end == self.bytes.len()
     }
 
     /// Makes space for another block. Reuses the space of bytes no longer needed, provided moving the
     /// rest costs less than reading it did.
     pub fn make_room(&mut self) {
-        let needed = self.end - self.start;
+        let needed = self.end.saturating_sub(self.start);
         if needed <= self.start.max(self.block_bytes) && self.start > 0 {
-            self.bytes.copy_within(self.start..self.end, 0);
+            // A start past the end would make the range panic.
+            self.bytes.copy_within(self.start.min(self.end)..self.end, 0);
             self.spend(needed);
-            self.base += self.start as u64;
-            self.end -= self.start;
-            self.cursor -= self.start;
+            self.base = self.base.saturating_add(self.start as u64);
+            self.end = needed;
+            self.cursor = self.cursor.saturating_sub(self.start);
             self.start = 0;
         }
-        self.bytes.resize(self.end + self.block_bytes, 0);
+        self.bytes.resize(self.end.saturating_add(self.block_bytes), 0);
     }
 
     /// Stream offset of a position.
     #[must_use]
     pub fn offset(&self, position: usize) -> u64 {
-        self.base + position as u64
+        self.base.saturating_add(position as u64)
     }
 
     /// The position of a stream offset; the front if that offset has left the view.
@@ -82,13 +83,13 @@ impl Buffer {
     /// The text between two positions. Report how much of it you examined with [`Self::spend`].
     #[must_use]
     pub fn text(&self, from: usize, to: usize) -> &[u8] {
-        &self.bytes[from..to]
+        self.bytes.get(from..to).unwrap_or_default()
     }
 
     /// The available text from a position on.
     #[must_use]
     pub fn rest(&self, from: usize) -> &[u8] {
-        &self.bytes[from..self.end]
+        self.text(from, self.end)
     }
 
     /// The byte at a position; `None` past the available text.
@@ -101,8 +102,8 @@ impl Buffer {
     #[must_use]
     pub fn find(&self, byte: u8, from: usize, to: usize) -> Option<usize> {
         let found = memchr(byte, self.text(from, to));
-        self.spend(found.unwrap_or(to - from));
-        found.map(|at| from + at)
+        self.spend(found.unwrap_or(to.saturating_sub(from)));
+        found.map(|at| from.saturating_add(at))
     }
 
     /// The position of the first byte not in `bytes`, from a position on; the end of the available
@@ -111,7 +112,7 @@ impl Buffer {
     pub fn pass(&self, bytes: &[u8], from: usize) -> usize {
         let count = self.rest(from).iter().take_while(|byte| bytes.contains(byte)).count();
         self.spend(count);
-        from + count
+        from.saturating_add(count)
     }
 
     /// Continues at a position and forgets everything before it.
@@ -122,12 +123,31 @@ impl Buffer {
 
     /// Counts this many bytes as examined, and one step.
     pub fn spend(&self, bytes: usize) {
-        self.work.set(self.work.get() + bytes as u64 + 1);
+        self.work.set(self.work.get().saturating_add(bytes as u64).saturating_add(1));
     }
 
     /// Bytes examined or moved so far, counting repeats, and the number of steps.
     #[must_use]
     pub fn work(&self) -> u64 {
         self.work.get()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_past_the_end_makes_nothing_panic() {
+        let mut text = Buffer::new(4);
+        text.space().copy_from_slice(b"abcd");
+        assert!(text.filled(4));
+        text.restart(9);
+        assert_eq!(
+            (text.rest(9), text.byte(9), text.text(3, 2), text.find(b'a', 9, 4)),
+            (&[][..], None, &[][..], None)
+        );
+        text.make_room();
+        assert_eq!((text.start, text.end), (0, 0));
     }
 }

@@ -110,9 +110,8 @@ pub fn refusal(error_code: &str, message: Option<&str>) -> Option<&'static str> 
 
 fn told_refusal(message: &str) -> Option<&'static str> {
     // Take the last match: only the policy's ARN follows it, and no ARN contains a space.
-    let reason = REASONS.iter().filter_map(|words| message.rfind(words).map(|at| at + words.len())).max();
-    if let Some(at) = reason {
-        let kind = &message[at..];
+    let reason = REASONS.iter().filter_map(|words| message.rfind(words)?.checked_add(words.len())).max();
+    if let Some(kind) = reason.and_then(|at| message.get(at..)) {
         let kind =
             ["a ", "an ", "the "].iter().find_map(|article| kind.strip_prefix(article)).unwrap_or(kind);
         let begins =

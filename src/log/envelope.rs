@@ -127,16 +127,17 @@ const EXPORT_BYTES: usize = 64;
 /// `2025-06-04T16:00:00.000Z {…}`. `None` if there is no time; `Some(0)` if more bytes are needed to decide.
 #[must_use]
 pub fn export_time(line: &[u8]) -> Option<usize> {
-    let line = &line[..line.len().min(EXPORT_BYTES)];
+    let line = line.get(..EXPORT_BYTES).unwrap_or(line);
     let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
     let is_time = |byte: &u8| byte.is_ascii_digit() || b"-:.+TZ".contains(byte);
-    let time = line.iter().take_while(|byte| is_time(byte)).count();
-    let blanks = line[time..].iter().take_while(|byte| is_blank(byte)).count();
-    let length = time + blanks;
+    let time = line.iter().position(|byte| !is_time(byte)).unwrap_or(line.len());
+    let (time, behind) = line.split_at_checked(time)?;
+    let blanks = behind.iter().take_while(|byte| is_blank(byte)).count();
+    let length = time.len().saturating_add(blanks);
     match line.get(length) {
         None if line.len() < EXPORT_BYTES => Some(0),
         Some(b'{') if blanks > 0 => {
-            let text = std::str::from_utf8(&line[..time]).ok()?;
+            let text = std::str::from_utf8(time).ok()?;
             EventTime::parse(text).map(|_| length)
         }
         _ => None,

@@ -76,8 +76,8 @@ pub struct Scope {
 impl Scope {
     /// Stream offset of the first needle between two positions.
     pub fn needle(&self, text: &Buffer, from: usize, to: usize) -> Option<u64> {
-        text.spend(to - from);
-        self.needles.find(text.text(from, to)).map(|at| text.offset(from + at))
+        text.spend(to.saturating_sub(from));
+        self.needles.find(text.text(from, to)).map(|at| text.offset(from.saturating_add(at)))
     }
 
     /// Passes on the text from the buffer's start to `to`, which contains a needle.
@@ -93,7 +93,7 @@ impl Scope {
     }
 
     fn hand_on(&mut self, text: &Buffer, to: usize, found: Found<'_>, receive: Receiver<'_>) -> Verdict {
-        text.spend(to - text.start);
+        text.spend(to.saturating_sub(text.start));
         let verdict = receive(text.offset(text.start), found);
         self.recognised |= verdict == Verdict::Record;
         verdict

@@ -75,9 +75,9 @@ struct Head {
 
 impl Head {
     fn take(&mut self, decompressed: &[u8]) {
-        for byte in decompressed.iter().take(MAGIC.len() - self.seen) {
-            self.magic += usize::from(*byte == MAGIC[self.seen]);
-            self.seen += 1;
+        for (byte, magic) in decompressed.iter().zip(MAGIC.iter().skip(self.seen)) {
+            self.magic = self.magic.saturating_add(usize::from(byte == magic));
+            self.seen = self.seen.saturating_add(1);
         }
     }
 
@@ -113,7 +113,7 @@ impl Inflate {
         }
         let before = input.len();
         let written = self.step(input, output);
-        self.consumed += (before - input.len()) as u64;
+        self.consumed = self.consumed.saturating_add(before.saturating_sub(input.len()) as u64);
         Ok(written)
     }
 
@@ -147,27 +147,33 @@ impl Inflate {
         while let Some(&next) = input.first() {
             match &mut self.state {
                 State::Start if next == MAGIC[0] => {
-                    *input = &input[1..];
+                    pass(input, 1);
                     self.state = State::HalfMagic;
                 }
                 State::Start => self.state = State::Plain,
                 State::HalfMagic if next == MAGIC[1] => self.state = member(),
                 State::HalfMagic => {
-                    output[0] = MAGIC[0];
+                    // A caller that gives no room gets nothing.
+                    let Some(first) = output.first_mut() else { return 0 };
+                    *first = MAGIC[0];
                     written = 1;
                     self.state = State::Plain;
                 }
                 State::Plain => {
-                    let count = input.len().min(output.len() - written);
-                    let (head, tail) = input.split_at(count);
-                    output[written..written + count].copy_from_slice(head);
-                    *input = tail;
-                    return written + count;
+                    let room = output.get_mut(written..).unwrap_or_default();
+                    let count = input.len().min(room.len());
+                    if let (Some((head, tail)), Some(room)) =
+                        (input.split_at_checked(count), room.get_mut(..count))
+                    {
+                        room.copy_from_slice(head);
+                        *input = tail;
+                    }
+                    return written.saturating_add(count);
                 }
                 // gzip(1) too lets zeros follow: tape blocks were padded with them.
-                State::Between if next == 0 => *input = &input[1..],
+                State::Between if next == 0 => pass(input, 1),
                 State::Between if next == MAGIC[0] => {
-                    *input = &input[1..];
+                    pass(input, 1);
                     self.state = member();
                 }
                 State::Between => {
@@ -180,10 +186,11 @@ impl Inflate {
         if let State::Member(decoder) = &mut self.state {
             let (before_in, before_out) = (decoder.total_in(), decoder.total_out());
             let result = decoder.decompress(input, output, FlushDecompress::None);
-            let moved = |now: u64, before: u64| usize::try_from(now - before).unwrap_or(usize::MAX);
-            *input = &input[moved(decoder.total_in(), before_in)..];
+            let moved =
+                |now: u64, before: u64| usize::try_from(now.saturating_sub(before)).unwrap_or(usize::MAX);
+            pass(input, moved(decoder.total_in(), before_in));
             written = moved(decoder.total_out(), before_out);
-            self.head.take(&output[..written]);
+            self.head.take(output.get(..written).unwrap_or_default());
             match result {
                 Ok(Status::StreamEnd) => self.state = State::Between,
                 Ok(_) => {}
@@ -192,6 +199,11 @@ impl Inflate {
         }
         written
     }
+}
+
+/// Advances `input` by `count` bytes.
+fn pass(input: &mut &[u8], count: usize) {
+    *input = input.get(count..).unwrap_or_default();
 }
 
 /// A decoder for one member whose first magic byte has been taken from the input.

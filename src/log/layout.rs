@@ -34,7 +34,7 @@ impl Wanted {
     pub fn folder(&self, key: &str) -> bool {
         let segments: Vec<&str> = key.trim_end_matches('/').split('/').collect();
         let Some(root) = segments.iter().position(|segment| *segment == ROOT) else { return true };
-        let mut below = segments[root + 1..].iter().copied().peekable();
+        let mut below = segments.iter().skip(root).skip(1).copied().peekable();
         below.next_if(|segment| segment.starts_with("o-"));
         let allowed = |list: &[String], one: Option<&str>| {
             list.is_empty() || one.is_none_or(|one| list.iter().any(|wanted| wanted == one))
@@ -61,7 +61,7 @@ impl Wanted {
     /// Whether an object may hold wanted records, judged by the time in its name.
     #[must_use]
     pub fn object(&self, key: &str) -> bool {
-        let folder = key.rfind('/').map_or("", |end| &key[..=end]);
+        let folder = key.rfind('/').and_then(|end| key.get(..=end)).unwrap_or_default();
         let Some(written) = object::delivery_stamp(key).and_then(written) else { return self.folder(folder) };
         self.folder(folder)
             && self.since.is_none_or(|since| written >= since)
@@ -76,9 +76,13 @@ fn span(numbers: &[i64]) -> Option<(EventTime, EventTime)> {
     };
     let after = |from: EventTime, seconds| from.plus(Duration::from_secs(seconds));
     match *numbers {
-        [year] => Some((at(year, 1, 1, 0)?, at(year + 1, 1, 1, 0)?)),
+        [year] => Some((at(year, 1, 1, 0)?, at(year.saturating_add(1), 1, 1, 0)?)),
         [year, month] => {
-            let next = if month == 12 { at(year + 1, 1, 1, 0) } else { at(year, month + 1, 1, 0) };
+            let next = if month == 12 {
+                at(year.saturating_add(1), 1, 1, 0)
+            } else {
+                at(year, month.saturating_add(1), 1, 0)
+            };
             Some((at(year, month, 1, 0)?, next?))
         }
         [year, month, day] => at(year, month, day, 0).map(|from| (from, after(from, 24 * 3600))),

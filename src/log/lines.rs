@@ -37,7 +37,7 @@ impl Lines {
         if !self.pass_lines(scope, text, upto, last, receive) {
             return self.as_values(scope, text);
         }
-        let too_long = text.end - text.start > scope.max_record_bytes;
+        let too_long = text.end.saturating_sub(text.start) > scope.max_record_bytes;
         let Some(hit) = hit else {
             return if too_long { self.as_values(scope, text) } else { Step::NeedMore };
         };
@@ -69,10 +69,10 @@ impl Lines {
         if self.hit.is_none() {
             let from = text.position(self.searched).max(text.start);
             let hit = scope.needles.find(text.rest(from));
-            text.spend(hit.map_or(text.end - from, |hit| hit + 1));
-            self.hit = hit.map(|hit| text.offset(from + hit));
+            text.spend(hit.map_or(text.end.saturating_sub(from), |hit| hit.saturating_add(1)));
+            self.hit = hit.map(|hit| text.offset(from.saturating_add(hit)));
             let searched = text.end.saturating_sub(scope.needles.overlap()).max(from);
-            self.searched = self.hit.map_or(text.offset(searched), |hit| hit + 1);
+            self.searched = self.hit.map_or(text.offset(searched), |hit| hit.saturating_add(1));
         }
         self.hit.map(|hit| text.position(hit))
     }
@@ -92,12 +92,12 @@ impl Lines {
             if next == text.end && !last {
                 text.cursor = newline;
                 // Otherwise every block would rescan the same blanks.
-                return next - newline < BLANK_BYTES;
+                return next.saturating_sub(newline) < BLANK_BYTES;
             }
             // In JSON, a `{` follows a `}` only where one record ends and the next begins, at any
             // depth.
             let line = text.text(text.start, newline).trim_ascii_end();
-            text.spend(newline - text.start - line.len());
+            text.spend(newline.saturating_sub(text.start).saturating_sub(line.len()));
             let whole = !self.open || line.ends_with(b"}");
             if !whole || text.byte(next).is_some_and(|byte| byte != b'{') {
                 return false;
@@ -111,7 +111,7 @@ impl Lines {
             }
             text.restart(next);
             self.open = next < text.end;
-            scope.records += u64::from(self.open);
+            scope.records = scope.records.saturating_add(u64::from(self.open));
         }
         text.cursor = text.cursor.max(upto);
         true
@@ -119,7 +119,7 @@ impl Lines {
 
     /// Rewinds to the text not yet passed on; `Values` counts its records again.
     fn as_values(&self, scope: &mut Scope, text: &mut Buffer) -> Step {
-        scope.records -= u64::from(self.open);
+        scope.records = scope.records.saturating_sub(u64::from(self.open));
         text.restart(text.start);
         Step::Values
     }
@@ -127,7 +127,7 @@ impl Lines {
 
 /// Whether a line begins an object that wraps records, which are read one by one.
 fn is_wrapper(text: &Buffer, line: &[u8]) -> bool {
-    let begin = &line[..line.len().min(WRAPPER_BYTES)];
+    let begin = line.get(..WRAPPER_BYTES).unwrap_or(line);
     let (looked_at, is_wrapper) = match wrapper(begin) {
         Wrapper::Opens(length, _) => (length, true),
         Wrapper::None(length) => (length, false),

@@ -53,7 +53,7 @@ impl Needles {
     pub fn find(&self, text: &[u8]) -> Option<usize> {
         let (mut from, mut piece) = (0, PIECE_BYTES);
         while from < text.len() {
-            let mut to = text.len().min(from + piece);
+            let mut to = text.len().min(from.saturating_add(piece));
             let mut first = None;
             for core in &self.cores {
                 first = core.first(text, from, to).or(first);
@@ -63,7 +63,7 @@ impl Needles {
             if first.is_some() {
                 return first;
             }
-            (from, piece) = (to, MAX_PIECE_BYTES.min(2 * piece));
+            (from, piece) = (to, MAX_PIECE_BYTES.min(piece.saturating_mul(2)));
         }
         None
     }
@@ -72,17 +72,20 @@ impl Needles {
 impl Core {
     /// The first of its needles that begins between two places.
     fn first(&self, text: &[u8], from: usize, mut to: usize) -> Option<usize> {
-        let furthest = self.needles.iter().map(|(begin, _)| begin + self.finder.needle().len()).max()?;
+        let furthest =
+            self.needles.iter().map(|(begin, _)| begin.saturating_add(self.finder.needle().len())).max()?;
         let (mut first, mut at) = (None, from);
         loop {
-            let end = text.len().min((to + furthest).saturating_sub(1));
+            let end = text.len().min(to.saturating_add(furthest).saturating_sub(1));
             let Some(found) = text.get(at..end).and_then(|text| self.finder.find(text)) else {
                 return first;
             };
-            at += found + 1;
+            let core = at.saturating_add(found);
+            at = core.saturating_add(1);
             let begins = self.needles.iter().filter_map(|(begin, needle)| {
-                let begin = (at - 1).checked_sub(*begin)?;
-                ((from..to).contains(&begin) && text[begin..].starts_with(needle)).then_some(begin)
+                let begin = core.checked_sub(*begin)?;
+                let begins = (from..to).contains(&begin) && text.get(begin..)?.starts_with(needle);
+                begins.then_some(begin)
             });
             first = begins.min().or(first);
             to = first.unwrap_or(to);

@@ -46,17 +46,20 @@ const SHORT_BYTES: usize = 64;
 
 /// Where the first byte is that matters inside a string.
 fn special(bytes: &[u8]) -> Option<usize> {
-    let (words, _) = bytes[..bytes.len().min(SHORT_BYTES)].as_chunks();
-    for (number, word) in words.iter().enumerate() {
+    let (short, _) = bytes.split_at_checked(SHORT_BYTES).unwrap_or((bytes, &[]));
+    let (words, _) = short.as_chunks::<8>();
+    let mut searched: usize = 0;
+    for word in words {
         let word = u64::from_le_bytes(*word);
         // What lies above the first match may be a false one.
         let found = matches(word, b'"') | matches(word, b'\\') | matches(word, b'\n');
         if found != 0 {
-            return Some(8 * number + found.trailing_zeros() as usize / 8);
+            return Some(searched.saturating_add(found.trailing_zeros() as usize / 8));
         }
+        searched = searched.saturating_add(size_of_val(&word));
     }
-    let searched = 8 * words.len();
-    memchr3(b'"', b'\\', b'\n', &bytes[searched..]).map(|at| searched + at)
+    let found = memchr3(b'"', b'\\', b'\n', bytes.get(searched..).unwrap_or_default());
+    found.map(|at| searched.saturating_add(at))
 }
 
 /// The highest bit of each byte of `word` that equals `byte`; of those above the first, perhaps of others.
@@ -75,29 +78,27 @@ impl Nesting {
 
     /// Continues from where the last walk stopped; the very first byte is the object's `{`.
     pub fn walk(&mut self, bytes: &[u8]) -> Walk {
-        let mut at = 0;
-        while at < bytes.len() {
+        let mut at: usize = 0;
+        while let Some(&byte) = bytes.get(at) {
             if self.escaped {
-                if bytes[at] == b'\n' {
+                if byte == b'\n' {
                     return Walk::Fault(at);
                 }
                 self.escaped = false;
             } else if self.in_string {
-                let Some(skip) = special(&bytes[at..]) else {
+                let rest = bytes.get(at..).unwrap_or_default();
+                let Some(skip) = special(rest) else {
                     return Walk::Open;
                 };
-                at += skip;
-                match bytes[at] {
-                    b'"' => match bytes[at + 1..] {
-                        // Nearly every key and most values are followed at once by another string.
-                        [b':' | b',', b'"', ..] => at += 2,
-                        _ => self.in_string = false,
-                    },
-                    b'\\' => self.escaped = true,
+                at = at.saturating_add(skip);
+                match rest.get(skip..).unwrap_or_default() {
+                    // Nearly every key and most values are followed at once by another string.
+                    [b'"', b':' | b',', b'"', ..] => at = at.saturating_add(2),
+                    [b'"', ..] => self.in_string = false,
+                    [b'\\', ..] => self.escaped = true,
                     _ => return Walk::Fault(at),
                 }
             } else {
-                let byte = bytes[at];
                 match byte {
                     b'\n' => self.line = Line::Blank,
                     b' ' | b'\t' | b'\r' => {}
@@ -120,7 +121,7 @@ impl Nesting {
                             return Walk::Fault(at);
                         }
                         if self.open.is_empty() {
-                            return Walk::Closed(at + 1);
+                            return Walk::Closed(at.saturating_add(1));
                         }
                         self.begin_line();
                         self.previous = byte;
@@ -131,7 +132,7 @@ impl Nesting {
                     }
                 }
             }
-            at += 1;
+            at = at.saturating_add(1);
         }
         Walk::Open
     }

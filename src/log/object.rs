@@ -72,7 +72,7 @@ pub fn skip_by_name(key: &str) -> Option<Skip> {
     let mut segments: Vec<&str> = key.split('/').collect();
     let name = segments.pop().unwrap_or_default();
     let root = segments.iter().rposition(|segment| *segment == LOG_ROOT);
-    let folders = &segments[root.unwrap_or(0)..];
+    let folders = segments.get(root.unwrap_or(0)..).unwrap_or_default();
     let counts = |skip: Skip| root.is_some() || skip != Skip::BodyData;
     let beside = NO_LOGS.iter().find(|(folder, skip)| folders.contains(folder) && counts(*skip));
     if name.starts_with(PERMISSION_CHECK) {

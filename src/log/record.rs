@@ -111,7 +111,7 @@ impl<'a> Record<'a> {
         let mut deserializer = serde_json::Deserializer::from_str(json);
         deserializer.deserialize_map(Members(&mut record))?;
         deserializer.end()?;
-        match record.0[Field::Records as usize] {
+        match record.json(Field::Records) {
             Some(records) if records.get().starts_with('[') => {
                 Err(serde_json::Error::custom("a file of records, not one record"))
             }
@@ -122,32 +122,32 @@ impl<'a> Record<'a> {
     /// Whether the member exists, of any type.
     #[must_use]
     pub fn has(&self, field: Field) -> bool {
-        self.0[field as usize].is_some()
+        self.json(field).is_some()
     }
 
     /// A member's text; `None` if it is missing or not text.
     #[must_use]
     pub fn text(&self, field: Field) -> Text<'a> {
-        unescaped(self.0[field as usize]?.get())
+        unescaped(self.json(field)?.get())
     }
 
     /// A member as raw JSON.
     #[must_use]
     pub fn json(&self, field: Field) -> Option<&'a RawValue> {
-        self.0[field as usize]
+        self.0.get(field as usize).copied().flatten()
     }
 
     /// A boolean, or one written as text; `None` for anything else.
     #[must_use]
     pub fn flag(&self, field: Field) -> Option<bool> {
-        self.0[field as usize]?.get().trim_matches('"').parse().ok()
+        self.json(field)?.get().trim_matches('"').parse().ok()
     }
 
     /// The members of an object one level below; empty if it is not an object.
     #[must_use]
     pub fn below(&self, field: Field) -> Self {
         let mut below = Self([None; FIELDS]);
-        if let Some(json) = self.0[field as usize].filter(|json| json.get().starts_with('{')) {
+        if let Some(json) = self.json(field).filter(|json| json.get().starts_with('{')) {
             let read = serde_json::Deserializer::from_str(json.get()).deserialize_map(Members(&mut below));
             debug_assert!(read.is_ok(), "{read:?}: it was looked through before");
         }
@@ -179,7 +179,12 @@ impl<'de> Visitor<'de> for Members<'_, 'de> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(Bytes(name)) = map.next_key()? {
             match Field::named(&name) {
-                Some(field) => self.0.0[field as usize] = Some(map.next_value()?),
+                Some(field) => {
+                    let json = Some(map.next_value()?);
+                    if let Some(place) = self.0.0.get_mut(field as usize) {
+                        *place = json;
+                    }
+                }
                 None => map.next_value::<IgnoredAny>().map(|_| ())?,
             }
         }

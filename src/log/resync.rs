@@ -70,8 +70,9 @@ impl Resync {
             self.line = None;
         }
         if let Some(newline) = newline {
-            text.restart(newline + 1);
-            self.line = Some(text.offset(newline + 1));
+            let next = newline.saturating_add(1);
+            text.restart(next);
+            self.line = Some(text.offset(next));
             self.place = Place::Before(EMPTY);
             return Resynced::Again;
         }
@@ -88,9 +89,9 @@ impl Resync {
             match byte {
                 b'\n' => {
                     begin = EMPTY;
-                    self.line = Some(text.offset(at + 1));
+                    self.line = Some(text.offset(at.saturating_add(1)));
                 }
-                b' ' | b'\t' => begin.blank += usize::from(begin.clean),
+                b' ' | b'\t' => begin.blank = begin.blank.saturating_add(usize::from(begin.clean)),
                 b'\r' => {}
                 b',' if begin.clean => begin.clean = false,
                 b'{' if begin.blank <= self.indent => return found(text, begin),
@@ -106,7 +107,7 @@ impl Resync {
                 },
                 _ => return self.in_line(text, at),
             }
-            text.cursor += 1;
+            text.cursor = text.cursor.saturating_add(1);
         }
         text.start = text.end;
         self.place = Place::Before(begin);

@@ -27,7 +27,7 @@ pub fn keep(text: Cow<'_, str>) -> Cow<'_, str> {
     if text.len() <= MAX_TEXT_BYTES {
         return text;
     }
-    let head = &text[..text.floor_char_boundary(MAX_TEXT_BYTES)];
+    let head = text.get(..text.floor_char_boundary(MAX_TEXT_BYTES)).unwrap_or_default();
     Cow::Owned(format!("{head}{MARK}{}", hexadecimal(&text)))
 }
 

@@ -110,9 +110,11 @@ impl Values {
                     self.line = EMPTY;
                     self.is_exported = false;
                 }
-                b' ' | b'\t' | b'\r' => self.line.blank += usize::from(self.line.clean),
+                b' ' | b'\t' | b'\r' => {
+                    self.line.blank = self.line.blank.saturating_add(usize::from(self.line.clean));
+                }
                 b']' if in_array => {
-                    text.restart(at + 1);
+                    text.restart(at.saturating_add(1));
                     self.line.clean = false;
                     self.nesting = Nesting::behind_array();
                     self.place = Place::Closing;
@@ -120,7 +122,7 @@ impl Values {
                 }
                 b',' | b'[' | b']' => self.line.clean = false,
                 b'}' if self.wrappers > 0 && !in_array => {
-                    self.wrappers -= 1;
+                    self.wrappers = self.wrappers.saturating_sub(1);
                     self.line.clean = false;
                 }
                 // A byte-order mark.
@@ -135,13 +137,13 @@ impl Values {
                         self.line.clean = false;
                         self.is_exported = true;
                         text.spend(length);
-                        text.cursor += length - 1;
+                        text.cursor = at.saturating_add(length).saturating_sub(1);
                     }
                     _ => return self.lost(text, at),
                 },
                 _ => return self.lost(text, at),
             }
-            text.cursor += 1;
+            text.cursor = text.cursor.saturating_add(1);
         }
         text.start = text.end;
         Step::NeedMore
@@ -152,20 +154,21 @@ impl Values {
         let at = text.cursor;
         text.start = at;
         if matches!(self.shape, Shape::Document | Shape::Any) {
-            let begin = text.text(at, text.end.min(at + WRAPPER_BYTES));
+            let begin = text.text(at, text.end.min(at.saturating_add(WRAPPER_BYTES)));
             let may_grow = !last && begin.len() < WRAPPER_BYTES;
             // Otherwise a beginning that comes in small blocks would be read again with each.
-            if may_grow && begin.len() < 2 * self.too_short {
+            if may_grow && begin.len() / 2 < self.too_short {
                 return Step::NeedMore;
             }
             self.too_short = 0;
             match wrapper(begin) {
                 Wrapper::Opens(length, shape) => {
-                    receive(text.offset(at), Found::Wrapper(text.text(at, at + length)));
-                    self.wrappers += usize::from(shape == Shape::Document);
+                    let elements = at.saturating_add(length);
+                    receive(text.offset(at), Found::Wrapper(text.text(at, elements)));
+                    self.wrappers = self.wrappers.saturating_add(usize::from(shape == Shape::Document));
                     self.shape = shape;
                     self.line.clean = false;
-                    text.restart(at + length);
+                    text.restart(elements);
                     return Step::Again;
                 }
                 Wrapper::Unknown if may_grow => {
@@ -177,7 +180,7 @@ impl Values {
                 Wrapper::None(looked_at) => text.spend(looked_at),
             }
         }
-        scope.records += 1;
+        scope.records = scope.records.saturating_add(1);
         self.alone = self.line.clean;
         self.indent = self.line.blank;
         self.line.clean = false;
@@ -198,9 +201,9 @@ impl Values {
         let line_end = if in_line { text.find(b'\n', text.cursor, text.end) } else { None };
         match self.walk_to(text, line_end.unwrap_or(text.end)) {
             Walk::Closed(length) => {
-                let (start, end) = (text.start, text.cursor + length);
+                let (start, end) = (text.start, text.cursor.saturating_add(length));
                 let shape = self.shape_here();
-                if end - start > scope.max_record_bytes {
+                if end.saturating_sub(start) > scope.max_record_bytes {
                     let is_denial = names_denial(text, start, end);
                     receive(text.offset(start), Found::Oversized(is_denial));
                 } else if scope.needle(text, start, end).is_none() {
@@ -217,12 +220,12 @@ impl Values {
                     && text.byte(text.pass(b" \t\r", end)) == Some(b'\n');
                 if has_line { Step::Lines } else { Step::Again }
             }
-            Walk::Fault(at) => self.fault(text, text.cursor + at),
+            Walk::Fault(at) => self.fault(text, text.cursor.saturating_add(at)),
             Walk::Open if line_end.is_some() => self.fault(text, line_end.unwrap_or(text.end)),
             Walk::Open if last => self.fault(text, text.end),
             Walk::Open => {
                 text.cursor = text.end;
-                if text.end - text.start > scope.max_record_bytes {
+                if text.end.saturating_sub(text.start) > scope.max_record_bytes {
                     self.place = Place::Skipping {
                         offset: text.offset(text.start),
                         is_denial: names_denial(text, text.start, text.end),
@@ -243,7 +246,7 @@ impl Values {
         text.spend(match walk {
             Walk::Closed(length) => length,
             Walk::Fault(at) => at,
-            Walk::Open => to - text.cursor,
+            Walk::Open => to.saturating_sub(text.cursor),
         });
         walk
     }
@@ -258,8 +261,8 @@ impl Values {
     ) -> Step {
         let walk = self.walk(text);
         let end = match walk {
-            Walk::Closed(length) => text.cursor + length,
-            Walk::Fault(at) => text.cursor + at,
+            Walk::Closed(length) => text.cursor.saturating_add(length),
+            Walk::Fault(at) => text.cursor.saturating_add(at),
             Walk::Open => text.end,
         };
         is_denial = is_denial || names_denial(text, text.start, end);
@@ -293,8 +296,8 @@ impl Values {
     fn close(&mut self, scope: &Scope, text: &mut Buffer, last: bool, receive: Receiver<'_>) -> Step {
         let walk = self.walk(text);
         let end = match walk {
-            Walk::Closed(length) => text.cursor + length,
-            Walk::Fault(at) => text.cursor + at,
+            Walk::Closed(length) => text.cursor.saturating_add(length),
+            Walk::Fault(at) => text.cursor.saturating_add(at),
             Walk::Open => text.end,
         };
         if let Some(needle) = scope.needle(text, text.start, end) {
@@ -335,7 +338,7 @@ impl Values {
     /// grow faster than its size: then each of its lines is walked by itself.
     fn fault(&mut self, text: &mut Buffer, at: usize) -> Step {
         self.shape = self.shape_behind_fault();
-        let rewalked = self.rewalked + (at - text.start) as u64;
+        let rewalked = self.rewalked.saturating_add(at.saturating_sub(text.start) as u64);
         text.cursor = text.start;
         if rewalked <= text.offset(at) {
             self.rewalked = rewalked;
@@ -367,6 +370,6 @@ impl Values {
 
 /// Whether a denial is named between two positions.
 fn names_denial(text: &Buffer, from: usize, to: usize) -> bool {
-    text.spend(to - from);
+    text.spend(to.saturating_sub(from));
     denial::names_denial(text.text(from, to))
 }

@@ -69,12 +69,12 @@ struct Begin<'a> {
 impl<'a> Begin<'a> {
     fn shape(&mut self) -> Result<Shape, Stop> {
         self.token(b'{')?;
-        let mut members = 0;
+        let mut is_first = true;
         loop {
             let key = self.string()?;
             self.token(b':')?;
             let shape = match key {
-                b"Records" if members == 0 => Some(Shape::Document),
+                b"Records" if is_first => Some(Shape::Document),
                 b"Events" => Some(Shape::LookedUp),
                 b"logEvents" => Some(Shape::LogEvent),
                 _ => None,
@@ -84,8 +84,16 @@ impl<'a> Begin<'a> {
             }
             self.flat_value()?;
             self.token(b',')?;
-            members += 1;
+            is_first = false;
         }
+    }
+
+    fn pass(&mut self, bytes: usize) {
+        self.at = self.at.saturating_add(bytes);
+    }
+
+    fn rest(&self) -> &'a [u8] {
+        self.text.get(self.at..).unwrap_or_default()
     }
 
     fn peek(&mut self) -> Result<u8, Stop> {
@@ -94,8 +102,8 @@ impl<'a> Begin<'a> {
             if !byte.is_ascii_whitespace() {
                 return Ok(*byte);
             }
-            self.at += 1;
-            if self.at - begin > BLANK_BYTES {
+            self.pass(1);
+            if self.at.saturating_sub(begin) > BLANK_BYTES {
                 return Err(Stop::NotHere);
             }
         }
@@ -106,7 +114,7 @@ impl<'a> Begin<'a> {
         if self.peek()? != token {
             return Err(Stop::NotHere);
         }
-        self.at += 1;
+        self.pass(1);
         Ok(())
     }
 
@@ -115,14 +123,15 @@ impl<'a> Begin<'a> {
         self.token(b'"')?;
         let begin = self.at;
         loop {
-            let rest = self.text.get(self.at..).unwrap_or_default();
+            let rest = self.rest();
             let found = memchr2(b'"', b'\\', rest).ok_or(Stop::TooShort)?;
-            let at = self.at + found;
-            self.at = at + 1;
-            if self.text[at] == b'"' {
-                return Ok(&self.text[begin..at]);
+            let end = self.at.saturating_add(found);
+            if rest.get(found) == Some(&b'"') {
+                self.at = end.saturating_add(1);
+                return self.text.get(begin..end).ok_or(Stop::TooShort);
             }
-            self.at += 1;
+            // With the byte that it escapes.
+            self.at = end.saturating_add(2);
         }
     }
 
@@ -130,15 +139,15 @@ impl<'a> Begin<'a> {
         if self.peek()? != b'[' {
             return self.scalar();
         }
-        self.at += 1;
+        self.pass(1);
         if self.peek()? == b']' {
-            self.at += 1;
+            self.pass(1);
             return Ok(());
         }
         loop {
             self.scalar()?;
             if self.peek()? == b']' {
-                self.at += 1;
+                self.pass(1);
                 return Ok(());
             }
             self.token(b',')?;
@@ -149,10 +158,11 @@ impl<'a> Begin<'a> {
         match self.peek()? {
             b'"' => self.string().map(|_| ()),
             byte if byte.is_ascii_alphanumeric() || byte == b'-' => {
-                let rest = &self.text[self.at..];
-                let end =
-                    rest.iter().position(|byte| !(byte.is_ascii_alphanumeric() || b"+-.".contains(byte)));
-                self.at += end.ok_or(Stop::TooShort)?;
+                let end = self
+                    .rest()
+                    .iter()
+                    .position(|byte| !(byte.is_ascii_alphanumeric() || b"+-.".contains(byte)));
+                self.pass(end.ok_or(Stop::TooShort)?);
                 Ok(())
             }
             _ => Err(Stop::NotHere),

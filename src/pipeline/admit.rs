@@ -101,7 +101,9 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         for (number, written) in all {
             unwritten.remove(&number);
             if let Some(alerts) = callers.get_mut(number) {
-                written.into_iter().for_each(|incident| alerts.incidents.written(incident));
+                for incident in written {
+                    alerts.incidents.written(incident);
+                }
             }
         }
         failed.extend(unwritten);
@@ -184,7 +186,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         let mut joining = joining.to_vec();
         for _ in 0..MAX_ATTEMPTS {
             let mut counted: Versioned<Crowd> = document::load(&self.store, &crowd.crowd()).await?;
-            let mut changes = Vec::with_capacity(joining.len() + 1);
+            let mut changes = Vec::with_capacity(joining.len().saturating_add(1));
             for (id, one) in &joining {
                 counted.value.join(one.arn);
                 changes.push(Versioned { version: 0, value: Member {} }.change(crowd.member(id))?);

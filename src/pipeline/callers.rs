@@ -43,7 +43,8 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
             failure
         })
         .await;
-        outcome.incidents += callers.iter().map(|alerts| alerts.begun).sum::<u64>();
+        outcome.incidents =
+            outcome.incidents.saturating_add(callers.iter().map(|alerts| alerts.begun).sum::<u64>());
         let unanswered = self.admit(&mut callers, delivery, outcome).await;
         let failed = failed_before(&callers, &recorded, unanswered);
         let Notified { notices, mut failed } =
@@ -123,13 +124,13 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         let known: Vec<EventTime> = alerts.log.value.pending().map(|(at, _)| at).collect();
         let claimant = &delivery.claimant;
         let take = |log: &mut AlertLog| {
-            let (mut mine, mut others, mut changed) = (Vec::new(), 0, false);
+            let (mut mine, mut others, mut changed) = (Vec::new(), 0_usize, false);
             for (at, alert) in &mut log.alerts {
                 if alert.state == State::Published || !known.contains(at) {
                     continue;
                 }
                 if alert.lease.as_ref().is_some_and(|lease| lease.is_held_by_other(claimant)) {
-                    others += 1;
+                    others = others.saturating_add(1);
                 } else {
                     // Its own again, too: a retry that is still sending must not lose it to another.
                     let lease = Some(Lease::of(claimant));

@@ -172,7 +172,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
                 alerts.take(at, &figures);
             }
         }
-        alerts.hot.extend(&hot[..done]);
+        alerts.hot.extend(hot.iter().take(done));
         Ok(hot.get(done).copied())
     }
 
@@ -210,7 +210,9 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         // They only rank it; the figures of notices are read again.
         let unread = |_| unfound.iter().map(|at| (*at, Figures::at_least(alerts.rule, *at))).collect();
         let figures = self.figures(alerts.rule, &alerts.key, &unfound).await.unwrap_or_else(unread);
-        figures.iter().for_each(|(at, figures)| alerts.take(*at, figures));
+        for (at, figures) in &figures {
+            alerts.take(*at, figures);
+        }
         Ok(())
     }
 
@@ -225,7 +227,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         alerts.sort_unstable();
         let mut figures = Vec::with_capacity(alerts.len());
         // Alerts near each other are read together.
-        let around = rule.window + MAX_SLOT + rule.cooldown;
+        let around = rule.window.saturating_add(MAX_SLOT).saturating_add(rule.cooldown);
         for near in alerts.chunk_by(|one, next| *next <= one.plus(around)) {
             let ([first, .., last] | [first @ last]) = near else { continue };
             let counters = self.counters_around(rule, key, *first, *last).await?;
@@ -254,7 +256,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
     }
 }
 
-impl<'r> KeyAlerts<'r> {
+impl KeyAlerts<'_> {
     /// The alerts in no incident of which nothing is known but their time.
     fn unfound(&self) -> Vec<EventTime> {
         self.log.value.unrecorded().filter(|at| !self.found.contains_key(at)).collect()
@@ -279,7 +281,7 @@ impl<'r> KeyAlerts<'r> {
 /// to its last. Most keys have one; a key with years of denials is worked on piece by piece, each
 /// long enough that the windows around it cost no more than the piece.
 fn stretches(rule: &Rule, summary: &Summary) -> VecDeque<(EventTime, EventTime)> {
-    let around = rule.window + MAX_SLOT + rule.cooldown;
+    let around = rule.window.saturating_add(MAX_SLOT).saturating_add(rule.cooldown);
     let mut stretches: Vec<(EventTime, EventTime)> = Vec::new();
     let mut slots = 0;
     for (first, last) in summary.spans() {
@@ -287,7 +289,7 @@ fn stretches(rule: &Rule, summary: &Summary) -> VecDeque<(EventTime, EventTime)>
             Some(stretch) if slots < MIN_SLOTS_A_READ || first <= stretch.0.plus(around) => {
                 stretch.0 = stretch.0.min(first);
                 stretch.1 = stretch.1.max(last);
-                slots += 1;
+                slots = slots.saturating_add(1);
             }
             _ => {
                 stretches.push((first, last));

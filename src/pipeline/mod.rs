@@ -105,7 +105,7 @@ pub struct Outcome {
 
 impl Outcome {
     fn fail(&mut self, failure: Failure) {
-        self.failed += 1;
+        self.failed = self.failed.saturating_add(1);
         if self.failures.len() < MAX_FAILURES {
             self.failures.push(failure);
         }

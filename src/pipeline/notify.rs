@@ -187,7 +187,7 @@ impl<'a, S: CounterStore, K: AlertSink> Notifier<'a, S, K> {
         if self.looks >= MAX_LOOKS {
             return Err(Failure::Held(what));
         }
-        self.looks += 1;
+        self.looks = self.looks.saturating_add(1);
         self.pipeline.store.pause().await;
         Ok(())
     }
@@ -303,10 +303,10 @@ impl<'a, S: CounterStore, K: AlertSink> Notifier<'a, S, K> {
             IncidentRef { id: &incident_id, caller: caller.arn.as_deref(), number: alert, notice: Some(id) };
         let worst = Alert { rule, key: &key, at, figures, object: self.delivery.object, incident: place };
         let notice = Notice { id, caller, incident, worst, rules: &self.pipeline.rules, crowd };
-        self.refused += 1;
+        self.refused = self.refused.saturating_add(1);
         self.pipeline.sink.notice(&notice).await?;
         self.refused = 0;
-        self.outcome.notices += 1;
+        self.outcome.notices = self.outcome.notices.saturating_add(1);
         self.notices.insert((number, begin), id.into());
         Ok(Some(incident.highest.unwrap_or(rule.severity)))
     }

@@ -91,7 +91,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         alerts: &mut CallerAlerts<'_>,
         delivery: Delivery<'_>,
     ) -> Result<(), Failure> {
-        let mut refused = 0;
+        let mut refused = 0_usize;
         loop {
             let part = alerts.part();
             if part.is_empty() {
@@ -103,7 +103,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
                 continue;
             }
             // Somebody else was first. What is due may be another alert now, or none.
-            refused += 1;
+            refused = refused.saturating_add(1);
             if refused >= MAX_ATTEMPTS {
                 return Err(Failure::Contended("alerts and incidents of one caller"));
             }
@@ -199,14 +199,14 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         around: u32,
     ) -> Result<(), Failure> {
         let around = |at: EventTime| {
-            let hour = at.slot(SPAN);
-            let hours = [hour, hour.minus(SPAN * around), hour.plus(SPAN * around)];
+            let (hour, reach) = (at.slot(SPAN), SPAN.saturating_mul(around));
+            let hours = [hour, hour.minus(reach), hour.plus(reach)];
             hours.into_iter().map(|hour| hour.slot(SPAN))
         };
         let needed: BTreeSet<EventTime> =
             times.flat_map(around).filter(|hour| !incidents.hours.contains_key(hour)).collect();
         let needed: Vec<EventTime> = needed.into_iter().collect();
-        for near in needed.chunk_by(|one, next| *next <= one.plus(SPAN * MAX_GAP)) {
+        for near in needed.chunk_by(|one, next| *next <= one.plus(SPAN.saturating_mul(MAX_GAP))) {
             let ([first, .., last] | [first @ last]) = near else { continue };
             let (first, last) = (incident::sort_key(*first), incident::sort_key(*last));
             let mut found = BTreeMap::new();
@@ -254,14 +254,14 @@ impl<'r> CallerAlerts<'r> {
         let mut all: Vec<_> = all.collect();
         all.sort_by_key(|(severity, at, key, ..)| (*severity, *at, *key));
         let (mut part, mut keys, mut hours) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
-        let (mut documents, mut remembered) = (0, 0);
+        let (mut documents, mut remembered) = (0_usize, 0_usize);
         for (_, at, _, number, key) in all {
             if keys.insert(number) {
-                documents += 1;
-                remembered += key.log.value.alerts.len();
+                documents = documents.saturating_add(1);
+                remembered = remembered.saturating_add(key.log.value.alerts.len());
             }
             // Its incident, and the hours beside it, in which none may begin at the same time.
-            documents += if hours.insert(at.slot(SPAN)) { 3 } else { 0 };
+            documents = documents.saturating_add(if hours.insert(at.slot(SPAN)) { 3 } else { 0 });
             let fits =
                 documents <= MAX_DOCUMENTS && remembered <= MAX_REMEMBERED && part.len() < MAX_RECORDED;
             if !fits && !part.is_empty() {
@@ -364,5 +364,5 @@ impl Incidents {
 
 /// Incidents and all that belongs to them outlive the longest redrive too.
 pub(super) fn expires_at_incidents(delivery: Delivery<'_>) -> u64 {
-    delivery.claimant.now.saturating_add(RETENTION.as_secs()).saturating_add(2 * SPAN.as_secs())
+    delivery.claimant.now.saturating_add(RETENTION.as_secs()).saturating_add(SPAN.as_secs().saturating_mul(2))
 }

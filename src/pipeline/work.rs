@@ -41,7 +41,7 @@ where
         // Work in progress is never dropped: an alert could be left published but not marked.
         let Some((done, result)) = running.next().await else { break };
         silent = result.as_ref().err().and_then(Failure::unanswered);
-        unanswered = if silent.is_some() { unanswered + 1 } else { 0 };
+        unanswered = if silent.is_some() { unanswered.saturating_add(1) } else { 0 };
         if let Some(failure) = take(done, result.err()) {
             outcome.fail(failure);
         }

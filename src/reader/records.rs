@@ -75,7 +75,7 @@ impl<'o> Records<'o> {
         let is_empty = self.has_wrapper && !self.has_pieces;
         let statistics = Statistics {
             exempted: tally.exempted().saturating_sub(self.exempted_before),
-            unrecognised: statistics.unrecognised + u64::from(names_denial),
+            unrecognised: statistics.unrecognised.saturating_add(u64::from(names_denial)),
             stray: u64::from(names_denial),
             without_records: u64::from(!self.recognised && !is_empty),
             ..statistics
@@ -135,8 +135,10 @@ impl Sums {
                 self.fault(offset, FaultKind::UnknownCode(code), true);
             }
             Reading::Denial(denial) => {
-                self.statistics.denials += u64::from(denial.is_refused());
-                self.statistics.not_found += u64::from(denial.error_code == MODEL_NOT_FOUND);
+                let statistics = &mut self.statistics;
+                statistics.denials = statistics.denials.saturating_add(u64::from(denial.is_refused()));
+                let not_found = u64::from(denial.error_code == MODEL_NOT_FOUND);
+                statistics.not_found = statistics.not_found.saturating_add(not_found);
                 self.tally.add(&denial);
             }
         }
@@ -144,12 +146,14 @@ impl Sums {
 
     /// `is_denial`: the record names one.
     fn fault(&mut self, offset: u64, kind: FaultKind, is_denial: bool) {
-        match kind {
-            FaultKind::Oversized => self.statistics.oversized += 1,
-            FaultKind::NotJson | FaultKind::NoTimestamp => self.statistics.malformed += 1,
-            FaultKind::UnknownCode(_) => self.statistics.unrecognised += 1,
-        }
-        self.statistics.uncounted += u64::from(is_denial);
+        let statistics = &mut self.statistics;
+        let number = match kind {
+            FaultKind::Oversized => &mut statistics.oversized,
+            FaultKind::NotJson | FaultKind::NoTimestamp => &mut statistics.malformed,
+            FaultKind::UnknownCode(_) => &mut statistics.unrecognised,
+        };
+        *number = number.saturating_add(1);
+        statistics.uncounted = statistics.uncounted.saturating_add(u64::from(is_denial));
         if self.faults.len() < MAX_REPORTED_FAULTS {
             self.faults.push(Fault { offset, kind });
         }

@@ -91,7 +91,9 @@ impl KeyState<'_> {
     #[must_use]
     pub fn nearness(&self) -> u64 {
         let peak = Window::new(self.rule, self.counters).peak().map_or(0, |peak| peak.count);
-        peak.saturating_mul(1_000) / (self.rule.threshold as u64).max(1)
+        peak.saturating_mul(1_000)
+            .checked_div(self.rule.threshold as u64)
+            .unwrap_or(peak.saturating_mul(1_000))
     }
 
     /// The explanation, in lines. Without denials there is nothing but the key.
@@ -185,7 +187,7 @@ impl KeyState<'_> {
                 counted(peak.count, noun)
             )];
         }
-        let missing = threshold + 1 - peak.count;
+        let missing = threshold.saturating_add(1).saturating_sub(peak.count);
         let more = if self.rule.weight == Weight::Tokens {
             format!("{missing} more {noun} would have fired")
         } else {
@@ -224,7 +226,7 @@ fn listed(window: &Window<'_>, rule: &Rule) -> Vec<String> {
         lines.push(format!("    {}  {label} {value}", utc(*at)));
     }
     if samples.len() > MAX_LISTED {
-        lines.push(format!("    and {} more", samples.len() - MAX_LISTED));
+        lines.push(format!("    and {} more", samples.len().saturating_sub(MAX_LISTED)));
     }
     lines
 }

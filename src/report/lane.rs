@@ -52,7 +52,7 @@ pub struct Lane {
 impl Lane {
     /// `None` for a key without denials.
     pub fn new(rule: &Rule, number: usize, key: &Key, item: &Item, caller: usize) -> Option<Self> {
-        let counters: Vec<Counter> = item.counters.values().cloned().collect();
+        let counters: Vec<Counter> = item.counters.all();
         let mut window = Window::new(rule, &counters);
         let peak = window.peak()?;
         let figures = window.all()?;
@@ -61,7 +61,7 @@ impl Lane {
         let mut names = IndexSet::new();
         let (mut marks, mut values, mut previous) = (Vec::new(), Vec::new(), 0);
         for (at, value) in window.samples() {
-            marks.push(after(*at) - previous);
+            marks.push(after(*at).saturating_sub(previous));
             previous = after(*at);
             if recurs {
                 values.push(names.insert_full(*value).0);
@@ -95,7 +95,7 @@ impl Lane {
 
     /// Sorts keys: those that fired first, then by how near they are to the threshold, then by time.
     pub fn rank(&self) -> (bool, Reverse<u64>, EventTime) {
-        let share = self.peak.saturating_mul(1_000) / (self.threshold as u64 + 1);
+        let share = super::share(self.peak, self.threshold);
         (self.alerts.is_empty(), Reverse(share), self.first)
     }
 
@@ -113,29 +113,31 @@ impl Lane {
         }
         let span = self.last.epoch_ms().saturating_sub(self.first.epoch_ms());
         self.floods = vec![(0, span.max(1), known as u64)];
-        let mut after = 0;
+        let mut after = 0_i64;
         let times: Vec<i64> = self
             .marks
             .iter()
             .map(|delta| {
-                after += delta;
+                after = after.saturating_add(*delta);
                 after
             })
             .collect();
-        let kept: Vec<usize> = (0..room).map(|index| index * known / room).collect();
-        let mut previous = 0;
+        let kept: Vec<usize> =
+            (0..room).filter_map(|index| index.saturating_mul(known).checked_div(room)).collect();
+        let mut previous = 0_i64;
         self.marks = kept
             .iter()
-            .map(|index| {
-                let delta = times[*index] - previous;
-                previous = times[*index];
+            .filter_map(|index| times.get(*index))
+            .map(|time| {
+                let delta = time.saturating_sub(previous);
+                previous = *time;
                 delta
             })
             .collect();
         if !self.values.is_empty() {
-            self.values = kept.iter().map(|index| self.values[*index]).collect();
+            self.values = kept.iter().filter_map(|index| self.values.get(*index).copied()).collect();
         }
-        known - room
+        known.saturating_sub(room)
     }
 }
 
@@ -147,7 +149,7 @@ fn floods(rule: &Rule, counters: &[Counter], after: impl Fn(EventTime) -> i64) -
     }
     let mut slots: BTreeMap<EventTime, u64> = BTreeMap::new();
     for counter in counters {
-        let denials: u64 = counter.contributions().map(|digest| digest.denials).sum();
+        let denials: u64 = counter.contributions().map(|digest| digest.denials).fold(0, u64::saturating_add);
         if counter.contributions().any(|digest| digest.denials > digest.sampled) {
             let known = slots.entry(counter.slot.start).or_default();
             *known = (*known).max(denials);

@@ -123,10 +123,10 @@ impl<'a> Report<'a> {
         keys.sort_by_key(Lane::rank);
         let more_keys = keys.len().saturating_sub(MAX_KEYS);
         keys.truncate(MAX_KEYS);
-        let (mut room, mut undrawn) = (MAX_MARKS, 0);
+        let (mut room, mut undrawn) = (MAX_MARKS, 0_usize);
         for lane in &mut keys {
-            undrawn += lane.thin(room);
-            room -= lane.marks();
+            undrawn = undrawn.saturating_add(lane.thin(room));
+            room = room.saturating_sub(lane.marks());
         }
         let mut incidents = Vec::new();
         for (caller, log) in counted.incidents {
@@ -143,7 +143,7 @@ impl<'a> Report<'a> {
         }
         incidents.sort_by_key(|one| one.begin);
         let alerts = alerts(counted.alerts, counted.notices);
-        let more_alerts = counted.alerts.len() - alerts.len();
+        let more_alerts = counted.alerts.len().saturating_sub(alerts.len());
         Self {
             version: env!("CARGO_PKG_VERSION"),
             scope: counted.scope,
@@ -184,7 +184,7 @@ fn alerts(documents: &[String], notices: &[SentNotice]) -> Vec<Value> {
         for same in ["triage", "threat"] {
             alert.as_object_mut()?.remove(same);
         }
-        let is_told = alert["id"].as_str().is_some_and(|id| told.contains(id));
+        let is_told = alert.get("id").and_then(Value::as_str).is_some_and(|id| told.contains(id));
         Some((!is_told, number, alert))
     });
     let mut slim: Vec<_> = slim.collect();
@@ -220,6 +220,11 @@ impl Callers {
         });
         number
     }
+}
+
+/// How near a count is to its threshold, in thousandths of the count that fires.
+fn share(count: u64, threshold: usize) -> u64 {
+    count.saturating_mul(1_000).checked_div((threshold as u64).saturating_add(1)).unwrap_or_default()
 }
 
 /// `text` without anything that acts on a reader, or that a browser or a viewer of its print would make a link.

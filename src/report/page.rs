@@ -19,6 +19,7 @@ impl Report<'_> {
     /// # Panics
     /// Never: texts, numbers and lists always serialise.
     #[must_use]
+    #[expect(clippy::expect_used, reason = "texts, numbers and lists always serialise")]
     pub fn page(&self) -> String {
         let data = serde_json::to_string(self).expect("text, numbers and lists always serialise");
         let policy = format!(
@@ -28,7 +29,7 @@ impl Report<'_> {
         );
         let parts =
             [("policy", policy.as_str()), ("style", STYLE), ("script", SCRIPT), ("data", &inert(&data))];
-        let mut page = String::with_capacity(HTML.len() + STYLE.len() + SCRIPT.len() + data.len());
+        let mut page = String::with_capacity([HTML, STYLE, SCRIPT, &data].map(str::len).into_iter().sum());
         let mut rest = HTML;
         // One pass: nothing that was put in is looked at again.
         while let Some((before, (name, after))) =

@@ -103,6 +103,7 @@ impl Status {
     /// # Panics
     /// Never: texts, numbers and lists always serialise.
     #[must_use]
+    #[expect(clippy::expect_used, reason = "texts, numbers and lists always serialise")]
     pub fn document(&self) -> String {
         serde_json::to_string(self).expect("text, numbers and lists always serialise")
     }
@@ -177,7 +178,7 @@ fn row(state: &KeyState<'_>, at: EventTime) -> Option<(u64, KeyRow)> {
         last_seen,
         alerts: state.alerts.range(at.minus(rule.window)..=at).count(),
     };
-    Some((counted.saturating_mul(1000) / (rule.threshold as u64 + 1), row))
+    Some((super::share(counted, rule.threshold), row))
 }
 
 /// The incidents of a caller that an alert at `at` could still belong to.

@@ -31,7 +31,7 @@ pub fn threshold(weight: Weight, text: &str) -> Result<usize, String> {
 pub fn minutes(text: &str) -> Result<Duration, String> {
     let number = text.trim().parse().ok().filter(|number| (1..=MAX_MINUTES).contains(number));
     number
-        .map(|number: u64| Duration::from_secs(number * 60))
+        .map(|number: u64| Duration::from_secs(number.saturating_mul(60)))
         .ok_or_else(|| format!("expected a whole number of minutes from 1 to {MAX_MINUTES}"))
 }
 

@@ -12,6 +12,7 @@ use super::file::{self, RuleError};
 pub const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/rules.rs"));
 
 /// All built-in rules, by id.
+#[expect(clippy::panic, reason = "the files are part of the program, and a test reads each")]
 pub static ALL: LazyLock<Vec<Rule>> = LazyLock::new(|| {
     let rules = FILES.iter().map(|(name, text)| file::rule(name, text));
     rules.map(|rule| rule.unwrap_or_else(|error| panic!("a test reads every file: {error}"))).collect()
@@ -24,6 +25,7 @@ pub static DENIED_MODEL: LazyLock<Rule> = LazyLock::new(|| built_in("denied-mode
 ///
 /// # Panics
 /// When no built-in rule has this id.
+#[expect(clippy::panic, reason = "the ids are part of the program")]
 #[must_use]
 pub fn built_in(id: &str) -> &'static Rule {
     ALL.iter().find(|rule| rule.id == id).unwrap_or_else(|| panic!("there is no rules/{id}.toml"))

@@ -169,7 +169,7 @@ impl Rule {
     /// Which settings are too much together, and what to change.
     pub fn check_cost(&self) -> Result<(), String> {
         let slots = self.window.as_secs().div_ceil(self.slot().as_secs().max(1));
-        let samples = u128::from(slots) * 2 * self.samples() as u128;
+        let samples = u128::from(slots).saturating_mul(2).saturating_mul(self.samples() as u128);
         if samples <= MAX_WINDOW_SAMPLES {
             return Ok(());
         }
@@ -190,7 +190,12 @@ impl Rule {
     /// holds two alerts.
     #[must_use]
     pub fn slot(&self) -> Duration {
-        (self.window / SLOTS_PER_WINDOW).max(MIN_SLOT).min(self.window).min(self.cooldown)
+        self.window
+            .checked_div(SLOTS_PER_WINDOW)
+            .unwrap_or(self.window)
+            .max(MIN_SLOT)
+            .min(self.window)
+            .min(self.cooldown)
     }
 
     /// How many of an object's earliest and of its latest distinct values a slot keeps. Of recurring values

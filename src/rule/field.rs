@@ -75,21 +75,26 @@ impl<'d> Values<'d> {
     pub fn of(denial: &'d Denial<'_>) -> Self {
         let user = denial.user.as_deref();
         let identity = user.map(Identity::of);
-        let mut fields = [None; FIELDS];
-        fields[Field::Account.index()] = denial.account.as_deref();
-        fields[Field::User.index()] = user;
-        fields[Field::Caller.index()] = identity.map(|identity| identity.caller);
-        fields[Field::Role.index()] = identity.and_then(|identity| identity.role);
-        fields[Field::Session.index()] = identity.and_then(|identity| identity.session);
-        fields[Field::Model.index()] = denial.model.as_deref();
-        fields[Field::RequestId.index()] = Some(&denial.request_id);
+        let mut fields: [Option<&str>; FIELDS] = [None; FIELDS];
+        let mut set = |field: Field, value| {
+            if let Some(place) = fields.get_mut(field.index()) {
+                *place = value;
+            }
+        };
+        set(Field::Account, denial.account.as_deref());
+        set(Field::User, user);
+        set(Field::Caller, identity.map(|identity| identity.caller));
+        set(Field::Role, identity.and_then(|identity| identity.role));
+        set(Field::Session, identity.and_then(|identity| identity.session));
+        set(Field::Model, denial.model.as_deref());
+        set(Field::RequestId, Some(&denial.request_id));
         Self { fields, is_person: identity.is_some_and(|identity| identity.is_person) }
     }
 
     /// The value of `field`, `None` if the record has none.
     #[must_use]
     pub fn get(&self, field: Field) -> Option<&'d str> {
-        self.fields[field.index()]
+        self.fields.get(field.index()).copied().flatten()
     }
 
     /// Whether a person called, with a role that IAM Identity Center assigned to them.
@@ -110,6 +115,7 @@ impl<T> Default for PerField<T> {
 
 impl<T> PerField<T> {
     /// What was made of `field`.
+    #[expect(clippy::indexing_slicing, reason = "there are as many places as fields")]
     pub fn get(&mut self, field: Field, make: impl FnOnce() -> T) -> &T {
         self.0[field.index()].get_or_insert_with(make)
     }

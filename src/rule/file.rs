@@ -71,8 +71,8 @@ impl Example {
 /// # Errors
 /// The first thing that is wrong with the file.
 pub fn rule(file: &str, text: &str) -> Result<Rule, RuleError> {
-    let end = text.find("\n[[example]]").map_or(text.len(), |at| at + 1);
-    parse(file, &text[..end]).map(|(rule, _)| rule)
+    let without_examples = text.find("\n[[example]]").and_then(|at| text.get(..=at)).unwrap_or(text);
+    parse(file, without_examples).map(|(rule, _)| rule)
 }
 
 /// Reads the rule and its examples.
@@ -85,8 +85,9 @@ pub fn rule_and_examples(file: &str, text: &str) -> Result<(Rule, Vec<Example>),
 
 fn parse(file: &str, text: &str) -> Result<(Rule, Vec<Example>), RuleError> {
     let error = |span: Option<Range<usize>>, field: String, problem: String| {
-        let start = span.map_or(0, |span| span.start.min(text.len()));
-        RuleError { file: file.to_owned(), line: 1 + text[..start].matches('\n').count(), field, problem }
+        let before = text.bytes().take(span.map_or(0, |span| span.start));
+        let line = before.filter(|byte| *byte == b'\n').count().saturating_add(1);
+        RuleError { file: file.to_owned(), line, field, problem }
     };
     let syntax =
         |found: &toml::de::Error, field: String| error(found.span(), field, found.message().to_owned());
@@ -271,7 +272,8 @@ impl Written {
         }
         let group_by = self.group_by.get_ref();
         let has = |field| group_by.contains(&field);
-        let repeated = (1..group_by.len()).any(|at| group_by[..at].contains(&group_by[at]));
+        let repeated =
+            group_by.iter().any(|field| group_by.iter().filter(|other| *other == field).count() > 1);
         let identities = Field::IDENTITIES.into_iter().filter(|field| has(*field)).count();
         if repeated || !has(Field::Account) || identities > 1 {
             let expected = "expected \"account\", and perhaps \"model\" and one of \"user\", \"caller\" and \"role\", each once";

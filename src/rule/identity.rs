@@ -70,7 +70,7 @@ fn member(resource: &str) -> Option<(Owner<'_>, &str)> {
 /// What follows the account in `arn:aws:sts::111122223333:assumed-role/NAME/SESSION`, in any partition.
 fn resource_of_sts(user: &str) -> Option<&str> {
     // Every record passes here: the parts are short, and a loop over bytes is the fastest search.
-    let behind = |text: &'_ str| text.bytes().position(|byte| byte == b':').map(|at| at + 1);
+    let behind = |text: &'_ str| text.bytes().position(|byte| byte == b':').map(|at| at.saturating_add(1));
     let partition = user.strip_prefix("arn:")?;
     let region = partition.get(behind(partition)?..)?.strip_prefix("sts:")?;
     let account = region.get(behind(region)?..)?;

@@ -164,7 +164,10 @@ async fn the_largest_incident_comes_back_from_a_small_document(store: &impl Coun
     let long = text::keep("\u{1}\"🙂".repeat(5_000).into()).into_owned();
     let found = (0..100_u32).map(|number| {
         let at = time("2025-06-01T12:00:00.001Z").plus(Duration::from_secs(1) * number);
-        let key = Key { rule: DENIED_MODEL.id, values: vec![Some(long.clone()), None, Some(long.clone())] };
+        let key = Key {
+            rule: DENIED_MODEL.id,
+            values: vec![Some(long.as_str().into()), None, Some(long.as_str().into())],
+        };
         let (first_seen, last_seen, total) = (at, at, u64::from(number));
         Found { rule: &DENIED_MODEL, key, at, first_seen, last_seen, total, at_least: true, alone: true }
     });

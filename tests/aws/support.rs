@@ -96,7 +96,7 @@ pub fn time(text: &str) -> EventTime {
 }
 
 pub fn key(values: &[Option<&str>]) -> Key {
-    Key { rule: "denied-model", values: values.iter().map(|value| value.map(str::to_owned)).collect() }
+    Key { rule: "denied-model", values: values.iter().map(|value| value.map(Into::into)).collect() }
 }
 
 /// A slot of the invocation log.

@@ -31,7 +31,7 @@ fn evidence(kind: Kind, value: &str) -> Evidence {
 }
 
 fn with<T>(values: [Option<&str>; 3], tell: impl FnOnce(&Alert<'_>) -> T) -> T {
-    let key = Key { rule: DENIED_MODEL.id, values: values.map(|value| value.map(str::to_owned)).to_vec() };
+    let key = Key { rule: DENIED_MODEL.id, values: values.map(|value| value.map(Into::into)).to_vec() };
     tell(&Alert {
         rule: &DENIED_MODEL,
         key: &key,
@@ -62,7 +62,7 @@ fn of_rule<T>(
     newest: &[&str],
     tell: impl FnOnce(&Alert<'_>) -> T,
 ) -> T {
-    let key = Key { rule: rule.id, values: values.iter().map(|value| value.map(str::to_owned)).collect() };
+    let key = Key { rule: rule.id, values: values.iter().map(|value| value.map(Into::into)).collect() };
     usual(|alert| {
         let caller = Caller::of(rule, &key);
         let incident = IncidentRef { caller: caller.arn.as_deref(), ..alert.incident };
@@ -473,7 +473,7 @@ fn a_lower_bound_says_so_everywhere() {
 
 #[test]
 fn an_id_depends_on_key_and_time_alone() {
-    let key = |model: &str| Key { rule: "denied-model", values: vec![None, None, Some(model.to_owned())] };
+    let key = |model: &str| Key { rule: "denied-model", values: vec![None, None, Some(model.into())] };
     let at = time("2025-06-02T09:14:48Z");
     assert_eq!(id(&key("a"), at), id(&key("a"), at));
     assert_ne!(id(&key("a"), at), id(&key("b"), at));

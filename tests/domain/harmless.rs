@@ -170,12 +170,11 @@ fn growing() -> impl Strategy<Value = String> {
     let part = prop_oneof![
         any::<char>().prop_map(String::from),
         Just("\u{e9}@x".to_owned()),
-        Just(".co".to_owned()),
+        (1_usize..20).prop_map(|times| ".co".repeat(times)),
         Just("a.io/".to_owned()),
         Just("tel:".to_owned()),
         Just("\\".to_owned()),
         Just("7".to_owned()),
-        Just("/".to_owned()),
     ];
     prop::collection::vec(part, 0..80).prop_map(|parts| parts.concat())
 }

@@ -31,7 +31,7 @@ fn json(text: &str) -> Value {
 fn found<'r>(rule: &'r Rule, values: &[Option<&str>], seconds: u64, total: u64) -> Found<'r> {
     let start = time("2025-06-02T09:14:00Z");
     let at = start.plus(Duration::from_secs(seconds));
-    let key = Key { rule: rule.id, values: values.iter().map(|value| value.map(str::to_owned)).collect() };
+    let key = Key { rule: rule.id, values: values.iter().map(|value| value.map(Into::into)).collect() };
     Found { rule, key, at, first_seen: start, last_seen: at, total, at_least: false, alone: true }
 }
 

@@ -51,7 +51,7 @@ pub fn check(input: &[u8]) {
 /// Two keys have one text exactly when they are one key.
 fn keys(one: &[Option<String>], other: &[Option<String>]) {
     let key = |values: &[Option<String>]| {
-        let kept = |text: &String| text::keep(text.as_str().into()).into_owned();
+        let kept = |text: &String| text::keep(text.as_str().into()).into();
         Key { rule: "denied-model", values: values.iter().map(|value| value.as_ref().map(kept)).collect() }
     };
     let (first, second) = (key(one), key(other));

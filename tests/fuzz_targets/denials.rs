@@ -173,7 +173,8 @@ fn seen(read: Read) -> Seen {
         }),
     );
     for summary in read.tally.into_summaries() {
-        let values: [Option<String>; 3] = summary.key.values.clone().try_into().expect("three values");
+        let values = summary.key.values.iter().map(|value| value.as_deref().map(str::to_owned));
+        let values: [Option<String>; 3] = values.collect::<Vec<_>>().try_into().expect("three values");
         for (_, contribution) in summary.contributions() {
             found.extend(contribution.samples.into_iter().map(|sample| {
                 let id = sample.value.to_string();

@@ -122,7 +122,9 @@ impl Notice<'_> {
         lines.extend(self.others().map(|other| {
             [other.how_many(), other.noun().to_owned(), other.rule_id().to_owned(), other.what()]
         }));
-        let width = |at: usize| lines.iter().map(|line| line[at].len()).max().unwrap_or_default();
+        let width = |at: usize| {
+            lines.iter().filter_map(|line| line.get(at)).map(String::len).max().unwrap_or_default()
+        };
         let (first, second, third) = (width(0), width(1), width(2));
         let line = |[count, noun, rule, what]: &[String; 4]| {
             let line = format!("  {count:>first$} {noun:<second$}  {rule:<third$}  {what}");
@@ -152,9 +154,9 @@ impl Notice<'_> {
     fn next(&self) -> String {
         match self.crowd {
             Some(Crowd { callers, .. }) => {
-                let mut level = 16;
-                while level <= callers {
-                    level *= 4;
+                let mut level: u64 = 16;
+                while level <= callers && level < u64::MAX {
+                    level = level.saturating_mul(4);
                 }
                 format!(
                     "The next message about this account's callers comes at {level}, or when one is of higher severity."
@@ -162,7 +164,7 @@ impl Notice<'_> {
             }
             None => format!(
                 "The next message about this caller comes at {} alerts within the hour, or when one is of higher severity.",
-                4 * self.incident.alerts
+                self.incident.alerts.saturating_mul(4)
             ),
         }
     }

@@ -90,7 +90,7 @@ impl<'a> Notice<'a> {
 
     /// How many alerts there are beyond those it lists.
     fn more(&self) -> u64 {
-        let named = 1 + self.others().count() as u64;
+        let named = (self.others().count() as u64).saturating_add(1);
         self.incident.alerts.saturating_sub(named)
     }
 }

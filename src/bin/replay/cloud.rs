@@ -165,7 +165,7 @@ impl AlertSink for Applied {
 }
 
 fn wanted(options: &Options) -> Wanted {
-    let now = EventTime::from_epoch_ms(i64::try_from(seconds() * 1000).unwrap_or(i64::MAX));
+    let now = EventTime::from_epoch_ms(i64::try_from(seconds().saturating_mul(1000)).unwrap_or(i64::MAX));
     let time = |option: &str, text: &Option<String>| {
         let text = text.as_ref()?;
         let refused = |why| Options::refuse(&format!("invalid value '{text}' for '{option}': {why}"));

@@ -61,7 +61,7 @@ fn most_denied(rule: &Rule, keys: &[(Key, Item)]) -> (Vec<Denied>, usize) {
     let keys = keys.iter().filter(|(key, _)| key.rule == rule.id);
     let mut counted: Vec<_> = keys
         .filter_map(|(key, item)| {
-            let counters: Vec<_> = item.counters.values().cloned().collect();
+            let counters = item.counters.all();
             Some((key, Window::new(rule, &counters).all()?))
         })
         .collect();
@@ -90,14 +90,17 @@ fn table(out: &mut impl Write, layout: Layout, denied: &[Denied], all: usize) ->
     };
     let denials: Vec<String> = denied.iter().map(|one| one.denials.to_string()).collect();
     let accounts = column(|one| &one.account, ACCOUNT_COLUMNS);
-    let room = layout.columns.saturating_sub(widest(&denials) + widest(&accounts) + 4 * GAP.len());
+    let room = [widest(&denials), widest(&accounts), GAP.len().saturating_mul(4)]
+        .iter()
+        .fold(layout.columns, |room, taken| room.saturating_sub(*taken));
     // User and model get half the room each, or more if the other leaves some.
     let models = column(|one| resource(&one.model), room);
-    let users = column(|one| resource(&one.user), room - widest(&models).min(room / 2));
-    let models = column(|one| resource(&one.model), room - widest(&users));
+    let users = column(|one| resource(&one.user), room.saturating_sub(widest(&models).min(room / 2)));
+    let models = column(|one| resource(&one.model), room.saturating_sub(widest(&users)));
     for (row, one) in denied.iter().enumerate() {
         let cell = |values: &[String], alignment| {
-            pad_str(&values[row], widest(values), alignment, None).into_owned()
+            let value = values.get(row).map_or("", String::as_str);
+            pad_str(value, widest(values), alignment, None).into_owned()
         };
         writeln!(
             out,
@@ -105,7 +108,7 @@ fn table(out: &mut impl Write, layout: Layout, denied: &[Denied], all: usize) ->
             cell(&denials, Alignment::Right),
             cell(&users, Alignment::Left),
             cell(&models, Alignment::Left),
-            accounts[row],
+            accounts.get(row).map_or("", String::as_str),
             bound = if one.at_least { "+" } else { "" },
             gap = GAP.len(),
         )?;

@@ -45,7 +45,7 @@ fn run(folder: Option<&Path>, runtime: &Runtime) -> Result<bool, LoadError> {
             examples.iter().filter_map(|example| wrong(&rule, example, runtime)).collect();
         let missing = missing(&examples);
         good &= wrong.is_empty() && missing.is_none();
-        let fine = examples.len() - wrong.len();
+        let fine = examples.len().saturating_sub(wrong.len());
         let mut lines = format!("{name}: {fine} of {} examples as expected\n", examples.len());
         for line in wrong.into_iter().chain(missing) {
             lines += &format!("  {line}\n");
@@ -77,7 +77,7 @@ fn wrong(rule: &Rule, example: &Example, runtime: &Runtime) -> Option<String> {
     let read = reader.finish();
     if let Some(fault) = read.faults.first() {
         let before = log.as_bytes().iter().take(usize::try_from(fault.offset).unwrap_or(usize::MAX));
-        let place = 1 + before.filter(|byte| **byte == b'\n').count();
+        let place = before.filter(|byte| **byte == b'\n').count().saturating_add(1);
         return Some(format!("{:?}: line {place} of its log: {}", example.name, fault.kind.advice()));
     }
     let claimant = Claimant { owner: "example", now: 0, lease: Duration::ZERO };

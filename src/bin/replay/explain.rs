@@ -25,10 +25,8 @@ pub fn print(
     let logs: BTreeMap<&Caller, &IncidentLog> =
         callers.iter().map(|(caller, state)| (caller, &state.log)).collect();
     let none = IncidentLog::default();
-    let kept: Vec<(Vec<Counter>, BTreeSet<EventTime>)> = keys
-        .iter()
-        .map(|(_, item)| (item.counters.values().cloned().collect(), item.alert_times()))
-        .collect();
+    let kept: Vec<(Vec<Counter>, BTreeSet<EventTime>)> =
+        keys.iter().map(|(_, item)| (item.counters.all(), item.alert_times())).collect();
     let states: Vec<KeyState<'_>> = keys
         .iter()
         .zip(&kept)

@@ -32,7 +32,7 @@ fn push(path: &Path, mut take: impl FnMut(&[u8]) -> bool) -> io::Result<()> {
     loop {
         match file.read(&mut chunk) {
             Ok(0) => return Ok(()),
-            Ok(count) if !take(&chunk[..count]) => return Ok(()),
+            Ok(count) if !take(chunk.get(..count).unwrap_or_default()) => return Ok(()),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),

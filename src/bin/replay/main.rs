@@ -1,5 +1,18 @@
 //! `replay`: the detector over log files on this machine, without AWS.
 
+// The release aborts on a panic, and whoever writes an id or a log must not bring one about.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::unwrap_used
+    )
+)]
+
 #[cfg_attr(not(feature = "aws"), path = "no_cloud.rs")]
 mod cloud;
 mod denied;
@@ -79,7 +92,7 @@ fn main() -> ExitCode {
     if let Err(error) = printed
         && error.kind() != io::ErrorKind::BrokenPipe
     {
-        summary.failed += 1;
+        summary.failed = summary.failed.saturating_add(1);
         progress.say(&format!("error: standard output: {error}"));
     }
     if let Some(why) = summary.incomplete() {

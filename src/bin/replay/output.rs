@@ -28,7 +28,7 @@ pub fn write(
         match report::write(file, &rules, &keys, &callers, &sink.take_kept(), &summary.scope()) {
             Ok(()) => progress.say(&format!("Report: {name}")),
             Err(error) => {
-                summary.failed += 1;
+                summary.failed = summary.failed.saturating_add(1);
                 progress.say(&format!("error: {name}: cannot write the report: {error}"));
             }
         }

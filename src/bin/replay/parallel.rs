@@ -35,7 +35,7 @@ pub fn in_order<T: Send, R: Send>(
         }
         let mut waiting: VecDeque<Receiver<R>> = VecDeque::new();
         loop {
-            if waiting.len() == AHEAD * cores
+            if waiting.len() == AHEAD.saturating_mul(cores)
                 && let Some(first) = waiting.pop_front()
             {
                 first.into_iter().for_each(&mut take);
@@ -68,7 +68,7 @@ mod tests {
             let (ahead, mut taken) = (AtomicUsize::new(0), Vec::new());
             let begun = (0..200_u32).inspect(|_| {
                 let before = ahead.fetch_add(1, Ordering::Relaxed);
-                assert!(before < AHEAD * cores.max(1), "{before} with {cores} cores");
+                assert!(before < AHEAD.saturating_mul(cores).max(1), "{before} with {cores} cores");
             });
             let spin = |item: u32| {
                 let rounds = if item.is_multiple_of(7) { 20_000 } else { 10 };

@@ -70,7 +70,7 @@ impl AlertSink for Printer {
 
     async fn alert(&self, alert: &Alert<'_>) -> Result<(), SinkError> {
         let mut state = self.state.borrow_mut();
-        state.alerts += 1;
+        state.alerts = state.alerts.saturating_add(1);
         if self.keeps {
             state.kept.alerts.push(alert.document());
         }

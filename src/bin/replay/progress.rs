@@ -36,7 +36,7 @@ impl Progress {
 
     /// One more input has been read.
     pub fn done(&self) {
-        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        let done = self.done.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         self.bar.set_message(format!("{done}/{}", self.of));
     }
 

@@ -59,6 +59,8 @@ impl<'p, S: CounterStore, K: AlertSink> Run<'p, S, K> {
             progress.done();
             (input.skip, read)
         };
+        // One input needs no second thread, whose memory would lie beside that of the first.
+        let at_once = NonZero::new(inputs.len()).map_or(at_once, |count| at_once.min(count));
         let mut taken = inputs.iter();
         parallel::in_order(begun, at_once, read, |(skip, read)| {
             let Some(input) = taken.next() else { return };
@@ -94,13 +96,13 @@ impl<'p, S: CounterStore, K: AlertSink> Run<'p, S, K> {
         } else if let Some(failure) = outcome.failures.first() {
             self.fail(name, &failure.to_string());
         } else {
-            self.summary.read += 1;
+            self.summary.read = self.summary.read.saturating_add(1);
         }
     }
 
     /// Notes that an input could not be read, or not to its end.
     pub fn fail(&mut self, name: &str, why: &str) {
-        self.summary.failed += 1;
+        self.summary.failed = self.summary.failed.saturating_add(1);
         self.progress.say(&format!("error: {}: {why}", shown(name)));
     }
 

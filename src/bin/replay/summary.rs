@@ -22,20 +22,21 @@ pub struct Summary {
 
 impl Summary {
     pub fn skip(&mut self, skip: Skip) {
-        *self.skipped.entry(skip.to_string()).or_default() += 1;
+        let skipped = self.skipped.entry(skip.to_string()).or_default();
+        *skipped = skipped.saturating_add(1);
     }
 
     pub fn add(&mut self, one: &Statistics) {
-        self.sum.records += one.records;
-        self.sum.denials += one.denials;
-        self.sum.not_found += one.not_found;
-        self.sum.exempted += one.exempted;
-        self.sum.malformed += one.malformed;
-        self.sum.oversized += one.oversized;
-        self.sum.text_bytes += one.text_bytes;
-        self.sum.stray += one.stray;
-        self.sum.without_records += one.without_records;
-        self.sum.uncounted += one.uncounted;
+        self.sum.records = self.sum.records.saturating_add(one.records);
+        self.sum.denials = self.sum.denials.saturating_add(one.denials);
+        self.sum.not_found = self.sum.not_found.saturating_add(one.not_found);
+        self.sum.exempted = self.sum.exempted.saturating_add(one.exempted);
+        self.sum.malformed = self.sum.malformed.saturating_add(one.malformed);
+        self.sum.oversized = self.sum.oversized.saturating_add(one.oversized);
+        self.sum.text_bytes = self.sum.text_bytes.saturating_add(one.text_bytes);
+        self.sum.stray = self.sum.stray.saturating_add(one.stray);
+        self.sum.without_records = self.sum.without_records.saturating_add(one.without_records);
+        self.sum.uncounted = self.sum.uncounted.saturating_add(one.uncounted);
     }
 
     /// Why a result without alerts must not be mistaken for a clean log, in one line; `None` if everything was
@@ -61,7 +62,7 @@ impl Summary {
     /// What was read: `392 records in 39 files, 116 denials among them`.
     pub fn scope(&self) -> String {
         let Statistics { records, denials, .. } = self.sum;
-        let files = self.read + self.failed;
+        let files = self.read.saturating_add(self.failed);
         format!(
             "{} in {}, {} among them",
             count(records, "record"),

@@ -8,6 +8,7 @@ mod record;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -111,7 +112,7 @@ pub struct Finding {
     /// The rule's id.
     pub rule: String,
     /// The values that the rule groups by.
-    pub values: Vec<Option<String>>,
+    pub values: Vec<Option<Arc<str>>>,
     /// The time of the hot denial.
     pub at: EventTime,
     /// The rule's severity.
@@ -229,7 +230,7 @@ impl Incident {
 
     /// Adds an alert and returns its number.
     fn add(&mut self, alert: &Found<'_>) -> u64 {
-        self.alerts += 1;
+        self.alerts = self.alerts.saturating_add(1);
         self.highest = self.highest.max(Some(alert.rule.severity));
         self.first_seen = self.first_seen.min(alert.first_seen);
         self.last_seen = self.last_seen.max(alert.last_seen);
@@ -237,10 +238,11 @@ impl Incident {
             self.rules.insert(alert.rule.id.to_owned(), RuleFigures::default());
         }
         if let Some(figures) = self.rules.get_mut(alert.rule.id) {
-            figures.alerts += 1;
-            figures.total += if alert.alone { alert.total } else { 0 };
+            figures.alerts = figures.alerts.saturating_add(1);
+            figures.total = figures.total.saturating_add(if alert.alone { alert.total } else { 0 });
             figures.most = figures.most.max(alert.total);
-            figures.models += u64::from(alert.alone && alert.differs_by_model());
+            figures.models =
+                figures.models.saturating_add(u64::from(alert.alone && alert.differs_by_model()));
         }
         let rank = |severity, total, at| (Reverse(severity), Reverse(total), at);
         let own = rank(alert.rule.severity, alert.total, alert.at);

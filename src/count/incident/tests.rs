@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::*;
 use crate::rule::catalogue::{DENIED_MODEL, built_in};
@@ -9,8 +10,8 @@ fn minute(at: i64) -> EventTime {
     EventTime::from_epoch_ms(at * 60_000)
 }
 
-fn values(values: &[&str]) -> Vec<Option<String>> {
-    values.iter().map(|value| Some((*value).to_owned())).collect()
+fn values(values: &[&str]) -> Vec<Option<Arc<str>>> {
+    values.iter().map(|value| Some((*value).into())).collect()
 }
 
 /// An alert of `denied-model`.
@@ -221,7 +222,7 @@ fn an_incident_of_an_earlier_version_is_not_reported_again() {
 
 #[test]
 fn the_largest_incident_is_a_small_document() {
-    let long = crate::log::text::keep("\u{1}".repeat(20_000).into()).into_owned();
+    let long = Arc::<str>::from(crate::log::text::keep("\u{1}".repeat(20_000).into()));
     let alert = |number: i64| {
         let values = vec![Some(long.clone()); 4];
         let at = minute(number % 60);
@@ -236,7 +237,7 @@ fn the_largest_incident_is_a_small_document() {
         .top
         .iter()
         .flat_map(|one| &one.values)
-        .map(|value| value.as_ref().map_or(0, String::len))
+        .map(|value| value.as_ref().map_or(0, |text| text.len()))
         .sum();
     assert!(texts < 40_000, "{texts}");
 }

@@ -210,10 +210,7 @@ impl DynamoDbStore {
             request =
                 request.transact_items(operation.map_err(|cause| self.refused("TransactWriteItems", cause))?);
         }
-        let error = match request.send().await {
-            Ok(_) => return Ok(true),
-            Err(error) => error,
-        };
+        let Err(error) = request.send().await else { return Ok(true) };
         match error.as_service_error() {
             Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => {
                 let reasons = canceled.cancellation_reasons.iter().flatten();

@@ -124,7 +124,11 @@ pub fn readable(rule: &Rule, key: &Key) -> Vec<(&'static str, AttributeValue)> {
 
 /// A value as it stands readable beside what is stored.
 pub fn readable_text(value: &str) -> AttributeValue {
-    text(&value[..value.floor_char_boundary(MAX_READABLE_BYTES)])
+    text(
+        value
+            .split_at_checked(value.floor_char_boundary(MAX_READABLE_BYTES))
+            .map_or(value, |(readable, _)| readable),
+    )
 }
 
 /// A value that stands readable beside a counter.

@@ -118,7 +118,8 @@ impl Intercept for Meter {
         if let Some(request) = config.load::<Metadata>() {
             let usage = &mut self.state().usage;
             let operations = usage.requests.entry(request.service().to_owned()).or_default();
-            *operations.entry(request.name().to_owned()).or_default() += 1;
+            let requests = operations.entry(request.name().to_owned()).or_default();
+            *requests = requests.saturating_add(1);
         }
         Ok(())
     }

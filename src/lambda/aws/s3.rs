@@ -122,7 +122,7 @@ impl S3Source {
                 arrived,
                 cause: chain(&error),
             })?;
-            arrived += chunk.len() as u64;
+            arrived = arrived.saturating_add(chunk.len() as u64);
             if !reader.push(&chunk) {
                 return Ok(());
             }

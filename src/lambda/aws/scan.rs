@@ -68,8 +68,10 @@ impl DynamoDbStore {
                     contents.callers.push((Caller { account: text(1), arn: text(2) }, state));
                 }
                 Some(id) => {
-                    let Some(rule) = rules.iter().position(|rule| rule.id == id) else { continue };
-                    contents.keys.extend(key(rule, &rules[rule], &parts[1..], &items).map_err(malformed)?);
+                    let known = rules.iter().enumerate().find(|(_, rule)| rule.id == id);
+                    let Some((number, rule)) = known else { continue };
+                    let values = parts.get(1..).unwrap_or_default();
+                    contents.keys.extend(key(number, rule, values, &items).map_err(malformed)?);
                 }
                 None => {}
             }
@@ -97,9 +99,9 @@ fn key(
     }
     let Some((_, beside)) = items.iter().find(counted) else { return Ok(None) };
     let value = |(part, field): (&Value, &crate::rule::field::Field)| match part {
-        Value::String(text) => Some(text.clone()),
+        Value::String(text) => Some(text.as_str().into()),
         Value::Null => None,
-        _ => item::read_readable(beside, *field),
+        _ => item::read_readable(beside, *field).map(Into::into),
     };
     let values = parts.iter().zip(rule.group_by).map(value).collect();
     Ok(Some(KeyContents { rule: number, key: Key { rule: rule.id, values }, counters, alerts }))

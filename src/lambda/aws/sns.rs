@@ -53,8 +53,9 @@ impl Pace {
     fn turn(&self, now: Instant) -> Duration {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let turn = next.map_or(now, |next| next.max(now));
-        *next = Some(turn + PACE);
-        turn - now
+        // Without a later moment, the clock is at its end.
+        *next = turn.checked_add(PACE);
+        turn.saturating_duration_since(now)
     }
 }
 
@@ -146,7 +147,7 @@ fn fitted(mut message: Message, document: impl FnOnce() -> String, limit: usize)
     let document = document();
     let mut end = document.len();
     while size(&message) > limit && end > 0 {
-        message.body = json!({ "default": document[..end] }).to_string();
+        message.body = json!({ "default": document.get(..end).unwrap_or_default() }).to_string();
         end = document.floor_char_boundary(end / 2);
     }
     message
@@ -155,8 +156,8 @@ fn fitted(mut message: Message, document: impl FnOnce() -> String, limit: usize)
 /// Bytes as SNS counts them: the body, and the names, types and values of the attributes.
 fn size(message: &Message) -> usize {
     let attributes = message.attributes.iter();
-    let attributes = attributes.map(|(name, value)| name.len() + "String".len() + value.len());
-    message.body.len() + message.subject.len() + attributes.sum::<usize>()
+    let attributes = attributes.flat_map(|(name, value)| [name.len(), "String".len(), value.len()]);
+    attributes.chain([message.body.len(), message.subject.len()]).sum()
 }
 
 #[cfg(test)]

@@ -82,7 +82,7 @@ fn is_plain(id: &str) -> bool {
 
 fn hash(json: &str) -> String {
     let digest = Sha256::digest(json.as_bytes());
-    digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn no_call() -> EventError {

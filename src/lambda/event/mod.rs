@@ -119,11 +119,11 @@ fn event(json: &str, depth: usize, found: &mut Vec<Resolved>) {
             record(json, depth, found);
         }
     } else if let Some(payload) = fields.json("requestPayload") {
-        event(payload, depth + 1, found);
+        event(payload, depth.saturating_add(1), found);
     } else if fields.text("TopicArn").is_some() {
         sns_message(&fields, depth, found);
     } else if let (Some(body), Some(_)) = (fields.text("body"), fields.text("messageId")) {
-        embedded(sqs::SHAPE, &body, depth + 1, found);
+        embedded(sqs::SHAPE, &body, depth.saturating_add(1), found);
     } else if let Some(job) = batch_operations::job(&fields) {
         match job {
             Ok(job) => found.extend(job.tasks.into_iter().map(|task| task.item)),
@@ -149,7 +149,7 @@ fn no_object(json: &str, depth: usize, found: &mut Vec<Resolved>) {
     match fields::list(json) {
         Some(events) if !events.is_empty() => {
             for json in events {
-                event(json, depth + 1, found);
+                event(json, depth.saturating_add(1), found);
             }
         }
         _ if fields::text(json).is_some_and(|text| cloudtrail::is_validation(&text)) => {}
@@ -169,7 +169,7 @@ fn record(json: &str, depth: usize, found: &mut Vec<Resolved>) {
             None => found.push(Err(incomplete("SNS record", "Sns.Message"))),
         }
     } else if let Some(body) = fields.text("body") {
-        embedded(sqs::SHAPE, &body, depth + 1, found);
+        embedded(sqs::SHAPE, &body, depth.saturating_add(1), found);
     } else {
         found.push(Err(unknown(json)));
     }
@@ -184,7 +184,7 @@ fn sns_message(fields: &Fields<'_>, depth: usize, found: &mut Vec<Resolved>) {
         return;
     }
     match fields.text("Message") {
-        Some(message) => embedded("SNS message", &message, depth + 1, found),
+        Some(message) => embedded("SNS message", &message, depth.saturating_add(1), found),
         None => found.push(Err(incomplete("SNS message", "Message"))),
     }
 }

@@ -201,7 +201,7 @@ fn totals_stay_below_the_truth_in_whatever_mix_messages_come_back() {
             assert_eq!(outcome.failed, 0);
         }
         let Some((_, item)) = pipeline.store.into_keys().next() else { continue };
-        let counters: Vec<_> = item.counters.into_values().collect();
+        let counters: Vec<_> = item.counters.all();
         let figures = Window::new(&pipeline.rules[0], &counters).all().expect("figures");
         let truth = delivered.len() as u64;
         assert!(figures.total <= truth, "seed {seed}: {} of {truth}", figures.total);

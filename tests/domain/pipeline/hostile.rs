@@ -320,7 +320,7 @@ fn an_id_that_looks_like_anothers_hashed_form_is_another_key() {
         format!("sha256:{hash}"),
         format!("{{\"sha256\":\"{hash}\"}}"),
         kept.clone().into_owned(),
-        Key { rule: "denied-model", values: vec![Some(kept.clone().into_owned())] }.text(),
+        Key { rule: "denied-model", values: vec![Some(kept.clone().into())] }.text(),
     ];
     // Two denials each: merged, they would fire.
     let calls = || forms.iter().cycle().take(2 * forms.len()).map(|model| ("eve", model.clone(), 0));

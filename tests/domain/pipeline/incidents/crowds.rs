@@ -41,9 +41,9 @@ impl World {
         dice.roll(1);
         let rises = dice.roll(3) == 0;
         let mut bursts = Vec::new();
-        for hour in 0..1 + i64::try_from(dice.roll(3)).expect("small") {
+        for hour in 0..=i64::try_from(dice.roll(3)).expect("small") {
             let most = [3, 6, 12, 20][dice.pick(4)];
-            for caller in 0..1 + dice.roll(most) {
+            for caller in 0..=dice.roll(most) {
                 // All of one caller's alerts lie in one clock hour, and belong to one incident.
                 let models = if dice.roll(4) == 0 { 1 + dice.roll(5) } else { 1 };
                 for model in 0..models {
@@ -321,13 +321,11 @@ fn check_worlds(first: u64) {
     let mut deliveries = 0;
     for number in (first..worlds).step_by(2) {
         let world = World::new(seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
-        match catch_unwind(AssertUnwindSafe(|| check(&world))) {
-            Ok(done) => deliveries += done,
-            Err(_) => {
-                let world = smaller(world);
-                panic!("{}\n{}", fails(&world).unwrap_or_default(), world.words());
-            }
-        }
+        let Ok(done) = catch_unwind(AssertUnwindSafe(|| check(&world))) else {
+            let world = smaller(world);
+            panic!("{}\n{}", fails(&world).unwrap_or_default(), world.words());
+        };
+        deliveries += done;
     }
     println!("SEED={seed} CROWDS={worlds}: {deliveries} deliveries");
 }
@@ -387,7 +385,7 @@ fn after_an_outage_crowds_are_reported_with_true_numbers() {
     // Thirteen callers an hour, and all of an hour in one object, or each in its own.
     let burst = |number: i64| refused(&format!("x{number}"), "m", number / 13 * HOUR + number % 13 * 60, 4);
     let apart: Vec<Object> = (0..39).map(burst).collect();
-    let together: Vec<Object> = apart.chunks(13).map(|hour| hour.concat()).collect();
+    let together: Vec<Object> = apart.chunks(13).map(<[Object]>::concat).collect();
     for objects in [apart, together] {
         let board = after_an_outage(&objects, 3);
         let told = board.told();
