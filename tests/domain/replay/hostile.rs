@@ -32,7 +32,8 @@ fn replay(
     let mut child = Command::new("sh")
         .args([
             "-c",
-            &format!("ulimit -v {MEMORY_KB} -t {PROCESSOR_S}; exec \"$@\""),
+            // One limit at a time: dash takes no two, and would go on without any.
+            &format!("ulimit -v {MEMORY_KB} && ulimit -t {PROCESSOR_S} && exec \"$@\""),
             "sh",
             env!("CARGO_BIN_EXE_replay"),
         ])
