@@ -9,6 +9,8 @@ import datetime
 import json
 import time
 
+from boto3.dynamodb.types import TypeDeserializer
+
 import enable_logging
 import mute
 import verbs
@@ -266,18 +268,17 @@ def incidents(report, stack, now):
 
 
 def open_incidents(table, client, now):
-    """What callers did within the last hour, as the function keeps it (src/lambda/aws/item.rs)."""
+    """What callers did within the last hour, as the function keeps it (docs/architecture.md, Documents)."""
+    deserialize = TypeDeserializer().deserialize
     found, pages = [], 0
     for page in client.get_paginator("scan").paginate(
-        TableName=table, FilterExpression="sk = :sk", ExpressionAttributeValues={":sk": {"S": "incidents"}}
+        TableName=table, FilterExpression="begins_with(sk, :sk)", ExpressionAttributeValues={":sk": {"S": "incident#"}}
     ):
         for item in page["Items"]:
-            if json.loads(item["pk"]["S"])[0] != "#caller":
-                continue
-            for one in json.loads(item["entries"]["S"]).values():
-                age = now - datetime.datetime.fromisoformat(one["last_seen"].replace("Z", "+00:00")).timestamp()
-                if age < OPEN_SECONDS:
-                    found.append((-one["alerts"], f"{mute.shown(item['pk']['S'])}: {in_words(one)}"))
+            one = {name: deserialize(value) for name, value in item.items()}
+            age = now - datetime.datetime.fromisoformat(one["last_seen"].replace("Z", "+00:00")).timestamp()
+            if age < OPEN_SECONDS:
+                found.append((-one["alerts"], f"{mute.shown(one['pk'])}: {in_words(one)}"))
         pages += 1
         if pages == mute.MAX_PAGES:
             break
@@ -290,7 +291,7 @@ def in_words(incident):
     """The size of an incident, and how much of it was reported."""
     count, notices = incident["alerts"], incident["notices"]
     rules = f" of {', '.join(sorted(incident['rules']))}" if incident["rules"] else ""
-    if incident["admission"] == "flooded":
+    if set(incident["admissions"].values()) == {"member"}:
         told = "one of many callers, reported together"
     else:
         told = f"{incident['told']} reported in {notices} notice{'s' if notices > 1 else ''}" if notices else "not reported"

@@ -22,6 +22,12 @@ class Call:
     message: str | None = None
     """What a Publish sends: with `MessageStructure: json`, a text for each protocol."""
 
+    @property
+    def permissions(self):
+        """What IAM asks for: of a transaction, what each of its parts needs."""
+        parts = ["dynamodb:PutItem", "dynamodb:ConditionCheckItem"]
+        return parts if self.action == "dynamodb:TransactWriteItems" else [self.action]
+
 
 def published(headers, body):
     """The message of a Publish, or None for any other request."""
@@ -34,7 +40,11 @@ def understood(method, path, headers, body, region="us-east-1"):
     """Action and resource as IAM names them; an unknown request keeps its own words."""
     target = headers.get("X-Amz-Target", "")
     if target.startswith("DynamoDB_20120810."):
-        table = json.loads(body)["TableName"]
+        request = json.loads(body)
+        if "TransactItems" in request:
+            [table] = {part["TableName"] for one in request["TransactItems"] for part in one.values()}
+        else:
+            table = request["TableName"]
         arn = table if table.startswith("arn:") else f"arn:aws:dynamodb:{region}:{ACCOUNT}:table/{table}"
         return "dynamodb:" + target.partition(".")[2], arn
     if target == "AWSEvents.PutEvents":

@@ -59,14 +59,14 @@ class Story:
         """The ids of alerts and notices that the table holds as sent."""
         alerts, incidents = self.told()
         sent = {alert["id"]["S"] for alert in alerts if alert["state"]["S"] == "published"}
-        return sent.union(*(list(self.notices)[: incident["notices"]] for incident in incidents))
+        return sent.union(*(list(self.notices)[: int(incident["notices"]["N"])] for incident in incidents))
 
     def told(self):
         """The table's alerts and incidents."""
         items = self.items()
         alerts = [alert["M"] for (_, kind), item in items.items() if kind == "alerts" for alert in item["alerts"]["L"]]
-        of_callers = (item for (key, kind), item in items.items() if kind == "incidents" and key.startswith('["#caller"'))
-        return alerts, [incident for item in of_callers for incident in json.loads(item["entries"]["S"]).values()]
+        incidents = [item for (_, kind), item in items.items() if kind.startswith("incident#")]
+        return alerts, incidents
 
     def counters(self):
         """What was counted, without when it is forgotten."""
@@ -88,7 +88,9 @@ class Story:
         assert self.marked() == set(self.alerts) | set(self.notices)
         alerts, incidents = self.told()
         assert [alert["state"]["S"] for alert in alerts] == ["published"] * len(self.alerts)
-        assert [(incident["alerts"], incident["pending"]) for incident in incidents] == [(len(self.alerts), None)]
+        assert [(incident["alerts"]["N"], incident["lease"]) for incident in incidents] == [
+            (str(len(self.alerts)), {"NULL": True})
+        ]
         assert self.counters() == undisturbed.counters()
         self.service.dynamodb.delete_table(TableName=self.table)
 

@@ -10,6 +10,7 @@ import time
 import types
 
 import pytest
+from boto3.dynamodb.types import TypeSerializer
 from botocore.exceptions import ClientError
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -476,18 +477,22 @@ def test_status_shows_open_incidents_with_most_alerts_first(aws, existing_bucket
     stack = Deployed(aws, "watch", bedrock=Bedrock())
     table, client = stack.output("TableName"), aws("dynamodb")
     moment = lambda seconds: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - seconds))  # noqa: E731
-    # As the function keeps them (src/count/incident, src/lambda/aws/item.rs).
-    eve = {"alerts": 23, "told": 5, "notices": 2, "admission": "single", "last_seen": moment(60), "rules": {"model-sweep": {}, "denied-model": {}}}
-    muted = eve | {"alerts": 3, "told": 0, "notices": 0, "admission": "new"}
-    flooded = eve | {"alerts": 1, "told": 0, "notices": 0, "admission": "flooded", "rules": {}}
-    callers = {"eve": {moment(90): eve, moment(9000): eve | {"last_seen": moment(9000)}}, "ann": {moment(90): muted}}
-    callers |= {f"x{number}": {moment(90): flooded} for number in range(10)}
+    # As the function keeps them (docs/architecture.md, Documents).
+    rules = {"model-sweep": {}, "denied-model": {}}
+    eve = {"alerts": 23, "told": 5, "notices": 2, "admissions": {"high": "ticket", "low": "member"}, "last_seen": moment(60), "rules": rules}
+    muted = eve | {"alerts": 3, "told": 0, "notices": 0, "admissions": {}}
+    member = eve | {"alerts": 1, "told": 0, "notices": 0, "admissions": {"high": "member"}, "rules": {}}
+    callers = {"eve": [(90, eve), (9000, eve | {"last_seen": moment(9000)})], "ann": [(90, muted)]}
+    callers |= {f"x{number}": [(90, member)] for number in range(10)}
+    serialize = TypeSerializer().serialize
     items = [
-        {"pk": {"S": mute.caller_key("1", caller)}, "sk": {"S": "incidents"}, "entries": {"S": json.dumps(entries)}}
-        for caller, entries in callers.items()
+        {"pk": {"S": mute.caller_key("1", caller)}, "sk": {"S": f"incident#{moment(ago)}"}}
+        | {name: serialize(value) for name, value in incident.items()}
+        for caller, incidents in callers.items()
+        for ago, incident in incidents
     ]
-    # A flood of the account is not a caller's.
-    items.append({"pk": {"S": '["#account","1"]'}, "sk": {"S": "incidents"}, "entries": {"S": "{}"}})
+    # A crowd of the account is not a caller's.
+    items.append({"pk": {"S": '["#account","1"]'}, "sk": {"S": f"crowd#{moment(90)}#high"}, "members": {"N": "3"}})
     for item in items:
         client.put_item(TableName=table, Item=item)
     status.main(options(), stack)
