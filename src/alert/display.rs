@@ -220,8 +220,8 @@ const CUT: &str = "...";
 pub fn short(value: Option<&str>) -> String {
     let text = shown(value);
     let resource = if text.starts_with("arn:") { text.splitn(6, ':').nth(5) } else { None };
-    let rest = resource.filter(|resource| !resource.is_empty()).unwrap_or(&text);
-    rest.rsplit('/').find(|part| !part.is_empty()).unwrap_or(rest).to_owned()
+    let rest = resource.filter(|resource| !resource.trim().is_empty()).unwrap_or(&text);
+    rest.rsplit('/').find(|part| !part.trim().is_empty()).unwrap_or(rest).to_owned()
 }
 
 /// `2025-06-01 10:00:00`, in UTC.

@@ -35,7 +35,9 @@ fn broken_up(text: &str, host: impl Fn(&str, &str, &str) -> String) -> String {
         let mut characters = behind.chars();
         let Some(separator) = characters.next() else { return shown };
         let next = characters.as_str();
-        if separator == ':' && (next.starts_with("//") || is_scheme(before, word, next)) {
+        // Of several colons before slashes none stays, or the first would stand before a bracket, like a scheme's.
+        let has_slashes = next.trim_start_matches(':').starts_with("//");
+        if separator == ':' && (has_slashes || is_scheme(before, word, next)) {
             shown += "[:]";
         } else {
             shown.push(separator);

@@ -86,7 +86,8 @@ fn is_punctuation(character: char) -> bool {
 fn splits_of(characters: &[char], run: &[Range<usize>], splits: &mut Vec<usize>) {
     let Some(first) = run.first() else { return };
     let before = characters.get(..first.start).unwrap_or_default();
-    let sign = before.iter().rev().take(MAX_PUNCTUATION).find(|one| !is_punctuation(**one));
+    // Brackets and four punctuation characters may stand between the sign and the number, twice.
+    let sign = before.iter().rev().take(MAX_WORD).find(|one| !is_punctuation(**one));
     let international = matches!(sign, Some('+' | '\u{ff0b}'));
     let mut left = run;
     let mut number: Vec<&Range<usize>> = Vec::new();

@@ -126,7 +126,7 @@ fn a_trail_file_full_of_quoted_error_codes_costs_no_more_than_its_size_explains(
 }
 
 /// What a caller can invent, longer than what is kept whole: models, each of which is a key of two rules; and all parts
-/// of a record at once, so that the limit of memory comes before that of pairs.
+/// of a record at once, until the limit of pairs ends the reading.
 #[test]
 fn an_object_of_long_ids_fits_into_memory() {
     let check = |records: usize, all: bool, status: i32, expected: &'static str| {
