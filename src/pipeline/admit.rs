@@ -9,7 +9,7 @@ use super::record::{CallerAlerts, expires_at_incidents};
 use super::{Delivery, Failure, MAX_ATTEMPTS, Outcome, Pipeline, work};
 use crate::alert::sink::AlertSink;
 use crate::count::claims::{self, AlertRecord};
-use crate::count::crowd::{Crowd, CrowdId, MAX_TICKETS, Member, Ticket};
+use crate::count::crowd::{Crowd, CrowdId, Level, MAX_TICKETS, Member, Ticket};
 use crate::count::document::{self, DocumentId, Versioned};
 use crate::count::incident::{self, Admission};
 use crate::count::store::CounterStore;
@@ -26,7 +26,9 @@ struct Asking<'a> {
     caller: usize,
     begin: EventTime,
     arn: Option<&'a str>,
-    /// It is answered, and what is kept of the answer must live on.
+    /// The answer that is known.
+    known: Admission,
+    /// What is kept of the answer must live on.
     is_stale: bool,
 }
 
@@ -47,9 +49,10 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
             for incident in alerts.handled.iter().filter_map(|begin| alerts.incidents.get(*begin)) {
                 let (account, begin) = (alerts.caller.account.as_deref(), incident.begin);
                 let is_stale = incident.is_stale(delivery.claimant.now);
-                let one = Asking { caller: number, begin, arn: alerts.caller.arn.as_deref(), is_stale };
+                let arn = alerts.caller.arn.as_deref();
                 let asks = incident.admissions.iter();
-                for (severity, _) in asks.filter(|(_, admission)| is_stale || **admission == Admission::Ask) {
+                for (severity, known) in asks.filter(|(_, known)| is_stale || **known == Admission::Ask) {
+                    let one = Asking { caller: number, begin, arn, known: *known, is_stale };
                     asking.entry(CrowdId::new(account, begin, *severity)).or_default().push(one);
                 }
             }
@@ -130,6 +133,10 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
                     }
                     break Admission::Ticket;
                 }
+                // Even if its ticket has expired.
+                if one.known != Admission::Ask {
+                    break one.known;
+                }
                 let Some(free) = (0..MAX_TICKETS).find(|number| !tickets.contains_key(number)) else {
                     break Admission::Member;
                 };
@@ -208,6 +215,12 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
             if is_stale {
                 let counted: Versioned<Crowd> = document::load(&self.store, &crowd.crowd()).await?;
                 self.renew(&counted, crowd.crowd(), delivery).await?;
+                if let Some(level) = counted.value.level() {
+                    let sent: Versioned<Level> = document::load(&self.store, &crowd.level(level)).await?;
+                    if sent.version > 0 {
+                        self.renew(&sent, crowd.level(level), delivery).await?;
+                    }
+                }
             }
             joining = left;
             if joining.is_empty() {

@@ -195,8 +195,13 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         alerts.log = document::load(&self.store, &claims::document(&alerts.key)).await?;
         let hot = std::mem::take(&mut alerts.hot);
         let done = self.claim(alerts, &hot).await;
+        let all = hot.len();
         alerts.hot = hot;
-        done.map(drop)
+        // These were taken for settled, and nothing comes back to them but the delivery's retry.
+        if done? < all {
+            return Err(Failure::Contended("alerts of one key"));
+        }
+        Ok(())
     }
 
     /// Reads the figures of the alerts that are in no incident yet, where they are not known.

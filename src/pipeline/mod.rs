@@ -23,6 +23,7 @@ mod record;
 mod time;
 mod work;
 
+use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
@@ -195,8 +196,16 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         let mut round = Round::default();
         let keys = tally.into_summaries();
         let keys = keys.map(|summary| (summary.records.clone(), self.count(summary, delivery)));
-        let late =
-            work::within(time, keys, &mut outcome, |counted, failure| round.take(counted, failure)).await;
+        // Once something is found, half of the time is left to record and report it. Or an object of many keys would
+        // use it all for counting, at each attempt.
+        let (half, found) = (time.first_half(), Cell::new(false));
+        let may_begin = || if found.get() { half.suffices() } else { time.suffices() };
+        let take = |counted, failure| {
+            let failure = round.take(counted, failure);
+            found.set(!round.found.is_empty());
+            failure
+        };
+        let late = work::within(may_begin, keys, &mut outcome, take).await;
         round.unsettled.extend(late.into_iter().flatten());
         loop {
             let rest = std::mem::take(&mut round.rest);
@@ -211,7 +220,8 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
             }
             let keys = rest.into_iter().map(|key| (key.records.clone(), self.find(key)));
             let take = |counted, failure| round.take(counted, failure);
-            let late = work::within(time, keys, &mut outcome, take).await;
+            let half = time.first_half();
+            let late = work::within(|| half.suffices(), keys, &mut outcome, take).await;
             round.unsettled.extend(late.into_iter().flatten());
         }
     }

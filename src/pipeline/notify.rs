@@ -165,7 +165,10 @@ impl<'a, S: CounterStore, K: AlertSink> Notifier<'a, S, K> {
                 }
             };
             match self.pipeline.change(&alerts.caller, begin, self.delivery, take).await? {
-                Some((incident, Turn::Mine(()))) => return Ok(Some(incident)),
+                Some((incident, Turn::Mine(()))) => {
+                    self.may_send()?;
+                    return Ok(Some(incident));
+                }
                 Some((_, Turn::Held)) => self.look_again("a notification").await?,
                 Some((_, Turn::Done)) | None => return Ok(None),
             }
@@ -184,6 +187,7 @@ impl<'a, S: CounterStore, K: AlertSink> Notifier<'a, S, K> {
 
     /// Waits until it makes sense to look again at what another delivery holds; fails after a few times.
     async fn look_again(&mut self, what: &'static str) -> Result<(), Failure> {
+        self.may_send()?;
         if self.looks >= MAX_LOOKS {
             return Err(Failure::Held(what));
         }
@@ -206,7 +210,7 @@ impl<'a, S: CounterStore, K: AlertSink> Notifier<'a, S, K> {
             let Some((level, crowd)) = self.crowd_turn(id).await? else { return Ok(()) };
             let known = incident::document(&alerts.caller, begin);
             let incident: Versioned<Option<Incident>> = document::load(&self.pipeline.store, &known).await?;
-            let Some(incident) = incident.value else { return Ok(()) };
+            let Some(incident) = incident.value else { return self.end_level(id, level, false).await };
             let notice = notice_id(&id.id(), level);
             let about = notice::Crowd { callers: crowd.callers(), latest: &crowd.latest };
             let sent = self.send((number, begin), &incident, &notice, Some(about)).await;
@@ -241,7 +245,10 @@ impl<'a, S: CounterStore, K: AlertSink> Notifier<'a, S, K> {
                 }
             };
             match self.change_level(id, level, take).await? {
-                Turn::Mine(()) => return Ok(Some((level, crowd.value))),
+                Turn::Mine(()) => {
+                    self.may_send()?;
+                    return Ok(Some((level, crowd.value)));
+                }
                 Turn::Held => self.look_again("a notification about many callers").await?,
                 Turn::Done => return Ok(None),
             }

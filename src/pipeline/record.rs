@@ -159,7 +159,8 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
             changes.push(log.change(claims::document(&alerts.key))?);
         }
         let touched: BTreeSet<EventTime> = recorded.places.iter().map(|place| place.begin).collect();
-        for begin in &touched {
+        // What belongs to an older one is renewed by whoever admits it.
+        for begin in &recorded.begun {
             if let Some(incident) = log.incidents.get_mut(begin) {
                 incident.renewed_at = delivery.claimant.now;
             }

@@ -20,6 +20,13 @@ impl<'c> TimeLeft<'c> {
         Self { clock: Some(clock), step }
     }
 
+    /// The same, but that nothing begins with less than half of what is left now.
+    #[must_use]
+    pub fn first_half(self) -> Self {
+        let half = self.clock.map_or(Duration::ZERO, |left| left() / 2);
+        Self { step: self.step.max(half), ..self }
+    }
+
     /// Whether there is time to begin something.
     #[must_use]
     pub fn suffices(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
-use super::{Failure, MAX_UNANSWERED, Outcome, TimeLeft};
+use super::{Failure, MAX_UNANSWERED, Outcome};
 
 /// How many keys or callers of one object are processed at once.
 pub(super) const AT_ONCE: usize = 32;
@@ -16,12 +16,12 @@ pub(super) async fn all<F, T>(
 ) where
     F: Future<Output = (T, Result<(), Failure>)>,
 {
-    within(TimeLeft::UNLIMITED, work.map(|one| ((), one)), outcome, take).await;
+    within(|| true, work.map(|one| ((), one)), outcome, take).await;
 }
 
-/// The same, as long as there is time. Each piece of work has a label; returns those of the pieces that were not begun.
+/// The same, as long as it `may_begin`. Each piece of work has a label; returns those of the pieces that were not begun.
 pub(super) async fn within<L, F, T>(
-    time: TimeLeft<'_>,
+    may_begin: impl Fn() -> bool,
     work: impl Iterator<Item = (L, F)>,
     outcome: &mut Outcome,
     mut take: impl FnMut(T, Option<Failure>) -> Option<Failure>,
@@ -34,7 +34,7 @@ where
     let mut unanswered = 0;
     let mut silent = None;
     loop {
-        if unanswered < MAX_UNANSWERED && time.suffices() {
+        if unanswered < MAX_UNANSWERED && may_begin() {
             let room = AT_ONCE.saturating_sub(running.len());
             running.extend(work.by_ref().take(room).map(|(_, one)| one));
         }

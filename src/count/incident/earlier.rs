@@ -33,7 +33,6 @@ impl EarlierIncident {
         let highest = self.top.first().map(|worst| worst.severity).max(self.told_severity);
         let admission = match &*self.admission {
             "single" => Admission::Ticket,
-            "flooded" => Admission::Member,
             _ => Admission::Ask,
         };
         Incident {

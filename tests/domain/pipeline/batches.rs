@@ -141,6 +141,21 @@ fn what_finds_no_time_is_not_begun_and_fails_alone() {
 }
 
 #[test]
+fn what_is_found_is_reported_though_there_is_more_to_count_than_time() {
+    let (store, sink, weather) = (EmbeddedStore::default(), Recording::default(), Weather::default());
+    let pipeline = in_weather(hourly(), &store, &sink, &weather);
+    // One key fires, and two hundred are quiet. There is time for a hundred calls.
+    let burst: Batch = (0..4).map(|number| denied(0, number)).collect();
+    let quiet = (1..=200).map(|key| vec![denied(key, 0)]);
+    let batch: Vec<Batch> = std::iter::once(burst).chain(quiet).collect();
+    let clock = after(300, &weather);
+    let time = TimeLeft::new(&clock, Duration::from_secs(1));
+    let outcome = block_on(deliver_batch(&pipeline, &slices(&batch), "r", NOW, time));
+    assert_eq!((sink.told.borrow().len(), returned(&outcome, 201)[0]), (1, false));
+    assert!(outcome.unsettled.len() > 50, "the rest comes back");
+}
+
+#[test]
 fn without_time_to_notify_the_claims_are_given_up_for_the_next_mix() {
     let (store, sink, weather) = (EmbeddedStore::default(), Recording::default(), Weather::default());
     let pipeline = in_weather(hourly(), &store, &sink, &weather);

@@ -21,6 +21,7 @@ use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::pipeline::{Delivery, MAX_FAILURES, MAX_UNANSWERED, Outcome};
 use bedrock_denial_watch::rule::catalogue::{DENIED_MODEL, built_in};
 use bedrock_denial_watch::rule::definition::Rule;
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::depth;
@@ -199,6 +200,34 @@ fn a_topic_that_was_down_for_long_is_told_everything_afterwards() {
     }
     let times: BTreeSet<i64> = topic.inner.told.take().iter().map(|told| told.at).collect();
     assert_eq!(times.len(), objects.len() * 100);
+}
+
+#[test]
+fn two_deliveries_that_find_more_than_one_key_may_have_pending_lose_none() {
+    for seed in 1..=depth::pick(40, 8) {
+        let (store, topic, weather) = (EmbeddedStore::default(), Topic::default(), Weather::default());
+        let pipeline = in_weather(rule(0, 60, 60), &store, &topic, &weather);
+        let objects = bursts(7, 50);
+        topic.is_down.set(true);
+        // Two hundred and fifty wait; two deliveries at once find fifty more each, and there is room for one.
+        for (number, object) in objects[..5].iter().enumerate() {
+            assert!(block_on(deliver(&pipeline, object, &format!("waiting {number}"), 1_000)).failed > 0);
+        }
+        topic.is_down.set(false);
+        weather.seed.set(seed);
+        let later = 1_001 + LEASE.as_secs();
+        let both = [("d", &objects[5]), ("e", &objects[6])];
+        let outcomes =
+            block_on(join_all(both.map(|(owner, object)| deliver(&pipeline, object, owner, later))));
+        weather.seed.set(0);
+        for ((owner, object), outcome) in both.into_iter().zip(outcomes) {
+            if outcome.failed > 0 {
+                assert_eq!(block_on(deliver(&pipeline, object, owner, later)).failed, 0, "seed {seed}");
+            }
+        }
+        let times: BTreeSet<i64> = topic.inner.told.take().iter().map(|told| told.at).collect();
+        assert_eq!(times.len(), 350, "seed {seed}");
+    }
 }
 
 #[test]

@@ -444,6 +444,28 @@ fn what_belongs_to_a_waiting_incident_lives_for_two_weeks_after_each_attempt() {
 }
 
 #[test]
+fn an_alert_that_joins_a_waiting_incident_renews_what_belongs_to_it() {
+    const DAY: u64 = 24 * 3_600;
+    let (store, board, weather) = (EmbeddedStore::default(), Board::default(), Weather::default());
+    board.notices_only.set(true);
+    let pipeline = in_weather(DENIED_MODEL.clone(), &store, &board, &weather);
+    let crowd: Object = (0..12).flat_map(|number| refused(&format!("x{number}"), "m", number, 4)).collect();
+    let joins = refused("x11", "n", 60, 4);
+    board.refuses.set(usize::MAX);
+    assert!(block_on(deliver_calls(&pipeline, &crowd, "first", 9)).failed > 0);
+    weather.expiries.borrow_mut().clear();
+    assert!(block_on(deliver_calls(&pipeline, &joins, "joins", 14 * DAY)).failed > 0);
+    let expiries = weather.expiries.take();
+    for kind in ["crowd#", "member#", "incident#", "alerts"] {
+        let late = expiries.iter().filter(|(id, until)| id.sort.starts_with(kind) && **until >= 29 * DAY);
+        assert!(late.count() > 0, "{kind}: {expiries:?}");
+    }
+    board.refuses.set(0);
+    assert_eq!(block_on(deliver_calls(&pipeline, &crowd, "redrive", 28 * DAY)).failed, 0);
+    assert_eq!((board.told().len(), board.told().last().map(String::as_str)), (11, Some("12!")));
+}
+
+#[test]
 fn the_recount_notices_who_is_missing_and_what_is_too_high() {
     // Without these the simulation could not fail.
     let world = World {
