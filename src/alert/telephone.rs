@@ -17,8 +17,6 @@ use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 const SPLIT: &str = "[_]";
 /// The fewest digits that a client takes for a number.
 const MIN_DIGITS: usize = 7;
-/// How many punctuation characters may stand between two digits.
-const MAX_PUNCTUATION: usize = 4;
 /// An account id has twelve digits.
 const ACCOUNT_DIGITS: usize = 12;
 
@@ -38,8 +36,8 @@ pub(super) fn split(text: &str) -> String {
     let mut splits: Vec<usize> = Vec::new();
     for group in groups(&characters) {
         let gap = run.last().and_then(|last| characters.get(last.end..group.start));
-        let joined =
-            gap.is_some_and(|gap| gap.len() <= MAX_PUNCTUATION && gap.iter().all(|one| is_punctuation(*one)));
+        // libphonenumber allows four punctuation characters; what others allow is not known.
+        let joined = gap.is_some_and(|gap| gap.iter().all(|one| is_punctuation(*one)));
         if !joined {
             splits_of(&characters, &run, &mut splits);
             run.clear();
