@@ -317,7 +317,7 @@ fn smaller(mut world: World) -> World {
 }
 
 fn check_worlds(first: u64) {
-    let (seed, worlds) = (number("SEED", 20_261_130), number("CROWDS", depth::pick(4_000, 60)));
+    let (seed, worlds) = (number("SEED", 20_261_130), number("CROWDS", depth::pick(300, 60)));
     let mut deliveries = 0;
     for number in (first..worlds).step_by(2) {
         let world = World::new(seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
