@@ -23,7 +23,7 @@ impl<'c> TimeLeft<'c> {
     /// The same, but that nothing begins with less than half of what is left now.
     #[must_use]
     pub fn first_half(self) -> Self {
-        let half = self.clock.map_or(Duration::ZERO, |left| left() / 2);
+        let half = self.clock.map_or(Duration::ZERO, |left| left().checked_div(2).unwrap_or_default());
         Self { step: self.step.max(half), ..self }
     }
 
