@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`log`] | a stored object → text → records → denials |
 //! | [`rule`] | what to look for |
-//! | [`count`] | denials → counters → what is hot → who claims the alert |
+//! | [`count`] | denials → counters → what is hot → which alerts are due |
 //! | [`alert`] | what to say, and to whom |
 //! | [`reader`] | one object in: its bytes → a tally |
 //! | [`pipeline`] | one delivery through: tally → counters → alerts |

@@ -1,4 +1,4 @@
-//! Denials → counters → what is hot → who claims the alert. Knows [`crate::log`] and [`crate::rule`].
+//! Denials → counters → what is hot → which alerts are due. Knows [`crate::log`] and [`crate::rule`].
 //!
 //! | step | file |
 //! |---|---|
@@ -7,7 +7,7 @@
 //! | One object's denials, summed up by key and slot | [`tally`], `samples` |
 //! | Where counters and alerts are kept: the port, and the store in memory | [`store`], [`embedded`], [`compact`] |
 //! | Which denials are hot, and the figures of their alerts | [`window`], `sliding`, `bound`, `sums` |
-//! | Which alerts are due, and who publishes them | [`claims`] |
+//! | Which alerts are due | [`claims`] |
 //! | Who is behind a key | [`caller`] |
 //! | Which alerts of a caller belong together, and when a notice is due | [`incident`] |
 //! | When too many callers come at once | [`crowd`] |

@@ -41,7 +41,7 @@ use crate::rule::definition::Rule;
 
 pub use self::time::TimeLeft;
 
-/// How long counters and claims live: longer than the longest redrive of a failed delivery, which waits
+/// How long counters, alerts and incidents live: longer than the longest redrive of a failed delivery, which waits
 /// 14 days in its queue.
 pub const RETENTION: Duration = Duration::from_secs(15 * 24 * 3600);
 /// How many failures of one object are reported one by one; further ones are only counted.
@@ -73,7 +73,7 @@ pub struct Pipeline<S, K> {
 pub struct Delivery<'a> {
     /// The object's name, as alerts show it.
     pub object: &'a str,
-    /// Who claims, when, and for how long.
+    /// Who delivers, when, and how long its leases hold.
     pub claimant: Claimant<'a>,
 }
 
@@ -99,7 +99,7 @@ pub struct Outcome {
     pub failures: Vec<Failure>,
     /// How many keys and incidents failed.
     pub failed: usize,
-    /// Of what came in events, the records that count toward a key that was not counted, claimed or published:
+    /// Of what came in events, the records that count toward a key that was not counted, recorded or published:
     /// the numbers that [`Tally::begin_record`] got.
     pub unsettled: BTreeSet<u32>,
 }
@@ -210,7 +210,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         loop {
             let rest = std::mem::take(&mut round.rest);
             let failed = self.publish(time, &mut round, delivery, &mut outcome).await;
-            // A key with more alerts than one write claims goes on once these are published.
+            // A key with more alerts than one round takes goes on once these are published.
             let (dropped, rest): (Vec<_>, Vec<_>) =
                 rest.into_iter().partition(|key| failed.contains(&key.caller()));
             round.unsettled.extend(dropped.into_iter().flat_map(|key| key.records));

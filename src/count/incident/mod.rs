@@ -77,7 +77,7 @@ pub struct Incident {
     pub top: Vec<Finding>,
     /// Who is about to send the next notice.
     pub lease: Option<Lease>,
-    /// When a delivery last renewed all that belongs to it, in epoch seconds.
+    /// When a delivery last wrote it with all that belongs to it, in epoch seconds.
     pub renewed_at: u64,
 }
 

@@ -47,9 +47,9 @@ pub async fn sdk_config() -> SdkConfig {
 }
 
 /// What must be left of an invocation to begin a key, a notice or an object: the time of four requests of the store,
-/// each of which needs all the time that one attempt may take. A key is that many (add, look around, read its
-/// alerts, claim), a notice a request of the topic and two of the store, and an object begins with a request of
-/// S3, whose attempts take twice as long.
+/// each of which needs all the time that one attempt may take. A key is three (add, look around, read its alerts), a
+/// notice six, of which no more than one or two are ever slow, and an object begins with a request of S3, whose attempts
+/// take twice as long.
 ///
 /// All attempts of four requests would be two minutes, and a function may have 90 s. What needs further attempts may
 /// not find the time: it is cut short at the invocation's end by the [`Meter`], and fails.
