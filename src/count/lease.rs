@@ -21,10 +21,30 @@ impl Lease {
     }
 
     /// Whether another delivery, which may be at work, holds it.
-    #[must_use]
-    pub fn is_held_by_other(&self, claimant: &Claimant<'_>) -> bool {
+    fn is_held_by_other(&self, claimant: &Claimant<'_>) -> bool {
         self.owner != claimant.owner && self.until >= claimant.now
     }
+}
+
+/// Whether a notice or an alert is for this delivery to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// It holds the lease.
+    Mine,
+    /// Another delivery is about to send it.
+    Held,
+    /// It is not due, or sent.
+    Done,
+}
+
+/// Takes a lease for `claimant` unless another holds it. Returns whether that changes it: its own is renewed, too, so
+/// that a retry that is still sending does not lose it to another.
+pub fn take(lease: &mut Option<Lease>, claimant: &Claimant<'_>) -> (bool, Turn) {
+    if lease.as_ref().is_some_and(|lease| lease.is_held_by_other(claimant)) {
+        return (false, Turn::Held);
+    }
+    let mine = Some(Lease::of(claimant));
+    (std::mem::replace(lease, mine.clone()) != mine, Turn::Mine)
 }
 
 /// Ends `owner`'s lease, so that whoever comes next need not wait for it. Returns whether there was one.

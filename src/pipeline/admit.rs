@@ -262,7 +262,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
                 }
                 (changed, ())
             };
-            let incident = self.change(&alerts.caller, begin, delivery, answer).await?;
+            let incident = self.change_incident(&alerts.caller, begin, delivery, answer).await?;
             written.extend(incident.map(|(incident, ())| incident));
         }
         Ok(written)

@@ -2,21 +2,22 @@
 //! does a caller count as done, so that a crash anywhere before is healed by the delivery's own retry, by a redrive,
 //! or by the caller's next alert.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 
 use indexmap::IndexMap;
 
+use super::change::{Target, change_known};
 use super::keys::{self, KeyAlerts};
-use super::notify::{Notified, Notifier, failed_before};
+use super::notify::{Notified, Notifier};
 use super::record::CallerAlerts;
-use super::{Delivery, Failure, MAX_ATTEMPTS, Outcome, Pipeline, Published, TimeLeft, work};
+use super::{Delivery, Failure, Outcome, Pipeline, Published, TimeLeft, work};
 use crate::alert::sink::AlertSink;
 use crate::alert::{Alert, IncidentRef};
 use crate::count::caller::Caller;
 use crate::count::claims::{self, AlertLog, State};
 use crate::count::document::{self, Versioned};
 use crate::count::incident;
-use crate::count::lease::Lease;
+use crate::count::lease::{self, Turn};
 use crate::count::store::CounterStore;
 use crate::log::time::EventTime;
 
@@ -33,11 +34,11 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         delivery: Delivery<'_>,
         outcome: &mut Outcome,
     ) -> HashSet<Caller> {
-        let (mut callers, mut recorded) = (Vec::new(), BTreeSet::new());
+        let (mut callers, mut failed) = (Vec::new(), HashSet::new());
         let recording = found.into_iter().map(|(caller, keys)| self.record(caller, keys, delivery));
         work::all(recording, outcome, |alerts: CallerAlerts<'_>, failure| {
-            if failure.is_none() {
-                recorded.insert(callers.len());
+            if failure.is_some() {
+                failed.insert(callers.len());
             }
             callers.push(alerts);
             failure
@@ -45,8 +46,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         .await;
         outcome.incidents =
             outcome.incidents.saturating_add(callers.iter().map(|alerts| alerts.begun).sum::<u64>());
-        let unanswered = self.admit(&mut callers, delivery, outcome).await;
-        let failed = failed_before(&callers, &recorded, unanswered);
+        failed.extend(self.admit(&mut callers, delivery, outcome).await);
         let Notified { notices, mut failed } =
             Notifier::new(self, &callers, delivery, time, outcome).all(failed).await;
         let mut published = Vec::new();
@@ -97,9 +97,11 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
             done.extend(alerts.log.value.pending().map(|(at, _)| at));
             Ok(())
         };
-        let mark = |log: &mut AlertLog| claims::publish(log, &done);
-        let marked =
-            self.change_alerts(alerts, alerts.log.clone(), delivery, mark, |marked| !marked.is_empty()).await;
+        let mark = |log: &mut AlertLog| {
+            let marked = claims::publish(log, &done);
+            (!marked.is_empty(), marked)
+        };
+        let marked = self.change_alerts(alerts, alerts.log.clone(), delivery, mark).await;
         let told = |at: &EventTime| {
             let place = alerts.log.value.alerts.get(at).and_then(|alert| alert.place);
             place.is_some_and(|place| reported(place.begin).is_some())
@@ -129,21 +131,19 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
                 if alert.state == State::Published || !known.contains(at) {
                     continue;
                 }
-                if alert.lease.as_ref().is_some_and(|lease| lease.is_held_by_other(claimant)) {
+                let (taken, turn) = lease::take(&mut alert.lease, claimant);
+                changed |= taken;
+                if turn == Turn::Held {
                     others = others.saturating_add(1);
                 } else {
-                    // Its own again, too: a retry that is still sending must not lose it to another.
-                    let lease = Some(Lease::of(claimant));
-                    changed |= std::mem::replace(&mut alert.lease, lease.clone()) != lease;
                     mine.push((*at, alert.place));
                 }
             }
-            (mine, others, changed)
+            (changed, (mine, others))
         };
         let mut log = alerts.log.clone();
         for look in 0.. {
-            let taken = self.change_alerts(alerts, log, delivery, take, |(_, _, changed)| *changed);
-            let (mut mine, others, _) = taken.await?;
+            let (mut mine, others) = self.change_alerts(alerts, log, delivery, take).await?;
             mine.retain(|(at, _)| !done.contains(at));
             let due: Vec<EventTime> = mine.iter().map(|(at, _)| *at).collect();
             let figures = self.figures(alerts.rule, &alerts.key, &due).await?;
@@ -177,31 +177,24 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         let owner = delivery.claimant.owner;
         let release = |log: &mut AlertLog| {
             let leases = log.alerts.values_mut().map(|alert| &mut alert.lease);
-            leases.filter_map(|lease| lease.take_if(|lease| lease.owner == owner)).count()
+            let released =
+                leases.map(|lease| lease::release(lease, owner)).filter(|is_released| *is_released);
+            (released.count() > 0, ())
         };
         let log = document::load(&self.store, &claims::document(&alerts.key)).await?;
-        self.change_alerts(alerts, log, delivery, release, |released| *released > 0).await.map(drop)
+        self.change_alerts(alerts, log, delivery, release).await
     }
 
-    /// Changes one key's alerts, retrying while others get there first.
+    /// Changes one key's alerts as they were read; `edit` says whether it has changed them, and its answer.
     async fn change_alerts<T>(
         &self,
         alerts: &KeyAlerts<'_>,
-        log: Versioned<AlertLog>,
+        known: Versioned<AlertLog>,
         delivery: Delivery<'_>,
-        mut edit: impl FnMut(&mut AlertLog) -> T,
-        is_change: impl Fn(&T) -> bool,
+        edit: impl FnMut(&mut AlertLog) -> (bool, T),
     ) -> Result<T, Failure> {
         let expires_at = keys::expires_at(alerts.rule, delivery.claimant.now);
-        let id = claims::document(&alerts.key);
-        let mut log = log;
-        for _ in 0..MAX_ATTEMPTS {
-            let answer = edit(&mut log.value);
-            if !is_change(&answer) || self.store.write(&[log.change(id.clone())?], expires_at).await? {
-                return Ok(answer);
-            }
-            log = document::load(&self.store, &id).await?;
-        }
-        Err(Failure::Contended("alerts of one key"))
+        let target = Target { id: claims::document(&alerts.key), what: "alerts of one key", expires_at };
+        Ok(change_known(&self.store, &target, known, edit).await?.1)
     }
 }

@@ -7,6 +7,7 @@
 //! | All callers: decide which notices their incidents get | [`admit`] |
 //! | Send the notices that are due | [`notify`] |
 //! | Mark the alerts published | [`callers`] |
+//! | Throughout: change a document that others may change | [`change`] |
 //!
 //! What is decided is written before anything is sent, so that a retry, a redrive or another delivery finds the same
 //! answers.
@@ -17,6 +18,7 @@
 
 mod admit;
 mod callers;
+mod change;
 mod keys;
 mod notify;
 mod record;

@@ -3,11 +3,12 @@
 //! Whoever sends one holds its lease. Where another delivery holds it, this one looks a few more times and then fails
 //! the caller, since the other may be its own dead self.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
+use super::change::{Target, change};
 use super::record::{CallerAlerts, expires_at_incidents};
-use super::{Delivery, Failure, MAX_ATTEMPTS, MAX_REFUSED, Outcome, Pipeline, TimeLeft};
+use super::{Delivery, Failure, MAX_REFUSED, Outcome, Pipeline, TimeLeft};
 use crate::alert::notice::{self, Notice};
 use crate::alert::sink::AlertSink;
 use crate::alert::{Alert, IncidentRef};
@@ -15,7 +16,7 @@ use crate::count::crowd::{Crowd, CrowdId, Level};
 use crate::count::document::{self, Versioned};
 use crate::count::incident::{self, Incident, Told, notice_id};
 use crate::count::key::Key;
-use crate::count::lease::{self, Lease};
+use crate::count::lease::{self, Turn};
 use crate::count::store::CounterStore;
 use crate::count::window::Figures;
 use crate::log::time::EventTime;
@@ -56,15 +57,6 @@ struct Worst<'r> {
     key: Key,
     at: EventTime,
     number: u64,
-}
-
-/// Whether a notice is for this delivery to send.
-enum Turn<T> {
-    Mine(T),
-    /// It is not due, or sent.
-    Done,
-    /// Another delivery is about to send it.
-    Held,
 }
 
 impl<'a, S: CounterStore, K: AlertSink> Notifier<'a, S, K> {
@@ -138,7 +130,9 @@ impl<'a, S: CounterStore, K: AlertSink> Notifier<'a, S, K> {
             let told = Told { number: next, count: incident.alerts, severity };
             let owner = self.delivery.claimant.owner;
             let mark = |incident: &mut Incident| (incident::mark(incident, told, owner), ());
-            if let Err(failure) = self.pipeline.change(&alerts.caller, begin, self.delivery, mark).await {
+            if let Err(failure) =
+                self.pipeline.change_incident(&alerts.caller, begin, self.delivery, mark).await
+            {
                 self.release(number, begin).await;
                 return Err(failure);
             }
@@ -149,26 +143,16 @@ impl<'a, S: CounterStore, K: AlertSink> Notifier<'a, S, K> {
     async fn turn(&mut self, number: usize, begin: EventTime) -> Result<Option<Incident>, Failure> {
         let claimant = self.delivery.claimant;
         let Some(alerts) = self.callers.get(number) else { return Ok(None) };
-        // What will not be sent needs no lease.
-        let may_send = self.may_send().is_ok();
         loop {
-            let take = |incident: &mut Incident| {
-                if !incident.is_due() {
-                    (false, Turn::Done)
-                } else if incident.lease.as_ref().is_some_and(|lease| lease.is_held_by_other(&claimant)) {
-                    (false, Turn::Held)
-                } else if !may_send {
-                    (false, Turn::Mine(()))
-                } else {
-                    let mine = Some(Lease::of(&claimant));
-                    (std::mem::replace(&mut incident.lease, mine.clone()) != mine, Turn::Mine(()))
-                }
+            let may_send = self.may_send().is_ok();
+            let take = |incident: &mut Incident| match incident.is_due() {
+                true if may_send => lease::take(&mut incident.lease, &claimant),
+                // Needs no lease; to look again fails at once.
+                true => (false, Turn::Held),
+                false => (false, Turn::Done),
             };
-            match self.pipeline.change(&alerts.caller, begin, self.delivery, take).await? {
-                Some((incident, Turn::Mine(()))) => {
-                    self.may_send()?;
-                    return Ok(Some(incident));
-                }
+            match self.pipeline.change_incident(&alerts.caller, begin, self.delivery, take).await? {
+                Some((incident, Turn::Mine)) => return Ok(Some(incident)),
                 Some((_, Turn::Held)) => self.look_again("a notification").await?,
                 Some((_, Turn::Done)) | None => return Ok(None),
             }
@@ -228,27 +212,17 @@ impl<'a, S: CounterStore, K: AlertSink> Notifier<'a, S, K> {
     /// Takes the lease of the notice about a crowd's highest level; `None` if it is sent.
     async fn crowd_turn(&mut self, id: &CrowdId) -> Result<Option<(u64, Crowd)>, Failure> {
         let claimant = self.delivery.claimant;
-        let may_send = self.may_send().is_ok();
         loop {
             let crowd: Versioned<Crowd> = document::load(&self.pipeline.store, &id.crowd()).await?;
             let Some(level) = crowd.value.level() else { return Ok(None) };
-            let take = |one: &mut Level| {
-                if one.sent {
-                    (false, Turn::Done)
-                } else if one.lease.as_ref().is_some_and(|lease| lease.is_held_by_other(&claimant)) {
-                    (false, Turn::Held)
-                } else if !may_send {
-                    (false, Turn::Mine(()))
-                } else {
-                    let mine = Some(Lease::of(&claimant));
-                    (std::mem::replace(&mut one.lease, mine.clone()) != mine, Turn::Mine(()))
-                }
+            let may_send = self.may_send().is_ok();
+            let take = |one: &mut Level| match one.sent {
+                false if may_send => lease::take(&mut one.lease, &claimant),
+                false => (false, Turn::Held),
+                true => (false, Turn::Done),
             };
             match self.change_level(id, level, take).await? {
-                Turn::Mine(()) => {
-                    self.may_send()?;
-                    return Ok(Some((level, crowd.value)));
-                }
+                Turn::Mine => return Ok(Some((level, crowd.value))),
                 Turn::Held => self.look_again("a notification about many callers").await?,
                 Turn::Done => return Ok(None),
             }
@@ -270,19 +244,11 @@ impl<'a, S: CounterStore, K: AlertSink> Notifier<'a, S, K> {
         &self,
         id: &CrowdId,
         level: u64,
-        mut edit: impl FnMut(&mut Level) -> (bool, T),
+        edit: impl FnMut(&mut Level) -> (bool, T),
     ) -> Result<T, Failure> {
-        let (store, id) = (&self.pipeline.store, id.level(level));
-        for _ in 0..MAX_ATTEMPTS {
-            let mut document: Versioned<Level> = document::load(store, &id).await?;
-            let (changed, answer) = edit(&mut document.value);
-            if !changed
-                || store.write(&[document.change(id.clone())?], expires_at_incidents(self.delivery)).await?
-            {
-                return Ok(answer);
-            }
-        }
-        Err(Failure::Contended("crowd of one account"))
+        let expires_at = expires_at_incidents(self.delivery);
+        let target = Target { id: id.level(level), what: "crowd of one account", expires_at };
+        Ok(change(&self.pipeline.store, &target, edit).await?.1)
     }
 
     /// Sends one notice and returns the severity that it reports; `None`, and no notice, if every rule
@@ -343,16 +309,6 @@ impl<'a, S: CounterStore, K: AlertSink> Notifier<'a, S, K> {
         let Some(alerts) = self.callers.get(number) else { return };
         let owner = self.delivery.claimant.owner;
         let release = |incident: &mut Incident| (lease::release(&mut incident.lease, owner), ());
-        _ = self.pipeline.change(&alerts.caller, begin, self.delivery, release).await;
+        _ = self.pipeline.change_incident(&alerts.caller, begin, self.delivery, release).await;
     }
-}
-
-/// The callers that a delivery fails for what happened before any notice.
-pub(super) fn failed_before(
-    callers: &[CallerAlerts<'_>],
-    recorded: &BTreeSet<usize>,
-    unanswered: BTreeSet<usize>,
-) -> HashSet<usize> {
-    let unrecorded = (0..callers.len()).filter(|number| !recorded.contains(number));
-    unanswered.into_iter().chain(unrecorded).collect()
 }

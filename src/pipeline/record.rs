@@ -2,8 +2,9 @@
 //! pending, and counts them in the caller's incidents, so that no alert is counted twice or not at all.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::change::{Target, change};
 use super::keys::{self, KeyAlerts};
 use super::{Delivery, Failure, MAX_ATTEMPTS, Pipeline, RETENTION};
 use crate::alert::sink::AlertSink;
@@ -92,11 +93,9 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         delivery: Delivery<'_>,
     ) -> Result<(), Failure> {
         let mut refused = 0_usize;
-        loop {
-            let part = alerts.part();
-            if part.is_empty() {
-                return Ok(());
-            }
+        let mut rest = alerts.worst_first();
+        while !rest.is_empty() {
+            let part: Vec<_> = rest.drain(..alerts.part(&rest)).collect();
             let times = part.iter().map(|(_, at)| *at);
             self.read_incidents(&alerts.caller, &mut alerts.incidents, times, 1).await?;
             if self.record_part(alerts, &part, delivery).await? {
@@ -115,7 +114,9 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
                     self.complete(key).await?;
                 }
             }
+            rest = alerts.worst_first();
         }
+        Ok(())
     }
 
     /// Records some of the alerts, each named by its key's number and its time; `false`, and nothing, if others have
@@ -126,7 +127,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         part: &[(usize, EventTime)],
         delivery: Delivery<'_>,
     ) -> Result<bool, Failure> {
-        let mut log = alerts.incidents.log();
+        let mut log = alerts.incidents.log(part.iter().map(|(_, at)| *at));
         let recorded = incident::record(&mut log, &alerts.found(part), alerts.muted);
         let lease = self.sink.wants_alerts().then(|| Lease::of(&delivery.claimant));
         let mut logs = BTreeMap::new();
@@ -199,13 +200,8 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         times: impl Iterator<Item = EventTime>,
         around: u32,
     ) -> Result<(), Failure> {
-        let around = |at: EventTime| {
-            let (hour, reach) = (at.slot(SPAN), SPAN.saturating_mul(around));
-            let hours = [hour, hour.minus(reach), hour.plus(reach)];
-            hours.into_iter().map(|hour| hour.slot(SPAN))
-        };
-        let needed: BTreeSet<EventTime> =
-            times.flat_map(around).filter(|hour| !incidents.hours.contains_key(hour)).collect();
+        let hours = times.flat_map(|at| hours_around(at, around));
+        let needed: BTreeSet<EventTime> = hours.filter(|hour| !incidents.hours.contains_key(hour)).collect();
         let needed: Vec<EventTime> = needed.into_iter().collect();
         for near in needed.chunk_by(|one, next| *next <= one.plus(SPAN.saturating_mul(MAX_GAP))) {
             let ([first, .., last] | [first @ last]) = near else { continue };
@@ -221,56 +217,53 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         Ok(())
     }
 
-    /// Changes one incident, retrying while others get there first. `edit` says whether it has changed it. `None` if
-    /// there is none any more.
-    pub(super) async fn change<T>(
+    /// Changes one incident; `edit` says whether it has changed it, and its answer. `None` if there is none any more.
+    pub(super) async fn change_incident<T>(
         &self,
         caller: &Caller,
         begin: EventTime,
         delivery: Delivery<'_>,
         mut edit: impl FnMut(&mut Incident) -> (bool, T),
     ) -> Result<Option<(Incident, T)>, Failure> {
-        let id = incident::document(caller, begin);
-        for _ in 0..MAX_ATTEMPTS {
-            let found = self.store.documents(&id.partition, &id.sort, &id.sort).await?.pop();
-            let Some((sort, document)) = found else { return Ok(None) };
-            let mut document = document.read::<Incident>(&sort)?;
-            let (changed, answer) = edit(&mut document.value);
-            let written = !changed
-                || self.store.write(&[document.change(id.clone())?], expires_at_incidents(delivery)).await?;
-            if written {
-                return Ok(Some((document.value, answer)));
-            }
-        }
-        Err(Failure::Contended("incident of one caller"))
+        let (id, expires_at) = (incident::document(caller, begin), expires_at_incidents(delivery));
+        let target = Target { id, what: "incident of one caller", expires_at };
+        let edit = |incident: &mut Option<Incident>| {
+            let (changed, answer) = incident.as_mut().map(&mut edit).unzip();
+            (changed.unwrap_or(false), answer)
+        };
+        let (incident, answer) = change(&self.store, &target, edit).await?;
+        Ok(incident.zip(answer))
     }
 }
 
 impl<'r> CallerAlerts<'r> {
-    /// What the next write records: the number of a key and the time of an alert, the worst first.
-    fn part(&self) -> Vec<(usize, EventTime)> {
+    /// What is to be recorded, the worst first: the number of a key and the time of an alert.
+    fn worst_first(&self) -> VecDeque<(usize, EventTime)> {
         let all = self.keys.iter().enumerate().flat_map(|(number, key)| {
-            key.found.keys().map(move |at| (Reverse(key.rule.severity), *at, &key.key, number, key))
+            key.found.keys().map(move |at| (Reverse(key.rule.severity), *at, &key.key, number))
         });
         let mut all: Vec<_> = all.collect();
-        all.sort_by_key(|(severity, at, key, ..)| (*severity, *at, *key));
-        let (mut part, mut keys, mut hours) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+        all.sort_unstable();
+        all.into_iter().map(|(_, at, _, number)| (number, at)).collect()
+    }
+
+    /// How many of the first of `rest` the next write records.
+    fn part(&self, rest: &VecDeque<(usize, EventTime)>) -> usize {
+        let (mut keys, mut hours) = (BTreeSet::new(), BTreeSet::new());
         let (mut documents, mut remembered) = (0_usize, 0_usize);
-        for (_, at, _, number, key) in all {
-            if keys.insert(number) {
+        for (count, (number, at)) in rest.iter().enumerate() {
+            if let Some(key) = self.keys.get(*number).filter(|_| keys.insert(*number)) {
                 documents = documents.saturating_add(1);
                 remembered = remembered.saturating_add(key.log.value.alerts.len());
             }
             // Its incident, and the hours beside it, in which none may begin at the same time.
             documents = documents.saturating_add(if hours.insert(at.slot(SPAN)) { 3 } else { 0 });
-            let fits =
-                documents <= MAX_DOCUMENTS && remembered <= MAX_REMEMBERED && part.len() < MAX_RECORDED;
-            if !fits && !part.is_empty() {
-                break;
+            let fits = documents <= MAX_DOCUMENTS && remembered <= MAX_REMEMBERED && count < MAX_RECORDED;
+            if !fits && count > 0 {
+                return count;
             }
-            part.push((number, at));
         }
-        part
+        rest.len()
     }
 
     fn found(&self, part: &[(usize, EventTime)]) -> Vec<Found<'r>> {
@@ -309,8 +302,10 @@ impl Incidents {
         found.filter(|incident| incident.begin == begin)
     }
 
-    fn log(&self) -> IncidentLog {
-        let incidents = self.hours.values().filter_map(|hour| hour.value.clone());
+    /// The incidents that have been read around these times.
+    fn log(&self, times: impl Iterator<Item = EventTime>) -> IncidentLog {
+        let hours: BTreeSet<EventTime> = times.flat_map(|at| hours_around(at, 1)).collect();
+        let incidents = hours.iter().filter_map(|hour| self.hours.get(hour)?.value.clone());
         IncidentLog { incidents: incidents.map(|incident| (incident.begin, incident)).collect() }
     }
 
@@ -361,6 +356,12 @@ impl Incidents {
         }
         Ok(changes.into_values().collect())
     }
+}
+
+/// The clock hour of `at`, and the ones so many hours before and after it.
+fn hours_around(at: EventTime, around: u32) -> impl Iterator<Item = EventTime> {
+    let (hour, reach) = (at.slot(SPAN), SPAN.saturating_mul(around));
+    [hour, hour.minus(reach), hour.plus(reach)].into_iter().map(|hour| hour.slot(SPAN))
 }
 
 /// Incidents and all that belongs to them outlive the longest redrive too.

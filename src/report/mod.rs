@@ -138,7 +138,7 @@ impl<'a> Report<'a> {
                 alerts: one.alerts,
                 first: one.first_seen,
                 last: one.last_seen,
-                severity: one.severity().map(Severity::name),
+                severity: one.highest.map(Severity::name),
             }));
         }
         incidents.sort_by_key(|one| one.begin);

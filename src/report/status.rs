@@ -193,7 +193,7 @@ fn open<'c>(
         id: incident::id(caller, *begin),
         account: kept(caller.account.as_deref()),
         caller: kept(caller.arn.as_deref()),
-        severity: one.severity().map(Severity::name),
+        severity: one.highest.map(Severity::name),
         begin: *begin,
         last_seen: one.last_seen,
         alerts: one.alerts,

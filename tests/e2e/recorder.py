@@ -12,6 +12,14 @@ ACCOUNT = "000000000000"
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding"}
 
 
+READ = {"s3:GetObject", "s3:GetObjectVersion"}  # the latter where the event names a version
+
+
+def counting(keys):
+    """The actions by which so many keys are counted, in the order of their names."""
+    return [f"dynamodb:{action}" for action in ("GetItem", "Query", "UpdateItem") for _ in range(keys)]
+
+
 @dataclass(frozen=True)
 class Call:
     """One request to AWS, in the words of IAM."""

@@ -192,12 +192,6 @@ impl Incident {
         }
     }
 
-    /// The highest severity of its alerts.
-    #[must_use]
-    pub fn severity(&self) -> Option<Severity> {
-        self.highest
-    }
-
     /// Whether what belongs to it may expire soon after `now`, in epoch seconds: a redrive waits for two weeks, and
     /// then perhaps another one.
     #[must_use]

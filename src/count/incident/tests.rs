@@ -63,7 +63,7 @@ fn deliver(log: &mut IncidentLog, alerts: &[Found<'_>], answer: Admission) -> St
         while incident.is_due() {
             let (number, count) = (incident.notices + 1, incident.alerts);
             sent.push(format!("{}:{count}", begin.epoch_ms() / 60_000));
-            let told = Told { number, count, severity: incident.severity().expect("an alert") };
+            let told = Told { number, count, severity: incident.highest.expect("an alert") };
             assert!(mark(incident, told, "a"));
         }
     }

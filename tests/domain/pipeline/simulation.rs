@@ -362,56 +362,66 @@ fn check(world: &World) {
     }
 }
 
-fn fails(world: &World) -> Option<String> {
-    let failed = catch_unwind(AssertUnwindSafe(|| check(world))).err()?;
+/// Why a check fails; `None` if it holds.
+pub fn failure<T>(check: impl FnOnce() -> T) -> Option<String> {
+    let failed = catch_unwind(AssertUnwindSafe(check)).err()?;
     let why = failed.downcast_ref::<String>().cloned();
     Some(why.or_else(|| failed.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default())
 }
 
-/// The smallest world that still fails, by leaving out one thing after the other.
-fn smaller(mut world: World) -> World {
-    loop {
-        let without_object = (0..world.objects.len()).map(|number| {
-            let mut fewer = world.clone();
-            fewer.objects.remove(number);
-            fewer.twice = fewer
-                .twice
-                .into_iter()
-                .filter(|twice| *twice != number)
-                .map(|twice| twice - usize::from(twice > number))
-                .collect();
-            fewer
-        });
-        let calmer = [
-            World { twice: Vec::new(), ..world.clone() },
-            World { timeouts: 0, ..world.clone() },
-            World { hurry: 0, ..world.clone() },
-            World { odds: world.odds / 2, ..world.clone() },
-            World { muted: Muted::Never, ..world.clone() },
-            World { retuned: None, ..world.clone() },
-        ];
-        let size = |world: &World| {
-            let changes = (world.muted != Muted::Never, world.retuned.is_some(), world.hurry);
-            (world.objects.len(), world.twice.len(), world.timeouts, world.odds, changes)
-        };
-        let is_less = |other: &World| size(other) < size(&world);
-        let candidates =
-            without_object.chain(calmer).filter(|other| is_less(other) && !other.objects.is_empty());
-        match candidates.into_iter().find(|other| fails(other).is_some()) {
-            Some(other) => world = other,
-            None => return world,
-        }
+/// The smallest world that still fails, by one step to a `smaller` one after the other.
+pub fn smallest<W>(mut world: W, smaller: impl Fn(&W) -> Vec<W>, fails: impl Fn(&W) -> bool) -> W {
+    while let Some(other) = smaller(&world).into_iter().find(&fails) {
+        world = other;
     }
+    world
 }
 
-/// Every second world, from `first` on: two tests use two cores.
+/// The seed of every second of so many worlds, from `first` on: two tests use two cores.
+pub fn seeds(seed: u64, first: u64, worlds: u64) -> impl Iterator<Item = u64> {
+    let of = move |number: u64| seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    (first..worlds).step_by(2).map(of)
+}
+
+fn fails(world: &World) -> Option<String> {
+    failure(|| check(world))
+}
+
+/// The worlds that leave out one thing.
+fn smaller(world: &World) -> Vec<World> {
+    let without_object = (0..world.objects.len()).map(|number| {
+        let mut fewer = world.clone();
+        fewer.objects.remove(number);
+        fewer.twice = fewer
+            .twice
+            .into_iter()
+            .filter(|twice| *twice != number)
+            .map(|twice| twice - usize::from(twice > number))
+            .collect();
+        fewer
+    });
+    let calmer = [
+        World { twice: Vec::new(), ..world.clone() },
+        World { timeouts: 0, ..world.clone() },
+        World { hurry: 0, ..world.clone() },
+        World { odds: world.odds / 2, ..world.clone() },
+        World { muted: Muted::Never, ..world.clone() },
+        World { retuned: None, ..world.clone() },
+    ];
+    let size = |world: &World| {
+        let changes = (world.muted != Muted::Never, world.retuned.is_some(), world.hurry);
+        (world.objects.len(), world.twice.len(), world.timeouts, world.odds, changes)
+    };
+    let is_less = |other: &World| size(other) < size(world) && !other.objects.is_empty();
+    without_object.chain(calmer).filter(is_less).collect()
+}
+
 fn check_worlds(first: u64) {
     let (seed, worlds) = (number("SEED", 20_261_125), number("SIMULATIONS", depth::pick(20_000, 1_000)));
     println!("SEED={seed} SIMULATIONS={worlds}");
-    for number in (first..worlds).step_by(2) {
-        let world = World::new(seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+    for world in seeds(seed, first, worlds).map(World::new) {
         if let Some(why) = fails(&world) {
-            let world = smaller(world);
+            let world = smallest(world, smaller, |world| fails(world).is_some());
             panic!("{why}\n{}{}", world.words(), fails(&world).unwrap_or_default());
         }
     }
