@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::count::document::DocumentId;
+use crate::count::document::{Body, DocumentId, Versioned};
 use crate::count::incident::{Place, SPAN};
 use crate::count::key::Key;
 use crate::count::lease::Lease;
-use crate::count::step;
+use crate::count::store::StoreError;
 use crate::log::time::EventTime;
 
 /// The state of an alert.
@@ -85,6 +85,31 @@ pub fn document(key: &Key) -> DocumentId {
 /// Their place among the key's documents.
 pub const SORT_KEY: &str = "alerts";
 
+/// The archived alerts of one day of event time: at most 1,440, since alerts are more than a cooldown apart.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct ArchivedDay {
+    /// Their times in epoch milliseconds.
+    pub published: BTreeSet<i64>,
+}
+
+/// Where the archived alerts of the day that holds `at` are kept.
+#[must_use]
+pub fn archive_document(key: &Key, at: EventTime) -> DocumentId {
+    DocumentId { partition: key.clone(), sort: format!("{SORT_KEY}#{}", at.slot(DAY)) }
+}
+
+/// Reads the archived alerts of one day; `sort` names the document.
+///
+/// # Errors
+/// When it holds something malformed.
+pub fn archived(sort: &str, document: Versioned<Body>) -> Result<BTreeSet<EventTime>, StoreError> {
+    let day: Versioned<ArchivedDay> = document.read(sort)?;
+    Ok(day.value.published.into_iter().map(EventTime::from_epoch_ms).collect())
+}
+
+/// The length of a day.
+pub const DAY: Duration = Duration::from_secs(24 * 3600);
+
 /// Adds to `log` the alerts that `hot` (in order of time) makes due, at most [`MAX_CLAIMS`]. Returns how many of the
 /// hot denials are settled; the rest follow once the pending alerts are published. [`AlertLog::archived`] must cover
 /// the cooldown on either side of `hot`.
@@ -94,10 +119,8 @@ pub fn claim(
     cooldown: Duration,
     id: impl Fn(EventTime) -> String,
 ) -> usize {
-    step(log.alerts.len());
     let mut room = MAX_PENDING.saturating_sub(log.pending().count()).min(MAX_CLAIMS);
     for (done, at) in hot.iter().enumerate() {
-        step(1);
         if !covered(log, *at, cooldown) {
             if room == 0 {
                 return done;
@@ -126,7 +149,6 @@ impl AlertLog {
 /// Removes the older published alerts from a log that has too many; archive them before you write the
 /// log.
 pub fn archive(log: &mut AlertLog) -> Vec<EventTime> {
-    step(log.alerts.len());
     let published = log.alerts.iter().filter(|(_, alert)| alert.state == State::Published);
     let published: Vec<EventTime> = published.map(|(at, _)| *at).collect();
     if published.len() <= MAX_PUBLISHED {
@@ -146,7 +168,6 @@ pub fn archive(log: &mut AlertLog) -> Vec<EventTime> {
 pub fn publish(log: &mut AlertLog, alerts: &[EventTime]) -> Vec<EventTime> {
     let mut changed = Vec::new();
     for at in alerts {
-        step(1);
         if let Some(alert) = log.alerts.get_mut(at).filter(|alert| alert.state == State::Pending) {
             alert.state = State::Published;
             alert.lease = None;

@@ -107,16 +107,19 @@ impl Counters {
         }
     }
 
-    /// Those whose slots start within `starts`.
+    /// Those whose slots have that length and start within `starts`.
     #[must_use]
-    pub fn within(&self, starts: RangeInclusive<EventTime>) -> Vec<Counter> {
+    pub fn within(&self, minutes: u16, starts: RangeInclusive<EventTime>) -> Vec<Counter> {
         match self {
             // A tree panics at a range that ends before it begins.
             _ if starts.is_empty() => Vec::new(),
-            Self::One(slot, _) if !starts.contains(&slot.start) => Vec::new(),
-            Self::None | Self::One(..) => self.all(),
+            Self::One(slot, held) if slot.minutes == minutes && starts.contains(&slot.start) => {
+                vec![held.counter(*slot)]
+            }
+            Self::None | Self::One(..) => Vec::new(),
             Self::Many(all) => {
-                all.range(Slot::of_all_sources(starts)).map(|(slot, held)| held.counter(*slot)).collect()
+                let started = all.range(Slot::starting(starts)).filter(|(slot, _)| slot.minutes == minutes);
+                started.map(|(slot, held)| held.counter(*slot)).collect()
             }
         }
     }
@@ -139,7 +142,7 @@ mod tests {
 
     #[test]
     fn one_contribution_and_many_read_as_counters_do() {
-        let slot = |start, source| Slot { start: EventTime::from_epoch_ms(start), source };
+        let slot = |start, source| Slot { start: EventTime::from_epoch_ms(start), minutes: 10, source };
         let at = |start| EventTime::from_epoch_ms(start)..=EventTime::from_epoch_ms(start);
         let added = [
             (slot(600, Source::CloudTrail), "a"),
@@ -159,9 +162,10 @@ mod tests {
                 plain.entry(*slot).or_insert_with(|| Counter::new(*slot)).add(&contribution(hash));
                 assert_eq!(compact.all(), plain.values().cloned().collect::<Vec<_>>());
                 for start in [0, 600, 1200] {
-                    let within = plain.range(Slot::of_all_sources(at(start)));
+                    let within = plain.range(Slot::starting(at(start)));
                     let within: Vec<_> = within.map(|(_, counter)| counter.clone()).collect();
-                    assert_eq!(compact.within(at(start)), within);
+                    assert_eq!(compact.within(10, at(start)), within);
+                    assert_eq!(compact.within(20, at(start)), []);
                 }
             }
         }
@@ -171,12 +175,13 @@ mod tests {
     fn slots_of_one_contribution_have_no_room_for_more() {
         let mut counters = Counters::default();
         for start in 0..20 {
-            let slot = Slot { start: EventTime::from_epoch_ms(start), source: Source::CloudTrail };
+            let slot =
+                Slot { start: EventTime::from_epoch_ms(start), minutes: 10, source: Source::CloudTrail };
             counters.add(slot, &contribution("a"));
             counters.add(slot, &contribution("a"));
         }
         let backwards = RangeInclusive::new(EventTime::from_epoch_ms(9), EventTime::from_epoch_ms(8));
-        assert_eq!(counters.within(backwards), []);
+        assert_eq!(counters.within(10, backwards), []);
         let Counters::Many(all) = counters else { panic!("several slots") };
         assert!(all.len() == 20 && all.values().all(|held| matches!(held, Held::One(_))));
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
@@ -13,22 +14,36 @@ use crate::count::value::Value;
 use crate::log::denial::Source;
 use crate::log::time::EventTime;
 
-/// A stretch of event time in one source. The sources are counted apart, since all may record the same denial.
+/// A stretch of event time in one source. The sources are counted apart, since all may record the same denial. So are
+/// slots of different lengths: a counter belongs to the settings under which it was counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot {
     /// Its start.
     pub start: EventTime,
+    /// Its length.
+    pub minutes: u16,
     /// The source.
     pub source: Source,
 }
 
 impl Slot {
-    /// The slots of all sources that start within `starts`.
+    /// The slot of `minutes` that contains `at`.
     #[must_use]
-    pub fn of_all_sources(starts: RangeInclusive<EventTime>) -> RangeInclusive<Self> {
+    pub fn of(at: EventTime, minutes: u16, source: Source) -> Self {
+        let length = Duration::from_secs(u64::from(minutes).saturating_mul(60));
+        Self { start: at.slot(length), minutes, source }
+    }
+
+    /// The slots of any length and of all sources that start within `starts`.
+    #[must_use]
+    pub fn starting(starts: RangeInclusive<EventTime>) -> RangeInclusive<Self> {
         let (first, last) = starts.into_inner();
         let [first_source, .., last_source] = Source::ALL;
-        Self { start: first, source: first_source }..=Self { start: last, source: last_source }
+        Self { start: first, minutes: 0, source: first_source }..=Self {
+            start: last,
+            minutes: u16::MAX,
+            source: last_source,
+        }
     }
 }
 
@@ -60,12 +75,12 @@ impl FromStr for Sample {
     }
 }
 
-/// The digest of what one object holds in one slot: a hash of its distinct values and its
-/// samples, how many values they are, and how many of them the samples show. Content, not
-/// name: a redelivery and a copy under another name have the same digest.
+/// The digest of what one object holds in one slot: a hash of all its values and their times, how many values they
+/// are, and how many of them the samples show. Content, not name: a redelivery and a copy under another name have the
+/// same digest. Under another threshold the object has other samples, but the same hash.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Digest {
-    /// Hash of the distinct values and the samples, in hexadecimal.
+    /// Hash of all values and times, in hexadecimal.
     pub hash: String,
     /// How many distinct values the object holds in the slot.
     pub denials: u64,
@@ -79,15 +94,15 @@ pub struct Digest {
 }
 
 impl Digest {
-    /// The shard of the slot that holds the contribution, from 0 to [`SHARDS`] - 1.
+    /// The shard of the slot that holds the contribution, from 0 to [`SHARDS`] - 1: the same one for the same content.
     #[must_use]
     pub fn shard(&self) -> u8 {
-        Sha256::digest(self.to_string().as_bytes()).first().map_or(0, |byte| byte % SHARDS)
+        Sha256::digest(self.hash.as_bytes()).first().map_or(0, |byte| byte % SHARDS)
     }
 }
 
 /// As stored: `<hash>:<denials>:<sampled>`, with `:<first>..<last>` (epoch ms) for a span, followed by `+` for a
-/// lower bound. Older versions pass over the span.
+/// lower bound.
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { hash, denials, sampled, at_least, span } = self;
@@ -226,7 +241,7 @@ mod tests {
         }
         assert!(shards.iter().all(|count| (60..140).contains(count)), "{shards:?}");
         // Fixed, or a redelivery after an upgrade would count again.
-        assert_eq!(digest(7).shard(), 12);
+        assert_eq!(digest(7).shard(), 5);
     }
 
     #[test]
@@ -241,8 +256,11 @@ mod tests {
 
     #[test]
     fn a_copy_does_not_see_what_is_added_later() {
-        let mut counter =
-            Counter::new(Slot { start: EventTime::from_epoch_ms(0), source: Source::InvocationLog });
+        let mut counter = Counter::new(Slot {
+            start: EventTime::from_epoch_ms(0),
+            minutes: 10,
+            source: Source::InvocationLog,
+        });
         let mut contribution = Contribution {
             digest: Digest { hash: "a".to_owned(), denials: 1, sampled: 1, at_least: false, span: None },
             samples: BTreeSet::from(["1|r1".parse().expect("a sample")]),

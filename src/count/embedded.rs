@@ -11,7 +11,6 @@ use crate::count::claims::{self, AlertLog};
 use crate::count::compact::Counters;
 use crate::count::counter::{Contribution, Counter, Slot};
 use crate::count::document::{Body, Change, DocumentId, Versioned};
-use crate::count::incident::{self, Incident};
 use crate::count::key::Key;
 use crate::count::store::{CallerState, CounterStore, Mute, StoreError};
 use crate::log::time::EventTime;
@@ -20,16 +19,8 @@ use crate::rule::definition::Rule;
 /// Keeps everything until dropped: expiry is garbage collection, which memory does not need.
 #[derive(Default)]
 pub struct EmbeddedStore {
-    keys: Mutex<IndexMap<Key, Counted>>,
+    counters: Mutex<IndexMap<Key, Counters>>,
     documents: Mutex<IndexMap<Key, BTreeMap<String, Versioned<Body>>>>,
-    mutes: Mutex<BTreeMap<Caller, Mute>>,
-}
-
-/// What is counted of one key.
-#[derive(Default)]
-struct Counted {
-    counters: Counters,
-    archived: BTreeSet<EventTime>,
 }
 
 /// Everything stored for one key.
@@ -39,8 +30,7 @@ pub struct Item {
     pub counters: Counters,
     /// The key's pending and recent alerts.
     pub alerts: AlertLog,
-    /// Its older ones.
-    pub archived: BTreeSet<EventTime>,
+    archived: BTreeSet<EventTime>,
 }
 
 impl Item {
@@ -54,27 +44,28 @@ impl Item {
 impl EmbeddedStore {
     /// All keys and their state, in the order of their first denial.
     pub fn into_keys(self) -> impl Iterator<Item = (Key, Item)> {
-        let keys = self.keys.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let counters = self.counters.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut documents = self.documents.into_inner().unwrap_or_else(PoisonError::into_inner);
-        keys.into_iter().map(move |(key, Counted { counters, archived })| {
-            let alerts = documents.get_mut(&key).and_then(|kept| kept.remove(claims::SORT_KEY));
-            let alerts = alerts.and_then(|log| log.read(claims::SORT_KEY).ok());
+        counters.into_iter().map(move |(key, counters)| {
+            // What this version has written, it reads.
+            let mut kept = documents.get_mut(&key).map(std::mem::take).unwrap_or_default();
+            let alerts = kept.remove(claims::SORT_KEY).and_then(|log| log.read(claims::SORT_KEY).ok());
             let alerts = alerts.map(|log: Versioned<AlertLog>| log.value).unwrap_or_default();
-            (key, Item { counters, alerts, archived })
+            let days = kept.into_iter().filter_map(|(sort, day)| claims::archived(&sort, day).ok());
+            (key, Item { counters, alerts, archived: days.flatten().collect() })
         })
     }
 
     /// All callers and their state, in the order of their first alert.
     #[must_use]
     pub fn callers(&self) -> Vec<(Caller, CallerState)> {
-        let (documents, mutes) = (lock(&self.documents), lock(&self.mutes));
+        let documents = lock(&self.documents);
         let callers = documents.iter().filter_map(|(key, kept)| {
             let caller = Caller::of_key(key)?;
-            let mut state = CallerState { mute: mutes.get(&caller).cloned(), ..CallerState::default() };
-            for (sort, document) in kept.range(incident::SORT_KEY.to_owned()..) {
-                if let Ok(incident) = document.clone().read::<Incident>(sort) {
-                    state.log.incidents.insert(incident.value.begin, incident.value);
-                }
+            let mut state = CallerState::default();
+            for (sort, document) in kept {
+                // What this version has written, it reads.
+                _ = state.merge(sort, document.clone());
             }
             Some((caller, state))
         });
@@ -83,7 +74,11 @@ impl EmbeddedStore {
 
     /// Mutes a caller.
     pub fn mute(&self, caller: &Caller, mute: Mute) {
-        lock(&self.mutes).insert(caller.clone(), mute);
+        let id = Mute::document(caller);
+        let body =
+            Body::from_iter([("until".to_owned(), mute.until.into()), ("why".to_owned(), mute.why.into())]);
+        let document = Versioned { version: 0, value: body };
+        lock(&self.documents).entry(id.partition).or_default().insert(id.sort, document);
     }
 
     /// All documents, for tests that look at what is kept.
@@ -98,10 +93,6 @@ impl EmbeddedStore {
             kept.iter().map(named).collect::<Vec<_>>()
         };
         documents.iter().flat_map(of_partition).collect()
-    }
-
-    fn keys(&self) -> MutexGuard<'_, IndexMap<Key, Counted>> {
-        lock(&self.keys)
     }
 }
 
@@ -118,33 +109,17 @@ impl CounterStore for EmbeddedStore {
         contribution: &Contribution,
         _: u64,
     ) -> Result<(), StoreError> {
-        let mut keys = self.keys();
-        let item = keys.entry(key.clone()).or_default();
-        item.counters.add(slot, contribution);
+        lock(&self.counters).entry(key.clone()).or_default().add(slot, contribution);
         Ok(())
     }
 
     async fn counters(
         &self,
         key: &Key,
-        slots: RangeInclusive<EventTime>,
+        minutes: u16,
+        starts: RangeInclusive<EventTime>,
     ) -> Result<Vec<Counter>, StoreError> {
-        Ok(self.keys().get(key).map(|item| item.counters.within(slots)).unwrap_or_default())
-    }
-
-    async fn archived_alerts(
-        &self,
-        key: &Key,
-        between: RangeInclusive<EventTime>,
-    ) -> Result<BTreeSet<EventTime>, StoreError> {
-        let keys = self.keys();
-        let archived = keys.get(key).into_iter().flat_map(|item| item.archived.range(between.clone()));
-        Ok(archived.copied().collect())
-    }
-
-    async fn archive_alerts(&self, key: &Key, alerts: &[EventTime], _: u64) -> Result<(), StoreError> {
-        self.keys().entry(key.clone()).or_default().archived.extend(alerts);
-        Ok(())
+        Ok(lock(&self.counters).get(key).map(|counters| counters.within(minutes, starts)).unwrap_or_default())
     }
 
     async fn documents(
@@ -174,11 +149,6 @@ impl CounterStore for EmbeddedStore {
             }
         }
         Ok(true)
-    }
-
-    async fn caller(&self, caller: &Caller) -> Result<CallerState, StoreError> {
-        let mute = lock(&self.mutes).get(caller).cloned();
-        Ok(CallerState { mute, ..CallerState::default() })
     }
 
     async fn pause(&self) {

@@ -6,14 +6,13 @@
 //! | What one slot of a key holds | [`counter`], [`value`], [`evidence`] |
 //! | One object's denials, summed up by key and slot | [`tally`], `samples` |
 //! | Where counters and alerts are kept: the port, and the store in memory | [`store`], [`embedded`], [`compact`] |
-//! | Which denials are hot, and the figures of their alerts | [`window`], `sliding`, `bound`, `sums` |
+//! | Which denials are hot, and the figures of their alerts | [`window`], `figures`, `sums` |
 //! | Which alerts are due | [`claims`] |
 //! | Who is behind a key | [`caller`] |
 //! | Which alerts of a caller belong together, and when a notice is due | [`incident`] |
 //! | When too many callers come at once | [`crowd`] |
 //! | What many deliveries change, and who sends a notice | [`document`], [`lease`] |
 
-mod bound;
 pub mod caller;
 pub mod claims;
 pub mod compact;
@@ -22,25 +21,13 @@ pub mod crowd;
 pub mod document;
 pub mod embedded;
 pub mod evidence;
+mod figures;
 pub mod incident;
 pub mod key;
 pub mod lease;
 mod samples;
-mod sliding;
 pub mod store;
 mod sums;
 pub mod tally;
 pub mod value;
 pub mod window;
-
-/// Counts a step of work, for the tests of how work grows with its input; nothing anywhere else.
-#[inline]
-fn step(steps: usize) {
-    #[cfg(test)]
-    growth::STEPS.set(growth::STEPS.get() + steps);
-    #[cfg(not(test))]
-    let _ = steps;
-}
-
-#[cfg(test)]
-mod growth;

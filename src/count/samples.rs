@@ -1,14 +1,12 @@
 //! Which denials of one object represent it in one slot of one key, in little memory.
 
-use std::cell::OnceCell;
 use std::collections::{BTreeSet, VecDeque};
-use std::fmt::Write as _;
+use std::hash::BuildHasher as _;
 
-use foldhash::HashSet;
+use foldhash::{HashSet, fast::RandomState};
 use sha2::{Digest as _, Sha256};
 
-use crate::count::counter::{Digest, Sample};
-use crate::count::step;
+use crate::count::counter::{Digest, Sample, Slot};
 use crate::count::value::Value;
 use crate::log::time::EventTime;
 
@@ -24,24 +22,22 @@ pub(super) const ALLOCATION: usize = 16;
 pub(super) const SHARED: usize = ALLOCATION + 16;
 
 /// A value that one denial adds, whatever rules count it. Parsed and hashed once for all of them.
-pub struct Counted {
-    value: Value,
-    hash: OnceCell<u128>,
+pub struct HashedValue {
+    sample: Sample,
+    /// Of the value and its time, as a sample spells them.
+    hash: u128,
 }
 
-impl Counted {
-    /// `text` as a sample keeps it.
+impl HashedValue {
+    /// `text` as a sample keeps it, denied at `at`.
     #[must_use]
-    pub fn new(text: &str) -> Self {
-        Self { value: Value::new(text), hash: OnceCell::new() }
-    }
-
-    fn hash(&self) -> u128 {
-        *self.hash.get_or_init(|| self.value.with_text(hash))
-    }
-
-    fn sample(&self, at: EventTime) -> Sample {
-        Sample { at, value: self.value.clone() }
+    pub fn new(at: EventTime, text: &str) -> Self {
+        let mut digest = Sha256::new();
+        digest.update(at.epoch_ms().to_string());
+        digest.update("|");
+        digest.update(text);
+        let hash = digest.finalize().iter().take(16).fold(0, |hash, byte| hash << 8 | u128::from(*byte));
+        Self { sample: Sample { at, value: Value::new(text) }, hash }
     }
 }
 
@@ -60,16 +56,22 @@ fn room(capacity: usize) -> isize {
 
 /// Tells values apart beyond those that are sampled, across all slots of one object.
 #[derive(Default)]
-pub struct Distinct(HashSet<u64>);
+pub struct Distinct {
+    seen: HashSet<u64>,
+    state: RandomState,
+}
+
+/// A key, by its number, and one of its slots.
+pub type Place = (u32, Slot);
 
 impl Distinct {
     /// Whether a value is new in its place; `None` where no more can be told apart.
-    fn insert(&mut self, hash: u128, place: u64) -> Option<bool> {
-        let placed = u64::try_from(hash >> 64).unwrap_or_default().wrapping_add(place);
-        if self.0.len() < MAX_DISTINCT {
-            Some(self.0.insert(placed))
+    fn insert(&mut self, value: &Value, place: Place) -> Option<bool> {
+        let placed = self.state.hash_one((value, place));
+        if self.seen.len() < MAX_DISTINCT {
+            Some(self.seen.insert(placed))
         } else {
-            self.0.contains(&placed).then_some(false)
+            self.seen.contains(&placed).then_some(false)
         }
     }
 }
@@ -91,8 +93,16 @@ pub struct Added {
     pub new: bool,
 }
 
-/// The samples of one object in one slot of one key.
-pub enum Samples {
+/// What one object holds in one slot of one key.
+#[derive(Default)]
+pub struct Samples {
+    kept: Kept,
+    /// Sum of the hashes of all values with their times: the same in any order, and whatever is kept of them.
+    hash: u128,
+}
+
+/// The samples.
+enum Kept {
     /// Every denial with its time, while there are at most twice the limit.
     All(All),
     /// The earliest and latest of more.
@@ -112,154 +122,125 @@ pub struct Ends {
     latest: VecDeque<Sample>,
     distinct: u64,
     at_least: bool,
-    /// Sum of the distinct values' hashes: the same in any order.
-    hash: u128,
 }
 
-impl Default for Samples {
+impl Default for Kept {
     fn default() -> Self {
         Self::All(All::default())
     }
 }
 
 impl Samples {
-    /// Adds that `value` was denied at `at`. `place` identifies the slot and key.
+    /// Adds a value.
     pub fn add(
         &mut self,
-        at: EventTime,
-        counted: &Counted,
+        value: &HashedValue,
         sampling: Sampling,
-        place: u64,
+        place: Place,
         distinct: &mut Distinct,
     ) -> Added {
-        if let Self::All(All(all)) = self {
-            step(all.len());
-        }
-        let value = &counted.value;
+        self.hash = self.hash.wrapping_add(value.hash);
+        self.kept.add(&value.sample, sampling, place, distinct)
+    }
+}
+
+impl Kept {
+    fn add(&mut self, sample: &Sample, sampling: Sampling, place: Place, distinct: &mut Distinct) -> Added {
         match self {
-            Self::All(All(all)) if all.iter().any(|seen| seen.at == at && seen.value == *value) => {
-                Added { bytes: 0, new: false }
-            }
+            Self::All(All(all)) if all.contains(sample) => Added { bytes: 0, new: false },
             Self::All(All(all)) if all.len() < sampling.limit.saturating_mul(2) => {
-                let new = all.iter().all(|other| other.value != *value);
+                let new = all.iter().all(|other| other.value != sample.value);
                 let before = room(all.capacity());
                 // Most slots hold one denial, for which a vector would reserve room for four.
                 if all.len() == all.capacity() {
                     all.reserve_exact(all.len().max(1));
                 }
-                let seen = counted.sample(at);
-                let bytes = beside(&seen);
-                all.push(seen);
+                let bytes = beside(sample);
+                all.push(sample.clone());
                 Added { bytes: bytes.saturating_add(room(all.capacity())).saturating_sub(before), new }
             }
             Self::All(All(all)) => {
                 let before = room(all.capacity()).saturating_add(all.iter().map(beside).sum::<isize>());
                 let (mut ends, grown) = Ends::new(all, sampling.limit, place, distinct);
-                let Added { bytes, new } = ends.add(at, counted, sampling, place, distinct);
+                let Added { bytes, new } = ends.add(sample, sampling, place, distinct);
                 *self = Self::Ends(Box::new(ends));
                 Added { bytes: grown.saturating_add(bytes).saturating_sub(before), new }
             }
-            Self::Ends(ends) => ends.add(at, counted, sampling, place, distinct),
+            Self::Ends(ends) => ends.add(sample, sampling, place, distinct),
         }
     }
+}
 
+impl Samples {
     /// The earliest and the latest time.
     #[must_use]
     pub fn span(&self) -> Option<(EventTime, EventTime)> {
-        match self {
-            Self::All(All(all)) => {
+        match &self.kept {
+            Kept::All(All(all)) => {
                 let times = || all.iter().map(|seen| seen.at);
                 Some((times().min()?, times().max()?))
             }
-            Self::Ends(ends) => Some((ends.earliest.front()?.at, ends.latest.front()?.at)),
+            Kept::Ends(ends) => Some((ends.earliest.front()?.at, ends.latest.front()?.at)),
         }
     }
 
     /// What is stored of them.
     #[must_use]
     pub fn stored(&self, sampling: Sampling) -> (Digest, BTreeSet<Sample>) {
-        let (samples, distinct, hash, at_least): (BTreeSet<Sample>, _, _, _) = match self {
-            Self::All(All(all)) => {
+        let (samples, distinct, at_least): (BTreeSet<Sample>, _, _) = match &self.kept {
+            Kept::All(All(all)) => {
                 let values: HashSet<&Value> = all.iter().map(|seen| &seen.value).collect();
-                let hash = values.iter().map(|value| value.with_text(hash)).fold(0, u128::wrapping_add);
                 let samples = if sampling.recurs {
                     all.iter().cloned().collect()
                 } else {
                     let mut ends = Ends::default();
                     for seen in all {
-                        ends.keep((seen.at, &seen.value), false, None, sampling.limit);
+                        ends.keep(seen, false, None, sampling.limit);
                     }
                     ends.samples()
                 };
-                (samples, values.len() as u64, hash, false)
+                (samples, values.len() as u64, false)
             }
-            Self::Ends(ends) => (ends.samples(), ends.distinct, ends.hash, ends.at_least),
+            Kept::Ends(ends) => (ends.samples(), ends.distinct, ends.at_least),
         };
-        // Times as well as values, or a value that comes again at another time would be taken
-        // for a redelivery, and forgotten.
-        let mut text = String::new();
-        let spelled = |sample: &Sample| {
-            text.clear();
-            // A string takes whatever is written.
-            let _ = write!(text, "{sample}");
-            self::hash(&text)
-        };
-        let times = samples.iter().map(spelled).fold(0, u128::wrapping_add);
         let sampled = samples.iter().map(|sample| &sample.value).collect::<HashSet<_>>().len() as u64;
-        let digest = Digest {
-            hash: format!("{:032x}", hash.wrapping_add(times)),
-            denials: distinct,
-            sampled,
-            at_least,
-            span: None,
-        };
+        let digest =
+            Digest { hash: format!("{:032x}", self.hash), denials: distinct, sampled, at_least, span: None };
         (digest, samples)
     }
 }
 
 impl Ends {
-    /// Tells how many bytes of memory they take, too.
-    fn new(all: &[Sample], limit: usize, place: u64, distinct: &mut Distinct) -> (Self, isize) {
+    /// Returns how many bytes of memory they take, too.
+    fn new(all: &[Sample], limit: usize, place: Place, distinct: &mut Distinct) -> (Self, isize) {
         let mut ends = Self::default();
         let values: HashSet<&Value> = all.iter().map(|seen| &seen.value).collect();
         for value in values {
-            let hash = value.with_text(hash);
             ends.distinct = ends.distinct.saturating_add(1);
-            ends.hash = ends.hash.wrapping_add(hash);
             // Where there is no room for it, a repetition of it makes the figure a lower bound.
-            distinct.insert(hash, place);
+            distinct.insert(value, place);
         }
-        let bytes: isize = all.iter().map(|seen| ends.keep((seen.at, &seen.value), false, None, limit)).sum();
+        let bytes: isize = all.iter().map(|seen| ends.keep(seen, false, None, limit)).sum();
         (ends, bytes.saturating_add(size_of::<Self>().cast_signed()))
     }
 
-    fn add(
-        &mut self,
-        at: EventTime,
-        counted: &Counted,
-        sampling: Sampling,
-        place: u64,
-        distinct: &mut Distinct,
-    ) -> Added {
-        // Looking is cheaper than hashing only where a value is likely to be there.
-        let known = if sampling.recurs { position(&self.latest, &counted.value) } else { None };
-        let new = if known.is_some() { Some(false) } else { distinct.insert(counted.hash(), place) };
+    fn add(&mut self, sample: &Sample, sampling: Sampling, place: Place, distinct: &mut Distinct) -> Added {
+        // Scanning beats hashing only where the value is probably there.
+        let known = if sampling.recurs { position(&self.latest, &sample.value) } else { None };
+        let new = if known.is_some() { Some(false) } else { distinct.insert(&sample.value, place) };
         match new {
-            Some(true) => {
-                self.distinct = self.distinct.saturating_add(1);
-                self.hash = self.hash.wrapping_add(counted.hash());
-            }
+            Some(true) => self.distinct = self.distinct.saturating_add(1),
             Some(false) => {}
             None => self.at_least = true,
         }
         let new = new == Some(true);
-        Added { bytes: self.keep((at, &counted.value), new, known, sampling.limit), new }
+        Added { bytes: self.keep(sample, new, known, sampling.limit), new }
     }
 
-    /// `new` says that the value is surely none of those that are kept; `known` is its place among the latest.
-    fn keep(&mut self, seen: Place<'_>, new: bool, known: Option<usize>, limit: usize) -> isize {
-        let look = |kept: &VecDeque<Sample>| if new { None } else { position(kept, seen.1) };
-        let is_later = |last: &Sample| last.at <= seen.0;
+    /// `new` says that the value is surely none of those that are kept; `known` is its index among the latest.
+    fn keep(&mut self, seen: &Sample, new: bool, known: Option<usize>, limit: usize) -> isize {
+        let look = |kept: &VecDeque<Sample>| if new { None } else { position(kept, &seen.value) };
+        let is_later = |last: &Sample| last.at <= seen.at;
         let earliest = match known {
             // While there is room, the earliest are all there are.
             Some(_) if self.earliest.len() < limit && self.earliest.back().is_some_and(is_later) => 0,
@@ -274,80 +255,79 @@ impl Ends {
     }
 }
 
-type Place<'a> = (EventTime, &'a Value);
-
 fn position(kept: &VecDeque<Sample>, value: &Value) -> Option<usize> {
-    step(kept.len());
     kept.iter().position(|seen| seen.value == *value)
 }
 
-/// Keeps in `kept`, sorted by `before`, the first `limit` distinct values, each at its first place; `look` tells
-/// where one is. Tells by how many bytes it has grown. In order of time, each goes to the front of the latest.
+/// Keeps in `kept`, sorted by `before`, the first `limit` distinct values, each at its first place; `look` finds one.
+/// Returns the growth in bytes. In order of time, each goes to the front of the latest.
 fn keep(
     kept: &mut VecDeque<Sample>,
-    (at, value): Place<'_>,
+    seen: &Sample,
     look: impl FnOnce(&VecDeque<Sample>) -> Option<usize>,
     limit: usize,
-    before: impl Fn(Place<'_>, Place<'_>) -> bool,
+    before: impl Fn(&Sample, &Sample) -> bool,
 ) -> isize {
-    let is_before = |other: &Sample| before((at, value), (other.at, &other.value));
-    if kept.len() == limit && kept.back().is_none_or(|last| !is_before(last)) {
+    if kept.len() == limit && kept.back().is_none_or(|last| !before(seen, last)) {
         return 0;
     }
     let room_before = room(kept.capacity());
-    let (seen, bytes) = match look(kept) {
-        Some(known) if kept.get(known).is_none_or(|kept| !is_before(kept)) => return 0,
-        Some(known) => (kept.remove(known).map(|seen| Sample { at, ..seen }), 0),
+    let bytes = match look(kept) {
+        Some(known) if kept.get(known).is_none_or(|kept| !before(seen, kept)) => return 0,
+        Some(known) => {
+            kept.remove(known);
+            0
+        }
         None => {
             let gone = if kept.len() == limit { kept.pop_back() } else { None };
-            let seen = Sample { at, value: value.clone() };
-            let bytes = beside(&seen).saturating_sub(gone.map_or(0, |gone| beside(&gone)));
-            (Some(seen), bytes)
+            beside(seen).saturating_sub(gone.map_or(0, |gone| beside(&gone)))
         }
     };
-    let Some(seen) = seen else { return 0 };
-    if kept.front().is_none_or(&is_before) {
-        kept.push_front(seen);
+    if kept.front().is_none_or(|first| before(seen, first)) {
+        kept.push_front(seen.clone());
     } else {
-        let place = kept.partition_point(|other| before((other.at, &other.value), (at, value)));
-        kept.insert(place, seen);
+        let at = kept.partition_point(|other| before(other, seen));
+        kept.insert(at, seen.clone());
     }
     room(kept.capacity()).saturating_sub(room_before).saturating_add(bytes)
-}
-
-fn hash(value: &str) -> u128 {
-    let digest = Sha256::digest(value.as_bytes());
-    digest.iter().take(16).fold(0, |hash, byte| hash << 8 | u128::from(*byte))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::denial::Source;
 
-    /// The digest of what an object adds, as stored, for `second:value …`.
-    #[track_caller]
-    fn check(sampling: Sampling, added: &str, expected: &str) {
+    /// What an object adds, as stored, for `second:value …`.
+    fn stored(sampling: Sampling, added: &str) -> Digest {
         let (mut samples, mut distinct) = (Samples::default(), Distinct::default());
+        let place = (7, Slot { start: EventTime::from_epoch_ms(0), minutes: 10, source: Source::CloudTrail });
         for one in added.split(' ') {
             let (second, value) = one.split_once(':').expect("a time and a value");
             let at = EventTime::from_epoch_ms(second.parse::<i64>().expect("a number") * 1000);
-            samples.add(at, &Counted::new(value), sampling, 7, &mut distinct);
+            samples.add(&HashedValue::new(at, value), sampling, place, &mut distinct);
         }
-        assert_eq!(samples.stored(sampling).0.to_string(), expected);
+        samples.stored(sampling).0
     }
 
-    /// Items of older versions hold them: with another digest, a redelivery after an upgrade would count again.
+    const A: &str = "0f8b1f2e-6f0b-4f3a-9c3d-1a2b3c4d5e6f";
+
+    /// With another digest, a redelivery after an upgrade would count again.
     #[test]
-    fn digests_are_those_of_older_versions() {
-        const A: &str = "0f8b1f2e-6f0b-4f3a-9c3d-1a2b3c4d5e6f";
-        const C: &str = "c0ffee00-6f0b-4f3a-9c3d-1a2b3c4d5e6f";
-        let unique = Sampling { limit: 2, recurs: false };
-        let recurring = Sampling { limit: 2, recurs: true };
-        check(unique, &format!("1:{A} 2:b 1:0F8B"), "cba77fe2e034287caa1a471156fec5ea:3:3");
-        // More than are kept, at one time.
-        let many = format!("5:x 5:{C} 5:aws 5:{A} 5:b 5:Z 5:0F8B");
-        check(unique, &many, "ee856256c0ec4fb1f90d64ecc2a64d73:7:4");
-        check(recurring, &many, "ee856256c0ec4fb1f90d64ecc2a64d73:7:4");
-        check(recurring, &format!("1:{A} 2:{A} 3:b 3:{A}"), "1180db76237a76da24c0e7db17d3c1a0:2:2");
+    fn the_digest_is_that_of_older_versions() {
+        let digest = stored(Sampling { limit: 2, recurs: false }, &format!("1:{A} 2:b 1:0F8B"));
+        assert_eq!(digest.to_string(), "86780bed33854ad1223158189e312046:3:3");
+    }
+
+    #[test]
+    fn the_digest_covers_every_value_with_its_time_whatever_is_sampled() {
+        let many = format!("5:x 5:{A} 5:aws 6:b 7:x 8:y 9:z");
+        let hash = |limit, recurs, added: &str| stored(Sampling { limit, recurs }, added).hash;
+        let all = hash(100, false, &many);
+        for (limit, recurs) in [(1, false), (2, false), (1, true), (16, true)] {
+            assert_eq!(hash(limit, recurs, &many), all);
+            // One between the samples, at another time.
+            assert_ne!(hash(limit, recurs, &many.replace("6:b", "7:b")), all);
+            assert_ne!(hash(limit, recurs, &many.replace("7:x ", "")), all);
+        }
     }
 }

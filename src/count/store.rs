@@ -1,14 +1,15 @@
 //! The port to the counters and alerts of all keys. Implementors: [`crate::count::embedded`] in
 //! memory, `dynamodb` in the cloud, and a fault-injecting one in the tests.
 
-use std::collections::BTreeSet;
 use std::error::Error;
 use std::ops::RangeInclusive;
 
+use serde::{Deserialize, Serialize};
+
 use crate::count::caller::Caller;
 use crate::count::counter::{Contribution, Counter, Slot};
-use crate::count::document::{Body, Change, Versioned};
-use crate::count::incident::IncidentLog;
+use crate::count::document::{Body, Change, DocumentId, Versioned};
+use crate::count::incident::{self, Incident, IncidentLog};
 use crate::count::key::Key;
 use crate::log::time::EventTime;
 use crate::rule::definition::Rule;
@@ -35,22 +36,48 @@ pub struct CallerState {
     pub mute: Option<Mute>,
 }
 
+impl CallerState {
+    /// Adds one of the caller's documents. Anything else is something that a later version keeps beside them.
+    ///
+    /// # Errors
+    /// When it holds something malformed.
+    pub fn merge(&mut self, sort: &str, document: Versioned<Body>) -> Result<(), StoreError> {
+        if sort.starts_with(incident::SORT_KEY) {
+            let incident = document.read::<Incident>(sort)?.value;
+            self.log.incidents.insert(incident.begin, incident);
+        } else if sort == MUTE {
+            self.mute = Some(document.read(sort)?.value);
+        }
+        Ok(())
+    }
+}
+
 /// An operator's order not to send notices about a caller.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Mute {
     /// When it ends, in epoch seconds.
     pub until: u64,
     /// The operator's reason.
+    #[serde(default)]
     pub why: String,
 }
 
-impl CallerState {
+impl Mute {
     /// Whether the caller is muted at `now`, in epoch seconds.
     #[must_use]
-    pub fn is_muted(&self, now: u64) -> bool {
-        self.mute.as_ref().is_some_and(|mute| now < mute.until)
+    pub fn is_on(&self, now: u64) -> bool {
+        now < self.until
+    }
+
+    /// Where it is kept.
+    #[must_use]
+    pub fn document(caller: &Caller) -> DocumentId {
+        DocumentId { partition: caller.key(), sort: MUTE.to_owned() }
     }
 }
+
+/// Its place among the caller's documents.
+pub const MUTE: &str = "mute";
 
 /// Counters, alerts and incidents. Every promise below holds under any number of concurrent deliveries.
 pub trait CounterStore {
@@ -68,38 +95,17 @@ pub trait CounterStore {
         expires_at: u64,
     ) -> impl Future<Output = Result<(), StoreError>>;
 
-    /// The counters of `key` whose slots start within `slots`, by slot and log, as of the latest
-    /// finished write.
+    /// The counters of `key` whose slots are `minutes` long and start within `starts`, by slot and log, as of the
+    /// latest finished write.
     ///
     /// # Errors
     /// When the store cannot be read, or holds something malformed.
     fn counters(
         &self,
         key: &Key,
-        slots: RangeInclusive<EventTime>,
+        minutes: u16,
+        starts: RangeInclusive<EventTime>,
     ) -> impl Future<Output = Result<Vec<Counter>, StoreError>>;
-
-    /// The archived alerts of `key` between two times, and possibly some around them.
-    ///
-    /// # Errors
-    /// As for [`Self::counters`].
-    fn archived_alerts(
-        &self,
-        key: &Key,
-        between: RangeInclusive<EventTime>,
-    ) -> impl Future<Output = Result<BTreeSet<EventTime>, StoreError>>;
-
-    /// Adds published alerts to the archive of `key`; adding one again changes nothing. They may be
-    /// deleted after `expires_at` (epoch seconds).
-    ///
-    /// # Errors
-    /// When the store cannot be written; then any part of them may have been added.
-    fn archive_alerts(
-        &self,
-        key: &Key,
-        alerts: &[EventTime],
-        expires_at: u64,
-    ) -> impl Future<Output = Result<(), StoreError>>;
 
     /// The documents of a partition whose sort keys lie from `first` to `last`, in their order, as of the latest
     /// finished write.
@@ -121,12 +127,6 @@ pub trait CounterStore {
     /// # Errors
     /// When the store cannot be written; then either nothing was written or all of it.
     fn write(&self, changes: &[Change], expires_at: u64) -> impl Future<Output = Result<bool, StoreError>>;
-
-    /// What operators have ordered about `caller`, and its incidents as an earlier version kept them.
-    ///
-    /// # Errors
-    /// As for [`Self::counters`].
-    fn caller(&self, caller: &Caller) -> impl Future<Output = Result<CallerState, StoreError>>;
 
     /// Lets other deliveries go on for a moment.
     fn pause(&self) -> impl Future<Output = ()>;

@@ -12,7 +12,6 @@
 //! The sources may record the same calls, so each has its own sum, and the largest counts.
 
 use crate::count::counter::Counter;
-use crate::count::step;
 use crate::log::denial::Source;
 use crate::log::time::EventTime;
 
@@ -33,11 +32,16 @@ struct Log {
 }
 
 /// An amount and its time span.
-struct Spanned {
-    first: EventTime,
-    last: EventTime,
-    amount: u64,
-    at_least: bool,
+#[derive(Clone, Copy)]
+pub struct Spanned {
+    /// The time of the first value.
+    pub first: EventTime,
+    /// The time of the last one.
+    pub last: EventTime,
+    /// How much or how many there are between them.
+    pub amount: u64,
+    /// `amount` is a lower bound.
+    pub at_least: bool,
 }
 
 /// What lies between two times.
@@ -58,7 +62,6 @@ impl Sums {
     /// The tokens from `first` to `last`.
     #[must_use]
     pub fn between(&self, first: EventTime, last: EventTime) -> Sum {
-        step(self.0.len());
         let mut sums = [(false, Sum::default()); Source::ALL.len()];
         for log in self.0.iter().filter(|log| log.first <= last && first <= log.last) {
             let Some((is_there, sum)) = sums.get_mut(log.source as usize) else { continue };
@@ -108,20 +111,18 @@ impl Log {
     }
 
     fn between(&self, first: EventTime, last: EventTime) -> Sum {
-        step(self.objects.len());
-        step(self.events.len());
         let mut cut = false;
-        let mut within = |one: &&Spanned| {
+        let mut within = |one: &Spanned| {
             let within = first <= one.first && one.last <= last;
             cut |= !within && one.first <= last && first <= one.last;
             within
         };
         let mut objects = Sum::default();
-        for one in self.objects.iter().filter(&mut within) {
+        for one in self.objects.iter().copied().filter(&mut within) {
             objects.total = objects.total.saturating_add(one.amount);
             objects.at_least |= one.at_least;
         }
-        let events = apart(&self.events.iter().filter(&mut within).collect::<Vec<_>>());
+        let events = apart(&self.events.iter().copied().filter(&mut within).collect::<Vec<_>>());
         let both = objects.total > 0 && events.total > 0;
         Sum {
             total: objects.total.max(events.total),
@@ -132,7 +133,7 @@ impl Log {
 
 /// The most that amounts hold together, of which no two overlap: weighted interval scheduling. They are in
 /// order of their last time.
-fn apart(amounts: &[&Spanned]) -> Sum {
+pub fn apart(amounts: &[Spanned]) -> Sum {
     // The best sum over each prefix of them, beginning with none.
     let mut most = vec![0_u64];
     let mut all = Sum::default();
@@ -162,7 +163,7 @@ mod tests {
     /// between two times, with `+` behind a lower bound.
     #[track_caller]
     fn check(contributions: &str, (from, to): (i64, i64), expected: &str) {
-        let mut counter = Counter::new(Slot { start: second(0), source: Source::CloudTrail });
+        let mut counter = Counter::new(Slot { start: second(0), minutes: 10, source: Source::CloudTrail });
         for (number, text) in contributions.split_whitespace().enumerate() {
             let event = text.strip_prefix('e');
             let (span, amount) = event.unwrap_or(text).split_once(':').expect("a span and an amount");
@@ -214,7 +215,7 @@ mod tests {
         let digest = |hash: &str, span| {
             Box::new(Digest { hash: hash.to_owned(), denials: 5, sampled: 1, at_least: false, span })
         };
-        let mut counter = Counter::new(Slot { start: second(0), source: Source::CloudTrail });
+        let mut counter = Counter::new(Slot { start: second(0), minutes: 10, source: Source::CloudTrail });
         let shard = counter.shard(3);
         shard.contributions.insert(digest("a", None));
         shard.contributions.insert(digest("b", Some((second(1), second(1)))));

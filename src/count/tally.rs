@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use glob::Pattern;
@@ -14,8 +13,7 @@ use indexmap::{IndexMap, IndexSet};
 use crate::count::counter::{Contribution, Slot};
 use crate::count::evidence::{self, Evidence, Kind, MAX_EVIDENCE};
 use crate::count::key::{Key, sample_value};
-use crate::count::samples::{ALLOCATION, Counted, Distinct, SHARED, Samples, Sampling};
-use crate::count::step;
+use crate::count::samples::{ALLOCATION, Distinct, HashedValue, SHARED, Samples, Sampling};
 use crate::log::denial::{Denial, Wanted};
 use crate::log::time::EventTime;
 use crate::rule::condition::Condition;
@@ -29,8 +27,8 @@ const MAX_EVIDENCE_BYTES: usize = 16 << 20;
 /// A summary that grows by one denial at a time.
 pub struct Tally {
     rules: Vec<Rule>,
-    /// How long a slot of each rule is, and how it is sampled.
-    slots: Vec<(Duration, Sampling)>,
+    /// How long a slot of each rule is in minutes, and how it is sampled.
+    slots: Vec<(u16, Sampling)>,
     exempt_users: Vec<Pattern>,
     exempted: u64,
     distinct: Distinct,
@@ -106,7 +104,7 @@ impl Tally {
     #[must_use]
     pub fn new(rules: Vec<Rule>, exempt_users: Vec<Pattern>) -> Self {
         Self {
-            slots: rules.iter().map(|rule| (rule.slot(), sampling(rule))).collect(),
+            slots: rules.iter().map(|rule| (rule.slot_minutes(), sampling(rule))).collect(),
             rules,
             exempt_users,
             exempted: 0,
@@ -177,7 +175,8 @@ impl Tally {
         self.shown.clear();
         let mut exempted = false;
         let rules = self.rules.iter().zip(&self.slots).enumerate();
-        for (number, (rule, (slot, sampling))) in rules.filter(|(_, (rule, _))| rule.counts(denial, &values))
+        for (number, (rule, (minutes, sampling))) in
+            rules.filter(|(_, (rule, _))| rule.counts(denial, &values))
         {
             if rule.exempts(denial.user.as_deref()) {
                 exempted = true;
@@ -192,12 +191,11 @@ impl Tally {
             let key = self.keys.get_index_of(self.key.as_slice());
             let key = key.unwrap_or_else(|| self.keys.insert_full(self.key.as_slice().into()).0);
             attribute(&mut self.records, key, self.record);
-            let slot = Slot { start: denial.at.slot(*slot), source: denial.source };
-            let pair = self.pairs.entry((index(key), slot)).or_default();
-            let value = counted.get(rule.distinct, || Counted::new(&sample_value(values.get(rule.distinct))));
-            step(1);
-            let place = place(key, slot);
-            let added = pair.samples.add(denial.at, value, *sampling, place, &mut self.distinct);
+            let place = (index(key), Slot::of(denial.at, *minutes, denial.source));
+            let pair = self.pairs.entry(place).or_default();
+            let value = || HashedValue::new(denial.at, &sample_value(values.get(rule.distinct)));
+            let value = counted.get(rule.distinct, value);
+            let added = pair.samples.add(value, *sampling, place, &mut self.distinct);
             self.samples = self.samples.saturating_add_signed(added.bytes);
             if added.new && rule.weight == Weight::Tokens {
                 pair.weight = pair.weight.saturating_add(denial.facts.tokens());
@@ -272,19 +270,9 @@ fn sampling(rule: &Rule) -> Sampling {
     Sampling { limit: rule.samples(), recurs: rule.distinct.recurs() }
 }
 
-/// A number of its own for every key and slot.
-fn place(key: usize, slot: Slot) -> u64 {
-    let source = slot.source as u64;
-    (key as u64)
-        .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-        .wrapping_add(slot.start.epoch_ms().cast_unsigned().wrapping_mul(0xd1b5_4a32_d192_ed03))
-        .wrapping_add(source.wrapping_mul(0x8cb9_2ba7_2f3d_8dd7))
-}
-
 impl Pair {
     /// Keeps a piece of evidence unless there is enough of its kind; returns whether it was kept.
     fn show(&mut self, kind: Kind, value: u32) -> bool {
-        step(self.evidence.len());
         let same = || self.evidence.iter().filter(|(other, _)| *other == kind);
         let kept = same().all(|(_, other)| *other != value) && same().count() < MAX_EVIDENCE;
         if kept {

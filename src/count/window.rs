@@ -2,47 +2,25 @@
 //!
 //! Pure functions of counters read from the store; no clock, no store.
 
-use std::collections::BTreeSet;
-
 use foldhash::{HashMap, HashSet};
 
 use crate::count::counter::Counter;
-use crate::count::evidence::Evidence;
-use crate::count::sliding::{Between, Sliding};
-use crate::count::step;
-use crate::count::sums::{self, Sums};
+use crate::count::sums::Sums;
 use crate::count::value::Value;
-use crate::log::denial::Source;
 use crate::log::time::EventTime;
 use crate::rule::definition::{Rule, Weight};
 
-pub use crate::count::sliding::MAX_LISTED;
+pub use crate::count::figures::{Figures, MAX_LISTED};
 
 /// The counters of one key over some stretch of event time.
 pub struct Window<'a> {
     rule: &'a Rule,
-    sliding: Sliding<'a>,
+    /// Sorted by slot.
+    counters: &'a [Counter],
+    /// All samples by time.
+    samples: Vec<(EventTime, &'a Value)>,
     /// Set for a rule that sums.
     sums: Option<Sums>,
-}
-
-/// The figures of one alert.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Figures {
-    /// The oldest known denial in the window that ends at the alert.
-    pub first_seen: EventTime,
-    /// The newest known denial no later than the alert plus the cooldown.
-    pub last_seen: EventTime,
-    /// Distinct values from `first_seen` to `last_seen`; never above the truth.
-    pub total: u64,
-    /// `total` is a lower bound.
-    pub at_least: bool,
-    /// The newest distinct values between the two, newest last.
-    pub newest: Vec<String>,
-    /// The logs that recorded it.
-    pub sources: BTreeSet<Source>,
-    /// Their evidence: the first few of each kind, over the slots touched.
-    pub evidence: BTreeSet<Evidence>,
 }
 
 /// The busiest window of a key.
@@ -54,29 +32,6 @@ pub struct Peak {
     pub count: u64,
 }
 
-impl Figures {
-    /// The logs that recorded it; a copy of one is no other log.
-    #[must_use]
-    pub fn logs(&self) -> BTreeSet<Source> {
-        self.sources.iter().map(|source| source.log()).collect()
-    }
-
-    /// The little that is certain about an alert whose counters are gone: it fired.
-    #[must_use]
-    pub fn at_least(rule: &Rule, at: EventTime) -> Self {
-        let total = (rule.threshold as u64).saturating_add(1);
-        Self {
-            first_seen: at,
-            last_seen: at,
-            total,
-            at_least: true,
-            newest: Vec::new(),
-            sources: BTreeSet::new(),
-            evidence: BTreeSet::new(),
-        }
-    }
-}
-
 impl<'a> Window<'a> {
     /// `counters`, sorted by slot, must cover every stretch you ask about later.
     #[must_use]
@@ -85,9 +40,8 @@ impl<'a> Window<'a> {
         let mut samples: Vec<_> = samples.map(|sample| (sample.at, &sample.value)).collect();
         samples.sort_unstable_by(|(at, value), other| at.cmp(&other.0).then_with(|| value.by_text(other.1)));
         samples.dedup();
-        step(samples.len());
         let sums = (rule.weight == Weight::Tokens).then(|| Sums::new(counters));
-        Self { rule, sliding: Sliding::new(counters, samples, rule.distinct.recurs()), sums }
+        Self { rule, counters, samples, sums }
     }
 
     /// Whether anything known could be hot under a threshold above 0. A single value can only if the rule sums.
@@ -114,8 +68,7 @@ impl<'a> Window<'a> {
     /// several. `None` if no denial is known.
     #[must_use]
     pub fn peak(&self) -> Option<Peak> {
-        let samples = self.sliding.samples();
-        let ((first, _), (last, _)) = (*samples.first()?, *samples.last()?);
+        let ((first, _), (last, _)) = (*self.samples.first()?, *self.samples.last()?);
         let mut peak = Peak { at: first, count: 0 };
         self.each(first, last, |at, count| {
             if count > peak.count {
@@ -150,7 +103,7 @@ impl<'a> Window<'a> {
     /// The known denials, in order of time: when, and the value that the rule counts.
     #[must_use]
     pub fn samples(&self) -> &[(EventTime, &'a Value)] {
-        self.sliding.samples()
+        &self.samples
     }
 
     /// Calls `found` for the time of each known denial from `from` to `to`, with how many distinct values,
@@ -173,12 +126,10 @@ impl<'a> Window<'a> {
                 break;
             }
             while let Some((_, value)) = newest.next_if(|(at, _)| *at == now) {
-                step(1);
                 let count = inside.entry(value).or_default();
                 *count = count.saturating_add(1);
             }
             while let Some((_, value)) = oldest.next_if(|(at, _)| *at < now.minus(self.rule.window)) {
-                step(1);
                 if let Some(count) = inside.get_mut(value) {
                     *count = count.saturating_sub(1);
                     if *count == 0 {
@@ -192,46 +143,48 @@ impl<'a> Window<'a> {
         }
     }
 
-    /// The figures of an alert at `at`; `None` if no denial is known in its window. Cheapest when you
-    /// ask in order of time.
-    pub fn figures(&mut self, at: EventTime) -> Option<Figures> {
-        let (first_seen, _) = *self.since(at.minus(self.rule.window)).first()?;
-        if first_seen > at {
-            return None;
-        }
-        let until = at.plus(self.rule.cooldown);
-        let samples = self.sliding.samples();
-        let end = samples.partition_point(|(time, _)| *time <= until);
-        let (last_seen, _) = *samples.get(..end)?.last()?;
-        Some(self.figures_between(first_seen, last_seen))
+    /// The figures of an alert at `at`; `None` if no denial is known in its window.
+    #[must_use]
+    pub fn figures(&self, at: EventTime) -> Option<Figures> {
+        let (first, _) = *self.since(at.minus(self.rule.window)).first()?;
+        if first <= at { self.between(first, at.plus(self.rule.cooldown)) } else { None }
     }
 
     /// The figures of everything known; `None` if nothing is.
-    pub fn all(&mut self) -> Option<Figures> {
-        let samples = self.sliding.samples();
-        let ((first, _), (last, _)) = (*samples.first()?, *samples.last()?);
-        Some(self.figures_between(first, last))
+    #[must_use]
+    pub fn all(&self) -> Option<Figures> {
+        self.between(self.samples.first()?.0, self.samples.last()?.0)
     }
 
+    /// The known denials from `start` on.
     fn since(&self, start: EventTime) -> &[(EventTime, &'a Value)] {
-        let samples = self.sliding.samples();
-        samples.get(samples.partition_point(|(at, _)| *at < start)..).unwrap_or_default()
+        self.samples.get(self.samples.partition_point(|(at, _)| *at < start)..).unwrap_or_default()
     }
 
-    fn figures_between(&mut self, first_seen: EventTime, last_seen: EventTime) -> Figures {
-        let Between { mut total, mut at_least, newest, sources, evidence } =
-            self.sliding.between(first_seen, last_seen);
+    fn between(&self, first: EventTime, last: EventTime) -> Option<Figures> {
+        let samples = self.since(first);
+        let samples = samples.get(..samples.partition_point(|(at, _)| *at <= last))?;
+        let begun = self.counters.partition_point(|counter| counter.slot.start <= last);
+        let over =
+            self.counters.partition_point(|counter| counter.slot.start.plus(self.rule.slot()) <= first);
+        let counters = self.counters.get(over..begun)?;
+        let mut figures = Figures::of(samples, counters, self.rule.distinct.recurs())?;
         if let Some(sums) = &self.sums {
-            sums::Sum { total, at_least } = sums.between(first_seen, last_seen);
+            let sum = sums.between(figures.first_seen, figures.last_seen);
+            (figures.total, figures.at_least) = (sum.total, sum.at_least);
         }
-        Figures { first_seen, last_seen, total, at_least, newest, sources, evidence }
+        Some(figures)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::time::Duration;
+
     use super::*;
-    use crate::count::counter::{Digest, Sample, Slot};
+    use crate::count::counter::{Contribution, Digest, Sample, Slot};
+    use crate::log::denial::Source;
     use crate::rule::catalogue::{DENIED_MODEL, built_in};
 
     /// Slots of ten minutes: `(slot number, [(objects' denials, their samples as (second, value))])`.
@@ -246,6 +199,7 @@ mod tests {
         let counter = |(slot, objects): &(i64, &[Object<'_>])| {
             let mut counter = Counter::new(Slot {
                 start: EventTime::from_epoch_ms(slot * 600_000),
+                minutes: 10,
                 source: Source::InvocationLog,
             });
             for (number, (denials, samples)) in objects.iter().enumerate() {
@@ -322,8 +276,7 @@ mod tests {
 
     #[test]
     fn objects_that_share_denials_are_not_summed() {
-        // A denial before the larger object's span is none of its denials.
-        check_figures(&[(0, &[(90, FOUR), (100, &[(4, "d"), (5, "e")])])], 4, "1 5 103+");
+        check_figures(&[(0, &[(90, FOUR), (100, &[(4, "d"), (5, "e")])])], 4, "1 5 100+");
         check_figures(
             &[(0, &[(4, FOUR), (5, &[(1, "a"), (2, "b"), (3, "c"), (4, "d"), (5, "e")])])],
             4,
@@ -338,12 +291,12 @@ mod tests {
         check_figures(&[(0, &[large, copy])], 3, "1 59 61+");
         // A small one, all of whose denials are known.
         check_figures(&[(0, &[large, (2, &[(20, "i"), (21, "j")])])], 3, "1 59 61+");
-        // One whose denials the larger one shows, and one that lies apart, are sure.
-        check_figures(&[(0, &[large, (2, &[(2, "b"), (3, "c")])])], 3, "1 59 61");
+        check_figures(&[(0, &[large, (2, &[(2, "b"), (3, "c")])])], 3, "1 59 61+");
+        // One that lies apart is sure.
         check_figures(&[(0, &[large, (20, &[(60, "p"), (70, "q")])])], 3, "1 70 81");
         check_figures(&[(0, &[large, (2, &[(60, "p"), (70, "q")])])], 3, "1 70 63");
         // The same second may hold the same request.
-        check_figures(&[(0, &[large, (20, &[(59, "p"), (70, "q")])])], 3, "1 70 62+");
+        check_figures(&[(0, &[large, (20, &[(59, "p"), (70, "q")])])], 3, "1 70 61+");
         // Two that lie apart hold more than the one that overlaps both.
         let across: Object<'_> = (70, &[(58, "x"), (59, "y"), (61, "z")]);
         check_figures(&[(0, &[large, across, (20, &[(61, "z"), (70, "q")])])], 3, "1 70 81+");
@@ -359,7 +312,7 @@ mod tests {
     fn check_two_logs(log: Object<'_>, trail: Object<'_>, expected: &str) {
         let mut counters = counters(&[(0, &[log]), (0, &[trail])]);
         counters[1].slot.source = Source::CloudTrail;
-        let mut window = Window::new(&DENIED_MODEL, &counters);
+        let window = Window::new(&DENIED_MODEL, &counters);
         let figures = window.figures(EventTime::from_epoch_ms(4000)).expect("figures");
         let bound = if figures.at_least { "+" } else { "" };
         assert_eq!(format!("{}{bound}", figures.total), expected);
@@ -393,12 +346,52 @@ mod tests {
         let first = [(1, "a"), (2, "b"), (3, "a"), (3, "c"), (500, "b"), (500, "a")];
         let counters = counters(&[(0, &[(3, &first)]), (6, &[(2, &[(3700, "c"), (3900, "a")])])]);
         for rule in [&DENIED_MODEL, built_in("model-sweep")] {
-            let mut window = Window::new(rule, &counters);
+            let window = Window::new(rule, &counters);
             for at in [3, 3900, 500, 3, 3700].map(|second| EventTime::from_epoch_ms(second * 1000)) {
                 assert_eq!(window.figures(at), Window::new(rule, &counters).figures(at), "{at}");
             }
             let at = EventTime::from_epoch_ms(500_000);
             assert_eq!(window.figures(at).expect("figures").newest, ["b", "c", "a"]);
+        }
+    }
+
+    #[test]
+    fn a_day_of_full_slots_is_read_through_for_each_of_its_alerts() {
+        const OBJECTS: i64 = 100;
+        const VALUES: i64 = 4;
+        let hour = Duration::from_secs(3600);
+        let rule = Rule { window: hour * 24, cooldown: hour, ..DENIED_MODEL.clone() };
+        let slot = |number: i64| {
+            let start = EventTime::from_epoch_ms(number * 3_600_000);
+            let mut counter = Counter::new(Slot { start, minutes: 60, source: Source::InvocationLog });
+            for object in 0..OBJECTS {
+                let sample = |value: i64| Sample {
+                    at: start.plus(Duration::from_secs(u64::try_from(object * VALUES + value).expect("small"))),
+                    value: Value::new(&format!("{number}-{object}-{value}")),
+                };
+                let samples: BTreeSet<Sample> = (0..VALUES).map(sample).collect();
+                let digest = Digest {
+                    hash: format!("{object}"),
+                    denials: 10,
+                    sampled: samples.len() as u64,
+                    at_least: false,
+                    span: None,
+                };
+                counter.add(&Contribution { digest, samples, evidence: [].into() });
+            }
+            counter
+        };
+        let counters: Vec<Counter> = (0..48).map(slot).collect();
+        let window = Window::new(&rule, &counters);
+        // The last value of each slot from the second day on.
+        let last = |number: i64| EventTime::from_epoch_ms(number * 3_600_000 + (OBJECTS * VALUES - 1) * 1000);
+        for number in 24..47 {
+            assert_eq!(window.ending(last(number)).map(|(_, count)| count), Some(24 * 400 + 1));
+            let figures = window.figures(last(number)).expect("figures");
+            // 24 slots and the one within the cooldown, whole; of the first, one value.
+            let (first, end) = (figures.first_seen, figures.last_seen);
+            assert_eq!((first, end), (last(number - 24), last(number + 1)));
+            assert!((25 * 400 + 1..=25 * 1000 + 1).contains(&figures.total) && figures.at_least);
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::count::store::{CounterStore, StoreError};
 use crate::count::tally::Summary;
 use crate::count::window::{Figures, Window};
 use crate::log::time::EventTime;
-use crate::rule::definition::{MAX_SLOT, Rule};
+use crate::rule::definition::Rule;
 
 /// Slots of one key that are added at once.
 const ADDS_AT_ONCE: usize = 8;
@@ -156,7 +156,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
     ) -> Result<Option<EventTime>, Failure> {
         let Rest { rule, key, .. } = rest;
         let counters = self.counters_around(rule, key, first, last).await?;
-        let mut window = Window::new(rule, &counters);
+        let window = Window::new(rule, &counters);
         let hot = window.hot(first, last);
         if alerts.is_none() {
             // Even if nothing is hot: others may have left alerts that they found by other settings.
@@ -184,8 +184,11 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         if let ([first, .., last] | [first @ last], Some(archived_to)) = (hot, log.archived_to)
             && first.minus(rule.cooldown) <= archived_to
         {
-            let around = first.minus(rule.cooldown)..=last.plus(rule.cooldown);
-            log.archived.extend(self.store.archived_alerts(key, around).await?);
+            let from = claims::archive_document(key, first.minus(rule.cooldown)).sort;
+            let to = claims::archive_document(key, last.plus(rule.cooldown)).sort;
+            for (sort, day) in self.store.documents(key, &from, &to).await? {
+                log.archived.extend(claims::archived(&sort, day)?);
+            }
         }
         Ok(claims::claim(log, hot, rule.cooldown, |at| alert::id(key, at)))
     }
@@ -232,11 +235,11 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         alerts.sort_unstable();
         let mut figures = Vec::with_capacity(alerts.len());
         // Alerts near each other are read together.
-        let around = rule.window.saturating_add(MAX_SLOT).saturating_add(rule.cooldown);
+        let around = rule.window.saturating_add(rule.slot()).saturating_add(rule.cooldown);
         for near in alerts.chunk_by(|one, next| *next <= one.plus(around)) {
             let ([first, .., last] | [first @ last]) = near else { continue };
             let counters = self.counters_around(rule, key, *first, *last).await?;
-            let mut window = Window::new(rule, &counters);
+            let window = Window::new(rule, &counters);
             figures.extend(
                 near.iter()
                     .map(|at| (*at, window.figures(*at).unwrap_or_else(|| Figures::at_least(rule, *at)))),
@@ -254,10 +257,9 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         first: EventTime,
         last: EventTime,
     ) -> Result<Vec<Counter>, StoreError> {
-        // Other settings may have had longer slots, and one of those may begin long before the window
-        // and still hold its first denials.
-        let from = first.minus(rule.window).minus(MAX_SLOT);
-        self.store.counters(key, from..=last.plus(rule.cooldown)).await
+        // A slot that begins before the window may hold its first denials.
+        let from = first.minus(rule.window).minus(rule.slot());
+        self.store.counters(key, rule.slot_minutes(), from..=last.plus(rule.cooldown)).await
     }
 }
 
@@ -286,7 +288,7 @@ impl KeyAlerts<'_> {
 /// to its last. Most keys have one; a key with years of denials is worked on piece by piece, each
 /// long enough that the windows around it cost no more than the piece.
 fn stretches(rule: &Rule, summary: &Summary) -> VecDeque<(EventTime, EventTime)> {
-    let around = rule.window.saturating_add(MAX_SLOT).saturating_add(rule.cooldown);
+    let around = rule.window.saturating_add(rule.slot()).saturating_add(rule.cooldown);
     let mut stretches: Vec<(EventTime, EventTime)> = Vec::new();
     let mut slots = 0;
     for (first, last) in summary.spans() {

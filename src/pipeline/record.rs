@@ -9,11 +9,12 @@ use super::keys::{self, KeyAlerts};
 use super::{Delivery, Failure, MAX_ATTEMPTS, Pipeline, RETENTION};
 use crate::alert::sink::AlertSink;
 use crate::count::caller::Caller;
-use crate::count::claims;
-use crate::count::document::{Change, Versioned};
+use crate::count::claims::{self, ArchivedDay, DAY};
+use crate::count::document::{self, Change, Versioned};
 use crate::count::incident::{self, Found, Incident, IncidentLog, SPAN};
+use crate::count::key::Key;
 use crate::count::lease::Lease;
-use crate::count::store::{CounterStore, StoreError};
+use crate::count::store::{CounterStore, Mute, StoreError};
 use crate::log::time::EventTime;
 
 /// The most alerts that one write records.
@@ -42,8 +43,6 @@ pub(super) struct CallerAlerts<'r> {
 #[derive(Default)]
 pub(super) struct Incidents {
     hours: BTreeMap<EventTime, Versioned<Option<Incident>>>,
-    /// As an earlier version kept them.
-    earlier: IncidentLog,
 }
 
 impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
@@ -67,9 +66,8 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
     }
 
     async fn record_all(&self, alerts: &mut CallerAlerts<'_>, delivery: Delivery<'_>) -> Result<(), Failure> {
-        let state = self.store.caller(&alerts.caller).await?;
-        alerts.muted = state.is_muted(delivery.claimant.now);
-        alerts.incidents.earlier = state.log;
+        let mute: Versioned<Mute> = document::load(&self.store, &Mute::document(&alerts.caller)).await?;
+        alerts.muted = mute.value.is_on(delivery.claimant.now);
         loop {
             for key in &mut alerts.keys {
                 self.complete(key).await?;
@@ -153,9 +151,8 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         let mut changes = Vec::new();
         for (key, log) in &mut logs {
             let Some(alerts) = alerts.keys.get(*key) else { continue };
-            let older = claims::archive(&mut log.value);
-            if !older.is_empty() {
-                self.store.archive_alerts(&alerts.key, &older, expires_at).await?;
+            for day in claims::archive(&mut log.value).chunk_by(|one, next| one.slot(DAY) == next.slot(DAY)) {
+                self.archive(&alerts.key, day, expires_at).await?;
             }
             changes.push(log.change(claims::document(&alerts.key))?);
         }
@@ -190,6 +187,20 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
             }
         }
         Ok(true)
+    }
+
+    /// Adds published alerts of one day to the archive.
+    async fn archive(&self, key: &Key, alerts: &[EventTime], expires_at: u64) -> Result<(), Failure> {
+        let Some(first) = alerts.first() else { return Ok(()) };
+        let target =
+            Target { id: claims::archive_document(key, *first), what: "alerts of one key", expires_at };
+        let add = |day: &mut ArchivedDay| {
+            let known = day.published.len();
+            day.published.extend(alerts.iter().map(|at| at.epoch_ms()));
+            (day.published.len() > known, ())
+        };
+        change(&self.store, &target, add).await?;
+        Ok(())
     }
 
     /// Reads the incidents that begin in the clock hours of `times`, and so many hours around them.
@@ -310,15 +321,8 @@ impl Incidents {
     }
 
     fn read(&mut self, hour: EventTime, found: Option<Versioned<Incident>>) {
-        let earlier = || {
-            let last = hour.plus(SPAN);
-            let begun = self.earlier.incidents.range(hour..last).next();
-            Versioned { version: 0, value: begun.map(|(_, incident)| incident.clone()) }
-        };
-        let known =
-            |found: Versioned<Incident>| Versioned { version: found.version, value: Some(found.value) };
-        let read = found.map_or_else(earlier, known);
-        self.hours.insert(hour, read);
+        let read = found.map(|found| Versioned { version: found.version, value: Some(found.value) });
+        self.hours.insert(hour, read.unwrap_or_default());
     }
 
     pub(super) fn written(&mut self, incident: Incident) {

@@ -100,7 +100,7 @@ impl KeyState<'_> {
     #[must_use]
     pub fn explain(&self) -> Vec<String> {
         let mut lines = vec![self.heading()];
-        let mut window = Window::new(self.rule, self.counters);
+        let window = Window::new(self.rule, self.counters);
         let Some(all) = window.all() else { return lines };
         let noun = self.rule.wording.noun;
         let bound = if all.at_least { "at least " } else { "" };

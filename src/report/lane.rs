@@ -53,7 +53,7 @@ impl Lane {
     /// `None` for a key without denials.
     pub fn new(rule: &Rule, number: usize, key: &Key, item: &Item, caller: usize) -> Option<Self> {
         let counters: Vec<Counter> = item.counters.all();
-        let mut window = Window::new(rule, &counters);
+        let window = Window::new(rule, &counters);
         let peak = window.peak()?;
         let figures = window.all()?;
         let recurs = rule.distinct.recurs();

@@ -82,11 +82,13 @@ impl Status {
         let now = u64::try_from(at.epoch_ms() / 1000).unwrap_or(0);
         let mut incidents: Vec<IncidentRow> = callers
             .iter()
-            .flat_map(|(caller, state)| open(caller, &state.log, at, state.is_muted(now)))
+            .flat_map(|(caller, state)| {
+                open(caller, &state.log, at, state.mute.as_ref().is_some_and(|mute| mute.is_on(now)))
+            })
             .collect();
         incidents.sort_by_key(|one| Reverse(one.begin));
         let muted = |(caller, state): &(Caller, CallerState)| {
-            let Mute { until, why } = state.mute.clone().filter(|mute| now < mute.until)?;
+            let Mute { until, why } = state.mute.clone().filter(|mute| mute.is_on(now))?;
             Some(MuteRow {
                 account: kept(caller.account.as_deref()),
                 caller: kept(caller.arn.as_deref()),

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use glob::Pattern;
 
-use super::bounds::MAX_MINUTES;
 use super::condition::Condition;
 use super::field::{Field, Values};
 use crate::log::denial::Denial;
@@ -149,39 +148,33 @@ pub struct Wording {
 
 /// The shortest slot, if window and cooldown allow it.
 const MIN_SLOT: Duration = Duration::from_secs(600);
-/// The longest slot that any settings give: a sixth of the longest window.
-pub const MAX_SLOT: Duration = Duration::from_secs(MAX_MINUTES * 60 / SLOTS_PER_WINDOW as u64);
 const SLOTS_PER_WINDOW: u32 = 6;
 
 /// Counts of request ids can be summed over slots, counts of recurring values cannot: only sampled
 /// ones can be compared. Up to twice this many models or sessions per object are exact.
 const RECURRING_SAMPLES: usize = 16;
 
-/// The most samples that one object in each slot may leave in a window: about 2.5 MB, which every
-/// delivery of an attack reads. Only a high threshold with a short cooldown exceeds it.
-const MAX_WINDOW_SAMPLES: u128 = 50_000;
+/// How many cooldowns a window may hold. As many slots at most, and as many alerts, for each of which all that lies in
+/// the window is read through.
+const COOLDOWNS_PER_WINDOW: u32 = 24;
 
 impl Rule {
-    /// Checks that a delivery reads a bounded amount per window: it grows with the threshold and with the
-    /// number of slots, which a short cooldown multiplies.
+    /// Checks that a delivery reads a bounded amount per window.
     ///
     /// # Errors
     /// Which settings are too much together, and what to change.
     pub fn check_cost(&self) -> Result<(), String> {
-        let slots = self.window.as_secs().div_ceil(self.slot().as_secs().max(1));
-        let samples = u128::from(slots).saturating_mul(2).saturating_mul(self.samples() as u128);
-        if samples <= MAX_WINDOW_SAMPLES {
+        if self.cooldown.saturating_mul(COOLDOWNS_PER_WINDOW) >= self.window {
             return Ok(());
         }
         let minutes = |span: Duration| span.as_secs() / 60;
         Err(format!(
-            "{}: a threshold of {} over a window of {} minutes with a cooldown of {} would make each delivery \
-             read up to {samples} samples of every object, at most {MAX_WINDOW_SAMPLES} are allowed: \
-             expected a longer cooldown, a shorter window or a lower threshold",
+            "{}: a cooldown of {} minutes in a window of {}: expected a cooldown of at least a {COOLDOWNS_PER_WINDOW}th \
+             of the window, {} minutes or more",
             self.id,
-            self.threshold,
-            minutes(self.window),
             minutes(self.cooldown),
+            minutes(self.window),
+            self.window.as_secs().div_ceil(u64::from(COOLDOWNS_PER_WINDOW).saturating_mul(60)),
         ))
     }
 
@@ -190,12 +183,14 @@ impl Rule {
     /// holds two alerts.
     #[must_use]
     pub fn slot(&self) -> Duration {
-        self.window
-            .checked_div(SLOTS_PER_WINDOW)
-            .unwrap_or(self.window)
-            .max(MIN_SLOT)
-            .min(self.window)
-            .min(self.cooldown)
+        Duration::from_secs(u64::from(self.slot_minutes()).saturating_mul(60))
+    }
+
+    /// The same in whole minutes.
+    #[must_use]
+    pub fn slot_minutes(&self) -> u16 {
+        let sixth = self.window.checked_div(SLOTS_PER_WINDOW).unwrap_or(self.window).max(MIN_SLOT);
+        u16::try_from(sixth.min(self.window).min(self.cooldown).as_secs() / 60).unwrap_or(u16::MAX).max(1)
     }
 
     /// How many of an object's earliest and of its latest distinct values a slot keeps. Of recurring values
@@ -231,7 +226,7 @@ impl Rule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rule::bounds::MAX_THRESHOLD;
+    use crate::rule::bounds::MAX_MINUTES;
     use crate::rule::catalogue::DENIED_MODEL;
 
     /// All in minutes.
@@ -252,27 +247,25 @@ mod tests {
         check_slot(5, 60, 5);
         check_slot(60, 1, 1);
         check_slot(1, 1, 1);
-        assert_eq!(MAX_SLOT, Duration::from_secs(240 * 60));
+        check_slot(65, 65, 10);
     }
 
     #[track_caller]
-    fn check_cost(threshold: usize, window: u64, cooldown: u64, refused: bool) {
+    fn check_cost(window: u64, cooldown: u64, refused: bool) {
         let minutes = |number: u64| Duration::from_secs(number * 60);
-        let rule =
-            Rule { threshold, window: minutes(window), cooldown: minutes(cooldown), ..DENIED_MODEL.clone() };
+        let rule = Rule { window: minutes(window), cooldown: minutes(cooldown), ..DENIED_MODEL.clone() };
         assert_eq!(rule.check_cost().is_err(), refused, "{:?}", rule.check_cost());
     }
 
     #[test]
-    fn a_high_threshold_with_a_short_cooldown_is_refused() {
-        check_cost(3, 60, 60, false);
-        check_cost(3, MAX_MINUTES, 1, false);
-        check_cost(MAX_THRESHOLD, 60, 60, false);
-        check_cost(MAX_THRESHOLD, MAX_MINUTES, MAX_MINUTES, false);
-        check_cost(MAX_THRESHOLD, MAX_MINUTES, 60, false);
-        check_cost(12, MAX_MINUTES, 1, false);
-        check_cost(MAX_THRESHOLD, MAX_MINUTES, 1, true);
-        check_cost(MAX_THRESHOLD, 60, 1, true);
-        check_cost(100, MAX_MINUTES, 1, true);
+    fn a_cooldown_under_a_24th_of_the_window_is_refused() {
+        check_cost(60, 60, false);
+        check_cost(1, MAX_MINUTES, false);
+        check_cost(24, 1, false);
+        check_cost(25, 1, true);
+        check_cost(60, 3, false);
+        check_cost(60, 2, true);
+        check_cost(MAX_MINUTES, 60, false);
+        check_cost(MAX_MINUTES, 59, true);
     }
 }

@@ -1,7 +1,6 @@
 //! Whatever is slow, there is an answer before the deadline, with metrics, and what was not tried comes back.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::ops::RangeInclusive;
 use std::pin::pin;
@@ -9,12 +8,11 @@ use std::task::{Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bedrock_denial_watch::count::caller::Caller;
 use bedrock_denial_watch::count::counter::{Contribution, Counter, Slot};
 use bedrock_denial_watch::count::document::{Body, Change, Versioned};
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::count::key::Key;
-use bedrock_denial_watch::count::store::{CallerState, CounterStore, StoreError};
+use bedrock_denial_watch::count::store::{CounterStore, StoreError};
 use bedrock_denial_watch::lambda::aws::{DynamoDbStore, LONGEST_STEP, Meter};
 use bedrock_denial_watch::lambda::handler::{Delivered, Handler, Invocation};
 use bedrock_denial_watch::log::time::EventTime;
@@ -105,29 +103,11 @@ impl CounterStore for Slow<'_> {
     async fn counters(
         &self,
         key: &Key,
-        slots: RangeInclusive<EventTime>,
+        minutes: u16,
+        starts: RangeInclusive<EventTime>,
     ) -> Result<Vec<Counter>, StoreError> {
         self.wait().await;
-        self.inner.counters(key, slots).await
-    }
-
-    async fn archived_alerts(
-        &self,
-        key: &Key,
-        between: RangeInclusive<EventTime>,
-    ) -> Result<BTreeSet<EventTime>, StoreError> {
-        self.wait().await;
-        self.inner.archived_alerts(key, between).await
-    }
-
-    async fn archive_alerts(
-        &self,
-        key: &Key,
-        alerts: &[EventTime],
-        expires_at: u64,
-    ) -> Result<(), StoreError> {
-        self.wait().await;
-        self.inner.archive_alerts(key, alerts, expires_at).await
+        self.inner.counters(key, minutes, starts).await
     }
 
     async fn documents(
@@ -143,11 +123,6 @@ impl CounterStore for Slow<'_> {
     async fn write(&self, changes: &[Change], expires_at: u64) -> Result<bool, StoreError> {
         self.wait().await;
         self.inner.write(changes, expires_at).await
-    }
-
-    async fn caller(&self, caller: &Caller) -> Result<CallerState, StoreError> {
-        self.wait().await;
-        self.inner.caller(caller).await
     }
 
     async fn pause(&self) {

@@ -8,13 +8,13 @@ use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use bedrock_denial_watch::count::caller::Caller;
-use bedrock_denial_watch::count::claims::{self, AlertLog, AlertRecord, State};
+use bedrock_denial_watch::count::claims::{self, AlertLog, AlertRecord, ArchivedDay, State};
 use bedrock_denial_watch::count::counter::Slot;
 use bedrock_denial_watch::count::document::{Change, DocumentId, Versioned, load};
 use bedrock_denial_watch::count::incident::Place;
 use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::count::lease::Lease;
-use bedrock_denial_watch::count::store::{CounterStore, StoreError};
+use bedrock_denial_watch::count::store::{CounterStore, Mute, StoreError};
 use bedrock_denial_watch::lambda::aws::DynamoDbStore;
 use bedrock_denial_watch::log::denial::Source;
 use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
@@ -78,7 +78,9 @@ async fn items_have_the_documented_attributes() {
     let record = AlertRecord { id: "i".to_owned(), state: State::Pending, place, lease };
     let log = AlertLog { alerts: [(time(NOON), record)].into(), ..AlertLog::default() };
     assert!(replace(&store, &log).await.expect("written"));
-    store.archive_alerts(&eve(), &[time(NOON)], 9).await.expect("written");
+    let day = ArchivedDay { published: [time(NOON).epoch_ms()].into() };
+    let day = Versioned { version: 0, value: day }.change(claims::archive_document(&eve(), time(NOON)));
+    assert!(store.write(&[day.expect("a change")], 9).await.expect("written"));
     let pk = r#"pk=["denied-model","123456789012",null,"m"]"#;
     let mut told = contribution("cd34", time(NOON), &["q-1".to_owned()]);
     told.evidence.insert("source_ip|192.0.2.7".parse().expect("evidence"));
@@ -97,7 +99,7 @@ async fn items_have_the_documented_attributes() {
                 "model=m",
                 pk,
                 r#"samples=SS ["1748779200000|q-1"]"#,
-                "sk=count#2025-06-01T12:00:00Z#4",
+                "sk=count#2025-06-01T12:00:00Z#10#9",
             ],
             vec![
                 "account=123456789012",
@@ -108,10 +110,10 @@ async fn items_have_the_documented_attributes() {
                 "model=m",
                 pk,
                 r#"samples=SS ["1748779200000|q-1"]"#,
-                "sk=count#2025-06-01T12:00:00Z#cloudtrail#3",
+                "sk=count#2025-06-01T12:00:00Z#10#cloudtrail#8",
             ],
             vec!["alerts=L of 1", "expires_at=N 9", pk, "sk=alerts", "version=N 1"],
-            vec!["expires_at=N 9", pk, "published=Ns([\"1748779200000\"])", "sk=alerts#2025-06-01T00:00:00Z"],
+            vec!["expires_at=N 9", pk, "published=L of 1", "sk=alerts#2025-06-01T00:00:00Z", "version=N 1"],
         ]
     );
 }
@@ -147,7 +149,7 @@ async fn what_finds_no_room_goes_to_the_next_item_and_is_found_there_again() {
     let store = store(&config);
     for _ in 0..2 {
         // These three fall into one shard.
-        for object in [0, 1, 52] {
+        for object in [0, 8, 26] {
             let values: Vec<String> = (0..2000).map(|value| format!("{object}-{value:0>150}")).collect();
             add(&store, &eve(), &format!("object-{object}"), &values).await;
         }
@@ -158,9 +160,9 @@ async fn what_finds_no_room_goes_to_the_next_item_and_is_found_there_again() {
     assert_eq!(
         sort_keys,
         [
-            "sk=count#2025-06-01T12:00:00Z#3",
-            "sk=count#2025-06-01T12:00:00Z#3#1",
-            "sk=count#2025-06-01T12:00:00Z#3#2"
+            "sk=count#2025-06-01T12:00:00Z#10#9",
+            "sk=count#2025-06-01T12:00:00Z#10#9#1",
+            "sk=count#2025-06-01T12:00:00Z#10#9#2"
         ]
     );
     for item in &found {
@@ -202,7 +204,7 @@ async fn a_write_whose_answer_is_lost_counts_once() {
     let behind = store(&sdk(&proxy.url));
     add(&behind, &eve(), "one", &["q".to_owned()]).await;
     assert_eq!(proxy.requests().len(), 2);
-    let found = store(&config).counters(&eve(), time(NOON)..=time(NOON)).await;
+    let found = store(&config).counters(&eve(), 10, time(NOON)..=time(NOON)).await;
     assert_eq!(found.expect("read")[0].contributions().map(|one| one.denials).sum::<u64>(), 1);
     // The claim stands, and the next read shows it to its owner.
     assert!(!replace(&behind, &AlertLog::default()).await.expect("answered"));
@@ -236,7 +238,7 @@ async fn errors_name_operation_table_and_cause() {
     let contribution = contribution("one", time(NOON), &["q".to_owned()]);
     let added = store.add(&DENIED_MODEL, &eve(), slot(time(NOON)), &contribution, 9).await;
     check_error(added, &[&["DynamoDB UpdateItem"], &missing[..]].concat());
-    let counters = store.counters(&eve(), time(NOON)..=time(NOON)).await;
+    let counters = store.counters(&eve(), 10, time(NOON)..=time(NOON)).await;
     check_error(counters, &[&["DynamoDB Query"], &missing[..]].concat());
     check_error(alerts(&store).await, &[&["DynamoDB GetItem"], &missing[..]].concat());
     let written = replace(&store, &AlertLog::default()).await;
@@ -269,8 +271,8 @@ async fn an_item_that_holds_what_it_should_not_is_an_error_not_a_guess() {
         request.send().await.expect("put");
     };
     let store = store(&config);
-    let counters = async || store.counters(&eve(), time(NOON)..=time(NOON)).await;
-    let slot = format!("count#{NOON}#0");
+    let counters = async || store.counters(&eve(), 10, time(NOON)..=time(NOON)).await;
+    let slot = format!("count#{NOON}#10#0");
     put(&slot, &[("denials", text("7"))]).await;
     check_error(counters().await, &["DynamoDB Query on table denials: denials: expected a whole number"]);
     let number = AttributeValue::N("1".to_owned());
@@ -301,47 +303,62 @@ async fn an_operator_mutes_a_caller_by_an_item_beside_its_incidents() {
     };
     put("1750000000").await.expect("put");
     let store = store(&config);
-    let state = store.caller(&caller).await.expect("read");
-    assert_eq!(state.mute.as_ref().map(|mute| mute.why.as_str()), Some("load test"));
-    assert!(state.is_muted(1_749_999_999) && !state.is_muted(1_750_000_000));
+    let mute: Versioned<Mute> = load(&store, &Mute::document(&caller)).await.expect("read");
+    assert_eq!(mute.value.why, "load test");
+    assert!(mute.value.is_on(1_749_999_999) && !mute.value.is_on(1_750_000_000));
     put("soon").await.expect_err("no number");
 }
 
-#[tokio::test]
-async fn what_an_earlier_version_has_reported_is_not_reported_again() {
-    let config = dynamodb().await;
-    let text = |text: &str| AttributeValue::S(text.to_owned());
-    let number = |number: &str| AttributeValue::N(number.to_owned());
-    let alert = [
-        ("id", text("i")),
-        ("at", text("2025-06-01T10:00:03Z")),
-        ("state", text("published")),
-        ("owner", text("o")),
-        ("leased_until", number("7")),
-    ];
-    let alert = alert.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    let entries = r#"{"2025-06-01T10:00:03Z":{"alerts":1,"told":1,"told_severity":"high","notices":1,
-        "admission":"single","first_seen":"2025-06-01T10:00:00Z","last_seen":"2025-06-01T10:00:03Z","rules":{},
-        "top":[],"pending":null,"changed_at":9}}"#;
-    let items = [
-        (
-            r#"["denied-model","1","u","m1"]"#,
-            "alerts",
-            "alerts",
-            AttributeValue::L(vec![AttributeValue::M(alert)]),
-        ),
-        (r##"["#caller","1","u"]"##, "incidents", "entries", text(entries)),
-    ];
-    for (pk, sk, name, value) in items {
-        let put = Client::new(&config).put_item().table_name(TABLE).item("pk", text(pk)).item("sk", text(sk));
-        let put = put.item("version", number("3")).item("writer", text("w")).item(name, value);
-        put.send().await.expect("put");
+/// Moves all counters to where versions before slots had a length kept them.
+async fn move_counters_back(config: &SdkConfig) {
+    let client = Client::new(config);
+    let all = client.scan().table_name(TABLE).send().await.expect("a scan");
+    for mut item in all.items.unwrap_or_default() {
+        let sk = item["sk"].as_s().expect("text").clone();
+        if sk.starts_with("count#") && sk.contains("Z#10#") {
+            let (pk, earlier) = (item["pk"].clone(), sk.replacen("Z#10#", "Z#", 1));
+            item.insert("sk".to_owned(), AttributeValue::S(earlier));
+            client.put_item().table_name(TABLE).set_item(Some(item)).send().await.expect("put");
+            let delete =
+                client.delete_item().table_name(TABLE).key("pk", pk).key("sk", AttributeValue::S(sk));
+            delete.send().await.expect("deleted");
+        }
     }
+}
+
+#[tokio::test]
+async fn after_the_upgrade_earlier_counters_are_forgotten_and_no_alert_fires_again() {
+    let config = dynamodb().await;
     let pipeline = pipeline(rule(3, 3600, 3600), store(&config), Recorder::default());
     let burst = |key| (0..4).map(|value| Denied { at: value.into(), key, value }).collect::<Vec<_>>();
-    // The same alert again, and then those of other models: they belong to the same incident.
-    for (key, notices) in [(1, 0), (2, 0), (3, 0), (4, 1)] {
-        let outcome = deliver(&pipeline, &burst(key), &key.to_string(), 1_000).await;
-        assert_eq!((outcome.failed, outcome.incidents, outcome.notices), (0, 0, notices), "model {key}");
-    }
+    let check = async |batch: &[Denied], expected: (usize, u64, u64)| {
+        let outcome = deliver(&pipeline, batch, "a", 1_000).await;
+        assert_eq!(outcome.failed, 0);
+        assert_eq!((outcome.published.len(), outcome.incidents, outcome.notices), expected);
+    };
+    check(&burst(1), (1, 1, 1)).await;
+    check(&burst(2)[..3], (0, 0, 0)).await;
+    move_counters_back(&config).await;
+    check(&burst(1), (0, 0, 0)).await;
+    check(&burst(2)[3..], (0, 0, 0)).await;
+    // What is delivered again is counted again, and belongs to the incident that was there.
+    check(&burst(2), (1, 0, 0)).await;
+}
+
+#[tokio::test]
+async fn alerts_that_an_earlier_version_archived_still_cover() {
+    let config = dynamodb().await;
+    let at = time("2025-06-01T10:00:03Z");
+    let eve = key(&[Some("1"), Some("u"), Some("m1")]);
+    let log = AlertLog { archived_to: Some(at), ..AlertLog::default() };
+    let log = Versioned { version: 0, value: log }.change(claims::document(&eve)).expect("a change");
+    assert!(store(&config).write(&[log], 9).await.expect("written"));
+    let put = Client::new(&config).put_item().table_name(TABLE).item("pk", AttributeValue::S(eve.text()));
+    let put = put.item("sk", AttributeValue::S(claims::archive_document(&eve, at).sort));
+    let put = put.item("published", AttributeValue::Ns(vec![at.epoch_ms().to_string()]));
+    put.send().await.expect("put");
+    let pipeline = pipeline(rule(3, 3600, 3600), store(&config), Recorder::default());
+    let burst: Vec<_> = (0..4).map(|value| Denied { at: value.into(), key: 1, value }).collect();
+    let outcome = deliver(&pipeline, &burst, "a", 1_000).await;
+    assert_eq!((outcome.failed, outcome.published.len()), (0, 0));
 }

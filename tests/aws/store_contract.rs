@@ -12,7 +12,7 @@ use bedrock_denial_watch::count::evidence::{Evidence, Kind, MAX_EVIDENCE, MAX_EV
 use bedrock_denial_watch::count::incident::{self, Found, Incident, IncidentLog, Place};
 use bedrock_denial_watch::count::key::{Key, MAX_VALUE_BYTES};
 use bedrock_denial_watch::count::lease::Lease;
-use bedrock_denial_watch::count::store::{CallerState, CounterStore, MAX_CHANGES};
+use bedrock_denial_watch::count::store::{CounterStore, MAX_CHANGES};
 use bedrock_denial_watch::count::value::Value;
 use bedrock_denial_watch::lambda::aws::DynamoDbStore;
 use bedrock_denial_watch::log::denial::Source;
@@ -65,8 +65,6 @@ contract!(
     keys_of_any_characters_stay_apart,
     samples_of_any_characters_come_back,
     a_full_alert_log_comes_back_to_the_millisecond,
-    archived_alerts_come_back_once_and_never_with_the_log,
-    a_day_of_the_shortest_cooldown_is_archived,
     the_largest_incident_comes_back_from_a_small_document,
 );
 
@@ -90,7 +88,7 @@ async fn add_as_is(store: &impl CounterStore, key: &Key, slot: Slot, contributio
 
 async fn counters(store: &impl CounterStore, key: &Key, from: &str, to: &str) -> Vec<Counter> {
     let range = time(from)..=time(to);
-    store.counters(key, range).await.expect("read")
+    store.counters(key, 10, range).await.expect("read")
 }
 
 async fn at_noon(store: &impl CounterStore, key: &Key) -> Vec<Counter> {
@@ -109,8 +107,6 @@ fn values(counter: &Counter) -> Vec<String> {
 async fn an_empty_store_holds_nothing(store: &impl CounterStore) {
     assert_eq!(at_noon(store, &eve()).await, []);
     assert_eq!(alerts(store, &eve()).await, Versioned::default());
-    let caller = Caller { account: Some("1".to_owned()), arn: None };
-    assert_eq!(store.caller(&caller).await.expect("read"), CallerState::default());
     assert_eq!(store.documents(&eve(), "a", "z").await.expect("read"), []);
 }
 
@@ -332,7 +328,7 @@ async fn the_logs_of_one_slot_are_counted_apart(store: &impl CounterStore) {
     let mut expected = Vec::new();
     for start in slots {
         for source in [Source::InvocationLog, Source::CloudTrail] {
-            let slot = Slot { start: time(start), source };
+            let slot = Slot { start: time(start), minutes: 10, source };
             // The same contribution in each.
             let one = contribution("one", time(start), &["a".to_owned()]);
             add_as_is(store, &eve(), slot, &one).await;
@@ -363,7 +359,7 @@ async fn any_year_that_a_log_can_have_is_found(store: &impl CounterStore) {
         add(store, &eve(), slot, "one", &[slot]).await;
     }
     let ends = EventTime::from_epoch_ms(i64::MIN)..=EventTime::from_epoch_ms(i64::MAX);
-    let found = store.counters(&eve(), ends).await.expect("read");
+    let found = store.counters(&eve(), 10, ends).await.expect("read");
     let found: Vec<String> = found.iter().map(|counter| counter.slot.start.to_string()).collect();
     assert_eq!(found, slots);
 }
@@ -381,7 +377,7 @@ async fn a_window_of_many_pages_is_read_whole(store: &impl CounterStore) {
         counter.add(&contribution);
         expected.push(counter);
     }
-    let found = store.counters(&eve(), start..=start.plus(DENIED_MODEL.slot() * 60)).await;
+    let found = store.counters(&eve(), 10, start..=start.plus(DENIED_MODEL.slot() * 60)).await;
     assert_eq!(found.expect("read"), expected);
 }
 
@@ -469,43 +465,4 @@ async fn a_full_alert_log_comes_back_to_the_millisecond(store: &impl CounterStor
     let value = AlertLog { alerts: all, archived_to: Some(start), ..AlertLog::default() };
     assert!(replace(store, &eve(), &Versioned { version: 0, value: value.clone() }).await);
     assert_eq!(alerts(store, &eve()).await, Versioned { version: 1, value });
-}
-
-async fn archived_alerts_come_back_once_and_never_with_the_log(store: &impl CounterStore) {
-    let none = store.archived_alerts(&eve(), time(NOON)..=time(NOON)).await.expect("read");
-    assert!(none.is_empty());
-    assert!(replace(store, &eve(), &alert_log(0, "x")).await);
-    add(store, &eve(), NOON, "one", &["a"]).await;
-    let texts = [
-        "0000-01-01T00:00:00Z",
-        "2025-05-31T23:59:59.999Z",
-        "2025-06-01T00:00:00Z",
-        "2025-06-01T12:00:00.001Z",
-        "2025-06-03T00:00:00Z",
-        "9999-12-30T21:59:59Z",
-    ];
-    let all: Vec<EventTime> = texts.map(time).into();
-    for _ in 0..2 {
-        store.archive_alerts(&eve(), &all[..4], EXPIRES_AT).await.expect("written");
-        store.archive_alerts(&eve(), &all[3..], EXPIRES_AT).await.expect("written");
-    }
-    let ends = EventTime::from_epoch_ms(i64::MIN)..=EventTime::from_epoch_ms(i64::MAX);
-    let found = store.archived_alerts(&eve(), ends).await.expect("read");
-    assert_eq!(found, all.iter().copied().collect());
-    for (first, last) in [(0, 0), (1, 2), (2, 2), (3, 4), (5, 5)] {
-        let found = store.archived_alerts(&eve(), all[first]..=all[last]).await.expect("read");
-        assert!(all[first..=last].iter().all(|at| found.contains(at)), "{first} to {last}: {found:?}");
-    }
-    assert_eq!(alerts(store, &eve()).await, alert_log(1, "x"));
-    assert_eq!(at_noon(store, &eve()).await.len(), 1);
-}
-
-async fn a_day_of_the_shortest_cooldown_is_archived(store: &impl CounterStore) {
-    let minute = |number: u32| time("2025-06-01T00:00:00.123Z").plus(Duration::from_secs(60) * number);
-    let day: Vec<EventTime> = (0..1440).map(minute).collect();
-    for alerts in day.chunks(100) {
-        store.archive_alerts(&eve(), alerts, EXPIRES_AT).await.expect("written");
-    }
-    let found = store.archived_alerts(&eve(), day[0]..=day[1439]).await.expect("read");
-    assert_eq!(found, day.into_iter().collect());
 }

@@ -256,8 +256,9 @@ async fn assert_counted_once(storm: &Storm, config: &SdkConfig) {
     let always = EventTime::from_epoch_ms(i64::MIN)..=EventTime::from_epoch_ms(i64::MAX);
     for number in KEYS {
         let key = key(&[Some("1"), Some(caller_of(number)), Some(&format!("m{number}"))]);
-        let counters = store.counters(&key, always.clone()).await.expect("read");
-        let expected = undisturbed.store.counters(&key, always.clone()).await.expect("read");
+        let counters = store.counters(&key, storm.rule.slot_minutes(), always.clone()).await.expect("read");
+        let expected =
+            undisturbed.store.counters(&key, storm.rule.slot_minutes(), always.clone()).await.expect("read");
         assert_eq!(counters, expected, "key {number}");
         let alerts: Versioned<AlertLog> = load(&store, &claims::document(&key)).await.expect("read");
         let alerts = alerts.value.alerts;

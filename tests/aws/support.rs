@@ -99,9 +99,9 @@ pub fn key(values: &[Option<&str>]) -> Key {
     Key { rule: "denied-model", values: values.iter().map(|value| value.map(Into::into)).collect() }
 }
 
-/// A slot of the invocation log.
+/// A slot of ten minutes of the invocation log.
 pub fn slot(start: EventTime) -> Slot {
-    Slot { start, source: Source::InvocationLog }
+    Slot { start, minutes: 10, source: Source::InvocationLog }
 }
 
 /// What one object adds, with one sample for each of `values` at `at`.

@@ -2,19 +2,18 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use bedrock_denial_watch::alert::Alert;
 use bedrock_denial_watch::alert::notice::Notice;
 use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
-use bedrock_denial_watch::count::caller::Caller;
 use bedrock_denial_watch::count::claims::{self, AlertLog, Claimant};
 use bedrock_denial_watch::count::counter::{Contribution, Counter, Slot};
 use bedrock_denial_watch::count::document::{self, Body, Change, DocumentId, Versioned};
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::count::key::Key;
-use bedrock_denial_watch::count::store::{CallerState, CounterStore, StoreError};
+use bedrock_denial_watch::count::store::{CounterStore, StoreError};
 use bedrock_denial_watch::log::denial::Source;
 use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::pipeline::{Delivery, Outcome, Pipeline, TimeLeft};
@@ -196,26 +195,10 @@ impl CounterStore for Faulty<'_, &EmbeddedStore> {
     async fn counters(
         &self,
         key: &Key,
-        slots: RangeInclusive<EventTime>,
+        minutes: u16,
+        starts: RangeInclusive<EventTime>,
     ) -> Result<Vec<Counter>, StoreError> {
-        self.call(self.inner.counters(key, slots)).await
-    }
-
-    async fn archived_alerts(
-        &self,
-        key: &Key,
-        between: RangeInclusive<EventTime>,
-    ) -> Result<BTreeSet<EventTime>, StoreError> {
-        self.call(self.inner.archived_alerts(key, between)).await
-    }
-
-    async fn archive_alerts(
-        &self,
-        key: &Key,
-        alerts: &[EventTime],
-        expires_at: u64,
-    ) -> Result<(), StoreError> {
-        self.call(self.inner.archive_alerts(key, alerts, expires_at)).await
+        self.call(self.inner.counters(key, minutes, starts)).await
     }
 
     async fn documents(
@@ -236,10 +219,6 @@ impl CounterStore for Faulty<'_, &EmbeddedStore> {
             Ok(written)
         };
         self.call(effect).await
-    }
-
-    async fn caller(&self, caller: &Caller) -> Result<CallerState, StoreError> {
-        self.call(self.inner.caller(caller)).await
     }
 
     async fn pause(&self) {

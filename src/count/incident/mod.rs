@@ -3,7 +3,6 @@
 //! Pure functions over the incidents of one caller. Each is a document of its own: incidents begin more than
 //! [`SPAN`] apart, so that at most one begins in a clock hour, and no document grows with their number.
 
-mod earlier;
 mod record;
 
 use std::cmp::Reverse;
@@ -21,7 +20,6 @@ use crate::log::time::EventTime;
 use crate::rule::definition::{Rule, Severity};
 use crate::rule::field::Field;
 
-pub use self::earlier::EarlierIncident;
 pub use self::record::{Place, Recorded, Told, mark, record};
 
 /// How far an incident reaches from its beginning, in either direction.

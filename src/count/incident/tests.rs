@@ -200,29 +200,6 @@ fn one_model_in_many_sessions_is_one_model() {
 }
 
 #[test]
-fn an_incident_of_an_earlier_version_is_not_reported_again() {
-    let earlier = |admission: &str, told: u64| {
-        let json = format!(
-            r#"{{"alerts":3,"told":{told},"told_severity":"high","notices":1,"admission":"{admission}",
-            "first_seen":"2025-06-01T10:00:00Z","last_seen":"2025-06-01T10:09:00Z","rules":{{}},"top":[],
-            "pending":null,"changed_at":9}}"#
-        );
-        serde_json::from_str::<EarlierIncident>(&json).expect("JSON").incident(minute(0))
-    };
-    for (admission, told, due) in [("single", 1, false), ("single", 0, true)] {
-        let mut log = IncidentLog::default();
-        log.incidents.insert(minute(0), earlier(admission, told));
-        let before = log.incidents[&minute(0)].is_due();
-        assert_eq!((before, asks(&log.incidents[&minute(0)])), (due, vec![]), "{admission} {told}");
-        assert_eq!(deliver(&mut log, &found("1", 0), Admission::Ticket), "0:4", "{admission} {told}");
-    }
-    // Those that were to be reported together ask again: what an earlier version kept of them is not read.
-    for admission in ["new", "flooded"] {
-        assert_eq!(asks(&earlier(admission, 0)), [Severity::High]);
-    }
-}
-
-#[test]
 fn the_largest_incident_is_a_small_document() {
     let long = Arc::<str>::from(crate::log::text::keep("\u{1}".repeat(20_000).into()));
     let alert = |number: i64| {

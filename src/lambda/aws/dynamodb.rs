@@ -3,7 +3,6 @@
 //! Sources: "Update expressions", "Condition expressions" and "Service quotas" in the Amazon
 //! DynamoDB developer guide.
 
-use std::collections::BTreeSet;
 use std::error::Error;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -21,11 +20,10 @@ use super::cause::cause;
 use super::item::{self, number, set, text};
 use super::meter::Meter;
 use super::{retries, timeouts};
-use crate::count::caller::Caller;
 use crate::count::counter::{Contribution, Counter, Slot};
 use crate::count::document::{Body, Change, Versioned};
 use crate::count::key::Key;
-use crate::count::store::{CallerState, CounterStore, StoreError};
+use crate::count::store::{CounterStore, StoreError};
 use crate::log::time::EventTime;
 use crate::rule::definition::Rule;
 
@@ -345,53 +343,14 @@ impl CounterStore for DynamoDbStore {
     async fn counters(
         &self,
         key: &Key,
-        slots: RangeInclusive<EventTime>,
+        minutes: u16,
+        starts: RangeInclusive<EventTime>,
     ) -> Result<Vec<Counter>, StoreError> {
-        let first = item::first_sort_key(*slots.start());
-        let last = item::last_sort_key(*slots.end());
+        let first = item::first_sort_key(*starts.start());
+        let last = item::last_sort_key(*starts.end());
         let mut counters = Vec::new();
-        self.query(key, first, last, |item| item::merge_counter(&mut counters, item)).await?;
+        self.query(key, first, last, |item| item::merge_counter(&mut counters, minutes, item)).await?;
         Ok(counters)
-    }
-
-    async fn archived_alerts(
-        &self,
-        key: &Key,
-        between: RangeInclusive<EventTime>,
-    ) -> Result<BTreeSet<EventTime>, StoreError> {
-        let first = item::archive_sort_key(*between.start());
-        let last = item::archive_sort_key(*between.end());
-        let mut archived = BTreeSet::new();
-        let mut take = |item: &item::Item| {
-            archived.extend(item::to_archived(item)?);
-            Ok(())
-        };
-        self.query(key, first, last, &mut take).await?;
-        Ok(archived)
-    }
-
-    async fn archive_alerts(
-        &self,
-        key: &Key,
-        alerts: &[EventTime],
-        expires_at: u64,
-    ) -> Result<(), StoreError> {
-        for (sort_key, times) in item::archive(alerts) {
-            let request = self
-                .client
-                .update_item()
-                .table_name(&self.table)
-                .return_consumed_capacity(ReturnConsumedCapacity::Total)
-                .key("pk", text(key.text()))
-                .key("sk", text(sort_key))
-                .update_expression("ADD #published :published SET #expires_at = :expires_at")
-                .expression_attribute_names("#published", item::PUBLISHED)
-                .expression_attribute_names("#expires_at", "expires_at")
-                .expression_attribute_values(":published", times)
-                .expression_attribute_values(":expires_at", number(expires_at));
-            request.send().await.map_err(|error| self.failed("UpdateItem", &error))?;
-        }
-        Ok(())
     }
 
     async fn documents(
@@ -422,13 +381,6 @@ impl CounterStore for DynamoDbStore {
             [change @ Change { body: Some(body), .. }] => self.put(change, body, expires_at).await,
             changes => self.transact(changes, expires_at).await,
         }
-    }
-
-    async fn caller(&self, caller: &Caller) -> Result<CallerState, StoreError> {
-        let mut state = CallerState::default();
-        let (first, last) = (item::INCIDENTS.to_owned(), item::MUTE.to_owned());
-        self.query(&caller.key(), first, last, |item| item::merge_caller(&mut state, item)).await?;
-        Ok(state)
     }
 
     async fn pause(&self) {

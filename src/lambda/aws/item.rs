@@ -1,17 +1,13 @@
 //! How counters and alerts are laid out in DynamoDB: names, sort keys and attribute values.
 
-use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
+use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::Value as Json;
 
-use crate::count::claims;
 use crate::count::counter::{Counter, Slot};
 use crate::count::document::{Body, Change, Versioned};
-use crate::count::incident::{self, EarlierIncident, Incident};
 use crate::count::key::Key;
-use crate::count::store::{CallerState, Mute};
 use crate::log::denial::Source;
 use crate::log::time::EventTime;
 use crate::rule::definition::Rule;
@@ -19,41 +15,6 @@ use crate::rule::field::Field;
 
 /// One item's attributes.
 pub type Item = HashMap<String, AttributeValue>;
-
-/// Sort key of a key's pending and recent alerts.
-pub const ALERTS: &str = claims::SORT_KEY;
-
-/// An item of archived alerts holds one day of event time. Alerts are more than a cooldown apart, at
-/// least a minute, so it holds at most 1,440 numbers of about 10 bytes.
-const ARCHIVE: Duration = Duration::from_secs(24 * 3600);
-
-/// Sort key of the archived alerts of the day that holds `at`: `alerts#<day, RFC 3339>`.
-pub fn archive_sort_key(at: EventTime) -> String {
-    format!("{ALERTS}#{}", within_years(at).slot(ARCHIVE))
-}
-
-/// The archived alerts by the sort key of their item.
-pub fn archive(alerts: &[EventTime]) -> BTreeMap<String, AttributeValue> {
-    let mut days: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for at in alerts {
-        days.entry(archive_sort_key(*at)).or_default().push(at.epoch_ms().to_string());
-    }
-    days.into_iter().map(|(day, times)| (day, AttributeValue::Ns(times))).collect()
-}
-
-/// Reads an item of archived alerts.
-///
-/// # Errors
-/// Which attribute is malformed.
-pub fn to_archived(item: &Item) -> Result<Vec<EventTime>, String> {
-    let times = item.get(PUBLISHED).and_then(|value| value.as_ns().ok());
-    let times = times.ok_or_else(|| format!("{PUBLISHED}: expected a set of numbers"))?;
-    let time = |text: &String| text.parse().map(EventTime::from_epoch_ms);
-    times.iter().map(time).collect::<Result<_, _>>().map_err(|_| format!("{PUBLISHED}: expected epoch ms"))
-}
-
-/// The attribute of archived alerts: their times in epoch milliseconds.
-pub const PUBLISHED: &str = "published";
 
 /// The longest readable value beside a counter, in bytes: enough for any ARN that AWS documents, and
 /// little compared with the 400 KB of an item.
@@ -73,11 +34,11 @@ const fn tag(source: Source) -> Option<&'static str> {
     }
 }
 
-/// Sort key of a shard of a slot: `count#<start>#<shard>` in the invocation log, `count#<start>#cloudtrail#<shard>`
-/// in CloudTrail, `count#<start>#cloudwatch#<shard>` in the copy that came through CloudWatch, and `#<n>` behind any
-/// for what found no room there.
+/// Sort key of a shard of a slot: `count#<start>#<minutes>#<shard>` in the invocation log,
+/// `count#<start>#<minutes>#cloudtrail#<shard>` in CloudTrail, `count#<start>#<minutes>#cloudwatch#<shard>` in the copy
+/// that came through CloudWatch, and `#<n>` behind any for what found no room there.
 pub fn counter_sort_key(slot: Slot, shard: u8, overflow: u32) -> String {
-    let mut sort_key = first_sort_key(slot.start);
+    let mut sort_key = format!("{}#{}", first_sort_key(slot.start), slot.minutes);
     if let Some(tag) = tag(slot.source) {
         sort_key += &format!("#{tag}");
     }
@@ -105,15 +66,14 @@ pub fn last_sort_key(start: EventTime) -> String {
 fn slot_and_shard(sort_key: &str) -> Option<(Slot, u8)> {
     let mut parts = sort_key.strip_prefix("count#")?.split('#').peekable();
     let start = EventTime::parse(parts.next()?)?;
+    let minutes = parts.next()?.parse().ok()?;
     let tagged = |source: &Source| parts.peek().is_some_and(|part| tag(*source) == Some(part));
     let source = Source::ALL.into_iter().find(tagged);
     if source.is_some() {
         parts.next();
     }
     let source = source.unwrap_or(Source::InvocationLog);
-    // Before there were shards, there was one.
-    let shard = parts.next().map_or(Ok(0), str::parse).ok()?;
-    Some((Slot { start, source }, shard))
+    Some((Slot { start, minutes, source }, parts.next()?.parse().ok()?))
 }
 
 /// The readable values beside a counter, by attribute name; missing ones are left out.
@@ -163,14 +123,14 @@ pub fn set(values: impl IntoIterator<Item = String>) -> AttributeValue {
     AttributeValue::Ss(values.into_iter().collect())
 }
 
-/// Merges an item into `counters`, in which the items of one slot follow each other.
+/// Merges an item into `counters`, in which the items of one slot follow each other. Slots of another length, and
+/// those of versions whose slots had none, are left out.
 ///
 /// # Errors
 /// Which attribute holds what it should not.
-pub fn merge_counter(counters: &mut Vec<Counter>, item: &Item) -> Result<(), String> {
-    let sort_key = string(item, "sk")?;
-    let (slot, shard) = slot_and_shard(sort_key)
-        .ok_or_else(|| format!("sk {sort_key:?}: expected count#<time>[#<source>]#<shard>"))?;
+pub fn merge_counter(counters: &mut Vec<Counter>, minutes: u16, item: &Item) -> Result<(), String> {
+    let slot = slot_and_shard(string(item, "sk")?).filter(|(slot, _)| slot.minutes == minutes);
+    let Some((slot, shard)) = slot else { return Ok(()) };
     if counters.last().is_none_or(|last| last.slot != slot) {
         counters.push(Counter::new(slot));
     }
@@ -205,7 +165,7 @@ pub fn from_document(change: &Change, body: &Body, expires_at: u64) -> Item {
     item
 }
 
-/// Reads a document: its sort key, its version and what it holds.
+/// Reads a document: its sort key, its version and what it holds. What operators write has no version.
 ///
 /// # Errors
 /// Which attribute holds what it should not.
@@ -215,7 +175,8 @@ pub fn to_document(item: &Item) -> Result<(String, Versioned<Body>), String> {
     for (name, value) in item.iter().filter(|(name, _)| !beside(name)) {
         body.insert(name.clone(), to_json(value).ok_or_else(|| format!("{name}: expected what JSON has"))?);
     }
-    Ok((string(item, "sk")?.to_owned(), Versioned { version: integer(item, "version")?, value: body }))
+    let version = if item.contains_key("version") { integer(item, "version")? } else { 0 };
+    Ok((string(item, "sk")?.to_owned(), Versioned { version, value: body }))
 }
 
 /// The condition that a document still has a version; 0 if there must be none.
@@ -241,12 +202,16 @@ fn from_json(value: &Json) -> AttributeValue {
     }
 }
 
-/// `None` for sets and bytes, which no document holds.
+/// `None` for what no document holds: bytes, and sets but those of the times that earlier versions archived.
 fn to_json(value: &AttributeValue) -> Option<Json> {
     Some(match value {
         AttributeValue::Null(_) => Json::Null,
         AttributeValue::Bool(value) => Json::Bool(*value),
         AttributeValue::N(digits) => serde_json::from_str(digits).ok()?,
+        AttributeValue::Ns(all) => {
+            let numbers = all.iter().map(|digits| serde_json::from_str(digits).ok());
+            Json::Array(numbers.collect::<Option<_>>()?)
+        }
         AttributeValue::S(value) => Json::String(value.clone()),
         AttributeValue::L(values) => Json::Array(values.iter().map(to_json).collect::<Option<_>>()?),
         AttributeValue::M(values) => {
@@ -255,38 +220,6 @@ fn to_json(value: &AttributeValue) -> Option<Json> {
         }
         _ => return None,
     })
-}
-
-/// Sort key of a caller's incidents as versions before tickets kept them: JSON text, an object by the RFC 3339 time
-/// at which each begins.
-pub const INCIDENTS: &str = "incidents";
-/// Sort key of a caller's mute.
-pub const MUTE: &str = "mute";
-
-/// Reads a caller's state, item by item.
-///
-/// # Errors
-/// Which attribute holds what it should not.
-pub fn merge_caller(state: &mut CallerState, item: &Item) -> Result<(), String> {
-    let sort_key = string(item, "sk")?;
-    let known = &mut state.log.incidents;
-    if sort_key.starts_with(incident::SORT_KEY) {
-        let (sort, document) = to_document(item)?;
-        let incident = document.read::<Incident>(&sort).map_err(|error| error.to_string())?.value;
-        // It may be known from the earlier item, too.
-        known.insert(incident.begin, incident);
-    } else if sort_key == INCIDENTS {
-        let earlier: BTreeMap<EventTime, EarlierIncident> =
-            serde_json::from_str(string(item, "entries")?).map_err(|error| format!("entries: {error}"))?;
-        for (begin, incident) in earlier {
-            known.entry(begin).or_insert_with(|| incident.incident(begin));
-        }
-    } else if sort_key == MUTE {
-        let why = if item.contains_key("why") { string(item, "why")? } else { "" }.to_owned();
-        state.mute = Some(Mute { until: integer(item, "until")?, why });
-    }
-    // Anything else is something that a later version keeps beside them.
-    Ok(())
 }
 
 fn string<'i>(item: &'i Item, name: &str) -> Result<&'i str, String> {
@@ -306,6 +239,8 @@ fn integer(item: &Item, name: &str) -> Result<u64, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -324,7 +259,7 @@ mod tests {
         let keys: Vec<String> = slots
             .iter()
             .flat_map(|start| {
-                let log = Slot { start: *start, source: Source::InvocationLog };
+                let log = Slot { start: *start, minutes: 10, source: Source::InvocationLog };
                 let trail = Slot { source: Source::CloudTrail, ..log };
                 let copy = Slot { source: Source::CloudWatch, ..log };
                 [
@@ -340,21 +275,25 @@ mod tests {
             })
             .collect();
         assert!(keys.is_sorted(), "{keys:#?}");
-        assert_eq!(keys[25], "count#2025-06-01T10:00:00Z#0");
-        assert_eq!(keys[28], "count#2025-06-01T10:00:00Z#cloudtrail#15#999");
-        let ten = |source| Slot { start: slots[3], source };
+        assert_eq!(keys[25], "count#2025-06-01T10:00:00Z#10#0");
+        assert_eq!(keys[28], "count#2025-06-01T10:00:00Z#10#cloudtrail#15#999");
+        let ten = |source| Slot { start: slots[3], minutes: 10, source };
         assert_eq!(slot_and_shard(&keys[26]), Some((ten(Source::InvocationLog), 15)));
         assert_eq!(slot_and_shard(&keys[28]), Some((ten(Source::CloudTrail), 15)));
-        assert_eq!(keys[30], "count#2025-06-01T10:00:00Z#cloudwatch#15#999");
+        assert_eq!(keys[30], "count#2025-06-01T10:00:00Z#10#cloudwatch#15#999");
         assert_eq!(slot_and_shard(&keys[30]), Some((ten(Source::CloudWatch), 15)));
-        assert_eq!(slot_and_shard("count#2025-06-01T10:00:00Z"), Some((ten(Source::InvocationLog), 0)));
-        for odd in ["count#x#0", "count#2025-06-01T10:00:00Z#x", "alerts"] {
+        let earlier = [
+            "count#2025-06-01T10:00:00Z",
+            "count#2025-06-01T10:00:00Z#cloudtrail#3",
+            "count#2025-06-01T10:00:00Z#3",
+        ];
+        for odd in earlier.into_iter().chain(["count#x#10#0", "count#2025-06-01T10:00:00Z#10#x", "alerts"]) {
             assert_eq!(slot_and_shard(odd), None, "{odd}");
         }
         // The last slot there is, and the end of every range behind it, are one.
         let last = |length| first_sort_key(year("9999-12-30T22:00:00.999Z").slot(length));
         assert_eq!(last(Duration::from_secs(600)), first_sort_key(end(i64::MAX)));
-        for length in [Duration::from_secs(60), crate::rule::definition::MAX_SLOT] {
+        for length in [Duration::from_secs(60), Duration::from_secs(4 * 3600)] {
             assert!(last(length) <= first_sort_key(end(i64::MAX)));
         }
     }
@@ -364,14 +303,14 @@ mod tests {
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let set = |values: &[&str]| AttributeValue::Ss(values.iter().map(ToString::to_string).collect());
         let item = Item::from([
-            ("sk".to_owned(), text("count#2025-06-01T10:00:00Z#0")),
+            ("sk".to_owned(), text("count#2025-06-01T10:00:00Z#10#0")),
             ("denials".to_owned(), AttributeValue::N("1".to_owned())),
             ("contributions".to_owned(), set(&["a:1:1"])),
             ("samples".to_owned(), set(&["1748772000000|r1"])),
             ("evidence".to_owned(), set(&["colour|red", "region|us-east-1"])),
         ]);
         let mut counters = Vec::new();
-        merge_counter(&mut counters, &item).expect("a counter");
+        merge_counter(&mut counters, 10, &item).expect("a counter");
         let evidence: Vec<String> = counters[0].evidence().map(ToString::to_string).collect();
         assert_eq!(evidence, ["region|us-east-1"]);
     }

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::dynamodb::DynamoDbStore;
-use super::item::{self, ALERTS, Item};
+use super::item::{self, Item};
 use crate::count::caller::Caller;
-use crate::count::claims::AlertLog;
+use crate::count::claims::{self, AlertLog};
 use crate::count::counter::Counter;
 use crate::count::key::Key;
 use crate::count::store::{CallerState, StoreError};
@@ -61,10 +61,10 @@ impl DynamoDbStore {
                 Some("#caller") => {
                     let text = |at: usize| parts.get(at).and_then(Value::as_str).map(str::to_owned);
                     let mut state = CallerState::default();
-                    items
-                        .values()
-                        .try_for_each(|item| item::merge_caller(&mut state, item))
-                        .map_err(malformed)?;
+                    for item in items.values() {
+                        let (sort, document) = item::to_document(item).map_err(malformed)?;
+                        state.merge(&sort, document)?;
+                    }
                     contents.callers.push((Caller { account: text(1), arn: text(2) }, state));
                 }
                 Some(id) => {
@@ -80,7 +80,7 @@ impl DynamoDbStore {
     }
 }
 
-/// `None` for a key without counters.
+/// `None` for a key without counters of these settings.
 fn key(
     number: usize,
     rule: &Rule,
@@ -90,14 +90,16 @@ fn key(
     let (mut counters, mut alerts) = (Vec::new(), BTreeSet::new());
     let counted = |(sort_key, _): &(&String, &Item)| sort_key.starts_with("count#");
     for (_, item) in items.iter().filter(counted) {
-        item::merge_counter(&mut counters, item)?;
+        item::merge_counter(&mut counters, rule.slot_minutes(), item)?;
     }
-    if let Some(item) = items.get(ALERTS) {
+    if let Some(item) = items.get(claims::SORT_KEY) {
         let (sort, document) = item::to_document(item)?;
         let log = document.read::<AlertLog>(&sort).map_err(|error| error.to_string())?;
         alerts.extend(log.value.alerts.into_keys());
     }
-    let Some((_, beside)) = items.iter().find(counted) else { return Ok(None) };
+    let Some((_, beside)) = items.iter().find(counted).filter(|_| !counters.is_empty()) else {
+        return Ok(None);
+    };
     let value = |(part, field): (&Value, &crate::rule::field::Field)| match part {
         Value::String(text) => Some(text.as_str().into()),
         Value::Null => None,

@@ -9,13 +9,12 @@ use std::slice;
 use bedrock_denial_watch::alert::Alert;
 use bedrock_denial_watch::alert::notice::Notice;
 use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
-use bedrock_denial_watch::count::caller::Caller;
 use bedrock_denial_watch::count::claims::Claimant;
 use bedrock_denial_watch::count::counter::{Contribution, Counter, Slot};
 use bedrock_denial_watch::count::document::{Body, Change, Versioned};
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::count::key::{Key, sample_value};
-use bedrock_denial_watch::count::store::{CallerState, CounterStore, MAX_CHANGES, StoreError};
+use bedrock_denial_watch::count::store::{CounterStore, MAX_CHANGES, StoreError};
 use bedrock_denial_watch::log::text;
 use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::pipeline::{Delivery, MAX_FAILURES, MAX_UNANSWERED, Outcome};
@@ -73,29 +72,11 @@ impl CounterStore for &Strict {
     async fn counters(
         &self,
         key: &Key,
-        slots: RangeInclusive<EventTime>,
+        minutes: u16,
+        starts: RangeInclusive<EventTime>,
     ) -> Result<Vec<Counter>, StoreError> {
         self.answer(key)?;
-        self.inner.counters(key, slots).await
-    }
-
-    async fn archived_alerts(
-        &self,
-        key: &Key,
-        between: RangeInclusive<EventTime>,
-    ) -> Result<BTreeSet<EventTime>, StoreError> {
-        self.answer(key)?;
-        self.inner.archived_alerts(key, between).await
-    }
-
-    async fn archive_alerts(
-        &self,
-        key: &Key,
-        alerts: &[EventTime],
-        expires_at: u64,
-    ) -> Result<(), StoreError> {
-        self.answer(key)?;
-        self.inner.archive_alerts(key, alerts, expires_at).await
+        self.inner.counters(key, minutes, starts).await
     }
 
     async fn documents(
@@ -116,11 +97,6 @@ impl CounterStore for &Strict {
             assert!(bytes < 100_000, "{} of {bytes} bytes", change.id.sort);
         }
         self.inner.write(changes, expires_at).await
-    }
-
-    async fn caller(&self, caller: &Caller) -> Result<CallerState, StoreError> {
-        self.answer(&caller.key())?;
-        self.inner.caller(caller).await
     }
 
     async fn pause(&self) {
@@ -391,29 +367,45 @@ fn a_copy_of_some_denials_inside_a_larger_object_adds_nothing() {
 }
 
 #[test]
-fn other_settings_miss_nothing_that_was_counted_under_the_old_ones() {
-    let minutes = [(1440, 1440), (60, 60), (61, 61), (360, 240), (7, 7), (60, 1), (1440, 1)];
-    for (window, cooldown) in minutes {
-        for (new_window, new_cooldown) in minutes {
-            let old = rule(3, window * 60, cooldown * 60);
-            let new = rule(3, new_window * 60, new_cooldown * 60);
-            // Three as early as the new window reaches, whatever slots they fall into, then the fourth.
-            for start in [0, 3_900, 7_199, 20_000] {
-                let last = start + i64::try_from(new.window.as_secs()).expect("small");
-                let early: Batch = (0..3).map(|value| Denied { at: start, key: 1, value }).collect();
-                let fourth = vec![Denied { at: last, key: 1, value: 3 }];
-                let (store, sink) = (EmbeddedStore::default(), Recording::default());
-                let weather = Weather::default();
-                block_on(async {
-                    for (rule, batch) in [(&old, &early), (&new, &fourth)] {
-                        let pipeline = in_weather(rule.clone(), &store, &sink, &weather);
-                        assert_eq!(deliver(&pipeline, batch, "one", 1_000).await.failed, 0);
-                    }
-                });
-                let times: Vec<(i64, u64)> =
-                    sink.told.take().iter().map(|told| (told.at, told.total)).collect();
-                assert_eq!(times, [(last, 4)], "{window}/{cooldown} → {new_window}/{new_cooldown}");
-            }
+fn a_window_of_any_length_reaches_back_to_its_first_denials() {
+    for (window, cooldown) in
+        [(1440, 1440), (60, 60), (61, 61), (65, 65), (360, 240), (7, 7), (60, 3), (1440, 60)]
+    {
+        let rule = rule(3, window * 60, cooldown * 60);
+        // Three as early as the window reaches, whatever slots they fall into, then the fourth.
+        for start in [0, 3_900, 7_199, 20_000] {
+            let last = start + i64::try_from(rule.window.as_secs()).expect("small");
+            let early: Batch = (0..3).map(|value| Denied { at: start, key: 1, value }).collect();
+            let fourth = vec![Denied { at: last, key: 1, value: 3 }];
+            let sink = Recording::default();
+            let pipeline = pipeline(rule.clone(), EmbeddedStore::default(), &sink);
+            block_on(async {
+                for batch in [&early, &fourth] {
+                    assert_eq!(deliver(&pipeline, batch, "one", 1_000).await.failed, 0);
+                }
+            });
+            let times: Vec<(i64, u64)> = sink.told.take().iter().map(|told| (told.at, told.total)).collect();
+            assert_eq!(times, [(last, 4)], "{window}/{cooldown}");
         }
     }
+}
+
+#[test]
+fn what_was_counted_in_slots_of_another_length_is_forgotten_and_no_alert_fires_again() {
+    let (old, new) = (rule(3, 3_600, 3_600), rule(3, 7_200, 7_200));
+    let all: Batch = (0..4).map(|value| Denied { at: value.into(), key: 1, value }).collect();
+    let (store, sink) = (EmbeddedStore::default(), Recording::default());
+    let weather = Weather::default();
+    let check = |rule: &Rule, batch: &[Denied], alerts: usize| {
+        let pipeline = in_weather(rule.clone(), &store, &sink, &weather);
+        assert_eq!(block_on(deliver(&pipeline, batch, "one", 1_000)).failed, 0);
+        assert_eq!(sink.told.borrow().len(), alerts);
+    };
+    check(&old, &all[..3], 0);
+    check(&new, &all[3..], 0);
+    // A retry of all of it, and back again.
+    check(&new, &all, 1);
+    check(&old, &all, 1);
+    let Told { total, at_least, .. } = sink.told.borrow()[0].clone();
+    assert_eq!((total, at_least), (4, false));
 }

@@ -142,7 +142,7 @@ impl World {
     }
 
     /// The rule by the settings that find the most, and by those that find the least. `None` where an object may have
-    /// kept too few samples for other settings.
+    /// kept too few samples for other settings, or what was counted in slots of another length is forgotten.
     fn rules(&self) -> (Rule, Option<Rule>) {
         let (one, other) = (Settings::FIRST, self.retuned.map_or(Settings::FIRST, |(_, settings)| settings));
         let low = one.threshold.min(other.threshold);
@@ -156,7 +156,8 @@ impl World {
             self.objects.iter().partition(|(way, _)| *way == Way::TrailEvent);
         let all_sampled =
             files.iter().map(|(_, batch)| batch.len()).chain([events.len()]).all(|one| one <= 2 * (low + 1));
-        (loosest, (self.retuned.is_none() || all_sampled).then_some(strictest))
+        let same_slots = one.rule().slot() == other.rule().slot();
+        (loosest, (self.retuned.is_none() || (all_sampled && same_slots)).then_some(strictest))
     }
 
     fn words(&self) -> String {

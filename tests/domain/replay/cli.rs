@@ -215,9 +215,9 @@ fn bad_usage_says_what_was_expected() {
     check(&["--window", "90s", LOGS], 2, "expected whole minutes from 1m to 24h");
     check(&["--cooldown", "0m", LOGS], 2, "expected whole minutes from 1m to 24h");
     check(
-        &["--threshold", "1000", "--window", "24h", "--cooldown", "1m", LOGS],
+        &["--window", "24h", "--cooldown", "59m", LOGS],
         2,
-        "expected a longer cooldown, a shorter window or a lower threshold",
+        "expected a cooldown of at least a 24th of the window, 60 minutes or more",
     );
     check(&["--exempt-user", "[", LOGS], 2, "expected a glob on the user's ARN");
     check(&["--format", "yaml", LOGS], 2, "[possible values: text, json, ocsf]");

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use bedrock_denial_watch::count::claims::State;
 use bedrock_denial_watch::count::counter::{Contribution, Counter, Slot};
 use bedrock_denial_watch::count::document::{Body, Change, Versioned};
-use bedrock_denial_watch::count::store::{CallerState, StoreError};
+use bedrock_denial_watch::count::store::StoreError;
 
 use super::*;
 use crate::depth::{self, Sample};
@@ -183,26 +183,10 @@ impl CounterStore for LostAnswers<'_> {
     async fn counters(
         &self,
         key: &Key,
-        slots: RangeInclusive<EventTime>,
+        minutes: u16,
+        starts: RangeInclusive<EventTime>,
     ) -> Result<Vec<Counter>, StoreError> {
-        self.0.counters(key, slots).await
-    }
-
-    async fn archived_alerts(
-        &self,
-        key: &Key,
-        between: RangeInclusive<EventTime>,
-    ) -> Result<BTreeSet<EventTime>, StoreError> {
-        self.0.archived_alerts(key, between).await
-    }
-
-    async fn archive_alerts(
-        &self,
-        key: &Key,
-        alerts: &[EventTime],
-        expires_at: u64,
-    ) -> Result<(), StoreError> {
-        self.0.archive_alerts(key, alerts, expires_at).await
+        self.0.counters(key, minutes, starts).await
     }
 
     async fn documents(
@@ -216,10 +200,6 @@ impl CounterStore for LostAnswers<'_> {
 
     async fn write(&self, changes: &[Change], expires_at: u64) -> Result<bool, StoreError> {
         self.0.write(changes, expires_at).await.map(|_| false)
-    }
-
-    async fn caller(&self, caller: &Caller) -> Result<CallerState, StoreError> {
-        self.0.caller(caller).await
     }
 
     async fn pause(&self) {}

@@ -1,0 +1,178 @@
+//! The figures of one alert, from everything that its key holds between two times.
+//!
+//! Samples are known one by one. Where an object holds more values than its samples, its slot knows how many, and
+//! when the first and the last of them was. Another object may hold the same denials, so of those that overlap only
+//! as many count as certainly differ.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+
+use foldhash::HashSet;
+
+use crate::count::counter::{Counter, Shard};
+use crate::count::evidence::{Evidence, Kind, MAX_EVIDENCE};
+use crate::count::sums::{Spanned, Sum, apart};
+use crate::count::value::Value;
+use crate::log::denial::Source;
+use crate::log::time::EventTime;
+use crate::rule::definition::Rule;
+
+/// The most distinct values that an alert lists.
+pub const MAX_LISTED: usize = 10;
+
+/// The figures of one alert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Figures {
+    /// The oldest known denial in the window that ends at the alert.
+    pub first_seen: EventTime,
+    /// The newest known denial no later than the alert plus the cooldown.
+    pub last_seen: EventTime,
+    /// Distinct values from `first_seen` to `last_seen`; never above the truth.
+    pub total: u64,
+    /// `total` is a lower bound.
+    pub at_least: bool,
+    /// The newest distinct values between the two, newest last.
+    pub newest: Vec<String>,
+    /// The logs that recorded it.
+    pub sources: BTreeSet<Source>,
+    /// Their evidence: the first few of each kind, over the slots touched.
+    pub evidence: BTreeSet<Evidence>,
+}
+
+impl Figures {
+    /// The logs that recorded it; a copy of one is no other log.
+    #[must_use]
+    pub fn logs(&self) -> BTreeSet<Source> {
+        self.sources.iter().map(|source| source.log()).collect()
+    }
+
+    /// The little that is certain about an alert whose counters are gone: it fired.
+    #[must_use]
+    pub fn at_least(rule: &Rule, at: EventTime) -> Self {
+        let total = (rule.threshold as u64).saturating_add(1);
+        Self {
+            first_seen: at,
+            last_seen: at,
+            total,
+            at_least: true,
+            newest: Vec::new(),
+            sources: BTreeSet::new(),
+            evidence: BTreeSet::new(),
+        }
+    }
+
+    /// Of `samples` in order of time, and the counters that they are in, sorted by slot; `None` if there is no
+    /// sample.
+    pub(super) fn of(samples: &[(EventTime, &Value)], counters: &[Counter], recurs: bool) -> Option<Self> {
+        let ((first_seen, _), (last_seen, _)) = (*samples.first()?, *samples.last()?);
+        let (mut distinct, mut newest) = (HashSet::default(), Vec::new());
+        for (_, value) in samples.iter().rev() {
+            if distinct.insert(*value) && newest.len() < MAX_LISTED {
+                newest.insert(0, value.to_string());
+            }
+        }
+        let (mut total, mut at_least) = (distinct.len() as u64, false);
+        let (mut sources, mut evidence) = (BTreeSet::new(), BTreeSet::new());
+        for slot in counters.chunk_by(|one, other| one.slot.start == other.slot.start) {
+            let (mut sampled, mut most) = (HashSet::default(), 0);
+            let (mut logs, mut is_full) = (0_usize, false);
+            for counter in slot {
+                let Some(held) = Held::of(counter, &(first_seen..=last_seen), recurs, &mut sampled) else {
+                    continue;
+                };
+                logs = logs.saturating_add(1);
+                most = most.max(held.total);
+                is_full |= held.is_full;
+                at_least |= held.at_least;
+                sources.insert(counter.slot.source);
+                evidence.extend(counter.evidence().cloned());
+            }
+            // The sources record the same denials, so the larger number counts, not the sum.
+            at_least |= is_full && logs > 1;
+            if recurs {
+                total = total.max(most);
+            } else {
+                total = total.saturating_add(most.saturating_sub(sampled.len() as u64));
+            }
+        }
+        let evidence = first_of_each_kind(evidence);
+        Some(Self { first_seen, last_seen, total, at_least, newest, sources, evidence })
+    }
+}
+
+/// What one source holds of a slot within a stretch of time.
+#[derive(Default)]
+struct Held {
+    /// Distinct values; never above the truth.
+    total: u64,
+    /// `total` is a lower bound.
+    at_least: bool,
+    /// It holds more values than its samples.
+    is_full: bool,
+}
+
+impl Held {
+    /// `None` if no sample lies within. The values of those that do are added to `sampled`.
+    fn of<'c>(
+        counter: &'c Counter,
+        within: &RangeInclusive<EventTime>,
+        recurs: bool,
+        sampled: &mut HashSet<&'c Value>,
+    ) -> Option<Self> {
+        let mut held = Self::default();
+        let mut parts = Vec::new();
+        for shard in counter.shards.values() {
+            let inside: Vec<_> = shard.samples.iter().filter(|sample| within.contains(&sample.at)).collect();
+            let (Some(first), Some(last)) = (shard.samples.first(), shard.samples.last()) else { continue };
+            let (is_full, is_whole) = (is_full(shard), inside.len() == shard.samples.len());
+            if is_full && first.at <= *within.end() && *within.start() <= last.at {
+                held.is_full = true;
+                // What an end of the stretch cuts off is unknown.
+                held.at_least |= !is_whole;
+            }
+            let (Some(first), Some(last)) = (inside.first(), inside.last()) else { continue };
+            // An object's earliest and latest denials are among its samples, so this is when its denials were. Which
+            // of the objects in one shard share denials, nothing shows.
+            let most = shard.contributions.iter().map(|one| one.denials).max().filter(|_| is_whole);
+            let exact = shard.contributions.len() <= 1 && shard.contributions.iter().all(|one| !one.at_least);
+            let (first, last, at_least) = (first.at, last.at, is_full && !exact);
+            parts.push((Spanned { first, last, amount: most.unwrap_or(0), at_least }, is_full, inside));
+        }
+        parts.sort_unstable_by_key(|(part, ..)| part.first);
+        let mut parts = parts.into_iter().peekable();
+        parts.peek()?;
+        while let Some((first, mut is_full, inside)) = parts.next() {
+            let mut values: HashSet<&Value> = inside.iter().map(|sample| &sample.value).collect();
+            let (mut end, mut group) = (first.last, vec![first]);
+            while let Some((part, full, inside)) = parts.next_if(|(next, ..)| recurs || next.first <= end) {
+                values.extend(inside.iter().map(|sample| &sample.value));
+                end = end.max(part.last);
+                group.push(part);
+                is_full |= full;
+            }
+            group.sort_unstable_by_key(|part| part.last);
+            let Sum { total, at_least } = apart(&group);
+            let most = group.iter().map(|part| part.amount).max().filter(|_| recurs);
+            held.at_least |= is_full && (at_least || recurs || group.len() > 1);
+            held.total = held.total.saturating_add(most.unwrap_or(total).max(values.len() as u64));
+            sampled.extend(values);
+        }
+        Some(held)
+    }
+}
+
+/// Whether an object holds more values than it samples.
+fn is_full(shard: &Shard) -> bool {
+    shard.contributions.iter().any(|one| one.sampled != one.denials || one.at_least)
+}
+
+/// The first [`MAX_EVIDENCE`] of each kind.
+fn first_of_each_kind(mut evidence: BTreeSet<Evidence>) -> BTreeSet<Evidence> {
+    let mut count: BTreeMap<Kind, usize> = BTreeMap::new();
+    evidence.retain(|one| {
+        let count = count.entry(one.kind).or_default();
+        *count = count.saturating_add(1);
+        *count <= MAX_EVIDENCE
+    });
+    evidence
+}
