@@ -10,7 +10,7 @@
 //! | [`count`] | denials → counters → what is hot → which alerts are due |
 //! | [`alert`] | what to say, and to whom |
 //! | [`reader`] | one object in: its bytes → a tally |
-//! | [`pipeline`] | one delivery through: tally → counters → alerts |
+//! | [`deliver`] | one delivery through: tally → counters → alerts |
 //! | [`report`] | what was counted, to look at: a page, an explanation |
 //! | `lambda` | behind the feature `aws`: the Lambda, and S3, DynamoDB and SNS |
 
@@ -29,10 +29,10 @@
 
 pub mod alert;
 pub mod count;
+pub mod deliver;
 #[cfg(feature = "aws")]
 pub mod lambda;
 pub mod log;
-pub mod pipeline;
 pub mod reader;
 pub mod report;
 pub mod rule;

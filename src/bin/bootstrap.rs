@@ -16,10 +16,10 @@
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use bedrock_denial_watch::deliver::Pipeline;
 use bedrock_denial_watch::lambda::aws::{self, DynamoDbStore, EventBus, Meter, S3Source, SnsSink};
 use bedrock_denial_watch::lambda::config::Config;
 use bedrock_denial_watch::lambda::handler::{Handler, Invocation};
-use bedrock_denial_watch::pipeline::Pipeline;
 use bedrock_denial_watch::reader::Limits;
 use lambda_runtime::tracing::subscriber::filter::{LevelFilter, Targets};
 use lambda_runtime::tracing::subscriber::fmt;

@@ -18,14 +18,14 @@ pub enum Counters {
     #[default]
     None,
     /// One slot.
-    One(Slot, Held),
+    One(Slot, SlotContents),
     /// Any number.
-    Many(BTreeMap<Slot, Held>),
+    Many(BTreeMap<Slot, SlotContents>),
 }
 
 /// What is stored of one slot.
 #[derive(Clone, Debug)]
-pub enum Held {
+pub enum SlotContents {
     /// A single contribution.
     One(Box<One>),
     /// Any number.
@@ -40,7 +40,7 @@ pub struct One {
     evidence: Box<[Evidence]>,
 }
 
-impl Held {
+impl SlotContents {
     fn new(contribution: &Contribution) -> Self {
         let Contribution { digest, samples, evidence } = contribution;
         Self::One(Box::new(One {
@@ -83,15 +83,16 @@ impl Counters {
     /// Adds `contribution` to a slot unless it was added before.
     pub fn add(&mut self, slot: Slot, contribution: &Contribution) {
         match self {
-            Self::None => *self = Self::One(slot, Held::new(contribution)),
+            Self::None => *self = Self::One(slot, SlotContents::new(contribution)),
             Self::One(only, held) if *only == slot => held.add(slot, contribution),
             Self::One(..) => {
                 if let Self::One(only, held) = mem::take(self) {
-                    *self = Self::Many(BTreeMap::from([(only, held), (slot, Held::new(contribution))]));
+                    *self =
+                        Self::Many(BTreeMap::from([(only, held), (slot, SlotContents::new(contribution))]));
                 }
             }
             Self::Many(all) => match all.entry(slot) {
-                Entry::Vacant(entry) => _ = entry.insert(Held::new(contribution)),
+                Entry::Vacant(entry) => _ = entry.insert(SlotContents::new(contribution)),
                 Entry::Occupied(mut entry) => entry.get_mut().add(slot, contribution),
             },
         }
@@ -134,7 +135,7 @@ mod tests {
 
     fn contribution(hash: &str) -> Contribution {
         Contribution {
-            digest: Digest { hash: hash.to_owned(), denials: 1, sampled: 1, at_least: false, span: None },
+            digest: Digest { hash: hash.to_owned(), amount: 1, sampled: 1, at_least: false, span: None },
             samples: BTreeSet::from([format!("1|{hash}").parse().expect("a sample")]),
             evidence: BTreeSet::from(["region|us-east-1".parse().expect("evidence")]),
         }
@@ -183,6 +184,6 @@ mod tests {
         let backwards = RangeInclusive::new(EventTime::from_epoch_ms(9), EventTime::from_epoch_ms(8));
         assert_eq!(counters.within(10, backwards), []);
         let Counters::Many(all) = counters else { panic!("several slots") };
-        assert!(all.len() == 20 && all.values().all(|held| matches!(held, Held::One(_))));
+        assert!(all.len() == 20 && all.values().all(|held| matches!(held, SlotContents::One(_))));
     }
 }

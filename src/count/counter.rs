@@ -10,7 +10,7 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use crate::count::evidence::Evidence;
-use crate::count::value::Value;
+use crate::count::value::DistinctValue;
 use crate::log::denial::Source;
 use crate::log::time::EventTime;
 
@@ -53,7 +53,7 @@ pub struct Sample {
     /// When it was denied.
     pub at: EventTime,
     /// The distinct value that the rule counts, such as the request id.
-    pub value: Value,
+    pub value: DistinctValue,
 }
 
 /// As stored: `<epoch ms>|<value>`.
@@ -68,7 +68,7 @@ impl FromStr for Sample {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let parts = text.split_once('|');
-        let parts = parts.and_then(|(ms, value)| Some((ms.parse().ok()?, Value::new(value))));
+        let parts = parts.and_then(|(ms, value)| Some((ms.parse().ok()?, DistinctValue::new(value))));
         parts
             .map(|(ms, value)| Self { at: EventTime::from_epoch_ms(ms), value })
             .ok_or_else(|| format!("sample {text:?}: expected <epoch ms>|<value>"))
@@ -83,7 +83,7 @@ pub struct Digest {
     /// Hash of all values and times, in hexadecimal.
     pub hash: String,
     /// How many distinct values the object holds in the slot.
-    pub denials: u64,
+    pub amount: u64,
     /// How many of them are among its samples.
     pub sampled: u64,
     /// The object held more values than could be distinguished: `denials` is a lower bound.
@@ -105,8 +105,8 @@ impl Digest {
 /// lower bound.
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { hash, denials, sampled, at_least, span } = self;
-        write!(f, "{hash}:{denials}:{sampled}")?;
+        let Self { hash, amount, sampled, at_least, span } = self;
+        write!(f, "{hash}:{amount}:{sampled}")?;
         if let Some((first, last)) = span {
             write!(f, ":{}..{}", first.epoch_ms(), last.epoch_ms())?;
         }
@@ -124,7 +124,7 @@ impl FromStr for Digest {
         let digest = (|| {
             Some(Self {
                 hash: next()?.to_owned(),
-                denials: next()?.parse().ok()?,
+                amount: next()?.parse().ok()?,
                 sampled: next()?.parse().ok()?,
                 at_least: exact.is_some(),
                 span: match next() {
@@ -230,7 +230,7 @@ mod tests {
     fn digests_spread_over_all_shards_and_keep_theirs() {
         let digest = |number: u32| Digest {
             hash: format!("{number:032x}"),
-            denials: 4,
+            amount: 4,
             sampled: 4,
             at_least: false,
             span: None,
@@ -262,7 +262,7 @@ mod tests {
             source: Source::InvocationLog,
         });
         let mut contribution = Contribution {
-            digest: Digest { hash: "a".to_owned(), denials: 1, sampled: 1, at_least: false, span: None },
+            digest: Digest { hash: "a".to_owned(), amount: 1, sampled: 1, at_least: false, span: None },
             samples: BTreeSet::from(["1|r1".parse().expect("a sample")]),
             evidence: BTreeSet::new(),
         };

@@ -54,7 +54,7 @@ pub struct Crowd {
 
 /// A notice about a crowd.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Level {
+pub struct CrowdNotice {
     /// Who is about to send it.
     pub lease: Option<Lease>,
     /// The sink has accepted it.
@@ -95,7 +95,7 @@ impl CrowdId {
 
     /// Where the notice about so many callers is kept.
     #[must_use]
-    pub fn level(&self, callers: u64) -> DocumentId {
+    pub fn notice(&self, callers: u64) -> DocumentId {
         self.document("level", &format!("#{callers}"))
     }
 

@@ -5,8 +5,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::count::error::StoreError;
 use crate::count::key::Key;
-use crate::count::store::{CounterStore, StoreError};
 
 /// What a document holds, as JSON.
 pub type Body = Map<String, Value>;
@@ -73,18 +73,6 @@ impl Versioned<Body> {
         let value = value.map_err(|error| malformed(sort, &error.to_string()))?;
         Ok(Versioned { version: self.version, value })
     }
-}
-
-/// Reads one document; the default at version 0 if there is none.
-///
-/// # Errors
-/// When the store cannot be read, or holds something malformed.
-pub async fn load<T: DeserializeOwned + Default>(
-    store: &impl CounterStore,
-    id: &DocumentId,
-) -> Result<Versioned<T>, StoreError> {
-    let found = store.documents(&id.partition, &id.sort, &id.sort).await?;
-    found.into_iter().next().map_or_else(|| Ok(Versioned::default()), |(sort, document)| document.read(&sort))
 }
 
 fn malformed(sort: &str, cause: &str) -> StoreError {

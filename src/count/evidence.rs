@@ -130,7 +130,7 @@ impl FromStr for Evidence {
 
 /// What `denial` shows, each value [`Kind::cut`].
 pub fn shown<'d>(denial: &'d Denial<'_>) -> impl Iterator<Item = (Kind, &'d str)> {
-    let told = [
+    let fields = [
         (Kind::Region, denial.region.as_deref()),
         (Kind::SourceIp, denial.source_ip.as_deref()),
         (Kind::UserAgent, denial.user_agent.as_deref()),
@@ -147,7 +147,7 @@ pub fn shown<'d>(denial: &'d Denial<'_>) -> impl Iterator<Item = (Kind, &'d str)
     let found = acted.flat_map(|finding| {
         [(Kind::Policy, Some(finding.policy.name())), (Kind::Violation, finding.kind.as_deref())]
     });
-    told.into_iter().chain(guardrails).chain(found).filter_map(|(kind, value)| {
+    fields.into_iter().chain(guardrails).chain(found).filter_map(|(kind, value)| {
         let value = value.filter(|value| !value.is_empty())?;
         Some((kind, kind.cut(value)))
     })

@@ -12,7 +12,7 @@ use foldhash::HashSet;
 use crate::count::counter::{Counter, Shard};
 use crate::count::evidence::{Evidence, Kind, MAX_EVIDENCE};
 use crate::count::sums::{Spanned, Sum, apart};
-use crate::count::value::Value;
+use crate::count::value::DistinctValue;
 use crate::log::denial::Source;
 use crate::log::time::EventTime;
 use crate::rule::definition::Rule;
@@ -63,7 +63,11 @@ impl Figures {
 
     /// Of `samples` in order of time, and the counters that they are in, sorted by slot; `None` if there is no
     /// sample.
-    pub(super) fn of(samples: &[(EventTime, &Value)], counters: &[Counter], recurs: bool) -> Option<Self> {
+    pub(super) fn of(
+        samples: &[(EventTime, &DistinctValue)],
+        counters: &[Counter],
+        recurs: bool,
+    ) -> Option<Self> {
         let ((first_seen, _), (last_seen, _)) = (*samples.first()?, *samples.last()?);
         let (mut distinct, mut newest) = (HashSet::default(), Vec::new());
         for (_, value) in samples.iter().rev() {
@@ -77,7 +81,8 @@ impl Figures {
             let (mut sampled, mut most) = (HashSet::default(), 0);
             let (mut logs, mut is_full) = (0_usize, false);
             for counter in slot {
-                let Some(held) = Held::of(counter, &(first_seen..=last_seen), recurs, &mut sampled) else {
+                let Some(held) = SourceBound::of(counter, &(first_seen..=last_seen), recurs, &mut sampled)
+                else {
                     continue;
                 };
                 logs = logs.saturating_add(1);
@@ -102,7 +107,7 @@ impl Figures {
 
 /// What one source holds of a slot within a stretch of time.
 #[derive(Default)]
-struct Held {
+struct SourceBound {
     /// Distinct values; never above the truth.
     total: u64,
     /// `total` is a lower bound.
@@ -111,13 +116,13 @@ struct Held {
     is_full: bool,
 }
 
-impl Held {
+impl SourceBound {
     /// `None` if no sample lies within. The values of those that do are added to `sampled`.
     fn of<'c>(
         counter: &'c Counter,
         within: &RangeInclusive<EventTime>,
         recurs: bool,
-        sampled: &mut HashSet<&'c Value>,
+        sampled: &mut HashSet<&'c DistinctValue>,
     ) -> Option<Self> {
         let mut held = Self::default();
         let mut parts = Vec::new();
@@ -133,7 +138,7 @@ impl Held {
             let (Some(first), Some(last)) = (inside.first(), inside.last()) else { continue };
             // An object's earliest and latest denials are among its samples, so this is when its denials were. Which
             // of the objects in one shard share denials, nothing shows.
-            let most = shard.contributions.iter().map(|one| one.denials).max().filter(|_| is_whole);
+            let most = shard.contributions.iter().map(|one| one.amount).max().filter(|_| is_whole);
             let exact = shard.contributions.len() <= 1 && shard.contributions.iter().all(|one| !one.at_least);
             let (first, last, at_least) = (first.at, last.at, is_full && !exact);
             parts.push((Spanned { first, last, amount: most.unwrap_or(0), at_least }, is_full, inside));
@@ -142,7 +147,7 @@ impl Held {
         let mut parts = parts.into_iter().peekable();
         parts.peek()?;
         while let Some((first, mut is_full, inside)) = parts.next() {
-            let mut values: HashSet<&Value> = inside.iter().map(|sample| &sample.value).collect();
+            let mut values: HashSet<&DistinctValue> = inside.iter().map(|sample| &sample.value).collect();
             let (mut end, mut group) = (first.last, vec![first]);
             while let Some((part, full, inside)) = parts.next_if(|(next, ..)| recurs || next.first <= end) {
                 values.extend(inside.iter().map(|sample| &sample.value));
@@ -163,7 +168,7 @@ impl Held {
 
 /// Whether an object holds more values than it samples.
 fn is_full(shard: &Shard) -> bool {
-    shard.contributions.iter().any(|one| one.sampled != one.denials || one.at_least)
+    shard.contributions.iter().any(|one| one.sampled != one.amount || one.at_least)
 }
 
 /// The first [`MAX_EVIDENCE`] of each kind.

@@ -1,8 +1,25 @@
 //! Who is about to send a notice, so that two deliveries at once do not both send it.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
-use crate::count::claims::Claimant;
+/// Which delivery takes leases, when and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Claimant<'a> {
+    /// The delivery's name; a retry keeps it.
+    pub owner: &'a str,
+    /// Wall clock at the start of the delivery, in epoch seconds.
+    pub now: u64,
+    /// How long a lease holds: longer than the delivery can run.
+    pub lease: Duration,
+}
+
+impl Claimant<'_> {
+    fn leased_until(&self) -> u64 {
+        self.now.saturating_add(self.lease.as_secs())
+    }
+}
 
 /// A delivery's hold on something that it is about to send. It ends later than the delivery can live.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]

@@ -7,10 +7,10 @@ use foldhash::{HashSet, fast::RandomState};
 use sha2::{Digest as _, Sha256};
 
 use crate::count::counter::{Digest, Sample, Slot};
-use crate::count::value::Value;
+use crate::count::value::DistinctValue;
 use crate::log::time::EventTime;
 
-/// Distinct values of one object that are told apart, where slots hold more than they sample (about
+/// Distinct values of one object that are distinguished, where slots hold more than they sample (about
 /// 10 MiB of hashes). Beyond it a slot's figure is a lower bound and says so; detection, which rests
 /// on samples, stays exact.
 pub const MAX_DISTINCT: usize = 900_000;
@@ -37,15 +37,15 @@ impl HashedValue {
         digest.update("|");
         digest.update(text);
         let hash = digest.finalize().iter().take(16).fold(0, |hash, byte| hash << 8 | u128::from(*byte));
-        Self { sample: Sample { at, value: Value::new(text) }, hash }
+        Self { sample: Sample { at, value: DistinctValue::new(text) }, hash }
     }
 }
 
 /// What a sample takes beside its place in a vector, in bytes.
 fn beside(sample: &Sample) -> isize {
     match &sample.value {
-        Value::Uuid(_) => 0,
-        Value::Text(text) => text.len().saturating_add(SHARED).cast_signed(),
+        DistinctValue::Uuid(_) => 0,
+        DistinctValue::Text(text) => text.len().saturating_add(SHARED).cast_signed(),
     }
 }
 
@@ -62,11 +62,11 @@ pub struct Distinct {
 }
 
 /// A key, by its number, and one of its slots.
-pub type Place = (u32, Slot);
+pub type PairId = (u32, Slot);
 
 impl Distinct {
-    /// Whether a value is new in its place; `None` where no more can be told apart.
-    fn insert(&mut self, value: &Value, place: Place) -> Option<bool> {
+    /// Whether a value is new in its place; `None` where no more can be distinguished.
+    fn insert(&mut self, value: &DistinctValue, place: PairId) -> Option<bool> {
         let placed = self.state.hash_one((value, place));
         if self.seen.len() < MAX_DISTINCT {
             Some(self.seen.insert(placed))
@@ -86,7 +86,7 @@ pub struct Sampling {
 }
 
 /// What taking in one denial did.
-pub struct Added {
+pub struct Growth {
     /// By how many bytes of memory the samples have grown.
     pub bytes: isize,
     /// Its value was not there before.
@@ -96,13 +96,13 @@ pub struct Added {
 /// What one object holds in one slot of one key.
 #[derive(Default)]
 pub struct Samples {
-    kept: Kept,
+    kept: KeptSamples,
     /// Sum of the hashes of all values with their times: the same in any order, and whatever is kept of them.
     hash: u128,
 }
 
 /// The samples.
-enum Kept {
+enum KeptSamples {
     /// Every denial with its time, while there are at most twice the limit.
     All(All),
     /// The earliest and latest of more.
@@ -124,7 +124,7 @@ pub struct Ends {
     at_least: bool,
 }
 
-impl Default for Kept {
+impl Default for KeptSamples {
     fn default() -> Self {
         Self::All(All::default())
     }
@@ -136,18 +136,18 @@ impl Samples {
         &mut self,
         value: &HashedValue,
         sampling: Sampling,
-        place: Place,
+        place: PairId,
         distinct: &mut Distinct,
-    ) -> Added {
+    ) -> Growth {
         self.hash = self.hash.wrapping_add(value.hash);
         self.kept.add(&value.sample, sampling, place, distinct)
     }
 }
 
-impl Kept {
-    fn add(&mut self, sample: &Sample, sampling: Sampling, place: Place, distinct: &mut Distinct) -> Added {
+impl KeptSamples {
+    fn add(&mut self, sample: &Sample, sampling: Sampling, place: PairId, distinct: &mut Distinct) -> Growth {
         match self {
-            Self::All(All(all)) if all.contains(sample) => Added { bytes: 0, new: false },
+            Self::All(All(all)) if all.contains(sample) => Growth { bytes: 0, new: false },
             Self::All(All(all)) if all.len() < sampling.limit.saturating_mul(2) => {
                 let new = all.iter().all(|other| other.value != sample.value);
                 let before = room(all.capacity());
@@ -157,14 +157,14 @@ impl Kept {
                 }
                 let bytes = beside(sample);
                 all.push(sample.clone());
-                Added { bytes: bytes.saturating_add(room(all.capacity())).saturating_sub(before), new }
+                Growth { bytes: bytes.saturating_add(room(all.capacity())).saturating_sub(before), new }
             }
             Self::All(All(all)) => {
                 let before = room(all.capacity()).saturating_add(all.iter().map(beside).sum::<isize>());
                 let (mut ends, grown) = Ends::new(all, sampling.limit, place, distinct);
-                let Added { bytes, new } = ends.add(sample, sampling, place, distinct);
+                let Growth { bytes, new } = ends.add(sample, sampling, place, distinct);
                 *self = Self::Ends(Box::new(ends));
-                Added { bytes: grown.saturating_add(bytes).saturating_sub(before), new }
+                Growth { bytes: grown.saturating_add(bytes).saturating_sub(before), new }
             }
             Self::Ends(ends) => ends.add(sample, sampling, place, distinct),
         }
@@ -176,11 +176,11 @@ impl Samples {
     #[must_use]
     pub fn span(&self) -> Option<(EventTime, EventTime)> {
         match &self.kept {
-            Kept::All(All(all)) => {
+            KeptSamples::All(All(all)) => {
                 let times = || all.iter().map(|seen| seen.at);
                 Some((times().min()?, times().max()?))
             }
-            Kept::Ends(ends) => Some((ends.earliest.front()?.at, ends.latest.front()?.at)),
+            KeptSamples::Ends(ends) => Some((ends.earliest.front()?.at, ends.latest.front()?.at)),
         }
     }
 
@@ -188,8 +188,8 @@ impl Samples {
     #[must_use]
     pub fn stored(&self, sampling: Sampling) -> (Digest, BTreeSet<Sample>) {
         let (samples, distinct, at_least): (BTreeSet<Sample>, _, _) = match &self.kept {
-            Kept::All(All(all)) => {
-                let values: HashSet<&Value> = all.iter().map(|seen| &seen.value).collect();
+            KeptSamples::All(All(all)) => {
+                let values: HashSet<&DistinctValue> = all.iter().map(|seen| &seen.value).collect();
                 let samples = if sampling.recurs {
                     all.iter().cloned().collect()
                 } else {
@@ -201,20 +201,20 @@ impl Samples {
                 };
                 (samples, values.len() as u64, false)
             }
-            Kept::Ends(ends) => (ends.samples(), ends.distinct, ends.at_least),
+            KeptSamples::Ends(ends) => (ends.samples(), ends.distinct, ends.at_least),
         };
         let sampled = samples.iter().map(|sample| &sample.value).collect::<HashSet<_>>().len() as u64;
         let digest =
-            Digest { hash: format!("{:032x}", self.hash), denials: distinct, sampled, at_least, span: None };
+            Digest { hash: format!("{:032x}", self.hash), amount: distinct, sampled, at_least, span: None };
         (digest, samples)
     }
 }
 
 impl Ends {
     /// Returns how many bytes of memory they take, too.
-    fn new(all: &[Sample], limit: usize, place: Place, distinct: &mut Distinct) -> (Self, isize) {
+    fn new(all: &[Sample], limit: usize, place: PairId, distinct: &mut Distinct) -> (Self, isize) {
         let mut ends = Self::default();
-        let values: HashSet<&Value> = all.iter().map(|seen| &seen.value).collect();
+        let values: HashSet<&DistinctValue> = all.iter().map(|seen| &seen.value).collect();
         for value in values {
             ends.distinct = ends.distinct.saturating_add(1);
             // Where there is no room for it, a repetition of it makes the figure a lower bound.
@@ -224,7 +224,7 @@ impl Ends {
         (ends, bytes.saturating_add(size_of::<Self>().cast_signed()))
     }
 
-    fn add(&mut self, sample: &Sample, sampling: Sampling, place: Place, distinct: &mut Distinct) -> Added {
+    fn add(&mut self, sample: &Sample, sampling: Sampling, place: PairId, distinct: &mut Distinct) -> Growth {
         // Scanning beats hashing only where the value is probably there.
         let known = if sampling.recurs { position(&self.latest, &sample.value) } else { None };
         let new = if known.is_some() { Some(false) } else { distinct.insert(&sample.value, place) };
@@ -234,7 +234,7 @@ impl Ends {
             None => self.at_least = true,
         }
         let new = new == Some(true);
-        Added { bytes: self.keep(sample, new, known, sampling.limit), new }
+        Growth { bytes: self.keep(sample, new, known, sampling.limit), new }
     }
 
     /// `new` says that the value is surely none of those that are kept; `known` is its index among the latest.
@@ -255,7 +255,7 @@ impl Ends {
     }
 }
 
-fn position(kept: &VecDeque<Sample>, value: &Value) -> Option<usize> {
+fn position(kept: &VecDeque<Sample>, value: &DistinctValue) -> Option<usize> {
     kept.iter().position(|seen| seen.value == *value)
 }
 

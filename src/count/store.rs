@@ -1,9 +1,9 @@
-//! The port to the counters and alerts of all keys. Implementors: [`crate::count::embedded`] in
+//! The port to the counters and alerts of all keys. Implementors: [`crate::count::memory`] in
 //! memory, `dynamodb` in the cloud, and a fault-injecting one in the tests.
 
-use std::error::Error;
 use std::ops::RangeInclusive;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::count::caller::Caller;
@@ -14,18 +14,7 @@ use crate::count::key::Key;
 use crate::log::time::EventTime;
 use crate::rule::definition::Rule;
 
-/// The store failed; the delivery fails too and is retried.
-#[derive(Debug, thiserror::Error)]
-#[error("{operation}: {cause}")]
-pub struct StoreError {
-    /// Operation and place, such as `DynamoDB Query on table x`.
-    pub operation: String,
-    /// The cause.
-    pub cause: Box<dyn Error + Send + Sync>,
-    /// The store answered and refused this request only: another key may succeed. `false` if it did not
-    /// answer, or refuses everyone at present.
-    pub refused: bool,
-}
+pub use crate::count::error::StoreError;
 
 /// The state of one caller.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,7 +69,7 @@ impl Mute {
 pub const MUTE: &str = "mute";
 
 /// Counters, alerts and incidents. Every promise below holds under any number of concurrent deliveries.
-pub trait CounterStore {
+pub trait Store {
     /// Adds `contribution` to a slot of `key`, atomically and once: adding the same again
     /// changes nothing and succeeds. The item may be deleted after `expires_at` (epoch seconds).
     ///
@@ -130,6 +119,18 @@ pub trait CounterStore {
 
     /// Lets other deliveries go on for a moment.
     fn pause(&self) -> impl Future<Output = ()>;
+}
+
+/// Reads one document; the default at version 0 if there is none.
+///
+/// # Errors
+/// When the store cannot be read, or holds something malformed.
+pub async fn load<T: DeserializeOwned + Default>(
+    store: &impl Store,
+    id: &DocumentId,
+) -> Result<Versioned<T>, StoreError> {
+    let found = store.documents(&id.partition, &id.sort, &id.sort).await?;
+    found.into_iter().next().map_or_else(|| Ok(Versioned::default()), |(sort, document)| document.read(&sort))
 }
 
 /// The most changes in one write.

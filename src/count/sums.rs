@@ -16,7 +16,7 @@ use crate::log::denial::Source;
 use crate::log::time::EventTime;
 
 /// The amounts of each slot and log.
-pub struct Sums(Vec<Log>);
+pub struct TokenSums(Vec<Log>);
 
 /// One slot of one log.
 struct Log {
@@ -53,7 +53,7 @@ pub struct Sum {
     pub at_least: bool,
 }
 
-impl Sums {
+impl TokenSums {
     #[must_use]
     pub fn new(counters: &[Counter]) -> Self {
         Self(counters.iter().filter_map(Log::of).collect())
@@ -91,9 +91,9 @@ impl Log {
             let mut is_empty = true;
             for one in &shard.contributions {
                 if let Some((first, last)) = one.span {
-                    events.push(Spanned { first, last, amount: one.denials, at_least: one.at_least });
+                    events.push(Spanned { first, last, amount: one.amount, at_least: one.at_least });
                 } else {
-                    whole.amount = whole.amount.saturating_add(one.denials);
+                    whole.amount = whole.amount.saturating_add(one.amount);
                     whole.at_least |= one.at_least;
                     is_empty = false;
                 }
@@ -152,7 +152,7 @@ pub fn apart(amounts: &[Spanned]) -> Sum {
 mod tests {
     use super::*;
     use crate::count::counter::{Contribution, Digest, Sample, Slot};
-    use crate::count::value::Value;
+    use crate::count::value::DistinctValue;
     use crate::log::denial::Source;
 
     fn second(at: i64) -> EventTime {
@@ -172,16 +172,16 @@ mod tests {
             let (first, last) = (time(first), time(last));
             let digest = Digest {
                 hash: number.to_string(),
-                denials: amount.parse().expect("a number"),
+                amount: amount.parse().expect("a number"),
                 sampled: 1,
                 at_least: false,
                 span: event.map(|_| (first, last)),
             };
-            let sample = |at| Sample { at, value: Value::new(&number.to_string()) };
+            let sample = |at| Sample { at, value: DistinctValue::new(&number.to_string()) };
             let samples = [sample(first), sample(last)].into();
             counter.add(&Contribution { digest, samples, evidence: [].into() });
         }
-        let Sum { total, at_least } = Sums::new(&[counter]).between(second(from), second(to));
+        let Sum { total, at_least } = TokenSums::new(&[counter]).between(second(from), second(to));
         assert_eq!(format!("{total}{}", if at_least { "+" } else { "" }), expected);
     }
 
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn a_shard_of_both_is_neither_lost_nor_counted_twice() {
         let digest = |hash: &str, span| {
-            Box::new(Digest { hash: hash.to_owned(), denials: 5, sampled: 1, at_least: false, span })
+            Box::new(Digest { hash: hash.to_owned(), amount: 5, sampled: 1, at_least: false, span })
         };
         let mut counter = Counter::new(Slot { start: second(0), minutes: 10, source: Source::CloudTrail });
         let shard = counter.shard(3);
@@ -222,7 +222,7 @@ mod tests {
         shard.contributions.insert(digest("c", Some((second(2), second(2)))));
         shard.samples.insert("1000|a".parse().expect("a sample"));
         shard.samples.insert("2000|b".parse().expect("a sample"));
-        let sum = Sums::new(&[counter]).between(second(0), second(9));
+        let sum = TokenSums::new(&[counter]).between(second(0), second(9));
         assert_eq!(sum, Sum { total: 10, at_least: true });
     }
 }

@@ -32,7 +32,7 @@ pub struct Tally {
     exempt_users: Vec<Pattern>,
     exempted: u64,
     distinct: Distinct,
-    texts: Texts,
+    texts: SharedTexts,
     /// Which rule, and which text each of its fields has.
     keys: IndexSet<Box<[u32]>, RandomState>,
     pairs: IndexMap<(u32, Slot), Pair, RandomState>,
@@ -62,9 +62,9 @@ struct Pair {
     evidence: Vec<(Kind, u32)>,
 }
 
-/// Texts that occur in many places, each kept once.
+/// SharedTexts that occur in many places, each kept once.
 #[derive(Default)]
-struct Texts {
+struct SharedTexts {
     all: IndexSet<Arc<str>, RandomState>,
     bytes: usize,
 }
@@ -72,7 +72,7 @@ struct Texts {
 /// A value that the record lacks.
 const NONE: u32 = u32::MAX;
 
-impl Texts {
+impl SharedTexts {
     fn number(&mut self, text: &str) -> u32 {
         let known = self.all.get_index_of(text).unwrap_or_else(|| {
             self.bytes = self.bytes.saturating_add(text.len()).saturating_add(TEXT_BYTES);
@@ -109,7 +109,7 @@ impl Tally {
             exempt_users,
             exempted: 0,
             distinct: Distinct::default(),
-            texts: Texts::default(),
+            texts: SharedTexts::default(),
             keys: IndexSet::default(),
             pairs: IndexMap::default(),
             record: None,
@@ -289,7 +289,7 @@ pub struct Summary {
     sampling: Sampling,
     weight: Weight,
     slots: Vec<(Slot, Pair)>,
-    texts: Arc<Texts>,
+    texts: Arc<SharedTexts>,
     /// It may come again in another mix.
     is_mix: bool,
     /// The numbers of the records that count toward the key, if they came in an event.
@@ -302,7 +302,7 @@ impl Summary {
         self.slots.iter().map(|(slot, pair)| {
             let (mut digest, samples) = pair.samples.stored(self.sampling);
             if self.weight == Weight::Tokens {
-                digest.denials = pair.weight;
+                digest.amount = pair.weight;
                 digest.span = pair.samples.span().filter(|_| self.is_mix);
             }
             let evidence = pair.evidence.iter().filter_map(|(kind, value)| {
@@ -370,7 +370,7 @@ mod tests {
                         .iter()
                         .map(|sample| format!("{}{}", sample.at.epoch_ms() / 1000, sample.value))
                         .collect();
-                    format!("{}/{} {}", slot.digest.sampled, slot.digest.denials, samples.join(" "))
+                    format!("{}/{} {}", slot.digest.sampled, slot.digest.amount, samples.join(" "))
                 })
                 .collect();
             assert_eq!(shown, expected);

@@ -12,14 +12,14 @@ use uuid::fmt::Hyphenated;
 /// Sorted, they come before other texts. Which samples a slot keeps of one instant depends on that order, and on
 /// those the digest of what an object adds: with another order, a redelivery would count again.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Value {
+pub enum DistinctValue {
     /// A UUID, as AWS spells it.
     Uuid(Uuid),
     /// Any other text.
     Text(Arc<str>),
 }
 
-impl Value {
+impl DistinctValue {
     /// `text`, which comes back as it is.
     #[must_use]
     pub fn new(text: &str) -> Self {
@@ -47,7 +47,7 @@ impl Value {
     }
 }
 
-impl fmt::Display for Value {
+impl fmt::Display for DistinctValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.with_text(|text| f.write_str(text))
     }
@@ -59,9 +59,9 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, is_uuid: bool) {
-        let value = Value::new(text);
+        let value = DistinctValue::new(text);
         assert_eq!(value.to_string(), text);
-        assert_eq!(matches!(value, Value::Uuid(_)), is_uuid, "{text}");
+        assert_eq!(matches!(value, DistinctValue::Uuid(_)), is_uuid, "{text}");
     }
 
     #[test]
@@ -87,12 +87,12 @@ mod tests {
             "0F8B1F2E-6F0B-4F3A-9C3D-1A2B3C4D5E6F",
             "aws",
         ];
-        let values = texts.map(Value::new);
+        let values = texts.map(DistinctValue::new);
         assert!(values.is_sorted());
         let mut by_text = values.to_vec();
-        by_text.sort_by(Value::by_text);
+        by_text.sort_by(DistinctValue::by_text);
         let mut sorted = texts.to_vec();
         sorted.sort_unstable();
-        assert_eq!(by_text.iter().map(Value::to_string).collect::<Vec<_>>(), sorted);
+        assert_eq!(by_text.iter().map(DistinctValue::to_string).collect::<Vec<_>>(), sorted);
     }
 }

@@ -5,8 +5,8 @@
 use foldhash::{HashMap, HashSet};
 
 use crate::count::counter::Counter;
-use crate::count::sums::Sums;
-use crate::count::value::Value;
+use crate::count::sums::TokenSums;
+use crate::count::value::DistinctValue;
 use crate::log::time::EventTime;
 use crate::rule::definition::{Rule, Weight};
 
@@ -18,9 +18,9 @@ pub struct Window<'a> {
     /// Sorted by slot.
     counters: &'a [Counter],
     /// All samples by time.
-    samples: Vec<(EventTime, &'a Value)>,
+    samples: Vec<(EventTime, &'a DistinctValue)>,
     /// Set for a rule that sums.
-    sums: Option<Sums>,
+    sums: Option<TokenSums>,
 }
 
 /// The busiest window of a key.
@@ -40,7 +40,7 @@ impl<'a> Window<'a> {
         let mut samples: Vec<_> = samples.map(|sample| (sample.at, &sample.value)).collect();
         samples.sort_unstable_by(|(at, value), other| at.cmp(&other.0).then_with(|| value.by_text(other.1)));
         samples.dedup();
-        let sums = (rule.weight == Weight::Tokens).then(|| Sums::new(counters));
+        let sums = (rule.weight == Weight::Tokens).then(|| TokenSums::new(counters));
         Self { rule, counters, samples, sums }
     }
 
@@ -102,7 +102,7 @@ impl<'a> Window<'a> {
 
     /// The known denials, in order of time: when, and the value that the rule counts.
     #[must_use]
-    pub fn samples(&self) -> &[(EventTime, &'a Value)] {
+    pub fn samples(&self) -> &[(EventTime, &'a DistinctValue)] {
         &self.samples
     }
 
@@ -117,7 +117,7 @@ impl<'a> Window<'a> {
             }
             return;
         }
-        let mut inside: HashMap<&Value, usize> = HashMap::default();
+        let mut inside: HashMap<&DistinctValue, usize> = HashMap::default();
         let samples = self.since(from.minus(self.rule.window));
         let mut oldest = samples.iter().peekable();
         let mut newest = samples.iter().peekable();
@@ -157,7 +157,7 @@ impl<'a> Window<'a> {
     }
 
     /// The known denials from `start` on.
-    fn since(&self, start: EventTime) -> &[(EventTime, &'a Value)] {
+    fn since(&self, start: EventTime) -> &[(EventTime, &'a DistinctValue)] {
         self.samples.get(self.samples.partition_point(|(at, _)| *at < start)..).unwrap_or_default()
     }
 
@@ -206,12 +206,12 @@ mod tests {
                 let shard = counter.shard(shard(number));
                 shard.samples.extend(samples.iter().map(|(second, value)| Sample {
                     at: EventTime::from_epoch_ms(second * 1000),
-                    value: Value::new(value),
+                    value: DistinctValue::new(value),
                 }));
                 let distinct: HashSet<_> = samples.iter().map(|(_, value)| value).collect();
                 shard.contributions.insert(Box::new(Digest {
                     hash: number.to_string(),
-                    denials: *denials,
+                    amount: *denials,
                     sampled: distinct.len() as u64,
                     at_least: false,
                     span: None,
@@ -366,13 +366,14 @@ mod tests {
             let mut counter = Counter::new(Slot { start, minutes: 60, source: Source::InvocationLog });
             for object in 0..OBJECTS {
                 let sample = |value: i64| Sample {
-                    at: start.plus(Duration::from_secs(u64::try_from(object * VALUES + value).expect("small"))),
-                    value: Value::new(&format!("{number}-{object}-{value}")),
+                    at: start
+                        .plus(Duration::from_secs(u64::try_from(object * VALUES + value).expect("small"))),
+                    value: DistinctValue::new(&format!("{number}-{object}-{value}")),
                 };
                 let samples: BTreeSet<Sample> = (0..VALUES).map(sample).collect();
                 let digest = Digest {
                     hash: format!("{object}"),
-                    denials: 10,
+                    amount: 10,
                     sampled: samples.len() as u64,
                     at_least: false,
                     span: None,

@@ -2,10 +2,10 @@
 
 use lambda_runtime::Diagnostic;
 
+use crate::deliver;
 use crate::lambda::aws::{LONGEST_STEP, SourceError};
 use crate::lambda::event::EventError;
 use crate::log::inflate::Damage;
-use crate::pipeline;
 
 /// Why one thing that an event asked for failed. It names no caller: it is logged and reported.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +45,7 @@ pub enum Cause {
     Damage(#[from] Damage),
     /// A key was not counted, or its alert not published.
     #[error(transparent)]
-    Pipeline(#[from] pipeline::Failure),
+    Pipeline(#[from] deliver::Failure),
     /// Further keys failed, whose causes were not kept.
     #[error("{0} more keys failed")]
     More(usize),

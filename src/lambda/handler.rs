@@ -19,16 +19,16 @@ use tokio::time::timeout;
 
 use crate::alert::sink::AlertSink;
 use crate::count::caller::digest;
-use crate::count::claims::Claimant;
-use crate::count::store::CounterStore;
+use crate::count::lease::Claimant;
+use crate::count::store::Store;
 use crate::count::tally::Tally;
+use crate::deliver::{self, Delivery, Pipeline, TimeLeft};
 use crate::lambda::aws::{LONGEST_STEP, Meter, S3Source};
 use crate::lambda::event::batch_operations::{Job, JobAnswer, ResultCode, TaskResult};
 use crate::lambda::event::{self, Item, Message, Record, Request, Resolved};
 use crate::lambda::failure::{Cause, DeliveryError, Failure};
 use crate::lambda::metrics::Metrics;
 use crate::log::object::{Object, Skip, skip_by_name};
-use crate::pipeline::{self, Delivery, Pipeline, TimeLeft};
 use crate::reader::{Fault, Read, Statistics, UNRECOGNISED};
 
 /// Added to the time an invocation has left: how long its claims hold. By then Lambda has
@@ -115,7 +115,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-impl<S: CounterStore, K: AlertSink> Handler<S, K> {
+impl<S: Store, K: AlertSink> Handler<S, K> {
     /// Does everything that the event asks for. Logs each fault and failure once.
     ///
     /// `payload` is JSON, as Lambda guarantees; other text is an unknown event.
@@ -283,7 +283,7 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
     }
 
     /// Boxed, since the compiler lays out only so many futures within each other.
-    async fn commit(&self, tally: Tally, delivery: Delivery<'_>, time: TimeLeft<'_>) -> pipeline::Outcome {
+    async fn commit(&self, tally: Tally, delivery: Delivery<'_>, time: TimeLeft<'_>) -> deliver::Outcome {
         self.pipeline.commit_within(time, tally, delivery).boxed_local().await
     }
 
@@ -370,12 +370,12 @@ fn warn_of(name: &str, statistics: &Statistics, faults: &[Fault]) {
 }
 
 /// Adds what a delivery did; returns why it failed, if it did.
-fn settled(outcome: pipeline::Outcome, metrics: &mut Metrics) -> impl Iterator<Item = Cause> {
+fn settled(outcome: deliver::Outcome, metrics: &mut Metrics) -> impl Iterator<Item = Cause> {
     metrics.alerts = metrics.alerts.saturating_add(outcome.published.len() as u64);
     metrics.incidents = metrics.incidents.saturating_add(outcome.incidents);
     metrics.notices = metrics.notices.saturating_add(outcome.notices);
-    let told = outcome.published.iter().filter(|alert| alert.told);
-    metrics.told.extend(told.map(|alert| alert.at));
+    let reported = outcome.published.iter().filter(|alert| alert.is_reported);
+    metrics.told.extend(reported.map(|alert| alert.at));
     let more = outcome.failed.saturating_sub(outcome.failures.len());
     let more = (more > 0).then_some(Cause::More(more));
     outcome.failures.into_iter().map(Cause::from).chain(more)

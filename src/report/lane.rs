@@ -8,9 +8,9 @@ use serde::Serialize;
 
 use crate::alert;
 use crate::count::counter::Counter;
-use crate::count::embedded::Item;
 use crate::count::evidence::Kind;
 use crate::count::key::Key;
+use crate::count::memory::Item;
 use crate::count::window::Window;
 use crate::log::denial::Source;
 use crate::log::time::EventTime;
@@ -149,8 +149,8 @@ fn floods(rule: &Rule, counters: &[Counter], after: impl Fn(EventTime) -> i64) -
     }
     let mut slots: BTreeMap<EventTime, u64> = BTreeMap::new();
     for counter in counters {
-        let denials: u64 = counter.contributions().map(|digest| digest.denials).fold(0, u64::saturating_add);
-        if counter.contributions().any(|digest| digest.denials > digest.sampled) {
+        let denials: u64 = counter.contributions().map(|digest| digest.amount).fold(0, u64::saturating_add);
+        if counter.contributions().any(|digest| digest.amount > digest.sampled) {
             let known = slots.entry(counter.slot.start).or_default();
             *known = (*known).max(denials);
         }

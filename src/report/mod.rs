@@ -14,9 +14,9 @@ use serde_json::Value;
 
 use crate::alert::display::shown_whole;
 use crate::count::caller::Caller;
-use crate::count::embedded::Item;
 use crate::count::incident::{self, IncidentLog};
 use crate::count::key::Key;
+use crate::count::memory::Item;
 use crate::log::text::MAX_KEPT_BYTES;
 use crate::log::time::EventTime;
 use crate::report::lane::Lane;

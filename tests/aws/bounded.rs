@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
-use bedrock_denial_watch::count::claims::Claimant;
+use bedrock_denial_watch::count::lease::Claimant;
+use bedrock_denial_watch::deliver::Delivery;
 use bedrock_denial_watch::lambda::aws::DynamoDbStore;
-use bedrock_denial_watch::pipeline::Delivery;
 use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
 
 use crate::handler::Recorder;

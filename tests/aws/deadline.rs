@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use bedrock_denial_watch::count::counter::{Contribution, Counter, Slot};
 use bedrock_denial_watch::count::document::{Body, Change, Versioned};
-use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::count::key::Key;
-use bedrock_denial_watch::count::store::{CounterStore, StoreError};
+use bedrock_denial_watch::count::memory::MemoryStore;
+use bedrock_denial_watch::count::store::{Store, StoreError};
 use bedrock_denial_watch::lambda::aws::{DynamoDbStore, LONGEST_STEP, Meter};
 use bedrock_denial_watch::lambda::handler::{Delivered, Handler, Invocation};
 use bedrock_denial_watch::log::time::EventTime;
@@ -74,7 +74,7 @@ impl Clock {
 
 /// A store in memory, each request of which takes `ms`.
 struct Slow<'c> {
-    inner: EmbeddedStore,
+    inner: MemoryStore,
     clock: &'c Clock,
     ms: u64,
     requests: RefCell<Vec<u64>>,
@@ -87,7 +87,7 @@ impl Slow<'_> {
     }
 }
 
-impl CounterStore for Slow<'_> {
+impl Store for Slow<'_> {
     async fn add(
         &self,
         rule: &Rule,
@@ -143,7 +143,7 @@ fn event(model: usize) -> Value {
     })
 }
 
-async fn deliver<S: CounterStore>(
+async fn deliver<S: Store>(
     handler: &Handler<S, Recorder>,
     payload: &Value,
     left_ms: u64,
@@ -163,7 +163,7 @@ async fn with_a_store_as_slow_as_can_be_the_answer_comes_in_time_and_names_what_
     for (left_ms, done) in [(10_000, 0), (25_000, 32), (35_000, 64), (70_000, 100)] {
         let clock = Clock::default();
         let store =
-            Slow { inner: EmbeddedStore::default(), clock: &clock, ms: 4_900, requests: RefCell::default() };
+            Slow { inner: MemoryStore::default(), clock: &clock, ms: 4_900, requests: RefCell::default() };
         let handler = handler(&s3, store, Recorder::default());
         let elapsed = || clock.ms.get();
         let delivered = clock.run(deliver(&handler, &batch(&messages), left_ms, &elapsed)).await;

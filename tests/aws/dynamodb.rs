@@ -7,14 +7,14 @@ use std::net::TcpStream;
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
+use bedrock_denial_watch::count::alerts::{self, AlertLog, AlertRecord, AlertState, ArchivedDay};
 use bedrock_denial_watch::count::caller::Caller;
-use bedrock_denial_watch::count::claims::{self, AlertLog, AlertRecord, ArchivedDay, State};
 use bedrock_denial_watch::count::counter::Slot;
-use bedrock_denial_watch::count::document::{Change, DocumentId, Versioned, load};
-use bedrock_denial_watch::count::incident::Place;
+use bedrock_denial_watch::count::document::{Change, DocumentId, Versioned};
+use bedrock_denial_watch::count::incident::IncidentSlot;
 use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::count::lease::Lease;
-use bedrock_denial_watch::count::store::{CounterStore, Mute, StoreError};
+use bedrock_denial_watch::count::store::{Mute, Store, StoreError, load};
 use bedrock_denial_watch::lambda::aws::DynamoDbStore;
 use bedrock_denial_watch::log::denial::Source;
 use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
@@ -59,13 +59,13 @@ async fn items(config: &SdkConfig) -> Vec<Vec<String>> {
 }
 
 async fn alerts(store: &DynamoDbStore) -> Result<Versioned<AlertLog>, StoreError> {
-    load(store, &claims::document(&eve())).await
+    load(store, &alerts::document(&eve())).await
 }
 
 /// Writes the first version of a key's alerts.
 async fn replace(store: &DynamoDbStore, log: &AlertLog) -> Result<bool, StoreError> {
     let log = Versioned { version: 0, value: log.clone() };
-    store.write(&[log.change(claims::document(&eve())).expect("a change")], 9).await
+    store.write(&[log.change(alerts::document(&eve())).expect("a change")], 9).await
 }
 
 #[tokio::test]
@@ -73,13 +73,13 @@ async fn items_have_the_documented_attributes() {
     let config = dynamodb().await;
     let store = store(&config);
     add(&store, &eve(), "ab12", &["q-1".to_owned()]).await;
-    let place = Some(Place { begin: time(NOON), number: 1 });
+    let place = Some(IncidentSlot { begin: time(NOON), number: 1 });
     let lease = Some(Lease { owner: "o".to_owned(), until: 7 });
-    let record = AlertRecord { id: "i".to_owned(), state: State::Pending, place, lease };
+    let record = AlertRecord { id: "i".to_owned(), state: AlertState::Pending, place, lease };
     let log = AlertLog { alerts: [(time(NOON), record)].into(), ..AlertLog::default() };
     assert!(replace(&store, &log).await.expect("written"));
     let day = ArchivedDay { published: [time(NOON).epoch_ms()].into() };
-    let day = Versioned { version: 0, value: day }.change(claims::archive_document(&eve(), time(NOON)));
+    let day = Versioned { version: 0, value: day }.change(alerts::archive_document(&eve(), time(NOON)));
     assert!(store.write(&[day.expect("a change")], 9).await.expect("written"));
     let pk = r#"pk=["denied-model","123456789012",null,"m"]"#;
     let mut told = contribution("cd34", time(NOON), &["q-1".to_owned()]);
@@ -205,7 +205,7 @@ async fn a_write_whose_answer_is_lost_counts_once() {
     add(&behind, &eve(), "one", &["q".to_owned()]).await;
     assert_eq!(proxy.requests().len(), 2);
     let found = store(&config).counters(&eve(), 10, time(NOON)..=time(NOON)).await;
-    assert_eq!(found.expect("read")[0].contributions().map(|one| one.denials).sum::<u64>(), 1);
+    assert_eq!(found.expect("read")[0].contributions().map(|one| one.amount).sum::<u64>(), 1);
     // The claim stands, and the next read shows it to its owner.
     assert!(!replace(&behind, &AlertLog::default()).await.expect("answered"));
     assert_eq!(alerts(&store(&config)).await.expect("read").version, 1);
@@ -351,10 +351,10 @@ async fn alerts_that_an_earlier_version_archived_still_cover() {
     let at = time("2025-06-01T10:00:03Z");
     let eve = key(&[Some("1"), Some("u"), Some("m1")]);
     let log = AlertLog { archived_to: Some(at), ..AlertLog::default() };
-    let log = Versioned { version: 0, value: log }.change(claims::document(&eve)).expect("a change");
+    let log = Versioned { version: 0, value: log }.change(alerts::document(&eve)).expect("a change");
     assert!(store(&config).write(&[log], 9).await.expect("written"));
     let put = Client::new(&config).put_item().table_name(TABLE).item("pk", AttributeValue::S(eve.text()));
-    let put = put.item("sk", AttributeValue::S(claims::archive_document(&eve, at).sort));
+    let put = put.item("sk", AttributeValue::S(alerts::archive_document(&eve, at).sort));
     let put = put.item("published", AttributeValue::Ns(vec![at.epoch_ms().to_string()]));
     put.send().await.expect("put");
     let pipeline = pipeline(rule(3, 3600, 3600), store(&config), Recorder::default());

@@ -10,12 +10,12 @@ use aws_lambda_events::sqs::SqsBatchResponse;
 use bedrock_denial_watch::alert::Alert;
 use bedrock_denial_watch::alert::notice::Notice;
 use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
-use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::count::lease::Lease;
-use bedrock_denial_watch::count::store::CounterStore;
+use bedrock_denial_watch::count::memory::MemoryStore;
+use bedrock_denial_watch::count::store::Store;
+use bedrock_denial_watch::deliver::Pipeline;
 use bedrock_denial_watch::lambda::aws::{DynamoDbStore, Meter, S3Source, SnsSink};
 use bedrock_denial_watch::lambda::handler::{Answer, Delivered, Handler, Invocation};
-use bedrock_denial_watch::pipeline::Pipeline;
 use bedrock_denial_watch::reader::Limits;
 use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
 use futures_util::future::select;
@@ -79,7 +79,7 @@ impl AlertSink for &Stuck {
 /// is sent.
 pub async fn holder(s3: &Server, events: &[Value], request_id: &str) -> (String, u64) {
     let stuck = Stuck::default();
-    let handler = handler(s3, EmbeddedStore::default(), &stuck);
+    let handler = handler(s3, MemoryStore::default(), &stuck);
     let clock = || 1_748_772_060_000;
     let all = async {
         for event in events {
@@ -127,17 +127,17 @@ pub fn metered<S, K>(s3: &Server, store: S, sink: K, meter: Meter) -> Handler<S,
     }
 }
 
-pub fn recording(s3: &Server) -> Handler<EmbeddedStore, Recorder> {
-    handler(s3, EmbeddedStore::default(), Recorder::default())
+pub fn recording(s3: &Server) -> Handler<MemoryStore, Recorder> {
+    handler(s3, MemoryStore::default(), Recorder::default())
 }
 
-pub async fn deliver<S: CounterStore, K: AlertSink>(handler: &Handler<S, K>, payload: &Value) -> Delivered {
+pub async fn deliver<S: Store, K: AlertSink>(handler: &Handler<S, K>, payload: &Value) -> Delivered {
     let clock = || 1_748_772_060_000;
     let invocation = Invocation { request_id: "request-1", clock: &clock, deadline_ms: 1_748_772_090_000 };
     handler.deliver(&payload.to_string(), invocation).await
 }
 
-pub fn published(handler: &Handler<EmbeddedStore, Recorder>) -> usize {
+pub fn published(handler: &Handler<MemoryStore, Recorder>) -> usize {
     handler.pipeline.sink.published.lock().expect("no panic").len()
 }
 

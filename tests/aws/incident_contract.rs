@@ -1,12 +1,12 @@
-//! What [`CounterStore`] promises about callers and accounts, on every implementor; and what only the one in DynamoDB
+//! What [`Store`] promises about callers and accounts, on every implementor; and what only the one in DynamoDB
 //! must: to read what earlier versions wrote.
 
+use bedrock_denial_watch::count::alerts;
 use bedrock_denial_watch::count::caller::{Caller, account_key};
-use bedrock_denial_watch::count::claims;
-use bedrock_denial_watch::count::document::{Change, DocumentId, Versioned, load};
-use bedrock_denial_watch::count::embedded::EmbeddedStore;
+use bedrock_denial_watch::count::document::{Change, DocumentId, Versioned};
 use bedrock_denial_watch::count::incident;
-use bedrock_denial_watch::count::store::CounterStore;
+use bedrock_denial_watch::count::memory::MemoryStore;
+use bedrock_denial_watch::count::store::{Store, load};
 use bedrock_denial_watch::lambda::aws::DynamoDbStore;
 use serde_json::{Map, Value};
 
@@ -21,7 +21,7 @@ fn caller(account: Option<&str>, arn: Option<&str>) -> Caller {
     Caller { account: account.map(str::to_owned), arn: arn.map(str::to_owned) }
 }
 
-async fn callers_and_accounts_of_any_characters_stay_apart(store: &impl CounterStore) {
+async fn callers_and_accounts_of_any_characters_stay_apart(store: &impl Store) {
     let long = "x".repeat(586);
     let callers = [
         caller(None, None),
@@ -49,5 +49,5 @@ async fn callers_and_accounts_of_any_characters_stay_apart(store: &impl CounterS
         let found: Versioned<Map<String, Value>> = load(store, id).await.expect("read");
         assert_eq!(found, Versioned { version: 1, value: body(number) }, "{id:?}");
     }
-    assert_eq!(claims::document(&account_key(None)).sort, claims::SORT_KEY);
+    assert_eq!(alerts::document(&account_key(None)).sort, alerts::SORT_KEY);
 }

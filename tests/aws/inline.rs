@@ -4,8 +4,8 @@ use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use bedrock_denial_watch::alert::sink::AlertSink;
-use bedrock_denial_watch::count::embedded::EmbeddedStore;
-use bedrock_denial_watch::count::store::CounterStore;
+use bedrock_denial_watch::count::memory::MemoryStore;
+use bedrock_denial_watch::count::store::Store;
 use bedrock_denial_watch::lambda::aws::DynamoDbStore;
 use bedrock_denial_watch::lambda::handler::{Answer, Handler, Invocation};
 use serde_json::{Value, json};
@@ -50,7 +50,7 @@ fn file() -> Server {
     bucket(&[("trail.json.gz", gzip(&json!({"Records": records}).to_string()))])
 }
 
-async fn succeed<S: CounterStore, K: AlertSink>(handler: &Handler<S, K>, event: &Value) -> u64 {
+async fn succeed<S: Store, K: AlertSink>(handler: &Handler<S, K>, event: &Value) -> u64 {
     let delivered = deliver(handler, event).await;
     delivered.answer.expect("success");
     delivered.metrics.alerts
@@ -82,7 +82,7 @@ async fn an_alert_from_events_holds_what_one_from_a_file_holds() {
     for number in 1..=4 {
         succeed(&from_events, &event(number)).await;
     }
-    let document = |handler: &Handler<EmbeddedStore, Recorder>| {
+    let document = |handler: &Handler<MemoryStore, Recorder>| {
         let mut document = handler.pipeline.sink.published.lock().expect("no panic")[0].clone();
         let fields = document.as_object_mut().expect("a document");
         fields.remove("objects");
@@ -97,7 +97,7 @@ async fn an_alert_from_events_holds_what_one_from_a_file_holds() {
 }
 
 /// File and events in either order and mixed, each twice, then a fifth call by event.
-async fn counted_once<S: CounterStore>(s3: &Server, store: impl AsyncFn() -> S) {
+async fn counted_once<S: Store>(s3: &Server, store: impl AsyncFn() -> S) {
     let all = || (1..=4).map(event);
     let trail = || notification(&["trail.json.gz"]);
     let (first, rest) = (|| all().take(2), || all().skip(2));
@@ -123,7 +123,7 @@ async fn counted_once<S: CounterStore>(s3: &Server, store: impl AsyncFn() -> S) 
 
 #[tokio::test]
 async fn a_call_in_a_file_and_in_an_event_counts_once_in_the_embedded_store() {
-    counted_once(&file(), async || EmbeddedStore::default()).await;
+    counted_once(&file(), async || MemoryStore::default()).await;
 }
 
 #[tokio::test]

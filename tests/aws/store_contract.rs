@@ -1,19 +1,21 @@
-//! What [`CounterStore`] promises: one function per promise, run on every implementor.
+//! What [`Store`] promises: one function per promise, run on every implementor.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use bedrock_denial_watch::count::alerts::{
+    self, AlertLog, AlertRecord, AlertState, MAX_PENDING, MAX_PUBLISHED,
+};
 use bedrock_denial_watch::count::caller::Caller;
-use bedrock_denial_watch::count::claims::{self, AlertLog, AlertRecord, MAX_PENDING, MAX_PUBLISHED, State};
 use bedrock_denial_watch::count::counter::{Contribution, Counter, SHARDS, Slot};
-use bedrock_denial_watch::count::document::{Body, Change, DocumentId, Versioned, load};
-use bedrock_denial_watch::count::embedded::EmbeddedStore;
+use bedrock_denial_watch::count::document::{Body, Change, DocumentId, Versioned};
 use bedrock_denial_watch::count::evidence::{Evidence, Kind, MAX_EVIDENCE, MAX_EVIDENCE_BYTES};
-use bedrock_denial_watch::count::incident::{self, Found, Incident, IncidentLog, Place};
+use bedrock_denial_watch::count::incident::{self, Incident, IncidentLog, IncidentSlot, NewAlert};
 use bedrock_denial_watch::count::key::{Key, MAX_VALUE_BYTES};
 use bedrock_denial_watch::count::lease::Lease;
-use bedrock_denial_watch::count::store::{CounterStore, MAX_CHANGES};
-use bedrock_denial_watch::count::value::Value;
+use bedrock_denial_watch::count::memory::MemoryStore;
+use bedrock_denial_watch::count::store::{MAX_CHANGES, Store, load};
+use bedrock_denial_watch::count::value::DistinctValue;
 use bedrock_denial_watch::lambda::aws::DynamoDbStore;
 use bedrock_denial_watch::log::denial::Source;
 use bedrock_denial_watch::log::text;
@@ -29,7 +31,7 @@ macro_rules! contract {
     ($($promise:ident),* $(,)?) => {
         mod on_embedded {
             $(#[tokio::test] async fn $promise() {
-                super::$promise(&super::EmbeddedStore::default()).await;
+                super::$promise(&super::MemoryStore::default()).await;
             })*
         }
         mod on_dynamodb {
@@ -75,55 +77,55 @@ fn eve() -> Key {
     key(&[Some("1"), Some("arn:aws:iam::1:user/eve"), Some("m")])
 }
 
-async fn add(store: &impl CounterStore, key: &Key, start: &str, hash: &str, values: &[&str]) {
+async fn add(store: &impl Store, key: &Key, start: &str, hash: &str, values: &[&str]) {
     let values: Vec<String> = values.iter().map(|value| (*value).to_owned()).collect();
     let contribution = contribution(hash, time(start), &values);
     add_as_is(store, key, slot(time(start)), &contribution).await;
 }
 
-async fn add_as_is(store: &impl CounterStore, key: &Key, slot: Slot, contribution: &Contribution) {
+async fn add_as_is(store: &impl Store, key: &Key, slot: Slot, contribution: &Contribution) {
     let added = store.add(&DENIED_MODEL, key, slot, contribution, EXPIRES_AT);
     added.await.expect("added");
 }
 
-async fn counters(store: &impl CounterStore, key: &Key, from: &str, to: &str) -> Vec<Counter> {
+async fn counters(store: &impl Store, key: &Key, from: &str, to: &str) -> Vec<Counter> {
     let range = time(from)..=time(to);
     store.counters(key, 10, range).await.expect("read")
 }
 
-async fn at_noon(store: &impl CounterStore, key: &Key) -> Vec<Counter> {
+async fn at_noon(store: &impl Store, key: &Key) -> Vec<Counter> {
     counters(store, key, NOON, NOON).await
 }
 
 fn denials(counter: &Counter) -> u64 {
-    counter.contributions().map(|digest| digest.denials).sum()
+    counter.contributions().map(|digest| digest.amount).sum()
 }
 
 fn values(counter: &Counter) -> Vec<String> {
-    let values: BTreeSet<&Value> = counter.samples().map(|sample| &sample.value).collect();
-    values.into_iter().map(Value::to_string).collect()
+    let values: BTreeSet<&DistinctValue> = counter.samples().map(|sample| &sample.value).collect();
+    values.into_iter().map(DistinctValue::to_string).collect()
 }
 
-async fn an_empty_store_holds_nothing(store: &impl CounterStore) {
+async fn an_empty_store_holds_nothing(store: &impl Store) {
     assert_eq!(at_noon(store, &eve()).await, []);
     assert_eq!(alerts(store, &eve()).await, Versioned::default());
     assert_eq!(store.documents(&eve(), "a", "z").await.expect("read"), []);
 }
 
-async fn alerts(store: &impl CounterStore, key: &Key) -> Versioned<AlertLog> {
-    load(store, &claims::document(key)).await.expect("read")
+async fn alerts(store: &impl Store, key: &Key) -> Versioned<AlertLog> {
+    load(store, &alerts::document(key)).await.expect("read")
 }
 
 /// Whether a write went through.
-async fn write(store: &impl CounterStore, changes: &[Change]) -> bool {
+async fn write(store: &impl Store, changes: &[Change]) -> bool {
     store.write(changes, EXPIRES_AT).await.expect("answered")
 }
 
-async fn replace(store: &impl CounterStore, key: &Key, log: &Versioned<AlertLog>) -> bool {
-    write(store, &[log.change(claims::document(key)).expect("a change")]).await
+async fn replace(store: &impl Store, key: &Key, log: &Versioned<AlertLog>) -> bool {
+    write(store, &[log.change(alerts::document(key)).expect("a change")]).await
 }
 
-async fn adding_the_same_again_changes_nothing(store: &impl CounterStore) {
+async fn adding_the_same_again_changes_nothing(store: &impl Store) {
     add(store, &eve(), NOON, "one", &["a", "b"]).await;
     let once = at_noon(store, &eve()).await;
     assert_eq!(once.len(), 1);
@@ -132,7 +134,7 @@ async fn adding_the_same_again_changes_nothing(store: &impl CounterStore) {
     assert_eq!(at_noon(store, &eve()).await, once);
 }
 
-async fn contributions_of_one_slot_are_summed(store: &impl CounterStore) {
+async fn contributions_of_one_slot_are_summed(store: &impl Store) {
     add(store, &eve(), NOON, "one", &["a", "b"]).await;
     add(store, &eve(), NOON, "two", &["b", "c", "d"]).await;
     let [counter] = &at_noon(store, &eve()).await[..] else { panic!("one slot") };
@@ -142,7 +144,7 @@ async fn contributions_of_one_slot_are_summed(store: &impl CounterStore) {
     assert_eq!(digests, ["one:2:2", "two:3:3"].map(str::to_owned).into());
 }
 
-async fn of_200_adds_at_once_each_counts_once(store: &impl CounterStore) {
+async fn of_200_adds_at_once_each_counts_once(store: &impl Store) {
     // Every contribution comes twice, as from two deliveries of one object at the same time.
     let adds = (0..200).map(|number| {
         let name = format!("object-{:03}", number / 2);
@@ -156,7 +158,7 @@ async fn of_200_adds_at_once_each_counts_once(store: &impl CounterStore) {
 }
 
 /// All that an incident may remember, with the longest values.
-async fn the_largest_incident_comes_back_from_a_small_document(store: &impl CounterStore) {
+async fn the_largest_incident_comes_back_from_a_small_document(store: &impl Store) {
     let long = text::keep("\u{1}\"🙂".repeat(5_000).into()).into_owned();
     let found = (0..100_u32).map(|number| {
         let at = time("2025-06-01T12:00:00.001Z").plus(Duration::from_secs(1) * number);
@@ -165,7 +167,7 @@ async fn the_largest_incident_comes_back_from_a_small_document(store: &impl Coun
             values: vec![Some(long.as_str().into()), None, Some(long.as_str().into())],
         };
         let (first_seen, last_seen, total) = (at, at, u64::from(number));
-        Found { rule: &DENIED_MODEL, key, at, first_seen, last_seen, total, at_least: true, alone: true }
+        NewAlert { rule: &DENIED_MODEL, key, at, first_seen, last_seen, total, at_least: true, alone: true }
     });
     let mut log = IncidentLog::default();
     incident::record(&mut log, &found.collect::<Vec<_>>(), false);
@@ -193,12 +195,12 @@ fn change(sort: &str, version: u64, value: impl Into<Json>) -> Change {
 }
 
 /// Sort keys, versions and values of all documents.
-async fn all(store: &impl CounterStore) -> Vec<(String, u64, Json)> {
+async fn all(store: &impl Store) -> Vec<(String, u64, Json)> {
     let found = store.documents(&eve(), "a", "z").await.expect("read");
     found.into_iter().map(|(sort, one)| (sort, one.version, one.value["value"].clone())).collect()
 }
 
-async fn of_several_changes_all_are_made_or_none(store: &impl CounterStore) {
+async fn of_several_changes_all_are_made_or_none(store: &impl Store) {
     assert!(write(store, &[change("a", 0, 1), change("b", 0, 1)]).await);
     for stale in [
         [change("a", 1, 2), change("b", 0, 2)],
@@ -215,7 +217,7 @@ async fn of_several_changes_all_are_made_or_none(store: &impl CounterStore) {
     assert!(write(store, &[]).await);
 }
 
-async fn a_write_may_require_that_something_is_not_there(store: &impl CounterStore) {
+async fn a_write_may_require_that_something_is_not_there(store: &impl Store) {
     assert!(write(store, &[change("a", 0, 1), Change::absent(document("b"))]).await);
     assert!(write(store, &[Change::absent(document("b"))]).await);
     assert!(!write(store, &[change("c", 0, 1), Change::absent(document("a"))]).await);
@@ -227,7 +229,7 @@ async fn a_write_may_require_that_something_is_not_there(store: &impl CounterSto
     assert_eq!(sorts, ["a", "c"]);
 }
 
-async fn of_ten_writes_of_several_changes_at_once_one_wins(store: &impl CounterStore) {
+async fn of_ten_writes_of_several_changes_at_once_one_wins(store: &impl Store) {
     let writers = (0..10).map(|number| async move {
         // A conflict may refuse all; whoever is refused looks again.
         for _ in 0..20 {
@@ -246,7 +248,7 @@ async fn of_ten_writes_of_several_changes_at_once_one_wins(store: &impl CounterS
     assert_eq!(all(store).await, [written("a"), written("b")]);
 }
 
-async fn as_many_changes_as_are_allowed_are_made_at_once(store: &impl CounterStore) {
+async fn as_many_changes_as_are_allowed_are_made_at_once(store: &impl Store) {
     let changes: Vec<Change> =
         (0..MAX_CHANGES).map(|number| change(&format!("d{number:03}"), 0, 1)).collect();
     assert!(write(store, &changes).await);
@@ -254,7 +256,7 @@ async fn as_many_changes_as_are_allowed_are_made_at_once(store: &impl CounterSto
     assert_eq!(all(store).await.len(), MAX_CHANGES);
 }
 
-async fn documents_of_any_content_come_back(store: &impl CounterStore) {
+async fn documents_of_any_content_come_back(store: &impl Store) {
     let content = json!({
         "null": null, "yes": true, "no": false, "empty": "", "odd": "\u{0}\"ü🙂", "list": [], "nested": [{}, [1, "x", null]],
         "numbers": [0, -1, u64::MAX, i64::MIN], "user": "a reserved word", "attribute_not_exists(#version)": 1,
@@ -266,7 +268,7 @@ async fn documents_of_any_content_come_back(store: &impl CounterStore) {
     assert_eq!(found, [("odd#1".to_owned(), Versioned { version: 1, value: content })]);
 }
 
-async fn documents_come_back_in_order_with_both_ends_of_a_range(store: &impl CounterStore) {
+async fn documents_come_back_in_order_with_both_ends_of_a_range(store: &impl Store) {
     for sort in ["m#3", "m#1", "m#2", "m#10", "n", "l"] {
         assert!(write(store, &[change(sort, 0, sort)]).await);
     }
@@ -283,12 +285,12 @@ async fn documents_come_back_in_order_with_both_ends_of_a_range(store: &impl Cou
 }
 
 fn alert_log(version: u64, id: &str) -> Versioned<AlertLog> {
-    let record = AlertRecord { id: id.to_owned(), state: State::Pending, place: None, lease: None };
+    let record = AlertRecord { id: id.to_owned(), state: AlertState::Pending, place: None, lease: None };
     let value = AlertLog { alerts: BTreeMap::from([(time(NOON), record)]), ..AlertLog::default() };
     Versioned { version, value }
 }
 
-async fn of_ten_writers_at_once_one_wins(store: &impl CounterStore) {
+async fn of_ten_writers_at_once_one_wins(store: &impl Store) {
     for version in 0..3 {
         let writers = (0..10).map(|number| async move {
             let id = format!("writer-{number}");
@@ -300,7 +302,7 @@ async fn of_ten_writers_at_once_one_wins(store: &impl CounterStore) {
     }
 }
 
-async fn a_stale_version_writes_nothing(store: &impl CounterStore) {
+async fn a_stale_version_writes_nothing(store: &impl Store) {
     let replace = |log: Versioned<AlertLog>| async move { replace(store, &eve(), &log).await };
     assert!(!replace(alert_log(1, "early")).await, "version 1 of nothing");
     assert!(replace(alert_log(0, "first")).await);
@@ -309,7 +311,7 @@ async fn a_stale_version_writes_nothing(store: &impl CounterStore) {
     assert_eq!(alerts(store, &eve()).await, alert_log(1, "first"));
 }
 
-async fn both_ends_of_a_range_are_in_it(store: &impl CounterStore) {
+async fn both_ends_of_a_range_are_in_it(store: &impl Store) {
     // An alert log of the same key must not get in the way.
     assert!(replace(store, &eve(), &alert_log(0, "x")).await);
     let slots = ["2025-06-01T11:50:00Z", NOON, "2025-06-01T12:10:00Z", "2025-06-01T12:20:00Z"];
@@ -323,7 +325,7 @@ async fn both_ends_of_a_range_are_in_it(store: &impl CounterStore) {
     assert_eq!(all.len(), 4);
 }
 
-async fn the_logs_of_one_slot_are_counted_apart(store: &impl CounterStore) {
+async fn the_logs_of_one_slot_are_counted_apart(store: &impl Store) {
     let slots = ["2025-06-01T11:50:00Z", NOON, "2025-06-01T12:10:00Z"];
     let mut expected = Vec::new();
     for start in slots {
@@ -340,7 +342,7 @@ async fn the_logs_of_one_slot_are_counted_apart(store: &impl CounterStore) {
     assert_eq!(found, expected[2..]);
 }
 
-async fn evidence_comes_back(store: &impl CounterStore) {
+async fn evidence_comes_back(store: &impl Store) {
     let odd =
         ["user_agent|", "user_agent||x", "source_ip|2001:db8::1", "region|eu-west-1", "user_agent|\u{0}ü"];
     let odd: BTreeSet<Evidence> = odd.map(|text| text.parse().expect(text)).into();
@@ -352,7 +354,7 @@ async fn evidence_comes_back(store: &impl CounterStore) {
     assert_eq!(found[0].evidence().cloned().collect::<BTreeSet<_>>(), odd);
 }
 
-async fn any_year_that_a_log_can_have_is_found(store: &impl CounterStore) {
+async fn any_year_that_a_log_can_have_is_found(store: &impl Store) {
     let slots =
         ["0000-01-01T00:00:00Z", "0999-12-31T23:50:00Z", "1969-12-31T23:50:00Z", "9999-12-30T22:00:00Z"];
     for slot in slots {
@@ -364,7 +366,7 @@ async fn any_year_that_a_log_can_have_is_found(store: &impl CounterStore) {
     assert_eq!(found, slots);
 }
 
-async fn a_window_of_many_pages_is_read_whole(store: &impl CounterStore) {
+async fn a_window_of_many_pages_is_read_whole(store: &impl Store) {
     // 60 slots of 40 KB are more than two pages of 1 MB.
     let start = time(NOON);
     let mut expected = Vec::new();
@@ -381,7 +383,7 @@ async fn a_window_of_many_pages_is_read_whole(store: &impl CounterStore) {
     assert_eq!(found.expect("read"), expected);
 }
 
-async fn a_slot_takes_any_number_of_the_largest_contributions(store: &impl CounterStore) {
+async fn a_slot_takes_any_number_of_the_largest_contributions(store: &impl Store) {
     let mut expected = Counter::new(slot(time(NOON)));
     for object in 0..4 {
         // Twice what one object samples at most: its earliest and its latest values.
@@ -408,7 +410,7 @@ async fn a_slot_takes_any_number_of_the_largest_contributions(store: &impl Count
     assert_eq!(at_noon(store, &eve()).await, [expected]);
 }
 
-async fn keys_of_any_characters_stay_apart(store: &impl CounterStore) {
+async fn keys_of_any_characters_stay_apart(store: &impl Store) {
     let xs = "x".repeat(2048);
     let ys = "y".repeat(2048);
     let keys = [
@@ -437,7 +439,7 @@ async fn keys_of_any_characters_stay_apart(store: &impl CounterStore) {
     }
 }
 
-async fn samples_of_any_characters_come_back(store: &impl CounterStore) {
+async fn samples_of_any_characters_come_back(store: &impl Store) {
     let long = "z".repeat(MAX_VALUE_BYTES);
     let odd = ["", "|", "1|2", " ", "\u{0}", "\"", "naïve 🙂", "s3://b/k+ü@17", &long];
     add(store, &eve(), NOON, "one", &odd).await;
@@ -446,14 +448,14 @@ async fn samples_of_any_characters_come_back(store: &impl CounterStore) {
     assert_eq!(found, odd.map(str::to_owned).into());
 }
 
-async fn a_full_alert_log_comes_back_to_the_millisecond(store: &impl CounterStore) {
+async fn a_full_alert_log_comes_back_to_the_millisecond(store: &impl Store) {
     let start = time("2025-06-01T12:00:00.001Z");
     let alert = |number: u32| {
         let at = start.plus(DENIED_MODEL.cooldown * number);
         let record = AlertRecord {
             id: format!("{number:032x}"),
-            state: if number.is_multiple_of(2) { State::Published } else { State::Pending },
-            place: number.is_multiple_of(3).then_some(Place { begin: at, number: u64::from(number) }),
+            state: if number.is_multiple_of(2) { AlertState::Published } else { AlertState::Pending },
+            place: number.is_multiple_of(3).then_some(IncidentSlot { begin: at, number: u64::from(number) }),
             // Far longer than a request or message id.
             lease: number.is_multiple_of(5).then(|| Lease { owner: "o".repeat(256), until: u64::MAX }),
         };

@@ -14,12 +14,12 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use bedrock_denial_watch::alert::Alert;
 use bedrock_denial_watch::alert::notice::Notice;
-use bedrock_denial_watch::alert::sink::{AlertSink, Nobody, SinkError};
-use bedrock_denial_watch::count::claims::{self, AlertLog, State};
+use bedrock_denial_watch::alert::sink::{AlertSink, DiscardSink, SinkError};
+use bedrock_denial_watch::count::alerts::{self, AlertLog, AlertState};
 use bedrock_denial_watch::count::counter::Digest;
-use bedrock_denial_watch::count::document::{Versioned, load};
-use bedrock_denial_watch::count::embedded::EmbeddedStore;
-use bedrock_denial_watch::count::store::CounterStore;
+use bedrock_denial_watch::count::document::Versioned;
+use bedrock_denial_watch::count::memory::MemoryStore;
+use bedrock_denial_watch::count::store::{Store, load};
 use bedrock_denial_watch::lambda::aws::DynamoDbStore;
 use bedrock_denial_watch::log::denial::Source;
 use bedrock_denial_watch::log::time::EventTime;
@@ -248,7 +248,7 @@ async fn mute(config: &SdkConfig) {
 /// the sums of what was added.
 async fn assert_counted_once(storm: &Storm, config: &SdkConfig) {
     let store = DynamoDbStore::new(config, TABLE.to_owned());
-    let undisturbed = pipeline(storm.rule.clone(), EmbeddedStore::default(), Nobody);
+    let undisturbed = pipeline(storm.rule.clone(), MemoryStore::default(), DiscardSink);
     for (number, (source, batch)) in storm.objects.iter().enumerate() {
         let outcome = deliver_from(*source, &undisturbed, batch, &number.to_string(), 1_000_000).await;
         assert_eq!(outcome.failed, 0);
@@ -260,16 +260,19 @@ async fn assert_counted_once(storm: &Storm, config: &SdkConfig) {
         let expected =
             undisturbed.store.counters(&key, storm.rule.slot_minutes(), always.clone()).await.expect("read");
         assert_eq!(counters, expected, "key {number}");
-        let alerts: Versioned<AlertLog> = load(&store, &claims::document(&key)).await.expect("read");
+        let alerts: Versioned<AlertLog> = load(&store, &alerts::document(&key)).await.expect("read");
         let alerts = alerts.value.alerts;
-        assert!(alerts.values().all(|alert| alert.state == State::Published), "key {number}: {alerts:?}");
+        assert!(
+            alerts.values().all(|alert| alert.state == AlertState::Published),
+            "key {number}: {alerts:?}"
+        );
     }
     let items = Client::new(config).scan().table_name(TABLE).send().await.expect("a scan");
     for item in items.items() {
         if let (Some(AttributeValue::N(denials)), Some(AttributeValue::Ss(contributions))) =
             (item.get("denials"), item.get("contributions"))
         {
-            let added = contributions.iter().map(|text| text.parse::<Digest>().expect("a digest").denials);
+            let added = contributions.iter().map(|text| text.parse::<Digest>().expect("a digest").amount);
             assert_eq!(*denials, added.sum::<u64>().to_string(), "{item:?}");
         }
     }

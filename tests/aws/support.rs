@@ -14,7 +14,7 @@ use aws_sdk_dynamodb::types::{
 };
 use bedrock_denial_watch::count::counter::{Contribution, Digest, Sample, Slot};
 use bedrock_denial_watch::count::key::Key;
-use bedrock_denial_watch::count::value::Value;
+use bedrock_denial_watch::count::value::DistinctValue;
 use bedrock_denial_watch::lambda::aws::behavior;
 use bedrock_denial_watch::log::denial::Source;
 use bedrock_denial_watch::log::time::EventTime;
@@ -107,10 +107,10 @@ pub fn slot(start: EventTime) -> Slot {
 /// What one object adds, with one sample for each of `values` at `at`.
 pub fn contribution(hash: &str, at: EventTime, values: &[String]) -> Contribution {
     let samples: BTreeSet<Sample> =
-        values.iter().map(|value| Sample { at, value: Value::new(value) }).collect();
+        values.iter().map(|value| Sample { at, value: DistinctValue::new(value) }).collect();
     let digest = Digest {
         hash: hash.to_owned(),
-        denials: samples.len() as u64,
+        amount: samples.len() as u64,
         sampled: samples.len() as u64,
         at_least: false,
         span: None,

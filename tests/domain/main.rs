@@ -2,6 +2,7 @@
 
 mod alert;
 mod breakages;
+mod deliver;
 mod depth;
 #[path = "../fixtures/every_field.rs"]
 mod every_field;
@@ -15,7 +16,6 @@ mod log;
 mod notice;
 #[path = "../oracle/mod.rs"]
 mod oracle;
-mod pipeline;
 mod privacy;
 mod replay;
 mod rule;

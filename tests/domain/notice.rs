@@ -7,7 +7,7 @@ use bedrock_denial_watch::alert::notice::{Crowd, Notice};
 use bedrock_denial_watch::alert::{Alert, IncidentRef, MAX_MESSAGE_BYTES};
 use bedrock_denial_watch::count::caller::Caller;
 use bedrock_denial_watch::count::evidence::{Evidence, Kind};
-use bedrock_denial_watch::count::incident::{self, Found, IncidentLog, notice_id};
+use bedrock_denial_watch::count::incident::{self, IncidentLog, NewAlert, notice_id};
 use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::count::window::Figures;
 use bedrock_denial_watch::log::denial::Source;
@@ -28,20 +28,20 @@ fn json(text: &str) -> Value {
 }
 
 /// An alert, that many seconds after 09:14 on 2 June.
-fn found<'r>(rule: &'r Rule, values: &[Option<&str>], seconds: u64, total: u64) -> Found<'r> {
+fn found<'r>(rule: &'r Rule, values: &[Option<&str>], seconds: u64, total: u64) -> NewAlert<'r> {
     let start = time("2025-06-02T09:14:00Z");
     let at = start.plus(Duration::from_secs(seconds));
     let key = Key { rule: rule.id, values: values.iter().map(|value| value.map(Into::into)).collect() };
-    Found { rule, key, at, first_seen: start, last_seen: at, total, at_least: false, alone: true }
+    NewAlert { rule, key, at, first_seen: start, last_seen: at, total, at_least: false, alone: true }
 }
 
 /// The notice about `found`, all found at once.
-fn with<T>(found: &[Found<'_>], callers: Option<u64>, tell: impl FnOnce(&Notice<'_>) -> T) -> T {
+fn with<T>(found: &[NewAlert<'_>], callers: Option<u64>, tell: impl FnOnce(&Notice<'_>) -> T) -> T {
     let mut log = IncidentLog::default();
     let recorded = incident::record(&mut log, found, false);
     let (begin, recorded_incident) = log.incidents.first_key_value().expect("an incident");
     let worst = &recorded_incident.top[0];
-    let is_worst = |alert: &&Found<'_>| {
+    let is_worst = |alert: &&NewAlert<'_>| {
         alert.rule.id == worst.rule && alert.at == worst.at && alert.key.values == worst.values
     };
     let alert = found.iter().find(is_worst).expect("the worst");
@@ -87,9 +87,9 @@ fn with<T>(found: &[Found<'_>], callers: Option<u64>, tell: impl FnOnce(&Notice<
 }
 
 /// A probe of that many models, each refused `times` times, and the sweep they add up to.
-fn probe(models: usize, times: u64) -> Vec<Found<'static>> {
+fn probe(models: usize, times: u64) -> Vec<NewAlert<'static>> {
     let name = |number: usize| format!("anthropic.claude-{number}-opus-20240229-v1:0");
-    let mut all: Vec<Found<'_>> = (0..models)
+    let mut all: Vec<NewAlert<'_>> = (0..models)
         .map(|number| {
             let model = name(number);
             let values = [Some(ACCOUNT), Some(EVE), Some(model.as_str())];
@@ -101,7 +101,7 @@ fn probe(models: usize, times: u64) -> Vec<Found<'static>> {
 }
 
 /// That many sessions of one role, each refused one model four times.
-fn sessions(count: u64) -> Vec<Found<'static>> {
+fn sessions(count: u64) -> Vec<NewAlert<'static>> {
     let role = "arn:aws:sts::111122223333:assumed-role/SupportChatbot";
     let session = |number: u64| {
         let user = format!("{role}/s-{number}");
@@ -112,7 +112,7 @@ fn sessions(count: u64) -> Vec<Found<'static>> {
 }
 
 #[track_caller]
-fn check_subject(found: &[Found<'_>], callers: Option<u64>, expected: &str) {
+fn check_subject(found: &[NewAlert<'_>], callers: Option<u64>, expected: &str) {
     with(found, callers, |notice| {
         let subject = notice.message().subject;
         assert_eq!(subject, expected);
@@ -270,7 +270,7 @@ fn nothing_in_an_id_acts_and_the_longest_ids_fit() {
     let evil = "<!channel> <@U1> <https://evil.example|click> www.evil.example `*b* @here \n\u{202e}\"\\";
     for id in [evil.to_owned(), "\"\\".repeat(10_000), "ü\n".repeat(10_000), "&".repeat(20_000)] {
         let user = format!("arn:aws:sts::1:assumed-role/{id}/{id}");
-        let alerts: Vec<Found<'_>> = (0..20)
+        let alerts: Vec<NewAlert<'_>> = (0..20)
             .map(|number| {
                 let model = format!("{number}{id}");
                 found(&DENIED_MODEL, &[Some(&id), Some(&user), Some(&model)], number, 9)

@@ -10,9 +10,9 @@ use bedrock_denial_watch::alert::Alert;
 use bedrock_denial_watch::alert::notice::Notice;
 use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
 use bedrock_denial_watch::alert::terminal::Layout;
-use bedrock_denial_watch::count::claims::Claimant;
-use bedrock_denial_watch::count::embedded::EmbeddedStore;
-use bedrock_denial_watch::pipeline::Delivery;
+use bedrock_denial_watch::count::lease::Claimant;
+use bedrock_denial_watch::count::memory::MemoryStore;
+use bedrock_denial_watch::deliver::Delivery;
 use bedrock_denial_watch::rule::catalogue::ALL;
 use bedrock_denial_watch::rule::definition::Rule;
 
@@ -65,7 +65,7 @@ fn no_alert_notice_or_state_holds_what_the_contract_does_not_name() {
     let mut fired = BTreeSet::new();
     for (form, log) in inputs(&canary) {
         let sink = All::default();
-        let mut pipeline = pipeline(rules()[0].clone(), EmbeddedStore::default(), &sink);
+        let mut pipeline = pipeline(rules()[0].clone(), MemoryStore::default(), &sink);
         pipeline.rules = rules();
         let read = read(&pipeline, &log);
         assert_eq!(read.faults, [], "{form}");

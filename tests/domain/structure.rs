@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// In the order of the data flow.
-const STATIONS: [&str; 8] = ["log", "rule", "count", "alert", "reader", "pipeline", "report", "lambda"];
+const STATIONS: [&str; 8] = ["log", "rule", "count", "alert", "reader", "deliver", "report", "lambda"];
 
 fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a folder") {
@@ -88,7 +88,7 @@ fn an_import_from_behind_is_noticed() {
     for good in ["use crate::log::time::EventTime;", "use crate::rule::field::Field;", "// crate::alert"] {
         assert_eq!(imported_from_behind(own, good), [""; 0]);
     }
-    for bad in ["use crate::alert::Alert;", "fn x(a: &crate::pipeline::Delivery) {}", "use crate::{log};"] {
+    for bad in ["use crate::alert::Alert;", "fn x(a: &crate::deliver::Delivery) {}", "use crate::{log};"] {
         assert_eq!(imported_from_behind(own, bad).len(), 1, "{bad}");
     }
 }

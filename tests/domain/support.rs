@@ -8,15 +8,16 @@ use std::ops::RangeInclusive;
 use bedrock_denial_watch::alert::Alert;
 use bedrock_denial_watch::alert::notice::Notice;
 use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
-use bedrock_denial_watch::count::claims::{self, AlertLog, Claimant};
+use bedrock_denial_watch::count::alerts::{self, AlertLog};
 use bedrock_denial_watch::count::counter::{Contribution, Counter, Slot};
-use bedrock_denial_watch::count::document::{self, Body, Change, DocumentId, Versioned};
-use bedrock_denial_watch::count::embedded::EmbeddedStore;
+use bedrock_denial_watch::count::document::{Body, Change, DocumentId, Versioned};
 use bedrock_denial_watch::count::key::Key;
-use bedrock_denial_watch::count::store::{CounterStore, StoreError};
+use bedrock_denial_watch::count::lease::Claimant;
+use bedrock_denial_watch::count::memory::MemoryStore;
+use bedrock_denial_watch::count::store::{Store, StoreError, load};
+use bedrock_denial_watch::deliver::{Delivery, Outcome, Pipeline, TimeLeft};
 use bedrock_denial_watch::log::denial::Source;
 use bedrock_denial_watch::log::time::EventTime;
-use bedrock_denial_watch::pipeline::{Delivery, Outcome, Pipeline, TimeLeft};
 use bedrock_denial_watch::rule::definition::Rule;
 
 pub use crate::oracle::*;
@@ -26,7 +27,7 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// Delivers messages that carry CloudTrail's records themselves, as one batch, at `now` (epoch seconds) for `owner`.
-pub async fn deliver_batch<S: CounterStore, K: AlertSink>(
+pub async fn deliver_batch<S: Store, K: AlertSink>(
     pipeline: &Pipeline<S, K>,
     messages: &[&[Denied]],
     owner: &str,
@@ -145,8 +146,8 @@ pub const FIRST_NOTICE: usize = 13;
 pub const RECORDED: usize = 5;
 
 /// The alerts of a key as the store holds them.
-pub fn alert_log(store: &EmbeddedStore, key: &Key) -> AlertLog {
-    let log: Versioned<AlertLog> = block_on(document::load(store, &claims::document(key))).expect("a log");
+pub fn alert_log(store: &MemoryStore, key: &Key) -> AlertLog {
+    let log: Versioned<AlertLog> = block_on(load(store, &alerts::document(key))).expect("a log");
     log.value
 }
 
@@ -159,10 +160,10 @@ pub struct Faulty<'a, T> {
 /// A pipeline whose every call meets the `weather`.
 pub fn in_weather<'a, K>(
     rule: Rule,
-    store: &'a EmbeddedStore,
+    store: &'a MemoryStore,
     sink: &'a K,
     weather: &'a Weather,
-) -> Pipeline<Faulty<'a, &'a EmbeddedStore>, Faulty<'a, &'a K>> {
+) -> Pipeline<Faulty<'a, &'a MemoryStore>, Faulty<'a, &'a K>> {
     pipeline(rule, Faulty { inner: store, weather }, Faulty { inner: sink, weather })
 }
 
@@ -180,7 +181,7 @@ impl<T> Faulty<'_, T> {
     }
 }
 
-impl CounterStore for Faulty<'_, &EmbeddedStore> {
+impl Store for Faulty<'_, &MemoryStore> {
     async fn add(
         &self,
         rule: &Rule,

@@ -6,14 +6,14 @@ use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
 
+use bedrock_denial_watch::count::alerts::AlertLog;
 use bedrock_denial_watch::count::caller::Caller;
-use bedrock_denial_watch::count::claims::AlertLog;
 use bedrock_denial_watch::count::counter::{Digest, SHARDS, Sample};
 use bedrock_denial_watch::count::crowd::Crowd;
 use bedrock_denial_watch::count::evidence::{Evidence, Kind};
 use bedrock_denial_watch::count::incident::{self, Incident};
 use bedrock_denial_watch::count::key::{Key, MAX_VALUE_BYTES, sample_value};
-use bedrock_denial_watch::count::value::Value;
+use bedrock_denial_watch::count::value::DistinctValue;
 use bedrock_denial_watch::log::text::{self, MAX_KEPT_BYTES};
 use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::rule::bounds::MAX_MINUTES;
@@ -40,7 +40,7 @@ pub fn check(input: &[u8]) {
         stored::<AlertLog>(text);
         time(text, number);
         let at = EventTime::from_epoch_ms(number);
-        written(&Sample { at, value: Value::new(text) });
+        written(&Sample { at, value: DistinctValue::new(text) });
         for kind in Kind::ALL {
             written(&Evidence::new(kind, text));
             assert!(text.starts_with(kind.cut(text)));

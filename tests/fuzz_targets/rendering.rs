@@ -3,9 +3,9 @@
 use bedrock_denial_watch::alert::Alert;
 use bedrock_denial_watch::alert::notice::Notice;
 use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
-use bedrock_denial_watch::count::claims::Claimant;
-use bedrock_denial_watch::count::embedded::EmbeddedStore;
-use bedrock_denial_watch::pipeline::{Delivery, Pipeline};
+use bedrock_denial_watch::count::lease::Claimant;
+use bedrock_denial_watch::count::memory::MemoryStore;
+use bedrock_denial_watch::deliver::{Delivery, Pipeline};
 use bedrock_denial_watch::reader::Limits;
 use bedrock_denial_watch::rule::catalogue::ALL;
 use bedrock_denial_watch::rule::definition::Rule;
@@ -44,7 +44,7 @@ impl AlertSink for Checking {
 pub fn check(input: &[u8]) {
     let texts = super::texts(input);
     let pipeline = Pipeline {
-        store: EmbeddedStore::default(),
+        store: MemoryStore::default(),
         sink: Checking,
         // One alert makes another notice than many.
         rules: RULES[..if texts.len().is_multiple_of(2) { RULES.len() } else { 1 }].to_vec(),

@@ -7,11 +7,11 @@ use std::env;
 use std::time::Duration;
 
 use bedrock_denial_watch::alert::sink::AlertSink;
-use bedrock_denial_watch::count::claims::Claimant;
-use bedrock_denial_watch::count::store::CounterStore;
+use bedrock_denial_watch::count::lease::Claimant;
+use bedrock_denial_watch::count::store::Store;
+use bedrock_denial_watch::deliver::{Delivery, Outcome, Pipeline};
 use bedrock_denial_watch::log::denial::Source;
 use bedrock_denial_watch::log::time::EventTime;
-use bedrock_denial_watch::pipeline::{Delivery, Outcome, Pipeline};
 use bedrock_denial_watch::reader::{Limits, Read};
 use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
 use bedrock_denial_watch::rule::condition::Condition;
@@ -157,7 +157,7 @@ pub fn pipeline<S, K>(rule: Rule, store: S, sink: K) -> Pipeline<S, K> {
 pub const LEASE: Duration = Duration::from_secs(60);
 
 /// Delivers an invocation log at `now` (epoch seconds) for `owner`.
-pub async fn deliver<S: CounterStore, K: AlertSink>(
+pub async fn deliver<S: Store, K: AlertSink>(
     pipeline: &Pipeline<S, K>,
     batch: &[Denied],
     owner: &str,
@@ -167,7 +167,7 @@ pub async fn deliver<S: CounterStore, K: AlertSink>(
 }
 
 /// Delivers one object at `now` (epoch seconds) for `owner`.
-pub async fn deliver_from<S: CounterStore, K: AlertSink>(
+pub async fn deliver_from<S: Store, K: AlertSink>(
     source: Source,
     pipeline: &Pipeline<S, K>,
     batch: &[Denied],
@@ -180,7 +180,7 @@ pub async fn deliver_from<S: CounterStore, K: AlertSink>(
 }
 
 /// Reads one object.
-pub fn read<S: CounterStore, K: AlertSink>(pipeline: &Pipeline<S, K>, log: &str) -> Read {
+pub fn read<S: Store, K: AlertSink>(pipeline: &Pipeline<S, K>, log: &str) -> Read {
     let mut reader = pipeline.read("object");
     reader.push(log.as_bytes());
     reader.finish()

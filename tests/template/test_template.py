@@ -142,7 +142,7 @@ def test_the_table_has_the_keys_and_the_ttl_that_the_code_writes(template, sourc
     ttl = table["TimeToLiveSpecification"]
     assert ttl["Enabled"] is True
     assert f"SET #{ttl['AttributeName']} = :" in store
-    assert "now.saturating_add(rule.window.as_secs())" in source("src/pipeline/keys.rs"), "epoch seconds"
+    assert "now.saturating_add(rule.window.as_secs())" in source("src/deliver/keys.rs"), "epoch seconds"
 
 
 def test_the_function_gives_up_before_lambda_does(template, source):
@@ -161,7 +161,7 @@ def test_a_redrive_waits_longer_than_a_lease(source):
 def test_counters_outlive_the_longest_redrive(template, source):
     queue = resource(template, "FailureQueue")
     event_age = resource(template, "Function")["EventInvokeConfig"]["MaximumEventAgeInSeconds"]
-    assert queue["MessageRetentionPeriod"] + event_age < seconds(source("src/pipeline/mod.rs"), "RETENTION")
+    assert queue["MessageRetentionPeriod"] + event_age < seconds(source("src/deliver/mod.rs"), "RETENTION")
 
 
 def test_a_message_stays_out_of_sight_while_the_function_works_on_it(template):

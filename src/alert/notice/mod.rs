@@ -11,7 +11,7 @@ use crate::alert::Alert;
 use crate::alert::display::shown;
 use crate::alert::message::{Message, Texts};
 use crate::count::caller::Caller;
-use crate::count::incident::{Finding, Incident};
+use crate::count::incident::{Incident, RememberedAlert};
 use crate::rule::definition::Rule;
 use crate::rule::field::Field;
 
@@ -66,7 +66,8 @@ impl<'a> Notice<'a> {
     /// The other alerts the incident remembers, worst first.
     fn others(&self) -> impl Iterator<Item = Other<'a>> {
         let (rule, key, at) = (self.worst.rule.id, self.worst.key, self.worst.at);
-        let is_other = move |one: &&Finding| one.at != at || one.rule != rule || one.values != key.values;
+        let is_other =
+            move |one: &&RememberedAlert| one.at != at || one.rule != rule || one.values != key.values;
         let (rules, caller) = (self.rules, self.caller);
         let others = self.incident.top.iter().filter(is_other).take(MAX_OTHERS);
         others.map(move |finding| Other::new(finding, rules, caller))
@@ -75,7 +76,7 @@ impl<'a> Notice<'a> {
     /// The worst alert as the incident remembers it.
     fn worst_finding(&self) -> Option<Other<'a>> {
         let worst = &self.worst;
-        let is_worst = |one: &&Finding| {
+        let is_worst = |one: &&RememberedAlert| {
             one.at == worst.at && one.rule == worst.rule.id && one.values == worst.key.values
         };
         let finding = self.incident.top.iter().find(is_worst)?;
@@ -100,7 +101,7 @@ const MAX_OTHERS: usize = 10;
 
 /// One of the other alerts, as a list shows it.
 struct Other<'a> {
-    finding: &'a Finding,
+    finding: &'a RememberedAlert,
     /// `None` if the rule has been disabled meanwhile.
     rule: Option<&'a Rule>,
     /// The session that the caller's ARN leaves out.
@@ -108,7 +109,7 @@ struct Other<'a> {
 }
 
 impl<'a> Other<'a> {
-    fn new(finding: &'a Finding, rules: &'a [Rule], caller: &'a Caller) -> Self {
+    fn new(finding: &'a RememberedAlert, rules: &'a [Rule], caller: &'a Caller) -> Self {
         let rule = rules.iter().find(|rule| rule.id == finding.rule);
         let mut other = Self { finding, rule, session: None };
         let user = other.value(Field::User);

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 
 use bedrock_denial_watch::alert::shorten::resource;
 use bedrock_denial_watch::alert::terminal::{Layout, fitted, quoted, whole};
-use bedrock_denial_watch::count::embedded::Item;
 use bedrock_denial_watch::count::key::Key;
+use bedrock_denial_watch::count::memory::Item;
 use bedrock_denial_watch::count::window::Window;
 use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;

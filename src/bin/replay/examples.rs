@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use bedrock_denial_watch::alert::display;
-use bedrock_denial_watch::alert::sink::Nobody;
-use bedrock_denial_watch::count::claims::Claimant;
-use bedrock_denial_watch::count::embedded::EmbeddedStore;
-use bedrock_denial_watch::pipeline::{Delivery, Pipeline};
+use bedrock_denial_watch::alert::sink::DiscardSink;
+use bedrock_denial_watch::count::lease::Claimant;
+use bedrock_denial_watch::count::memory::MemoryStore;
+use bedrock_denial_watch::deliver::{Delivery, Pipeline};
 use bedrock_denial_watch::reader::Limits;
 use bedrock_denial_watch::rule::catalogue::{self, LoadError};
 use bedrock_denial_watch::rule::definition::Rule;
@@ -65,8 +65,8 @@ fn missing(examples: &[Example]) -> Option<String> {
 /// How an example's alerts differ from what was expected.
 fn wrong(rule: &Rule, example: &Example, runtime: &Runtime) -> Option<String> {
     let pipeline = Pipeline {
-        store: EmbeddedStore::default(),
-        sink: Nobody,
+        store: MemoryStore::default(),
+        sink: DiscardSink,
         rules: vec![rule.clone()],
         exempt_users: Vec::new(),
         limits: Limits::default(),

@@ -5,9 +5,9 @@ use std::io::{self, Write};
 
 use bedrock_denial_watch::count::caller::Caller;
 use bedrock_denial_watch::count::counter::Counter;
-use bedrock_denial_watch::count::embedded::Item;
 use bedrock_denial_watch::count::incident::IncidentLog;
 use bedrock_denial_watch::count::key::Key;
+use bedrock_denial_watch::count::memory::Item;
 use bedrock_denial_watch::count::store::CallerState;
 use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::report::explain::{KeyState, answer};

@@ -36,8 +36,8 @@ use std::process::ExitCode;
 
 use bedrock_denial_watch::alert::display;
 use bedrock_denial_watch::alert::terminal::Layout;
-use bedrock_denial_watch::count::embedded::EmbeddedStore;
-use bedrock_denial_watch::pipeline::Pipeline;
+use bedrock_denial_watch::count::memory::MemoryStore;
+use bedrock_denial_watch::deliver::Pipeline;
 use bedrock_denial_watch::reader::Limits;
 use bedrock_denial_watch::rule::settings::Settings;
 use console::Term;
@@ -81,7 +81,7 @@ fn main() -> ExitCode {
             (progress, summary, printed)
         }
         _ => {
-            let store = EmbeddedStore::default();
+            let store = MemoryStore::default();
             let pipeline = Pipeline { store, sink: printer, rules, exempt_users, limits };
             let (progress, mut summary) = work.through(&pipeline, run::ALONE, Printer::count);
             let printed = output::write(&options, pipeline, &progress, &mut summary);

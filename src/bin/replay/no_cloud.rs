@@ -1,6 +1,6 @@
 //! In a build without AWS: says how to build one with it.
 
-use bedrock_denial_watch::count::embedded::EmbeddedStore;
+use bedrock_denial_watch::count::memory::MemoryStore;
 use bedrock_denial_watch::reader::{self, Reader};
 use tokio::runtime::Runtime;
 
@@ -42,7 +42,7 @@ impl Cloud {
         match *self {}
     }
 
-    pub fn counters(&self, _: &Options, _: &[Input], _: Printer) -> (EmbeddedStore, Printer) {
+    pub fn counters(&self, _: &Options, _: &[Input], _: Printer) -> (MemoryStore, Printer) {
         match *self {}
     }
 }

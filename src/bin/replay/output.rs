@@ -2,9 +2,9 @@
 
 use std::io;
 
-use bedrock_denial_watch::count::embedded::{EmbeddedStore, Item};
 use bedrock_denial_watch::count::key::Key;
-use bedrock_denial_watch::pipeline::Pipeline;
+use bedrock_denial_watch::count::memory::{Item, MemoryStore};
+use bedrock_denial_watch::deliver::Pipeline;
 use bedrock_denial_watch::rule::definition::Rule;
 
 use crate::options::{Format, Options};
@@ -16,7 +16,7 @@ use crate::{explain, report};
 /// Writes it all; fails if standard output does.
 pub fn write(
     options: &Options,
-    pipeline: Pipeline<EmbeddedStore, Printer>,
+    pipeline: Pipeline<MemoryStore, Printer>,
     progress: &Progress,
     summary: &mut Summary,
 ) -> io::Result<()> {

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use bedrock_denial_watch::alert::display;
 use bedrock_denial_watch::count::caller::Caller;
-use bedrock_denial_watch::count::embedded::Item;
 use bedrock_denial_watch::count::key::Key;
+use bedrock_denial_watch::count::memory::Item;
 use bedrock_denial_watch::count::store::CallerState;
 use bedrock_denial_watch::report::{Counted, Report};
 use bedrock_denial_watch::rule::definition::Rule;

@@ -5,10 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use bedrock_denial_watch::alert::display;
 use bedrock_denial_watch::alert::sink::AlertSink;
-use bedrock_denial_watch::count::claims::Claimant;
-use bedrock_denial_watch::count::store::CounterStore;
+use bedrock_denial_watch::count::lease::Claimant;
+use bedrock_denial_watch::count::store::Store;
+use bedrock_denial_watch::deliver::{Delivery, Pipeline};
 use bedrock_denial_watch::log::object::Skip;
-use bedrock_denial_watch::pipeline::{Delivery, Pipeline};
 use bedrock_denial_watch::reader::{self, Reader, UNRECOGNISED};
 
 use tokio::runtime::Runtime;
@@ -36,7 +36,7 @@ pub struct Claim<'p> {
 /// For a store that nobody else uses.
 pub const ALONE: Claim<'static> = Claim { owner: "replay", lease: Duration::ZERO };
 
-impl<'p, S: CounterStore, K: AlertSink> Run<'p, S, K> {
+impl<'p, S: Store, K: AlertSink> Run<'p, S, K> {
     pub fn new(pipeline: &'p Pipeline<S, K>, claim: Claim<'p>, progress: Progress) -> Self {
         Self { pipeline, claim, progress, summary: Summary::default() }
     }

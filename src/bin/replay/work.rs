@@ -1,8 +1,8 @@
 //! All inputs, once through a pipeline.
 
 use bedrock_denial_watch::alert::sink::AlertSink;
-use bedrock_denial_watch::count::store::CounterStore;
-use bedrock_denial_watch::pipeline::Pipeline;
+use bedrock_denial_watch::count::store::Store;
+use bedrock_denial_watch::deliver::Pipeline;
 use tokio::runtime::Builder;
 
 use crate::cloud::Cloud;
@@ -24,7 +24,7 @@ pub struct Work<'w> {
 
 impl Work<'_> {
     /// Reads and commits it all, and says how it went. `alerts` counts what the sink got.
-    pub fn through<S: CounterStore, K: AlertSink>(
+    pub fn through<S: Store, K: AlertSink>(
         self,
         pipeline: &Pipeline<S, K>,
         claim: Claim<'_>,

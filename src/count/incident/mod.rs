@@ -20,7 +20,7 @@ use crate::log::time::EventTime;
 use crate::rule::definition::{Rule, Severity};
 use crate::rule::field::Field;
 
-pub use self::record::{Place, Recorded, Told, mark, record};
+pub use self::record::{IncidentSlot, NoticeOutcome, Recorded, mark, record};
 
 /// How far an incident reaches from its beginning, in either direction.
 pub const SPAN: Duration = Duration::from_secs(3600);
@@ -72,7 +72,7 @@ pub struct Incident {
     /// Figures by rule id.
     pub rules: BTreeMap<String, RuleFigures>,
     /// The worst alerts, worst first, at most [`MAX_TOP`].
-    pub top: Vec<Finding>,
+    pub top: Vec<RememberedAlert>,
     /// Who is about to send the next notice.
     pub lease: Option<Lease>,
     /// When a delivery last wrote it with all that belongs to it, in epoch seconds.
@@ -106,7 +106,7 @@ pub struct RuleFigures {
 
 /// An alert as an incident remembers it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Finding {
+pub struct RememberedAlert {
     /// The rule's id.
     pub rule: String,
     /// The values that the rule groups by.
@@ -125,7 +125,7 @@ pub struct Finding {
 
 /// An alert that a delivery has found.
 #[derive(Clone, Debug)]
-pub struct Found<'r> {
+pub struct NewAlert<'r> {
     /// The rule that fired.
     pub rule: &'r Rule,
     /// What it fired for.
@@ -172,7 +172,7 @@ pub fn notice_id(id: &str, number: u64) -> String {
 }
 
 impl Incident {
-    fn new(first: &Found<'_>) -> Self {
+    fn new(first: &NewAlert<'_>) -> Self {
         Self {
             begin: first.at,
             alerts: 0,
@@ -213,15 +213,15 @@ impl Incident {
     }
 
     /// The number of an alert it remembers.
-    fn number_of(&self, alert: &Found<'_>) -> Option<u64> {
-        let same = |one: &&Finding| {
+    fn number_of(&self, alert: &NewAlert<'_>) -> Option<u64> {
+        let same = |one: &&RememberedAlert| {
             one.at == alert.at && one.rule == alert.rule.id && one.values == alert.key.values
         };
         self.top.iter().find(same).map(|one| one.number)
     }
 
     /// Adds an alert and returns its number.
-    fn add(&mut self, alert: &Found<'_>) -> u64 {
+    fn add(&mut self, alert: &NewAlert<'_>) -> u64 {
         self.alerts = self.alerts.saturating_add(1);
         self.highest = self.highest.max(Some(alert.rule.severity));
         self.first_seen = self.first_seen.min(alert.first_seen);
@@ -256,9 +256,9 @@ impl Incident {
     }
 }
 
-impl Found<'_> {
-    fn finding(&self, number: u64) -> Finding {
-        Finding {
+impl NewAlert<'_> {
+    fn finding(&self, number: u64) -> RememberedAlert {
+        RememberedAlert {
             rule: self.rule.id.to_owned(),
             values: self.key.values.clone(),
             at: self.at,

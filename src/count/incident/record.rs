@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Admission, Found, Incident, IncidentLog};
+use super::{Admission, Incident, IncidentLog, NewAlert};
 use crate::count::lease;
 use crate::log::time::EventTime;
 use crate::rule::definition::Severity;
@@ -10,7 +10,7 @@ use crate::rule::field::Field;
 
 /// Where an alert was recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct IncidentSlot {
     /// The incident's beginning.
     pub begin: EventTime,
     /// Its number in the incident, from 1.
@@ -21,14 +21,14 @@ pub struct Place {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Recorded {
     /// One for each alert, in the order given.
-    pub places: Vec<Place>,
+    pub places: Vec<IncidentSlot>,
     /// The incidents that began.
     pub begun: BTreeSet<EventTime>,
 }
 
 /// What a notice reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct NoticeOutcome {
     /// Its number, from 1.
     pub number: u64,
     /// How many alerts it reported.
@@ -39,7 +39,7 @@ pub struct Told {
 
 /// Records alerts of one caller, in the order given. Unless the caller is `muted`, an incident that rises to a
 /// severity asks which notices it gets.
-pub fn record(log: &mut IncidentLog, found: &[Found<'_>], muted: bool) -> Recorded {
+pub fn record(log: &mut IncidentLog, found: &[NewAlert<'_>], muted: bool) -> Recorded {
     let mut recorded = Recorded::default();
     let mut models: BTreeMap<(EventTime, &str), BTreeSet<Option<&str>>> = BTreeMap::new();
     for alert in found {
@@ -58,7 +58,7 @@ pub fn record(log: &mut IncidentLog, found: &[Found<'_>], muted: bool) -> Record
         if let Some(highest) = incident.highest.filter(|_| !muted) {
             incident.admissions.entry(highest).or_insert(Admission::Ask);
         }
-        recorded.places.push(Place { begin, number });
+        recorded.places.push(IncidentSlot { begin, number });
     }
     for ((begin, rule), models) in models {
         if let Some(figures) = log.incidents.get_mut(&begin).and_then(|incident| incident.rules.get_mut(rule))
@@ -71,12 +71,12 @@ pub fn record(log: &mut IncidentLog, found: &[Found<'_>], muted: bool) -> Record
 
 /// Records that a notice was sent, and ends `owner`'s lease. Returns whether that changes anything: marking it
 /// again does not.
-pub fn mark(incident: &mut Incident, told: Told, owner: &str) -> bool {
-    let is_new = incident.notices < told.number;
+pub fn mark(incident: &mut Incident, sent: NoticeOutcome, owner: &str) -> bool {
+    let is_new = incident.notices < sent.number;
     if is_new {
-        incident.notices = told.number;
-        incident.told = told.count;
-        incident.told_severity = incident.told_severity.max(Some(told.severity));
+        incident.notices = sent.number;
+        incident.told = sent.count;
+        incident.told_severity = incident.told_severity.max(Some(sent.severity));
     }
     lease::release(&mut incident.lease, owner) || is_new
 }

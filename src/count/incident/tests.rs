@@ -15,8 +15,8 @@ fn values(values: &[&str]) -> Vec<Option<Arc<str>>> {
 }
 
 /// An alert of `denied-model`.
-fn denied(at: i64, model: &str, total: u64) -> Found<'static> {
-    Found {
+fn denied(at: i64, model: &str, total: u64) -> NewAlert<'static> {
+    NewAlert {
         rule: &DENIED_MODEL,
         key: Key { rule: DENIED_MODEL.id, values: values(&["1", EVE, model]) },
         at: minute(at),
@@ -29,12 +29,12 @@ fn denied(at: i64, model: &str, total: u64) -> Found<'static> {
 }
 
 /// `<minute>` for an alert of high severity, `<minute>m` for one of medium; each of another model.
-fn found(words: &str, from: usize) -> Vec<Found<'static>> {
+fn found(words: &str, from: usize) -> Vec<NewAlert<'static>> {
     let one = |(number, word): (usize, &str)| {
         let (at, medium) = word.strip_suffix('m').map_or((word, false), |at| (at, true));
         let alert = denied(at.parse().expect("a minute"), &format!("m{number}"), 4);
         let values = values(&["1", "arn:aws:sts::1:assumed-role/r", &format!("m{number}")]);
-        let medium_alert = Found {
+        let medium_alert = NewAlert {
             rule: built_in("session-rotation"),
             key: Key { rule: "session-rotation", values },
             ..alert.clone()
@@ -51,7 +51,7 @@ fn asks(incident: &Incident) -> Vec<Severity> {
 
 /// Records alerts; those incidents that ask get the admission `answer`. Sends what is due, and returns
 /// `<beginning>:<alerts told>` for each notice.
-fn deliver(log: &mut IncidentLog, alerts: &[Found<'_>], answer: Admission) -> String {
+fn deliver(log: &mut IncidentLog, alerts: &[NewAlert<'_>], answer: Admission) -> String {
     let recorded = record(log, alerts, false);
     let begins: BTreeSet<EventTime> = recorded.places.iter().map(|place| place.begin).collect();
     let mut sent = Vec::new();
@@ -63,7 +63,7 @@ fn deliver(log: &mut IncidentLog, alerts: &[Found<'_>], answer: Admission) -> St
         while incident.is_due() {
             let (number, count) = (incident.notices + 1, incident.alerts);
             sent.push(format!("{}:{count}", begin.epoch_ms() / 60_000));
-            let told = Told { number, count, severity: incident.highest.expect("an alert") };
+            let told = NoticeOutcome { number, count, severity: incident.highest.expect("an alert") };
             assert!(mark(incident, told, "a"));
         }
     }
@@ -118,10 +118,10 @@ fn a_notice_that_was_marked_is_not_marked_again() {
     let mut log = IncidentLog::default();
     record(&mut log, &found("0 1 2", 0), false);
     let incident = log.incidents.get_mut(&minute(0)).expect("recorded");
-    let told = Told { number: 1, count: 1, severity: Severity::High };
+    let told = NoticeOutcome { number: 1, count: 1, severity: Severity::High };
     incident.lease = Some(Lease { owner: "b".to_owned(), until: 9 });
     assert!(mark(incident, told, "a"));
-    assert!(!mark(incident, Told { count: 3, ..told }, "a"), "its number is there");
+    assert!(!mark(incident, NoticeOutcome { count: 3, ..told }, "a"), "its number is there");
     assert_eq!((incident.told, incident.notices), (1, 1));
     assert!(incident.lease.is_some(), "another delivery's");
     assert!(mark(incident, told, "b") && incident.lease.is_none());
@@ -156,11 +156,11 @@ fn an_incident_asks_again_only_when_its_severity_rises() {
 #[test]
 fn the_worst_are_remembered_worst_first_and_the_figures_stay_below_the_truth() {
     let mut log = IncidentLog::default();
-    let mut alerts: Vec<Found<'_>> =
+    let mut alerts: Vec<NewAlert<'_>> =
         (0..1000).map(|number| denied(number % 60, &format!("m{number}"), 4)).collect();
     alerts[700].total = 9;
     let sweep = Key { rule: "model-sweep", values: values(&["1", EVE]) };
-    alerts.push(Found {
+    alerts.push(NewAlert {
         rule: built_in("model-sweep"),
         key: sweep,
         total: 32,
@@ -168,7 +168,7 @@ fn the_worst_are_remembered_worst_first_and_the_figures_stay_below_the_truth() {
         ..denied(3, "", 0)
     });
     // A second alert of one key may report the same denials.
-    alerts.push(Found { alone: false, ..denied(59, "m0", 500) });
+    alerts.push(NewAlert { alone: false, ..denied(59, "m0", 500) });
     record(&mut log, &alerts, false);
     let incident = &log.incidents[&minute(0)];
     assert_eq!(incident.alerts, 1002);
@@ -188,9 +188,9 @@ fn one_model_in_many_sessions_is_one_model() {
     let alert = |number: i64| {
         let user = format!("arn:aws:sts::1:assumed-role/r/s{number}");
         let key = Key { rule: DENIED_MODEL.id, values: values(&["1", &user, "m"]) };
-        Found { key, ..denied(number, "", 4) }
+        NewAlert { key, ..denied(number, "", 4) }
     };
-    let alerts: Vec<Found<'_>> = (0..40).map(alert).collect();
+    let alerts: Vec<NewAlert<'_>> = (0..40).map(alert).collect();
     let mut log = IncidentLog::default();
     for part in alerts.chunks(10) {
         record(&mut log, part, false);
@@ -205,9 +205,9 @@ fn the_largest_incident_is_a_small_document() {
     let alert = |number: i64| {
         let values = vec![Some(long.clone()); 4];
         let at = minute(number % 60);
-        Found { key: Key { rule: DENIED_MODEL.id, values }, at, ..denied(0, "", 4) }
+        NewAlert { key: Key { rule: DENIED_MODEL.id, values }, at, ..denied(0, "", 4) }
     };
-    let alerts: Vec<Found<'_>> = (0..1000).map(alert).collect();
+    let alerts: Vec<NewAlert<'_>> = (0..1000).map(alert).collect();
     let mut log = IncidentLog::default();
     record(&mut log, &alerts, false);
     let incident = &log.incidents[&minute(0)];

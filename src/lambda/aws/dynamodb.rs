@@ -23,7 +23,7 @@ use super::{retries, timeouts};
 use crate::count::counter::{Contribution, Counter, Slot};
 use crate::count::document::{Body, Change, Versioned};
 use crate::count::key::Key;
-use crate::count::store::{CounterStore, StoreError};
+use crate::count::store::{Store, StoreError};
 use crate::log::time::EventTime;
 use crate::rule::definition::Rule;
 
@@ -70,7 +70,7 @@ impl DynamoDbStore {
         sort_key: String,
         contribution: &Contribution,
         expires_at: u64,
-    ) -> Result<Added, StoreError> {
+    ) -> Result<AddResult, StoreError> {
         let digest = contribution.digest.to_string();
         let samples = contribution.samples.iter().map(ToString::to_string);
         let mut add = String::from("ADD #denials :denials, #contributions :contributions, #samples :samples");
@@ -87,7 +87,7 @@ impl DynamoDbStore {
             .expression_attribute_names("#contributions", "contributions")
             .expression_attribute_names("#samples", "samples")
             .expression_attribute_names("#expires_at", "expires_at")
-            .expression_attribute_values(":denials", number(contribution.digest.denials))
+            .expression_attribute_values(":denials", number(contribution.digest.amount))
             .expression_attribute_values(":contributions", set([digest.clone()]))
             .expression_attribute_values(":digest", text(digest))
             .expression_attribute_values(":samples", set(samples))
@@ -107,9 +107,9 @@ impl DynamoDbStore {
                 .expression_attribute_values(format!(":{name}"), value);
         }
         match request.update_expression(format!("{add} {assign}")).send().await {
-            Ok(_) => Ok(Added::Yes),
-            Err(error) if is_condition_failed(&error) => Ok(Added::Before),
-            Err(error) if is_too_large(&error) => Ok(Added::NoRoom),
+            Ok(_) => Ok(AddResult::Yes),
+            Err(error) if is_condition_failed(&error) => Ok(AddResult::Before),
+            Err(error) if is_too_large(&error) => Ok(AddResult::NoRoom),
             Err(error) => Err(self.failed("UpdateItem", &error)),
         }
     }
@@ -295,7 +295,7 @@ fn is_refusal<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> boo
     !throttled && error.raw_response().is_some_and(|response| response.status().as_u16() < 500)
 }
 
-enum Added {
+enum AddResult {
     Yes,
     /// The item has this contribution already.
     Before,
@@ -314,7 +314,7 @@ fn is_too_large(error: &SdkError<UpdateItemError, HttpResponse>) -> bool {
         && error.message().is_some_and(|message| message.contains("exceeded the maximum allowed size"))
 }
 
-impl CounterStore for DynamoDbStore {
+impl Store for DynamoDbStore {
     /// The digest decides the shard. Its items are tried in order, the first one first. An item never
     /// shrinks, so a contribution that found no room in one never will, and whoever adds it again
     /// arrives at the item that holds it.
@@ -332,8 +332,8 @@ impl CounterStore for DynamoDbStore {
             let added = self.add_to(rule, key, sort_key, contribution, expires_at);
             match added.await? {
                 // A retry whose first answer was lost looks like an earlier delivery.
-                Added::Yes | Added::Before => return Ok(()),
-                Added::NoRoom => {}
+                AddResult::Yes | AddResult::Before => return Ok(()),
+                AddResult::NoRoom => {}
             }
         }
         let cause = format!("{MAX_OVERFLOW} overflow items of one shard are full");

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::dynamodb::DynamoDbStore;
 use super::item::{self, Item};
+use crate::count::alerts::{self, AlertLog};
 use crate::count::caller::Caller;
-use crate::count::claims::{self, AlertLog};
 use crate::count::counter::Counter;
 use crate::count::key::Key;
 use crate::count::store::{CallerState, StoreError};
@@ -92,7 +92,7 @@ fn key(
     for (_, item) in items.iter().filter(counted) {
         item::merge_counter(&mut counters, rule.slot_minutes(), item)?;
     }
-    if let Some(item) = items.get(claims::SORT_KEY) {
+    if let Some(item) = items.get(alerts::SORT_KEY) {
         let (sort, document) = item::to_document(item)?;
         let log = document.read::<AlertLog>(&sort).map_err(|error| error.to_string())?;
         alerts.extend(log.value.alerts.into_keys());

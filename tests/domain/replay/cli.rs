@@ -144,7 +144,7 @@ fn in_a_pipe_each_alert_is_a_line_that_grep_finds_with_ids_in_whole() {
     let (denied, incidents, alerts) = (lines_of("denied"), lines_of("incident"), lines_of("alert"));
     assert_eq!((denied.len(), incidents.len(), alerts.len(), lines.len()), (10, 6, 9, 25), "{stdout}");
     // The most denied first.
-    assert!(denied[0].starts_with("denied denials=39 at_least=true user=arn:aws:iam::444455556666:user/ci/"));
+    assert!(denied[0].starts_with("denied denials=40 at_least=true user=arn:aws:iam::444455556666:user/ci/"));
     let user = "arn:aws:sts::111122223333:assumed-role/SupportChatbot/i-0a1b2c3d4e5f67890";
     let expected = format!(
         "alert time=2025-06-02T09:14:48Z severity=high rule=denied-model user={user} \

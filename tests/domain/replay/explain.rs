@@ -60,7 +60,7 @@ model-sweep: account 444455556666, caller arn:aws:sts::444455556666:assumed-role
 fn the_denials_after_an_alert_belong_to_it_until_the_cooldown_ends() {
     let text = explained("report-export", &["--rules", "denied-model"]);
     for line in [
-        "  Known: at least 39 denials, from 2025-06-03 02:10:04 to 2025-06-03 02:35:02 UTC.",
+        "  Known: at least 40 denials, from 2025-06-03 02:10:04 to 2025-06-03 02:35:02 UTC.",
         "    No other alert of this key before 2025-06-03 03:10:22 UTC; 35 more denials until then belong to this one.",
         "    and 19 more",
     ] {

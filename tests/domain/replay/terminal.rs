@@ -51,7 +51,7 @@ fn at_80_columns_each_alert_is_a_block_that_reads_whole_and_comes_last() {
     assert_eq!((&*blocks[0], &*blocks[2]), ("Denied most often, 10 of 28", "9 alerts in 6 incidents"));
     let denied: Vec<&str> = blocks[1].lines().collect();
     assert_eq!(denied.len(), 10);
-    assert_eq!(denied[0], "39+ user/ci/report-export         …claude-opus-4-20250514-v1:0    444455556666");
+    assert_eq!(denied[0], "40+ user/ci/report-export         …claude-opus-4-20250514-v1:0    444455556666");
     assert_eq!(denied[1], "   6  …/nightly-evaluation          …llama3-1-405b-instruct-v1:0    444455556666");
     assert_eq!(denied[2], "   5  federated-user/contractor-12  …claude-sonnet-4-20250514-v1:0  777788889999");
     let file = format!("/{}", "2025/06/02/09/20250602T091503066Z_591e09182f98e28c.json.gz");

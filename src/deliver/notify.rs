@@ -12,18 +12,18 @@ use super::{Delivery, Failure, MAX_REFUSED, Outcome, Pipeline, TimeLeft};
 use crate::alert::notice::{self, Notice};
 use crate::alert::sink::AlertSink;
 use crate::alert::{Alert, IncidentRef};
-use crate::count::crowd::{Crowd, CrowdId, Level};
-use crate::count::document::{self, Versioned};
-use crate::count::incident::{self, Incident, Told, notice_id};
+use crate::count::crowd::{Crowd, CrowdId, CrowdNotice};
+use crate::count::document::Versioned;
+use crate::count::incident::{self, Incident, NoticeOutcome, notice_id};
 use crate::count::key::Key;
 use crate::count::lease::{self, Turn};
-use crate::count::store::CounterStore;
+use crate::count::store::{self, Store};
 use crate::count::window::Figures;
 use crate::log::time::EventTime;
 use crate::rule::definition::{Rule, Severity};
 
 /// How often a delivery looks again at what others hold, all in all.
-const MAX_LOOKS: usize = 10;
+const MAX_NOTICE_LOOKS: usize = 10;
 
 /// Sends the notices of one delivery.
 pub(super) struct Notifier<'a, S, K> {
@@ -59,7 +59,7 @@ struct Worst<'r> {
     number: u64,
 }
 
-impl<'a, S: CounterStore, K: AlertSink> Notifier<'a, S, K> {
+impl<'a, S: Store, K: AlertSink> Notifier<'a, S, K> {
     pub(super) fn new(
         pipeline: &'a Pipeline<S, K>,
         callers: &'a [CallerAlerts<'a>],
@@ -127,9 +127,9 @@ impl<'a, S: CounterStore, K: AlertSink> Notifier<'a, S, K> {
                 self.release(number, begin).await;
                 return sent.map(drop);
             };
-            let told = Told { number: next, count: incident.alerts, severity };
+            let sent = NoticeOutcome { number: next, count: incident.alerts, severity };
             let owner = self.delivery.claimant.owner;
-            let mark = |incident: &mut Incident| (incident::mark(incident, told, owner), ());
+            let mark = |incident: &mut Incident| (incident::mark(incident, sent, owner), ());
             if let Err(failure) =
                 self.pipeline.change_incident(&alerts.caller, begin, self.delivery, mark).await
             {
@@ -161,7 +161,7 @@ impl<'a, S: CounterStore, K: AlertSink> Notifier<'a, S, K> {
 
     fn may_send(&self) -> Result<(), Failure> {
         if self.refused >= MAX_REFUSED {
-            Err(Failure::Untold)
+            Err(Failure::TopicDown)
         } else if self.time.suffices() {
             Ok(())
         } else {
@@ -172,7 +172,7 @@ impl<'a, S: CounterStore, K: AlertSink> Notifier<'a, S, K> {
     /// Waits until it makes sense to look again at what another delivery holds; fails after a few times.
     async fn look_again(&mut self, what: &'static str) -> Result<(), Failure> {
         self.may_send()?;
-        if self.looks >= MAX_LOOKS {
+        if self.looks >= MAX_NOTICE_LOOKS {
             return Err(Failure::Held(what));
         }
         self.looks = self.looks.saturating_add(1);
@@ -193,7 +193,7 @@ impl<'a, S: CounterStore, K: AlertSink> Notifier<'a, S, K> {
         loop {
             let Some((level, crowd)) = self.crowd_turn(id).await? else { return Ok(()) };
             let known = incident::document(&alerts.caller, begin);
-            let incident: Versioned<Option<Incident>> = document::load(&self.pipeline.store, &known).await?;
+            let incident: Versioned<Option<Incident>> = store::load(&self.pipeline.store, &known).await?;
             let Some(incident) = incident.value else { return self.end_level(id, level, false).await };
             let notice = notice_id(&id.id(), level);
             let about = notice::Crowd { callers: crowd.callers(), latest: &crowd.latest };
@@ -213,10 +213,10 @@ impl<'a, S: CounterStore, K: AlertSink> Notifier<'a, S, K> {
     async fn crowd_turn(&mut self, id: &CrowdId) -> Result<Option<(u64, Crowd)>, Failure> {
         let claimant = self.delivery.claimant;
         loop {
-            let crowd: Versioned<Crowd> = document::load(&self.pipeline.store, &id.crowd()).await?;
+            let crowd: Versioned<Crowd> = store::load(&self.pipeline.store, &id.crowd()).await?;
             let Some(level) = crowd.value.level() else { return Ok(None) };
             let may_send = self.may_send().is_ok();
-            let take = |one: &mut Level| match one.sent {
+            let take = |one: &mut CrowdNotice| match one.sent {
                 false if may_send => lease::take(&mut one.lease, &claimant),
                 false => (false, Turn::Held),
                 true => (false, Turn::Done),
@@ -232,7 +232,7 @@ impl<'a, S: CounterStore, K: AlertSink> Notifier<'a, S, K> {
     /// Marks a crowd's notice as sent, or ends this delivery's lease on it.
     async fn end_level(&self, id: &CrowdId, level: u64, sent: bool) -> Result<(), Failure> {
         let owner = self.delivery.claimant.owner;
-        let end = |one: &mut Level| {
+        let end = |one: &mut CrowdNotice| {
             let changed = sent != one.sent && sent;
             one.sent |= sent;
             (lease::release(&mut one.lease, owner) || changed, ())
@@ -244,10 +244,10 @@ impl<'a, S: CounterStore, K: AlertSink> Notifier<'a, S, K> {
         &self,
         id: &CrowdId,
         level: u64,
-        edit: impl FnMut(&mut Level) -> (bool, T),
+        edit: impl FnMut(&mut CrowdNotice) -> (bool, T),
     ) -> Result<T, Failure> {
         let expires_at = expires_at_incidents(self.delivery);
-        let target = Target { id: id.level(level), what: "crowd of one account", expires_at };
+        let target = Target { id: id.notice(level), what: "crowd of one account", expires_at };
         Ok(change(&self.pipeline.store, &target, edit).await?.1)
     }
 
@@ -295,7 +295,7 @@ impl<'a, S: CounterStore, K: AlertSink> Notifier<'a, S, K> {
         remembered.or_else(|| {
             alerts.keys.iter().find_map(|key| {
                 let mut pending = key.log.value.pending();
-                let own = |(at, alert): (EventTime, &crate::count::claims::AlertRecord)| {
+                let own = |(at, alert): (EventTime, &crate::count::alerts::AlertRecord)| {
                     let place = alert.place.filter(|place| place.begin == incident.begin)?;
                     Some(Worst { rule: key.rule, key: key.key.clone(), at, number: place.number })
                 };

@@ -34,8 +34,8 @@ use indexmap::IndexMap;
 
 use crate::alert::sink::{AlertSink, SinkError};
 use crate::count::caller::Caller;
-use crate::count::claims::Claimant;
-use crate::count::store::{CounterStore, StoreError};
+use crate::count::lease::Claimant;
+use crate::count::store::{Store, StoreError};
 use crate::count::tally::Tally;
 use crate::log::time::EventTime;
 use crate::reader::{Limits, Read, Reader};
@@ -85,7 +85,7 @@ pub struct Published {
     /// The time of the hot denial.
     pub at: EventTime,
     /// Whether a notice of this delivery reported it.
-    pub told: bool,
+    pub is_reported: bool,
 }
 
 /// The result of one delivery.
@@ -132,7 +132,7 @@ pub enum Failure {
     Sink(#[from] SinkError),
     /// Other deliveries kept changing the same item.
     #[error(
-        "the {0} changed {MAX_ATTEMPTS} times while they were being claimed; the delivery will be tried again"
+        "the {0} changed {MAX_ATTEMPTS} times while they were being changed; the delivery will be tried again"
     )]
     Contended(&'static str),
     /// Another delivery, which may be this one's dead self, holds what is due.
@@ -150,7 +150,7 @@ pub enum Failure {
     #[error(
         "the topic accepted none of {MAX_REFUSED} notices in a row; the others were not tried; the delivery will be tried again"
     )]
-    Untold,
+    TopicDown,
 }
 
 impl Failure {
@@ -164,7 +164,7 @@ impl Failure {
     }
 }
 
-impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
+impl<S: Store, K: AlertSink> Pipeline<S, K> {
     /// Begins to read an object; push its bytes, then [`Self::commit`] what was tallied.
     #[must_use]
     pub fn read<'o>(&self, object: &'o str) -> Reader<'o> {
@@ -266,7 +266,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
 #[derive(Default)]
 struct Round<'r> {
     found: IndexMap<Caller, Vec<keys::KeyAlerts<'r>>>,
-    rest: Vec<keys::Rest<'r>>,
+    rest: Vec<keys::KeyWork<'r>>,
     /// The records that count toward the keys in `found`.
     counting: HashMap<Caller, Vec<u32>>,
     unsettled: BTreeSet<u32>,
@@ -274,7 +274,7 @@ struct Round<'r> {
 
 impl<'r> Round<'r> {
     /// Takes what one key came to; returns the failure to report.
-    fn take(&mut self, counted: keys::Counted<'r>, failure: Option<Failure>) -> Option<Failure> {
+    fn take(&mut self, counted: keys::KeyResult<'r>, failure: Option<Failure>) -> Option<Failure> {
         if failure.is_some() {
             self.unsettled.extend(&counted.records);
         }

@@ -7,10 +7,10 @@ use std::time::Duration;
 use bedrock_denial_watch::alert::Alert;
 use bedrock_denial_watch::alert::notice::Notice;
 use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
-use bedrock_denial_watch::count::claims::State;
-use bedrock_denial_watch::count::embedded::EmbeddedStore;
+use bedrock_denial_watch::count::alerts::AlertState;
+use bedrock_denial_watch::count::memory::MemoryStore;
 use bedrock_denial_watch::count::window::Window;
-use bedrock_denial_watch::pipeline::TimeLeft;
+use bedrock_denial_watch::deliver::TimeLeft;
 use bedrock_denial_watch::rule::definition::Rule;
 
 use crate::depth::Sample;
@@ -65,7 +65,7 @@ impl AlertSink for &Picky {
 #[test]
 fn a_batch_asks_as_much_of_the_store_as_one_object_however_many_messages() {
     let calls = |amount, batch: bool| {
-        let (store, sink, weather) = (EmbeddedStore::default(), Recording::default(), Weather::default());
+        let (store, sink, weather) = (MemoryStore::default(), Recording::default(), Weather::default());
         let pipeline = in_weather(hourly(), &store, &sink, &weather);
         let messages = messages(1, amount);
         if batch {
@@ -82,7 +82,7 @@ fn a_batch_asks_as_much_of_the_store_as_one_object_however_many_messages() {
 
 #[test]
 fn a_message_fails_exactly_when_a_key_it_counts_toward_does() {
-    let (store, sink, weather) = (EmbeddedStore::default(), Recording::default(), Weather::default());
+    let (store, sink, weather) = (MemoryStore::default(), Recording::default(), Weather::default());
     let pipeline = in_weather(hourly(), &store, &sink, &weather);
     let batch: [&[Denied]; 5] =
         [&[denied(1, 1)], &[denied(2, 2)], &[denied(2, 3), denied(1, 4)], &[], &[denied(3, 5)]];
@@ -97,7 +97,7 @@ fn a_message_fails_exactly_when_a_key_it_counts_toward_does() {
 fn a_message_fails_when_the_notice_of_an_alert_it_counts_toward_does() {
     // Keys from 100 on have another caller.
     let sink = Picky { refused: "u", ..Picky::default() };
-    let pipeline = pipeline(hourly(), EmbeddedStore::default(), &sink);
+    let pipeline = pipeline(hourly(), MemoryStore::default(), &sink);
     let mut batch = messages(1, 4);
     batch.extend(messages(100, 4));
     // The same caller without an alert, and both callers.
@@ -116,7 +116,7 @@ fn after(calls: u64, weather: &Weather) -> impl Fn() -> Duration {
 
 #[test]
 fn what_finds_no_time_is_not_begun_and_fails_alone() {
-    let (store, sink, weather) = (EmbeddedStore::default(), Recording::default(), Weather::default());
+    let (store, sink, weather) = (MemoryStore::default(), Recording::default(), Weather::default());
     let pipeline = in_weather(hourly(), &store, &sink, &weather);
     let batch: Vec<Batch> = (0..90).map(|key| vec![denied(key, 0)]).collect();
     // A quiet key takes three calls.
@@ -142,7 +142,7 @@ fn what_finds_no_time_is_not_begun_and_fails_alone() {
 
 #[test]
 fn what_is_found_is_reported_though_there_is_more_to_count_than_time() {
-    let (store, sink, weather) = (EmbeddedStore::default(), Recording::default(), Weather::default());
+    let (store, sink, weather) = (MemoryStore::default(), Recording::default(), Weather::default());
     let pipeline = in_weather(hourly(), &store, &sink, &weather);
     // One key fires, and two hundred are quiet. There is time for a hundred calls.
     let burst: Batch = (0..4).map(|number| denied(0, number)).collect();
@@ -157,7 +157,7 @@ fn what_is_found_is_reported_though_there_is_more_to_count_than_time() {
 
 #[test]
 fn without_time_to_notify_the_claims_are_given_up_for_the_next_mix() {
-    let (store, sink, weather) = (EmbeddedStore::default(), Recording::default(), Weather::default());
+    let (store, sink, weather) = (MemoryStore::default(), Recording::default(), Weather::default());
     let pipeline = in_weather(hourly(), &store, &sink, &weather);
     let batch = messages(1, 4);
     // Enough to add, look around, read the alerts and claim.
@@ -169,12 +169,12 @@ fn without_time_to_notify_the_claims_are_given_up_for_the_next_mix() {
     let outcome = block_on(deliver_batch(&pipeline, &again, "s", NOW, FOREVER));
     assert_eq!((returned(&outcome, 2), sink.told.borrow().len()), (vec![false; 2], 1));
     let (_, item) = store.into_keys().next().expect("a key");
-    assert!(item.alerts.alerts.values().all(|alert| alert.state == State::Published));
+    assert!(item.alerts.alerts.values().all(|alert| alert.state == AlertState::Published));
 }
 
 #[test]
 fn a_message_is_not_done_while_a_delivery_that_may_be_dead_holds_its_alert() {
-    let (store, sink, weather) = (EmbeddedStore::default(), Recording::default(), Weather::default());
+    let (store, sink, weather) = (MemoryStore::default(), Recording::default(), Weather::default());
     let pipeline = in_weather(hourly(), &store, &sink, &weather);
     let batch = messages(1, 4);
     weather.fails.set(Some(FIRST_NOTICE));
@@ -199,7 +199,7 @@ fn totals_stay_below_the_truth_in_whatever_mix_messages_come_back() {
     for seed in seeds {
         let mut dice = Dice(seed);
         let sink = Picky::default();
-        let pipeline = pipeline(hourly(), EmbeddedStore::default(), &sink);
+        let pipeline = pipeline(hourly(), MemoryStore::default(), &sink);
         let (mut at, mut all) = (0, Vec::new());
         for value in 0..60 {
             at += [0, 1, 7, 60][dice.pick(4)];

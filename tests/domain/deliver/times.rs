@@ -1,9 +1,9 @@
 //! Times that no honest clock shows, and clocks that disagree.
 
-use bedrock_denial_watch::count::claims::Claimant;
-use bedrock_denial_watch::count::embedded::EmbeddedStore;
+use bedrock_denial_watch::count::lease::Claimant;
+use bedrock_denial_watch::count::memory::MemoryStore;
+use bedrock_denial_watch::deliver::Delivery;
 use bedrock_denial_watch::log::denial::Source;
-use bedrock_denial_watch::pipeline::Delivery;
 use bedrock_denial_watch::rule::catalogue::ALL;
 use serde_json::{Value, json};
 
@@ -29,7 +29,7 @@ fn denials_at_any_time_alert_once_whatever_the_clock_of_the_function_shows() {
     for now in [0, 1, 1_000_000_000, u64::from(u32::MAX), 253_402_300_800, u64::MAX / 1000, u64::MAX] {
         for rules in [vec![rule(3, 3600, 3600)], ALL.clone()] {
             let sink = Documents::default();
-            let mut pipeline = pipeline(rule(3, 3600, 3600), EmbeddedStore::default(), &sink);
+            let mut pipeline = pipeline(rule(3, 3600, 3600), MemoryStore::default(), &sink);
             pipeline.rules = rules;
             for owner in ["first", "again"] {
                 let read = read(&pipeline, &log);
@@ -60,7 +60,7 @@ fn one_request_at_two_times_counts_once_however_far_the_clocks_differ() {
                 let trail: Batch = (0..requests).map(|value| call(value, skew)).collect();
                 for order in [[0, 1], [1, 0]] {
                     let sink = Recording::default();
-                    let pipeline = pipeline(rule(3, 3600, 3600), EmbeddedStore::default(), &sink);
+                    let pipeline = pipeline(rule(3, 3600, 3600), MemoryStore::default(), &sink);
                     for source in order {
                         let (source, batch) =
                             [(Source::InvocationLog, &log), (Source::CloudTrail, &trail)][source];

@@ -9,16 +9,16 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::count::document::{Body, DocumentId, Versioned};
-use crate::count::incident::{Place, SPAN};
+use crate::count::error::StoreError;
+use crate::count::incident::{IncidentSlot, SPAN};
 use crate::count::key::Key;
 use crate::count::lease::Lease;
-use crate::count::store::StoreError;
 use crate::log::time::EventTime;
 
 /// The state of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum AlertState {
     /// Whoever finds it handles its incident.
     Pending,
     /// Reported, or counted in an incident that needs no notice.
@@ -31,9 +31,9 @@ pub struct AlertRecord {
     /// The alert's id.
     pub id: String,
     /// Its state.
-    pub state: State,
+    pub state: AlertState,
     /// Its place in an incident; `None` before it is recorded there.
-    pub place: Option<Place>,
+    pub place: Option<IncidentSlot>,
     /// The delivery that sends it as a message of its own, where programs want those.
     pub lease: Option<Lease>,
 }
@@ -50,31 +50,14 @@ pub struct AlertLog {
     pub archived: BTreeSet<EventTime>,
 }
 
-/// Who claims, when and for how long.
-#[derive(Clone, Copy, Debug)]
-pub struct Claimant<'a> {
-    /// The delivery's name; a retry keeps it.
-    pub owner: &'a str,
-    /// Wall clock at the start of the delivery, in epoch seconds.
-    pub now: u64,
-    /// How long the claim holds: longer than the delivery can run.
-    pub lease: Duration,
-}
-
-impl Claimant<'_> {
-    pub(super) fn leased_until(&self) -> u64 {
-        self.now.saturating_add(self.lease.as_secs())
-    }
-}
-
-/// The most pending alerts of one key. While nothing can be published, no more are claimed, so the item
+/// The most pending alerts of one key. While nothing can be published, no more are added, so the item
 /// stays under 100 KB: a record takes about 200 bytes, and a log holds at most this many
 /// plus [`MAX_PUBLISHED`] records when it is written.
 pub const MAX_PENDING: usize = 300;
 /// The most published alerts that stay in the log; beyond it, all but the newest half are archived.
 pub const MAX_PUBLISHED: usize = 100;
-/// The most alerts claimed in one round.
-pub const MAX_CLAIMS: usize = 100;
+/// The most alerts added in one round.
+pub const MAX_DUE: usize = 100;
 
 /// Where the alerts of `key` are kept.
 #[must_use]
@@ -110,23 +93,23 @@ pub fn archived(sort: &str, document: Versioned<Body>) -> Result<BTreeSet<EventT
 /// The length of a day.
 pub const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// Adds to `log` the alerts that `hot` (in order of time) makes due, at most [`MAX_CLAIMS`]. Returns how many of the
+/// Adds to `log` the alerts that `hot` (in order of time) makes due, at most [`MAX_DUE`]. Returns how many of the
 /// hot denials are settled; the rest follow once the pending alerts are published. [`AlertLog::archived`] must cover
 /// the cooldown on either side of `hot`.
-pub fn claim(
+pub fn add_due(
     log: &mut AlertLog,
     hot: &[EventTime],
     cooldown: Duration,
     id: impl Fn(EventTime) -> String,
 ) -> usize {
-    let mut room = MAX_PENDING.saturating_sub(log.pending().count()).min(MAX_CLAIMS);
+    let mut room = MAX_PENDING.saturating_sub(log.pending().count()).min(MAX_DUE);
     for (done, at) in hot.iter().enumerate() {
         if !covered(log, *at, cooldown) {
             if room == 0 {
                 return done;
             }
             room = room.saturating_sub(1);
-            let alert = AlertRecord { id: id(*at), state: State::Pending, place: None, lease: None };
+            let alert = AlertRecord { id: id(*at), state: AlertState::Pending, place: None, lease: None };
             log.alerts.insert(*at, alert);
         }
     }
@@ -136,7 +119,7 @@ pub fn claim(
 impl AlertLog {
     /// The alerts that are still to be published.
     pub fn pending(&self) -> impl Iterator<Item = (EventTime, &AlertRecord)> {
-        let pending = |(_, alert): &(&EventTime, &AlertRecord)| alert.state == State::Pending;
+        let pending = |(_, alert): &(&EventTime, &AlertRecord)| alert.state == AlertState::Pending;
         self.alerts.iter().filter(pending).map(|(at, alert)| (*at, alert))
     }
 
@@ -149,7 +132,7 @@ impl AlertLog {
 /// Removes the older published alerts from a log that has too many; archive them before you write the
 /// log.
 pub fn archive(log: &mut AlertLog) -> Vec<EventTime> {
-    let published = log.alerts.iter().filter(|(_, alert)| alert.state == State::Published);
+    let published = log.alerts.iter().filter(|(_, alert)| alert.state == AlertState::Published);
     let published: Vec<EventTime> = published.map(|(at, _)| *at).collect();
     if published.len() <= MAX_PUBLISHED {
         return Vec::new();
@@ -168,8 +151,8 @@ pub fn archive(log: &mut AlertLog) -> Vec<EventTime> {
 pub fn publish(log: &mut AlertLog, alerts: &[EventTime]) -> Vec<EventTime> {
     let mut changed = Vec::new();
     for at in alerts {
-        if let Some(alert) = log.alerts.get_mut(at).filter(|alert| alert.state == State::Pending) {
-            alert.state = State::Published;
+        if let Some(alert) = log.alerts.get_mut(at).filter(|alert| alert.state == AlertState::Pending) {
+            alert.state = AlertState::Published;
             alert.lease = None;
             changed.push(*at);
         }
@@ -207,8 +190,8 @@ struct StoredLog {
 struct StoredAlert {
     id: String,
     at: EventTime,
-    state: State,
-    /// The beginning of its incident. Versions before tickets knew none, and counted alerts after claiming them.
+    state: AlertState,
+    /// The beginning of its incident. Versions before tickets knew none, and counted alerts after adding them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     incident: Option<EventTime>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -240,7 +223,7 @@ impl From<AlertLog> for StoredLog {
 impl From<StoredLog> for AlertLog {
     fn from(stored: StoredLog) -> Self {
         let alert = |one: StoredAlert| {
-            let place = one.incident.zip(one.number).map(|(begin, number)| Place { begin, number });
+            let place = one.incident.zip(one.number).map(|(begin, number)| IncidentSlot { begin, number });
             let lease = one.owner.zip(one.leased_until).map(|(owner, until)| Lease { owner, until });
             (one.at, AlertRecord { id: one.id, state: one.state, place, lease })
         };
@@ -259,7 +242,7 @@ mod tests {
         EventTime::from_epoch_ms(at * 1000)
     }
 
-    fn record(state: State) -> AlertRecord {
+    fn record(state: AlertState) -> AlertRecord {
         AlertRecord { id: String::new(), state, place: None, lease: None }
     }
 
@@ -269,20 +252,20 @@ mod tests {
         let mut parsed = AlertLog::default();
         for word in log.split_whitespace() {
             let (at, state) = word.split_at(word.len() - 1);
-            let state = if state == "p" { State::Pending } else { State::Published };
+            let state = if state == "p" { AlertState::Pending } else { AlertState::Published };
             parsed.alerts.insert(second(at.parse().expect("a number")), record(state));
         }
         let hot: Vec<EventTime> = hot.iter().map(|at| second(*at)).collect();
-        assert_eq!(claim(&mut parsed, &hot, COOLDOWN, |_| String::new()), hot.len());
+        assert_eq!(add_due(&mut parsed, &hot, COOLDOWN, |_| String::new()), hot.len());
         let shown = parsed.alerts.iter().map(|(at, alert)| {
-            let state = if alert.state == State::Published { "d" } else { "p" };
+            let state = if alert.state == AlertState::Published { "d" } else { "p" };
             format!("{}{state}", at.epoch_ms() / 1000)
         });
         assert_eq!(shown.collect::<Vec<_>>().join(" "), expected, "log");
     }
 
     #[test]
-    fn a_hot_denial_is_claimed_unless_an_alert_lies_within_the_cooldown_on_either_side() {
+    fn a_hot_denial_is_due_unless_an_alert_lies_within_the_cooldown_on_either_side() {
         check("", &[5], "5p");
         check("", &[5, 6, 15, 16, 27], "5p 16p 27p");
         check("5d", &[15, 16], "5d 16p");
@@ -294,7 +277,7 @@ mod tests {
     fn an_alert_is_published_once() {
         let mut log = AlertLog::default();
         let hot = [second(0), second(11)];
-        claim(&mut log, &hot, COOLDOWN, |_| String::new());
+        add_due(&mut log, &hot, COOLDOWN, |_| String::new());
         assert_eq!(publish(&mut log, &hot[..1]), hot[..1]);
         assert_eq!(publish(&mut log, &hot), hot[1..]);
         assert_eq!(publish(&mut log, &[second(0), second(99)]), []);
@@ -304,14 +287,14 @@ mod tests {
     fn of_the_alerts_of_one_key_the_first_near_each_other_is_alone() {
         let at = |number: i64| second(number * 3600);
         let mut log = AlertLog::default();
-        log.alerts.extend([0, 3, 4, 10].map(|hour| (at(hour), record(State::Published))));
+        log.alerts.extend([0, 3, 4, 10].map(|hour| (at(hour), record(AlertState::Published))));
         let alone = |new: &[i64], hour: i64| {
             let new: Vec<EventTime> = new.iter().map(|hour| at(*hour)).collect();
             is_alone(&log, &new, at(hour))
         };
         assert!(alone(&[0, 3, 4, 10], 0) && alone(&[0, 3, 4, 10], 3) && alone(&[10], 10));
-        assert!(!alone(&[0, 3, 4, 10], 4), "3 was claimed with it");
-        assert!(!alone(&[3], 3), "4 was claimed before");
+        assert!(!alone(&[0, 3, 4, 10], 4), "3 was found with it");
+        assert!(!alone(&[3], 3), "4 was found before");
     }
 
     #[test]
@@ -320,7 +303,7 @@ mod tests {
         let mut archived = Vec::new();
         for number in 0..i64::try_from(3 * MAX_PUBLISHED).expect("small") {
             let at = second(number * 11);
-            claim(&mut log, &[at], COOLDOWN, |_| String::new());
+            add_due(&mut log, &[at], COOLDOWN, |_| String::new());
             if number > 2 {
                 publish(&mut log, &[at]);
             }
@@ -333,15 +316,15 @@ mod tests {
         assert_eq!((archived[0], log.alerts.keys().next()), (second(33), Some(&second(0))));
         // Archived alerts still cover.
         let before = log.clone();
-        assert_eq!(claim(&mut log, &archived, COOLDOWN, |_| String::new()), archived.len());
+        assert_eq!(add_due(&mut log, &archived, COOLDOWN, |_| String::new()), archived.len());
         assert_eq!(log, before);
     }
 
     #[test]
-    fn while_nothing_can_be_published_no_more_is_claimed() {
+    fn while_nothing_can_be_published_no_more_is_added() {
         let hot: Vec<EventTime> = (0..5_000).map(|number| second(number * 11)).collect();
         let mut log = AlertLog::default();
-        let done: Vec<usize> = (0..6).map(|_| claim(&mut log, &hot, COOLDOWN, |_| String::new())).collect();
+        let done: Vec<usize> = (0..6).map(|_| add_due(&mut log, &hot, COOLDOWN, |_| String::new())).collect();
         assert_eq!(done, [100, 200, 300, 300, 300, 300]);
         assert_eq!(log.alerts.len(), MAX_PENDING);
     }
@@ -349,10 +332,10 @@ mod tests {
     #[test]
     fn a_log_comes_back_and_one_of_an_earlier_version_is_read() {
         let mut log = AlertLog { archived_to: Some(second(1)), ..AlertLog::default() };
-        let place = Some(Place { begin: second(4), number: 7 });
+        let place = Some(IncidentSlot { begin: second(4), number: 7 });
         let lease = Some(Lease { owner: "o".to_owned(), until: 9 });
-        log.alerts.insert(second(5), AlertRecord { place, lease, ..record(State::Pending) });
-        log.alerts.insert(second(50), record(State::Published));
+        log.alerts.insert(second(5), AlertRecord { place, lease, ..record(AlertState::Pending) });
+        log.alerts.insert(second(50), record(AlertState::Published));
         let json = serde_json::to_string(&log).expect("JSON");
         assert_eq!(serde_json::from_str::<AlertLog>(&json).expect("a log"), log);
         let earlier = r#"{"alerts":[{"id":"i","at":"1970-01-01T00:00:05Z","state":"pending","owner":"o","leased_until":9,"number":3}]}"#;

@@ -7,13 +7,13 @@
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use bedrock_denial_watch::count::claims::State;
+use bedrock_denial_watch::count::alerts::AlertState;
 use bedrock_denial_watch::count::crowd::{Crowd, MAX_TICKETS};
 use bedrock_denial_watch::count::incident::Admission;
 
 use super::*;
+use crate::deliver::simulation::{Task, failure, seeds, smallest, together};
 use crate::depth;
-use crate::pipeline::simulation::{Task, failure, seeds, smallest, together};
 
 /// What callers do, and what goes wrong.
 #[derive(Clone, Debug)]
@@ -101,7 +101,7 @@ struct Flight {
 }
 
 /// Delivers everything until all has succeeded. Returns how many deliveries there were.
-fn deliver_all(world: &World, store: &EmbeddedStore, board: &Board) -> usize {
+fn deliver_all(world: &World, store: &MemoryStore, board: &Board) -> usize {
     let weather = Weather::default();
     weather.seed.set(world.seed | 1);
     board.notices_only.set(!world.alerts_too);
@@ -178,7 +178,7 @@ fn recount(world: &World) -> BTreeMap<i64, Expected> {
 }
 
 fn check(world: &World) -> usize {
-    let (store, board) = (EmbeddedStore::default(), Board::default());
+    let (store, board) = (MemoryStore::default(), Board::default());
     let deliveries = deliver_all(world, &store, &board);
     let notices = board.notices.take();
     let hour_of = |caller: &str| -> i64 {
@@ -237,7 +237,7 @@ fn check(world: &World) -> usize {
 }
 
 /// Looks at what is left in the store.
-fn assert_kept(store: &EmbeddedStore, expected: &BTreeMap<i64, Expected>, rises: bool) {
+fn assert_kept(store: &MemoryStore, expected: &BTreeMap<i64, Expected>, rises: bool) {
     let mut members: BTreeMap<String, u64> = BTreeMap::new();
     let mut holders: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut crowds: BTreeMap<String, u64> = BTreeMap::new();
@@ -277,9 +277,9 @@ fn assert_kept(store: &EmbeddedStore, expected: &BTreeMap<i64, Expected>, rises:
     }
     let log = store.all_documents().into_iter().filter(|(id, _)| id.sort == "alerts");
     for (_, document) in log {
-        let log: bedrock_denial_watch::count::claims::AlertLog =
+        let log: bedrock_denial_watch::count::alerts::AlertLog =
             serde_json::from_value(Value::Object(document.value)).expect("a log");
-        assert!(log.alerts.values().all(|alert| alert.state == State::Published), "{log:?}");
+        assert!(log.alerts.values().all(|alert| alert.state == AlertState::Published), "{log:?}");
     }
 }
 
@@ -336,7 +336,7 @@ fn in_crowds_whoever_must_be_reported_is_and_no_number_is_too_high_in_as_many_ot
 fn after_an_outage(objects: &[Object], attempts: u32) -> Board {
     let board = Board::default();
     board.notices_only.set(true);
-    let pipeline = pipeline(DENIED_MODEL.clone(), EmbeddedStore::default(), &board);
+    let pipeline = pipeline(DENIED_MODEL.clone(), MemoryStore::default(), &board);
     let redriven = |now: u64, refuses: usize, fails: bool, name: &str| {
         board.refuses.set(refuses);
         for (number, object) in objects.iter().enumerate() {
@@ -412,7 +412,7 @@ fn a_thousand_waiting_incidents_of_one_caller_are_small_documents_and_all_are_re
 #[test]
 fn what_belongs_to_a_waiting_incident_lives_for_two_weeks_after_each_attempt() {
     const DAY: u64 = 24 * 3_600;
-    let (store, board, weather) = (EmbeddedStore::default(), Board::default(), Weather::default());
+    let (store, board, weather) = (MemoryStore::default(), Board::default(), Weather::default());
     board.notices_only.set(true);
     let pipeline = in_weather(DENIED_MODEL.clone(), &store, &board, &weather);
     let object: Object = (0..13).flat_map(|number| refused(&format!("x{number}"), "m", number, 4)).collect();
@@ -438,7 +438,7 @@ fn what_belongs_to_a_waiting_incident_lives_for_two_weeks_after_each_attempt() {
 #[test]
 fn an_alert_that_joins_a_waiting_incident_renews_what_belongs_to_it() {
     const DAY: u64 = 24 * 3_600;
-    let (store, board, weather) = (EmbeddedStore::default(), Board::default(), Weather::default());
+    let (store, board, weather) = (MemoryStore::default(), Board::default(), Weather::default());
     board.notices_only.set(true);
     let pipeline = in_weather(DENIED_MODEL.clone(), &store, &board, &weather);
     let crowd: Object = (0..12).flat_map(|number| refused(&format!("x{number}"), "m", number, 4)).collect();

@@ -8,13 +8,13 @@ use indexmap::IndexMap;
 use super::{Delivery, Failure, Pipeline, RETENTION};
 use crate::alert;
 use crate::alert::sink::AlertSink;
+use crate::count::alerts::{self, AlertLog, MAX_DUE};
 use crate::count::caller::Caller;
-use crate::count::claims::{self, AlertLog, MAX_CLAIMS};
 use crate::count::counter::Counter;
-use crate::count::document::{self, Versioned};
-use crate::count::incident::Found;
+use crate::count::document::Versioned;
+use crate::count::incident::NewAlert;
 use crate::count::key::Key;
-use crate::count::store::{CounterStore, StoreError};
+use crate::count::store::{self, Store, StoreError};
 use crate::count::tally::Summary;
 use crate::count::window::{Figures, Window};
 use crate::log::time::EventTime;
@@ -26,7 +26,7 @@ const ADDS_AT_ONCE: usize = 8;
 const MIN_SLOTS_A_READ: usize = 64;
 
 /// A key, and the stretches of time in which its denials may be hot.
-pub(super) struct Rest<'r> {
+pub(super) struct KeyWork<'r> {
     rule: &'r Rule,
     key: Key,
     stretches: VecDeque<(EventTime, EventTime)>,
@@ -34,7 +34,7 @@ pub(super) struct Rest<'r> {
     pub(super) records: Vec<u32>,
 }
 
-impl Rest<'_> {
+impl KeyWork<'_> {
     pub(super) fn caller(&self) -> Caller {
         Caller::of(self.rule, &self.key)
     }
@@ -49,19 +49,19 @@ pub(super) struct KeyAlerts<'r> {
     /// The hot denials that it covers.
     hot: Vec<EventTime>,
     /// The alerts that are in no incident yet.
-    pub found: BTreeMap<EventTime, Found<'r>>,
+    pub found: BTreeMap<EventTime, NewAlert<'r>>,
 }
 
 /// The alerts found for one key, and the stretches still to be read.
 #[derive(Default)]
-pub(super) struct Counted<'r> {
+pub(super) struct KeyResult<'r> {
     alerts: Option<KeyAlerts<'r>>,
-    rest: Option<Rest<'r>>,
+    rest: Option<KeyWork<'r>>,
     /// The records of the event that count toward the key.
     pub(super) records: Vec<u32>,
 }
 
-impl Counted<'_> {
+impl KeyResult<'_> {
     /// Whose the alerts are, if there are any.
     pub(super) fn caller(&self) -> Option<Caller> {
         self.alerts.as_ref().map(KeyAlerts::caller)
@@ -76,9 +76,9 @@ impl KeyAlerts<'_> {
 
 /// Files the alerts under their caller; returns what remains.
 pub(super) fn file_by_caller<'r>(
-    counted: Counted<'r>,
+    counted: KeyResult<'r>,
     found: &mut IndexMap<Caller, Vec<KeyAlerts<'r>>>,
-) -> Option<Rest<'r>> {
+) -> Option<KeyWork<'r>> {
     if let Some(alerts) = counted.alerts {
         let known = found.entry(alerts.caller()).or_default();
         if known.is_empty() {
@@ -90,22 +90,22 @@ pub(super) fn file_by_caller<'r>(
     counted.rest
 }
 
-impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
+impl<S: Store, K: AlertSink> Pipeline<S, K> {
     /// Adds the object's share of one key, and finds the alerts due.
     pub(super) async fn count(
         &self,
         summary: Summary,
         delivery: Delivery<'_>,
-    ) -> (Counted<'_>, Result<(), Failure>) {
+    ) -> (KeyResult<'_>, Result<(), Failure>) {
         let Some(rule) = self.rules.iter().find(|rule| rule.id == summary.key.rule) else {
-            return (Counted::default(), Ok(()));
+            return (KeyResult::default(), Ok(()));
         };
         if let Err(failure) = self.add(rule, &summary, delivery).await {
-            return (Counted { records: summary.records, ..Counted::default() }, Err(failure));
+            return (KeyResult { records: summary.records, ..KeyResult::default() }, Err(failure));
         }
         let stretches = stretches(rule, &summary);
         let Summary { key, records, .. } = summary;
-        self.find(Rest { rule, key, stretches, records }).await
+        self.find(KeyWork { rule, key, stretches, records }).await
     }
 
     async fn add(&self, rule: &Rule, summary: &Summary, delivery: Delivery<'_>) -> Result<(), Failure> {
@@ -121,8 +121,8 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
     }
 
     /// Finds one key's due alerts, and those that others left.
-    pub(super) async fn find<'r>(&self, mut rest: Rest<'r>) -> (Counted<'r>, Result<(), Failure>) {
-        let mut counted = Counted { records: rest.records.clone(), ..Counted::default() };
+    pub(super) async fn find<'r>(&self, mut rest: KeyWork<'r>) -> (KeyResult<'r>, Result<(), Failure>) {
+        let mut counted = KeyResult { records: rest.records.clone(), ..KeyResult::default() };
         let mut alerts = None;
         let mut result = Ok(());
         while let Some((first, last)) = rest.stretches.pop_front() {
@@ -132,13 +132,13 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
                     rest.stretches.clear();
                 }
                 Ok(None) => {}
-                // These alerts are published before more are claimed.
+                // These alerts are published before more are added.
                 Ok(Some(next)) => {
                     rest.stretches.push_front((next, last));
                     break;
                 }
             }
-            if alerts.as_ref().is_some_and(|alerts| alerts.found.len() >= MAX_CLAIMS) {
+            if alerts.as_ref().is_some_and(|alerts| alerts.found.len() >= MAX_DUE) {
                 break;
             }
         }
@@ -150,22 +150,22 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
     /// Finds what is due from `first` to `last`; returns where to go on, if anywhere.
     async fn look<'r>(
         &self,
-        rest: &Rest<'r>,
+        rest: &KeyWork<'r>,
         (first, last): (EventTime, EventTime),
         alerts: &mut Option<KeyAlerts<'r>>,
     ) -> Result<Option<EventTime>, Failure> {
-        let Rest { rule, key, .. } = rest;
+        let KeyWork { rule, key, .. } = rest;
         let counters = self.counters_around(rule, key, first, last).await?;
         let window = Window::new(rule, &counters);
         let hot = window.hot(first, last);
         if alerts.is_none() {
             // Even if nothing is hot: others may have left alerts that they found by other settings.
-            let log = document::load(&self.store, &claims::document(key)).await?;
+            let log = store::load(&self.store, &alerts::document(key)).await?;
             let (hot, found) = (Vec::new(), BTreeMap::new());
             *alerts = Some(KeyAlerts { rule, key: key.clone(), log, hot, found });
         }
         let Some(alerts) = alerts else { return Ok(None) };
-        let done = self.claim(alerts, &hot).await?;
+        let done = self.add_due(alerts, &hot).await?;
         for at in alerts.unfound() {
             if (first..=last).contains(&at) {
                 let figures = window.figures(at).unwrap_or_else(|| Figures::at_least(rule, at));
@@ -177,27 +177,27 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
     }
 
     /// Adds to a key's log the alerts that `hot` makes due; returns how many of `hot` are settled.
-    async fn claim(&self, alerts: &mut KeyAlerts<'_>, hot: &[EventTime]) -> Result<usize, Failure> {
+    async fn add_due(&self, alerts: &mut KeyAlerts<'_>, hot: &[EventTime]) -> Result<usize, Failure> {
         let KeyAlerts { rule, key, log, .. } = alerts;
         let log = &mut log.value;
         // What is archived meanwhile is still in this log.
         if let ([first, .., last] | [first @ last], Some(archived_to)) = (hot, log.archived_to)
             && first.minus(rule.cooldown) <= archived_to
         {
-            let from = claims::archive_document(key, first.minus(rule.cooldown)).sort;
-            let to = claims::archive_document(key, last.plus(rule.cooldown)).sort;
+            let from = alerts::archive_document(key, first.minus(rule.cooldown)).sort;
+            let to = alerts::archive_document(key, last.plus(rule.cooldown)).sort;
             for (sort, day) in self.store.documents(key, &from, &to).await? {
-                log.archived.extend(claims::archived(&sort, day)?);
+                log.archived.extend(alerts::archived(&sort, day)?);
             }
         }
-        Ok(claims::claim(log, hot, rule.cooldown, |at| alert::id(key, at)))
+        Ok(alerts::add_due(log, hot, rule.cooldown, |at| alert::id(key, at)))
     }
 
     /// Reads a key's log again, since others have changed it, and finds what is due by it.
     pub(super) async fn find_again(&self, alerts: &mut KeyAlerts<'_>) -> Result<(), Failure> {
-        alerts.log = document::load(&self.store, &claims::document(&alerts.key)).await?;
+        alerts.log = store::load(&self.store, &alerts::document(&alerts.key)).await?;
         let hot = std::mem::take(&mut alerts.hot);
-        let done = self.claim(alerts, &hot).await;
+        let done = self.add_due(alerts, &hot).await;
         let all = hot.len();
         alerts.hot = hot;
         // These were taken for settled, and nothing comes back to them but the delivery's retry.
@@ -270,7 +270,7 @@ impl KeyAlerts<'_> {
     }
 
     fn take(&mut self, at: EventTime, figures: &Figures) {
-        let found = Found {
+        let found = NewAlert {
             rule: self.rule,
             key: self.key.clone(),
             at,

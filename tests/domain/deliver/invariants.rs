@@ -2,11 +2,11 @@
 
 use crate::depth;
 use crate::support::*;
-use bedrock_denial_watch::count::claims::Claimant;
-use bedrock_denial_watch::count::embedded::EmbeddedStore;
+use bedrock_denial_watch::count::lease::Claimant;
+use bedrock_denial_watch::count::memory::MemoryStore;
+use bedrock_denial_watch::deliver::{Delivery, Pipeline};
 use bedrock_denial_watch::log::denial::Source;
 use bedrock_denial_watch::log::time::EventTime;
-use bedrock_denial_watch::pipeline::{Delivery, Pipeline};
 use bedrock_denial_watch::rule::catalogue::ALL;
 use bedrock_denial_watch::rule::definition::{Rule, Weight};
 use proptest::prelude::*;
@@ -110,7 +110,7 @@ fn either(random: &[u32]) -> impl Fn(usize) -> Source + use<'_> {
 
 fn run_from(source: impl Fn(usize) -> Source, rule: &Rule, batches: &[Batch]) -> Vec<Told> {
     let sink = Recording::default();
-    let pipeline = pipeline(rule.clone(), EmbeddedStore::default(), &sink);
+    let pipeline = pipeline(rule.clone(), MemoryStore::default(), &sink);
     let mut known = 0;
     block_on(async {
         for (number, batch) in batches.iter().enumerate() {
@@ -193,7 +193,7 @@ proptest! {
     #[test]
     fn deliveries_at_the_same_time_alert_as_one(scenario in scenarios(1..40_usize), seed in 1..u64::MAX) {
         let batches = scenario.batches();
-        let (store, sink) = (EmbeddedStore::default(), Recording::default());
+        let (store, sink) = (MemoryStore::default(), Recording::default());
         let weather = Weather { seed: seed.into(), ..Weather::default() };
         let pipeline = in_weather(scenario.rule.clone(), &store, &sink, &weather);
         // Every object is delivered twice, all at once.
@@ -212,7 +212,7 @@ proptest! {
 
 /// Every alert that `rules` raise for these logs, sorted.
 fn documents(rules: &[Rule], logs: &[String]) -> Vec<String> {
-    let (store, sink) = (EmbeddedStore::default(), Documents::default());
+    let (store, sink) = (MemoryStore::default(), Documents::default());
     let pipeline = Pipeline { rules: rules.to_vec(), ..pipeline(rules[0].clone(), store, &sink) };
     for log in logs {
         let read = read(&pipeline, log);

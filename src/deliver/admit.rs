@@ -8,11 +8,11 @@ use serde::Serialize;
 use super::record::{CallerAlerts, expires_at_incidents};
 use super::{Delivery, Failure, MAX_ATTEMPTS, Outcome, Pipeline, work};
 use crate::alert::sink::AlertSink;
-use crate::count::claims::{self, AlertRecord};
-use crate::count::crowd::{Crowd, CrowdId, Level, MAX_TICKETS, Member, Ticket};
-use crate::count::document::{self, DocumentId, Versioned};
+use crate::count::alerts::{self, AlertRecord};
+use crate::count::crowd::{Crowd, CrowdId, CrowdNotice, MAX_TICKETS, Member, Ticket};
+use crate::count::document::{DocumentId, Versioned};
 use crate::count::incident::{self, Admission};
-use crate::count::store::CounterStore;
+use crate::count::store::{self, Store};
 use crate::log::time::EventTime;
 use crate::rule::definition::Severity;
 
@@ -35,7 +35,7 @@ struct Asking<'a> {
 /// The answers for the incidents of one caller.
 type Answers = Vec<(EventTime, Severity, Admission)>;
 
-impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
+impl<S: Store, K: AlertSink> Pipeline<S, K> {
     /// Answers what the incidents of `callers` ask, whoever recorded the question. Returns the callers that were not
     /// answered.
     pub(super) async fn admit(
@@ -192,7 +192,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
     ) -> Result<(), Failure> {
         let mut joining = joining.to_vec();
         for _ in 0..MAX_ATTEMPTS {
-            let mut counted: Versioned<Crowd> = document::load(&self.store, &crowd.crowd()).await?;
+            let mut counted: Versioned<Crowd> = store::load(&self.store, &crowd.crowd()).await?;
             let mut changes = Vec::with_capacity(joining.len().saturating_add(1));
             for (id, one) in &joining {
                 counted.value.join(one.arn);
@@ -204,7 +204,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
             }
             let (mut left, mut is_stale) = (Vec::new(), false);
             for (id, one) in joining {
-                let member: Versioned<Member> = document::load(&self.store, &crowd.member(id)).await?;
+                let member: Versioned<Member> = store::load(&self.store, &crowd.member(id)).await?;
                 if member.version == 0 {
                     left.push((id, one));
                 } else if one.is_stale {
@@ -213,12 +213,12 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
                 }
             }
             if is_stale {
-                let counted: Versioned<Crowd> = document::load(&self.store, &crowd.crowd()).await?;
+                let counted: Versioned<Crowd> = store::load(&self.store, &crowd.crowd()).await?;
                 self.renew(&counted, crowd.crowd(), delivery).await?;
                 if let Some(level) = counted.value.level() {
-                    let sent: Versioned<Level> = document::load(&self.store, &crowd.level(level)).await?;
+                    let sent: Versioned<CrowdNotice> = store::load(&self.store, &crowd.notice(level)).await?;
                     if sent.version > 0 {
-                        self.renew(&sent, crowd.level(level), delivery).await?;
+                        self.renew(&sent, crowd.notice(level), delivery).await?;
                     }
                 }
             }
@@ -245,7 +245,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
             alert.place.is_some_and(|place| begins.contains(&place.begin) && is_stale(place.begin))
         };
         for key in alerts.keys.iter().filter(|key| key.log.value.pending().any(|(_, alert)| belongs(alert))) {
-            self.renew(&key.log, claims::document(&key.key), delivery).await?;
+            self.renew(&key.log, alerts::document(&key.key), delivery).await?;
         }
         for begin in begins {
             let answer = |incident: &mut incident::Incident| {

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bedrock_denial_watch::alert::sink::Nobody;
+use bedrock_denial_watch::alert::sink::DiscardSink;
 use bedrock_denial_watch::count::caller::Caller;
-use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::count::key::Key;
-use bedrock_denial_watch::pipeline::Pipeline;
+use bedrock_denial_watch::count::memory::MemoryStore;
+use bedrock_denial_watch::deliver::Pipeline;
 use bedrock_denial_watch::reader::Limits;
 use bedrock_denial_watch::rule::catalogue::{ALL, built_in};
 use bedrock_denial_watch::rule::field::Field;
@@ -20,8 +20,8 @@ use crate::support::*;
 fn keys(user: &str) -> BTreeMap<&'static str, Key> {
     let rules = ALL.clone();
     let pipeline = Pipeline {
-        store: EmbeddedStore::default(),
-        sink: Nobody,
+        store: MemoryStore::default(),
+        sink: DiscardSink,
         rules,
         exempt_users: Vec::new(),
         limits: Limits::default(),

@@ -8,13 +8,13 @@ use super::change::{Target, change};
 use super::keys::{self, KeyAlerts};
 use super::{Delivery, Failure, MAX_ATTEMPTS, Pipeline, RETENTION};
 use crate::alert::sink::AlertSink;
+use crate::count::alerts::{self, ArchivedDay, DAY};
 use crate::count::caller::Caller;
-use crate::count::claims::{self, ArchivedDay, DAY};
-use crate::count::document::{self, Change, Versioned};
-use crate::count::incident::{self, Found, Incident, IncidentLog, SPAN};
+use crate::count::document::{Change, Versioned};
+use crate::count::incident::{self, Incident, IncidentLog, NewAlert, SPAN};
 use crate::count::key::Key;
 use crate::count::lease::Lease;
-use crate::count::store::{CounterStore, Mute, StoreError};
+use crate::count::store::{self, Mute, Store, StoreError};
 use crate::log::time::EventTime;
 
 /// The most alerts that one write records.
@@ -45,7 +45,7 @@ pub(super) struct Incidents {
     hours: BTreeMap<EventTime, Versioned<Option<Incident>>>,
 }
 
-impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
+impl<S: Store, K: AlertSink> Pipeline<S, K> {
     /// Records one caller's alerts, and reads the incidents of those that are pending.
     pub(super) async fn record<'r>(
         &self,
@@ -66,7 +66,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
     }
 
     async fn record_all(&self, alerts: &mut CallerAlerts<'_>, delivery: Delivery<'_>) -> Result<(), Failure> {
-        let mute: Versioned<Mute> = document::load(&self.store, &Mute::document(&alerts.caller)).await?;
+        let mute: Versioned<Mute> = store::load(&self.store, &Mute::document(&alerts.caller)).await?;
         alerts.muted = mute.value.is_on(delivery.claimant.now);
         loop {
             for key in &mut alerts.keys {
@@ -136,7 +136,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
                 let mut log = source.log.clone();
                 log.value.alerts.retain(|at, alert| {
                     alert.place.is_some()
-                        || alert.state == claims::State::Published
+                        || alert.state == alerts::AlertState::Published
                         || part.contains(&(*key, *at))
                 });
                 log
@@ -151,10 +151,10 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         let mut changes = Vec::new();
         for (key, log) in &mut logs {
             let Some(alerts) = alerts.keys.get(*key) else { continue };
-            for day in claims::archive(&mut log.value).chunk_by(|one, next| one.slot(DAY) == next.slot(DAY)) {
+            for day in alerts::archive(&mut log.value).chunk_by(|one, next| one.slot(DAY) == next.slot(DAY)) {
                 self.archive(&alerts.key, day, expires_at).await?;
             }
-            changes.push(log.change(claims::document(&alerts.key))?);
+            changes.push(log.change(alerts::document(&alerts.key))?);
         }
         let touched: BTreeSet<EventTime> = recorded.places.iter().map(|place| place.begin).collect();
         // What belongs to an older one is renewed by whoever admits it.
@@ -180,7 +180,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
                 // Those of the next parts.
                 let rest = old.alerts.into_iter().filter(|(_, alert)| alert.place.is_none());
                 let rest = rest.filter(|(at, alert)| {
-                    alert.state == claims::State::Pending && !part.contains(&(number, *at))
+                    alert.state == alerts::AlertState::Pending && !part.contains(&(number, *at))
                 });
                 key.log.value.alerts.extend(rest);
                 key.found.retain(|at, _| !part.contains(&(number, *at)));
@@ -193,7 +193,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
     async fn archive(&self, key: &Key, alerts: &[EventTime], expires_at: u64) -> Result<(), Failure> {
         let Some(first) = alerts.first() else { return Ok(()) };
         let target =
-            Target { id: claims::archive_document(key, *first), what: "alerts of one key", expires_at };
+            Target { id: alerts::archive_document(key, *first), what: "alerts of one key", expires_at };
         let add = |day: &mut ArchivedDay| {
             let known = day.published.len();
             day.published.extend(alerts.iter().map(|at| at.epoch_ms()));
@@ -277,7 +277,7 @@ impl<'r> CallerAlerts<'r> {
         rest.len()
     }
 
-    fn found(&self, part: &[(usize, EventTime)]) -> Vec<Found<'r>> {
+    fn found(&self, part: &[(usize, EventTime)]) -> Vec<NewAlert<'r>> {
         let mut new: BTreeMap<usize, Vec<EventTime>> = BTreeMap::new();
         for (key, at) in part {
             new.entry(*key).or_default().push(*at);
@@ -285,8 +285,8 @@ impl<'r> CallerAlerts<'r> {
         let found = part.iter().filter_map(|(number, at)| {
             let key = self.keys.get(*number)?;
             let new = new.get(number).map(Vec::as_slice).unwrap_or_default();
-            let alone = claims::is_alone(&key.log.value, new, *at);
-            Some(Found { alone, ..key.found.get(at)?.clone() })
+            let alone = alerts::is_alone(&key.log.value, new, *at);
+            Some(NewAlert { alone, ..key.found.get(at)?.clone() })
         });
         found.collect()
     }
@@ -295,7 +295,7 @@ impl<'r> CallerAlerts<'r> {
     fn forget_lost(&mut self) -> bool {
         let mut lost = false;
         for alert in self.keys.iter_mut().flat_map(|key| key.log.value.alerts.values_mut()) {
-            if alert.state == claims::State::Pending
+            if alert.state == alerts::AlertState::Pending
                 && alert.place.is_some_and(|place| self.incidents.get(place.begin).is_none())
             {
                 alert.place = None;

@@ -1,11 +1,11 @@
 //! Rules that sum: never early, late by at most a slot, and a redelivery adds nothing.
 
-use crate::pipeline::invariants::config;
+use crate::deliver::invariants::config;
 use crate::support::*;
-use bedrock_denial_watch::count::claims::Claimant;
-use bedrock_denial_watch::count::embedded::EmbeddedStore;
+use bedrock_denial_watch::count::lease::Claimant;
+use bedrock_denial_watch::count::memory::MemoryStore;
+use bedrock_denial_watch::deliver::Delivery;
 use bedrock_denial_watch::log::time::EventTime;
-use bedrock_denial_watch::pipeline::Delivery;
 use bedrock_denial_watch::rule::catalogue::built_in;
 use bedrock_denial_watch::rule::definition::Rule;
 use proptest::prelude::*;
@@ -54,7 +54,7 @@ fn run(rule: &Rule, objects: &[Vec<(usize, Call)>]) -> Vec<Spike> {
 
 fn run_as<'o>(rule: &Rule, deliveries: impl Iterator<Item = (Way, &'o Vec<(usize, Call)>)>) -> Vec<Spike> {
     let sink = Documents::default();
-    let pipeline = pipeline(rule.clone(), EmbeddedStore::default(), &sink);
+    let pipeline = pipeline(rule.clone(), MemoryStore::default(), &sink);
     for (way, calls) in deliveries {
         let tally = if way == Way::Batch {
             (0..).zip(calls.chunks(1)).fold(pipeline.tally(), |tally, (number, call)| {

@@ -4,8 +4,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Failure, MAX_ATTEMPTS};
-use crate::count::document::{self, DocumentId, Versioned};
-use crate::count::store::CounterStore;
+use crate::count::document::{DocumentId, Versioned};
+use crate::count::store::{self, Store};
 
 /// Which document is changed.
 pub(super) struct Target {
@@ -18,20 +18,20 @@ pub(super) struct Target {
 
 /// Changes a document, which is read first. `edit` says whether it has changed it, and its answer.
 pub(super) async fn change<D, T>(
-    store: &impl CounterStore,
+    store: &impl Store,
     target: &Target,
     edit: impl FnMut(&mut D) -> (bool, T),
 ) -> Result<(D, T), Failure>
 where
     D: Default + DeserializeOwned + Serialize,
 {
-    let known = document::load(store, &target.id).await?;
+    let known = store::load(store, &target.id).await?;
     change_known(store, target, known, edit).await
 }
 
 /// The same, of a document that has been read; it is read again only if another delivery has changed it.
 pub(super) async fn change_known<D, T>(
-    store: &impl CounterStore,
+    store: &impl Store,
     target: &Target,
     known: Versioned<D>,
     mut edit: impl FnMut(&mut D) -> (bool, T),
@@ -45,7 +45,7 @@ where
         if !changed || store.write(&[document.change(target.id.clone())?], target.expires_at).await? {
             return Ok((document.value, answer));
         }
-        document = document::load(store, &target.id).await?;
+        document = store::load(store, &target.id).await?;
     }
     Err(Failure::Contended(target.what))
 }

@@ -13,18 +13,18 @@ use super::record::CallerAlerts;
 use super::{Delivery, Failure, Outcome, Pipeline, Published, TimeLeft, work};
 use crate::alert::sink::AlertSink;
 use crate::alert::{Alert, IncidentRef};
+use crate::count::alerts::{self, AlertLog, AlertState};
 use crate::count::caller::Caller;
-use crate::count::claims::{self, AlertLog, State};
-use crate::count::document::{self, Versioned};
+use crate::count::document::Versioned;
 use crate::count::incident;
 use crate::count::lease::{self, Turn};
-use crate::count::store::CounterStore;
+use crate::count::store::{self, Store};
 use crate::log::time::EventTime;
 
 /// How often a delivery looks again at an alert that another one is about to send.
-const MAX_LOOKS: usize = 5;
+const MAX_ALERT_LOOKS: usize = 5;
 
-impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
+impl<S: Store, K: AlertSink> Pipeline<S, K> {
     /// Records what was found, sends the notices that are due, and marks the alerts. Returns the
     /// callers for which some of this failed.
     pub(super) async fn notify(
@@ -98,16 +98,19 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
             Ok(())
         };
         let mark = |log: &mut AlertLog| {
-            let marked = claims::publish(log, &done);
+            let marked = alerts::publish(log, &done);
             (!marked.is_empty(), marked)
         };
         let marked = self.change_alerts(alerts, alerts.log.clone(), delivery, mark).await;
-        let told = |at: &EventTime| {
+        let is_reported = |at: &EventTime| {
             let place = alerts.log.value.alerts.get(at).and_then(|alert| alert.place);
             place.is_some_and(|place| reported(place.begin).is_some())
         };
         match marked {
-            Ok(marked) => (marked.into_iter().map(|at| Published { at, told: told(&at) }).collect(), handed),
+            Ok(marked) => (
+                marked.into_iter().map(|at| Published { at, is_reported: is_reported(&at) }).collect(),
+                handed,
+            ),
             // What could not be published matters more than that this could not be recorded.
             Err(failure) => (Vec::new(), handed.and(Err(failure))),
         }
@@ -128,7 +131,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         let take = |log: &mut AlertLog| {
             let (mut mine, mut others, mut changed) = (Vec::new(), 0_usize, false);
             for (at, alert) in &mut log.alerts {
-                if alert.state == State::Published || !known.contains(at) {
+                if alert.state == AlertState::Published || !known.contains(at) {
                     continue;
                 }
                 let (taken, turn) = lease::take(&mut alert.lease, claimant);
@@ -163,11 +166,11 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
             if others == 0 {
                 break;
             }
-            if look >= MAX_LOOKS {
+            if look >= MAX_ALERT_LOOKS {
                 return Err(Failure::Held("an alert"));
             }
             self.store.pause().await;
-            log = document::load(&self.store, &claims::document(&alerts.key)).await?;
+            log = store::load(&self.store, &alerts::document(&alerts.key)).await?;
         }
         Ok(())
     }
@@ -181,7 +184,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
                 leases.map(|lease| lease::release(lease, owner)).filter(|is_released| *is_released);
             (released.count() > 0, ())
         };
-        let log = document::load(&self.store, &claims::document(&alerts.key)).await?;
+        let log = store::load(&self.store, &alerts::document(&alerts.key)).await?;
         self.change_alerts(alerts, log, delivery, release).await
     }
 
@@ -194,7 +197,7 @@ impl<S: CounterStore, K: AlertSink> Pipeline<S, K> {
         edit: impl FnMut(&mut AlertLog) -> (bool, T),
     ) -> Result<T, Failure> {
         let expires_at = keys::expires_at(alerts.rule, delivery.claimant.now);
-        let target = Target { id: claims::document(&alerts.key), what: "alerts of one key", expires_at };
+        let target = Target { id: alerts::document(&alerts.key), what: "alerts of one key", expires_at };
         Ok(change_known(&self.store, &target, known, edit).await?.1)
     }
 }

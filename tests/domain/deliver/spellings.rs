@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use bedrock_denial_watch::count::claims::Claimant;
-use bedrock_denial_watch::count::embedded::EmbeddedStore;
+use bedrock_denial_watch::count::lease::Claimant;
+use bedrock_denial_watch::count::memory::MemoryStore;
+use bedrock_denial_watch::deliver::{Delivery, Pipeline};
 use bedrock_denial_watch::log::time::EventTime;
-use bedrock_denial_watch::pipeline::{Delivery, Pipeline};
 use bedrock_denial_watch::reader::Limits;
 use bedrock_denial_watch::rule::catalogue::ALL;
 use proptest::prelude::*;
@@ -123,7 +123,7 @@ proptest! {
     ) {
         let sink = Documents::default();
         let pipeline = Pipeline {
-            store: EmbeddedStore::default(),
+            store: MemoryStore::default(),
             sink: &sink,
             rules: ALL.iter().filter(|rule| rule.on).cloned().collect(),
             exempt_users: Vec::new(),

@@ -6,19 +6,19 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use indexmap::IndexMap;
 
+use crate::count::alerts::{self, AlertLog};
 use crate::count::caller::Caller;
-use crate::count::claims::{self, AlertLog};
 use crate::count::compact::Counters;
 use crate::count::counter::{Contribution, Counter, Slot};
 use crate::count::document::{Body, Change, DocumentId, Versioned};
 use crate::count::key::Key;
-use crate::count::store::{CallerState, CounterStore, Mute, StoreError};
+use crate::count::store::{CallerState, Mute, Store, StoreError};
 use crate::log::time::EventTime;
 use crate::rule::definition::Rule;
 
 /// Keeps everything until dropped: expiry is garbage collection, which memory does not need.
 #[derive(Default)]
-pub struct EmbeddedStore {
+pub struct MemoryStore {
     counters: Mutex<IndexMap<Key, Counters>>,
     documents: Mutex<IndexMap<Key, BTreeMap<String, Versioned<Body>>>>,
 }
@@ -41,7 +41,7 @@ impl Item {
     }
 }
 
-impl EmbeddedStore {
+impl MemoryStore {
     /// All keys and their state, in the order of their first denial.
     pub fn into_keys(self) -> impl Iterator<Item = (Key, Item)> {
         let counters = self.counters.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -49,9 +49,9 @@ impl EmbeddedStore {
         counters.into_iter().map(move |(key, counters)| {
             // What this version has written, it reads.
             let mut kept = documents.get_mut(&key).map(std::mem::take).unwrap_or_default();
-            let alerts = kept.remove(claims::SORT_KEY).and_then(|log| log.read(claims::SORT_KEY).ok());
+            let alerts = kept.remove(alerts::SORT_KEY).and_then(|log| log.read(alerts::SORT_KEY).ok());
             let alerts = alerts.map(|log: Versioned<AlertLog>| log.value).unwrap_or_default();
-            let days = kept.into_iter().filter_map(|(sort, day)| claims::archived(&sort, day).ok());
+            let days = kept.into_iter().filter_map(|(sort, day)| alerts::archived(&sort, day).ok());
             (key, Item { counters, alerts, archived: days.flatten().collect() })
         })
     }
@@ -100,7 +100,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl CounterStore for EmbeddedStore {
+impl Store for MemoryStore {
     async fn add(
         &self,
         _: &Rule,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
-use bedrock_denial_watch::count::claims::State;
+use bedrock_denial_watch::count::alerts::AlertState;
 use bedrock_denial_watch::count::counter::{Contribution, Counter, Slot};
 use bedrock_denial_watch::count::document::{Body, Change, Versioned};
 use bedrock_denial_watch::count::store::StoreError;
@@ -67,7 +67,7 @@ impl Story {
     /// Delivers everything with call number `fails` failing, then repairs. `None` if there are
     /// fewer calls than that.
     fn interrupted(&self, fails: Option<usize>, after: bool, fatal: bool, repair: Repair) -> Option<Board> {
-        let (store, board) = (EmbeddedStore::default(), Board::default());
+        let (store, board) = (MemoryStore::default(), Board::default());
         let weather = Weather::default();
         weather.after.set(after);
         weather.fatal.set(fatal);
@@ -109,7 +109,7 @@ impl Story {
         });
         let keys = store.into_keys().filter(|(_, item)| !item.alerts.alerts.is_empty()).map(|(key, item)| {
             // Nothing waits for a delivery that may never come.
-            assert!(item.alerts.alerts.values().all(|alert| alert.state == State::Published), "{key:?}");
+            assert!(item.alerts.alerts.values().all(|alert| alert.state == AlertState::Published), "{key:?}");
             key
         });
         board.keys.replace(keys.collect());
@@ -166,9 +166,9 @@ fn every_interruption_leaves_a_flood_told() {
 
 /// A store that loses its answers to writes of documents: the SDK tries again, and the second try finds another
 /// version.
-struct LostAnswers<'a>(&'a EmbeddedStore);
+struct LostAnswers<'a>(&'a MemoryStore);
 
-impl CounterStore for LostAnswers<'_> {
+impl Store for LostAnswers<'_> {
     async fn add(
         &self,
         rule: &Rule,
@@ -207,7 +207,7 @@ impl CounterStore for LostAnswers<'_> {
 
 #[test]
 fn a_lost_answer_of_the_store_counts_nothing_twice() {
-    let (store, board) = (EmbeddedStore::default(), Board::default());
+    let (store, board) = (MemoryStore::default(), Board::default());
     let mut pipeline = pipeline(DENIED_MODEL.clone(), LostAnswers(&store), &board);
     pipeline.rules = rules();
     let models = (0..30).flat_map(|number| refused("eve", &format!("m{number}"), number, 4));
@@ -223,7 +223,7 @@ fn a_lost_answer_of_the_store_counts_nothing_twice() {
 #[test]
 fn a_topic_that_is_down_is_not_asked_for_every_notice() {
     let board = Board::default();
-    let pipeline = pipeline(DENIED_MODEL.clone(), EmbeddedStore::default(), &board);
+    let pipeline = pipeline(DENIED_MODEL.clone(), MemoryStore::default(), &board);
     let object: Object = (0..9).flat_map(|number| refused(&format!("x{number}"), "m", number, 4)).collect();
     board.refuses.set(usize::MAX);
     let outcome = block_on(deliver_calls(&pipeline, &object, "one", 1_000));
@@ -239,7 +239,7 @@ fn a_topic_that_is_down_is_not_asked_for_every_notice() {
 /// refused when it ended. What was told before the second was retried; `None` if there are fewer calls than that.
 fn taken_over(fails: usize, ends: bool) -> Option<Vec<String>> {
     let (morning, evening) = (refused("eve", "m", 0, 4), refused("eve", "n", 20_000, 4));
-    let (store, board, weather) = (EmbeddedStore::default(), Board::default(), Weather::default());
+    let (store, board, weather) = (MemoryStore::default(), Board::default(), Weather::default());
     let pipeline = in_weather(DENIED_MODEL.clone(), &store, &board, &weather);
     let deliver = |object: &Object, owner: &'static str, refused: usize| {
         board.refuses.set(refused);
@@ -284,7 +284,7 @@ fn a_flood_is_told_whatever_the_delivery_that_makes_it_due_knows_of_its_writes()
     let mut sample = Sample::new();
     for after in [false, true] {
         for (fails, refused) in sample.one_in(3, 0..).flat_map(|fails| [(fails, 0), (fails, 1)]) {
-            let (store, board, weather) = (EmbeddedStore::default(), Board::default(), Weather::default());
+            let (store, board, weather) = (MemoryStore::default(), Board::default(), Weather::default());
             let pipeline = in_weather(DENIED_MODEL.clone(), &store, &board, &weather);
             let deliver = |object: &Object, owner: &'static str| {
                 block_on(deliver_calls(&pipeline, object, owner, 1_000)).failed

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::depth::{self, Sample};
 use crate::support::*;
-use bedrock_denial_watch::count::embedded::EmbeddedStore;
-use bedrock_denial_watch::pipeline::Failure;
+use bedrock_denial_watch::count::memory::MemoryStore;
+use bedrock_denial_watch::deliver::Failure;
 use bedrock_denial_watch::rule::definition::Rule;
 
 /// Two models, several slots, two alerts of model 1.
@@ -32,7 +32,7 @@ enum Repair {
 /// Delivers everything, with call number `fails` failing; repairs a failed delivery at once.
 /// `None` if there are fewer calls than that.
 fn run(rule: &Rule, fails: usize, after: bool, fatal: bool, repair: Repair) -> Option<Vec<Told>> {
-    let (store, sink) = (EmbeddedStore::default(), Recording::default());
+    let (store, sink) = (MemoryStore::default(), Recording::default());
     let weather = Weather::default();
     weather.fails.set(Some(fails));
     weather.after.set(after);
@@ -102,7 +102,7 @@ fn a_delivery_fails_while_another_that_may_be_dead_holds_the_notice() {
     let rule = rule(3, 3600, 3600);
     let burst: Batch = (0..4).map(|number| Denied { at: 0, key: 1, value: number }).collect();
     let next = vec![Denied { at: 60, key: 1, value: 9 }];
-    let (store, sink) = (EmbeddedStore::default(), Recording::default());
+    let (store, sink) = (MemoryStore::default(), Recording::default());
     let weather = Weather::default();
     let pipeline = in_weather(rule, &store, &sink, &weather);
     block_on(async {
@@ -129,7 +129,7 @@ fn an_abandoned_alert_of_long_ago_is_published_with_its_own_figures() {
             .map(|number| Denied { at, key: 1, value: number + u32::try_from(at).expect("small") })
             .collect::<Batch>()
     };
-    let (store, sink) = (EmbeddedStore::default(), Recording::default());
+    let (store, sink) = (MemoryStore::default(), Recording::default());
     let weather = Weather::default();
     let pipeline = in_weather(rule, &store, &sink, &weather);
     block_on(async {
@@ -146,7 +146,7 @@ fn an_abandoned_alert_of_long_ago_is_published_with_its_own_figures() {
 
 #[test]
 fn a_key_that_fails_holds_up_no_other() {
-    let (store, sink) = (EmbeddedStore::default(), Recording::default());
+    let (store, sink) = (MemoryStore::default(), Recording::default());
     let weather = Weather::default();
     weather.fails.set(Some(0));
     let pipeline = in_weather(rule(3, 3600, 3600), &store, &sink, &weather);
@@ -166,7 +166,7 @@ fn a_long_attack_in_one_object_forgets_no_alert_and_repeats_none() {
     let batch: Batch =
         (0..minutes).map(|number| Denied { at: i64::from(number) * 61, key: 1, value: number }).collect();
     let sink = Recording::default();
-    let pipeline = pipeline(rule, EmbeddedStore::default(), &sink);
+    let pipeline = pipeline(rule, MemoryStore::default(), &sink);
     assert!(block_on(deliver(&pipeline, &batch, "one", 1_000)).failures.is_empty());
     let times: Vec<i64> = sink.told.take().iter().map(|alert| alert.at).collect();
     assert_eq!(times, (0..i64::from(minutes)).map(|number| number * 61).collect::<Vec<_>>());
@@ -180,7 +180,7 @@ fn abandoned_alerts_hold_up_no_new_one() {
         .map(|number| Denied { at: 100_000 + i64::from(number) * 61, key: 1, value: number })
         .collect();
     let early = vec![Denied { at: 0, key: 1, value: 999 }];
-    let (store, sink) = (EmbeddedStore::default(), Recording::default());
+    let (store, sink) = (MemoryStore::default(), Recording::default());
     let weather = Weather::default();
     let pipeline = in_weather(rule, &store, &sink, &weather);
     block_on(async {
@@ -200,7 +200,7 @@ fn abandoned_alerts_hold_up_no_new_one() {
 #[test]
 fn a_retry_renews_its_lease_so_that_nobody_publishes_beside_it() {
     let burst: Batch = (0..4).map(|number| Denied { at: 0, key: 1, value: number }).collect();
-    let (store, sink) = (EmbeddedStore::default(), Recording::default());
+    let (store, sink) = (MemoryStore::default(), Recording::default());
     let weather = Weather::default();
     let pipeline = in_weather(rule(3, 3600, 3600), &store, &sink, &weather);
     let retry = 1_000 + LEASE.as_secs();
@@ -228,7 +228,7 @@ fn an_interruption_while_older_alerts_are_archived_loses_and_repeats_none() {
     let (mut sample, mut interruptions) = (Sample::new(), 0);
     for (after, fatal) in [(false, false), (false, true), (true, false), (true, true)] {
         for fails in sample.one_in(8, 0..) {
-            let (store, sink) = (EmbeddedStore::default(), Recording::default());
+            let (store, sink) = (MemoryStore::default(), Recording::default());
             let weather = Weather::default();
             let pipeline = in_weather(rule.clone(), &store, &sink, &weather);
             let last = block_on(async {
@@ -266,7 +266,7 @@ fn an_interruption_while_older_alerts_are_archived_loses_and_repeats_none() {
 fn a_retry_publishes_what_it_claimed_under_a_lower_threshold() {
     let burst: Batch = (0..4).map(|value| Denied { at: 0, key: 1, value }).collect();
     let more: Batch = (4..9).map(|value| Denied { at: 60, key: 1, value }).collect();
-    let (store, sink) = (EmbeddedStore::default(), Recording::default());
+    let (store, sink) = (MemoryStore::default(), Recording::default());
     let weather = Weather::default();
     let mut pipeline = in_weather(rule(3, 3600, 3600), &store, &sink, &weather);
     block_on(async {

@@ -25,11 +25,11 @@ use bedrock_denial_watch::alert::Alert;
 use bedrock_denial_watch::alert::notice::Notice;
 use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
 use bedrock_denial_watch::count::caller::Caller;
-use bedrock_denial_watch::count::claims::Claimant;
-use bedrock_denial_watch::count::embedded::EmbeddedStore;
+use bedrock_denial_watch::count::lease::Claimant;
+use bedrock_denial_watch::count::memory::MemoryStore;
 use bedrock_denial_watch::count::store::Mute;
+use bedrock_denial_watch::deliver::{Delivery, TimeLeft};
 use bedrock_denial_watch::log::denial::Source;
-use bedrock_denial_watch::pipeline::{Delivery, TimeLeft};
 use bedrock_denial_watch::rule::definition::Rule;
 use serde_json::Value;
 
@@ -270,7 +270,7 @@ fn boarding(world: &World, waiting: &mut Vec<Flight>, dice: &mut Dice) -> Vec<Ve
 
 /// Delivers everything until all has succeeded, and compares with a recount.
 fn check(world: &World) {
-    let (store, sink, weather) = (EmbeddedStore::default(), Everything::default(), Weather::default());
+    let (store, sink, weather) = (MemoryStore::default(), Everything::default(), Weather::default());
     weather.seed.set(world.seed | 1);
     let caller = Caller { account: Some("1".to_owned()), arn: Some("u".to_owned()) };
     let mute = |until| store.mute(&caller, Mute { until, why: "simulation".to_owned() });
@@ -446,7 +446,7 @@ fn a_recount_notices_a_lost_and_an_invented_denial() {
     let lost = catch_unwind(|| assert_invariants(std::slice::from_ref(&batch), &rule, &[]));
     assert!(lost.is_err(), "a hot denial without an alert");
     let sink = Everything::default();
-    let pipeline = pipeline(rule.clone(), EmbeddedStore::default(), &sink);
+    let pipeline = pipeline(rule.clone(), MemoryStore::default(), &sink);
     assert_eq!(block_on(deliver(&pipeline, &batch, "o", 1)).failed, 0);
     let told = sink.alerts.told.borrow().clone();
     let invented = catch_unwind(|| assert_invariants(&[batch[..3].to_vec()], &rule, &told));

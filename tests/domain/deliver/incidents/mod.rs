@@ -7,12 +7,12 @@ use bedrock_denial_watch::alert::Alert;
 use bedrock_denial_watch::alert::notice::Notice;
 use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
 use bedrock_denial_watch::count::caller::Caller;
-use bedrock_denial_watch::count::claims::Claimant;
-use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::count::key::Key;
-use bedrock_denial_watch::count::store::{CounterStore, Mute};
+use bedrock_denial_watch::count::lease::Claimant;
+use bedrock_denial_watch::count::memory::MemoryStore;
+use bedrock_denial_watch::count::store::{Mute, Store};
+use bedrock_denial_watch::deliver::{Delivery, Outcome, Pipeline};
 use bedrock_denial_watch::log::time::EventTime;
-use bedrock_denial_watch::pipeline::{Delivery, Outcome, Pipeline};
 use bedrock_denial_watch::rule::catalogue::{DENIED_MODEL, built_in};
 use bedrock_denial_watch::rule::definition::Rule;
 use proptest::prelude::*;
@@ -80,7 +80,7 @@ struct Board {
     refuses: Cell<usize>,
     /// Notices it was handed, accepted or not.
     asked: Cell<usize>,
-    /// Nobody wants each alert.
+    /// DiscardSink wants each alert.
     notices_only: Cell<bool>,
     /// Callers that have an alert at the end.
     keys: RefCell<BTreeSet<Key>>,
@@ -137,7 +137,7 @@ fn text(value: &Value) -> String {
     value.as_str().expect("text").to_owned()
 }
 
-async fn deliver_calls<S: CounterStore, K: AlertSink>(
+async fn deliver_calls<S: Store, K: AlertSink>(
     pipeline: &Pipeline<S, K>,
     object: &[Call],
     owner: &str,
@@ -155,7 +155,7 @@ fn run(objects: &[Object]) -> Board {
 
 fn run_by(rules: &[Rule], objects: &[Object]) -> Board {
     let board = Board::default();
-    let mut pipeline = pipeline(rules[0].clone(), EmbeddedStore::default(), &board);
+    let mut pipeline = pipeline(rules[0].clone(), MemoryStore::default(), &board);
     pipeline.rules = rules.to_vec();
     for (number, object) in objects.iter().enumerate() {
         let outcome = block_on(deliver_calls(&pipeline, object, &format!("delivery {number}"), 1_000));
@@ -346,7 +346,7 @@ fn a_higher_severity_is_told_at_once() {
 
 #[test]
 fn a_muted_caller_is_recorded_and_not_told() {
-    let (store, board) = (EmbeddedStore::default(), Board::default());
+    let (store, board) = (MemoryStore::default(), Board::default());
     let weather = Weather::default();
     let pipeline = in_weather(DENIED_MODEL.clone(), &store, &board, &weather);
     let eve = Caller { account: Some("1".to_owned()), arn: Some("eve".to_owned()) };
@@ -367,7 +367,7 @@ fn a_muted_caller_is_recorded_and_not_told() {
 #[test]
 fn a_notice_that_was_refused_counts_nothing_twice() {
     let board = Board::default();
-    let mut pipeline = pipeline(DENIED_MODEL.clone(), EmbeddedStore::default(), &board);
+    let mut pipeline = pipeline(DENIED_MODEL.clone(), MemoryStore::default(), &board);
     pipeline.rules = rules();
     let object: Object =
         (0..30).flat_map(|number| refused("eve", &format!("m{number}"), number, 4)).collect();
@@ -388,7 +388,7 @@ fn a_notice_that_was_refused_counts_nothing_twice() {
 #[test]
 fn two_deliveries_at_once_send_one_notice() {
     for seed in Sample::new().one_in(4, 1..200_u64) {
-        let (store, board) = (EmbeddedStore::default(), Board::default());
+        let (store, board) = (MemoryStore::default(), Board::default());
         let weather = Weather { seed: (seed * 7919).into(), ..Weather::default() };
         let mut pipeline = in_weather(DENIED_MODEL.clone(), &store, &board, &weather);
         pipeline.rules = rules();
@@ -463,7 +463,7 @@ proptest! {
         seed in 1..u64::MAX,
     ) {
         let objects: Vec<Object> = calls.chunks(cut).map(<[Call]>::to_vec).collect();
-        let (store, board) = (EmbeddedStore::default(), Board::default());
+        let (store, board) = (MemoryStore::default(), Board::default());
         let weather = Weather { seed: seed.into(), ..Weather::default() };
         let mut pipeline = in_weather(DENIED_MODEL.clone(), &store, &board, &weather);
         pipeline.rules = rules();
