@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::call::Source;
 use crate::count::evidence::Evidence;
 use crate::count::value::DistinctValue;
-use crate::log::denial::Source;
-use crate::log::time::EventTime;
+use crate::source::time::EventTime;
 
 /// A stretch of event time in one source. The sources are counted apart, since all may record the same denial. So are
 /// slots of different lengths: a counter belongs to the settings under which it was counted.

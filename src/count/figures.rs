@@ -9,13 +9,13 @@ use std::ops::RangeInclusive;
 
 use foldhash::HashSet;
 
+use crate::call::Source;
 use crate::count::counter::{Counter, Shard};
 use crate::count::evidence::{Evidence, Kind, MAX_EVIDENCE};
 use crate::count::sums::{Spanned, Sum, apart};
 use crate::count::value::DistinctValue;
-use crate::log::denial::Source;
-use crate::log::time::EventTime;
 use crate::rule::definition::Rule;
+use crate::source::time::EventTime;
 
 /// The most distinct values that an alert lists.
 pub const MAX_LISTED: usize = 10;

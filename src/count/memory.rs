@@ -13,8 +13,8 @@ use crate::count::counter::{Contribution, Counter, Slot};
 use crate::count::document::{Body, Change, DocumentId, Versioned};
 use crate::count::key::Key;
 use crate::count::store::{CallerState, Mute, Store, StoreError};
-use crate::log::time::EventTime;
 use crate::rule::definition::Rule;
+use crate::source::time::EventTime;
 
 /// Keeps everything until dropped: expiry is garbage collection, which memory does not need.
 #[derive(Default)]

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::count::counter::{Digest, Sample, Slot};
 use crate::count::value::DistinctValue;
-use crate::log::time::EventTime;
+use crate::source::time::EventTime;
 
 /// Distinct values of one object that are distinguished, where slots hold more than they sample (about
 /// 10 MiB of hashes). Beyond it a slot's figure is a lower bound and says so; detection, which rests
@@ -295,7 +295,7 @@ fn keep(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::denial::Source;
+    use crate::call::Source;
 
     /// What an object adds, as stored, for `second:value …`.
     fn stored(sampling: Sampling, added: &str) -> Digest {

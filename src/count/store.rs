@@ -11,8 +11,8 @@ use crate::count::counter::{Contribution, Counter, Slot};
 use crate::count::document::{Body, Change, DocumentId, Versioned};
 use crate::count::incident::{self, Incident, IncidentLog};
 use crate::count::key::Key;
-use crate::log::time::EventTime;
 use crate::rule::definition::Rule;
+use crate::source::time::EventTime;
 
 pub use crate::count::error::StoreError;
 

@@ -11,9 +11,9 @@
 //!
 //! The sources may record the same calls, so each has its own sum, and the largest counts.
 
+use crate::call::Source;
 use crate::count::counter::Counter;
-use crate::log::denial::Source;
-use crate::log::time::EventTime;
+use crate::source::time::EventTime;
 
 /// The amounts of each slot and log.
 pub struct TokenSums(Vec<Log>);
@@ -151,9 +151,9 @@ pub fn apart(amounts: &[Spanned]) -> Sum {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::Source;
     use crate::count::counter::{Contribution, Digest, Sample, Slot};
     use crate::count::value::DistinctValue;
-    use crate::log::denial::Source;
 
     fn second(at: i64) -> EventTime {
         EventTime::from_epoch_ms(at * 1000)

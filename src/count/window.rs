@@ -7,8 +7,8 @@ use foldhash::{HashMap, HashSet};
 use crate::count::counter::Counter;
 use crate::count::sums::TokenSums;
 use crate::count::value::DistinctValue;
-use crate::log::time::EventTime;
 use crate::rule::definition::{Rule, Weight};
+use crate::source::time::EventTime;
 
 pub use crate::count::figures::{Figures, MAX_LISTED};
 
@@ -183,8 +183,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::call::Source;
     use crate::count::counter::{Contribution, Digest, Sample, Slot};
-    use crate::log::denial::Source;
     use crate::rule::catalogue::{DENIED_MODEL, built_in};
 
     /// Slots of ten minutes: `(slot number, [(objects' denials, their samples as (second, value))])`.

@@ -13,8 +13,8 @@ use crate::count::crowd::{Crowd, CrowdId, CrowdNotice, MAX_TICKETS, Member, Tick
 use crate::count::document::{DocumentId, Versioned};
 use crate::count::incident::{self, Admission};
 use crate::count::store::{self, Store};
-use crate::log::time::EventTime;
 use crate::rule::definition::Severity;
+use crate::source::time::EventTime;
 
 /// The most members that join in one write.
 const MAX_JOINING: usize = 50;

@@ -19,7 +19,7 @@ use crate::count::document::Versioned;
 use crate::count::incident;
 use crate::count::lease::{self, Turn};
 use crate::count::store::{self, Store};
-use crate::log::time::EventTime;
+use crate::source::time::EventTime;
 
 /// How often a delivery looks again at an alert that another one is about to send.
 const MAX_ALERT_LOOKS: usize = 5;

@@ -15,7 +15,7 @@ use crate::count::incident::{self, Incident, IncidentLog, NewAlert, SPAN};
 use crate::count::key::Key;
 use crate::count::lease::Lease;
 use crate::count::store::{self, Mute, Store, StoreError};
-use crate::log::time::EventTime;
+use crate::source::time::EventTime;
 
 /// The most alerts that one write records.
 const MAX_RECORDED: usize = 64;

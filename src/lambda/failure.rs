@@ -5,7 +5,7 @@ use lambda_runtime::Diagnostic;
 use crate::deliver;
 use crate::lambda::aws::{LONGEST_STEP, SourceError};
 use crate::lambda::event::EventError;
-use crate::log::inflate::Damage;
+use crate::source::inflate::Damage;
 
 /// Why one thing that an event asked for failed. It names no caller: it is logged and reported.
 #[derive(Debug, thiserror::Error)]

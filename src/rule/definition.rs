@@ -6,7 +6,7 @@ use glob::Pattern;
 
 use super::condition::Condition;
 use super::field::{Field, Values};
-use crate::log::denial::Denial;
+use crate::call::Call;
 
 /// How much an alert of a rule matters, in Elastic's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize, serde::Serialize)]
@@ -213,7 +213,7 @@ impl Rule {
 
     /// Whether the rule counts this denial, whose fields have these values.
     #[must_use]
-    pub fn counts(&self, denial: &Denial<'_>, values: &Values<'_>) -> bool {
+    pub fn counts(&self, denial: &Call<'_>, values: &Values<'_>) -> bool {
         self.record.holds(denial, values)
             && self
                 .group_by
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cooldown_under_a_24th_of_the_window_is_refused() {
+    fn a_cooldown_under_a_24th_of_the_window_is_denied() {
         check_cost(60, 60, false);
         check_cost(1, MAX_MINUTES, false);
         check_cost(24, 1, false);

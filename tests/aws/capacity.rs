@@ -14,9 +14,9 @@ use bedrock_denial_watch::count::memory::MemoryStore;
 use bedrock_denial_watch::count::store::Store;
 use bedrock_denial_watch::deliver::{Delivery, Outcome};
 use bedrock_denial_watch::lambda::aws::{DynamoDbStore, Meter};
-use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::rule::catalogue::{ALL, DENIED_MODEL};
 use bedrock_denial_watch::rule::definition::Rule;
+use bedrock_denial_watch::source::time::EventTime;
 use futures_util::StreamExt;
 use futures_util::stream;
 

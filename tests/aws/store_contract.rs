@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use bedrock_denial_watch::call::Source;
 use bedrock_denial_watch::count::alerts::{
     self, AlertLog, AlertRecord, AlertState, MAX_PENDING, MAX_PUBLISHED,
 };
@@ -17,11 +18,10 @@ use bedrock_denial_watch::count::memory::MemoryStore;
 use bedrock_denial_watch::count::store::{MAX_CHANGES, Store, load};
 use bedrock_denial_watch::count::value::DistinctValue;
 use bedrock_denial_watch::lambda::aws::DynamoDbStore;
-use bedrock_denial_watch::log::denial::Source;
-use bedrock_denial_watch::log::text;
-use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::rule::bounds::MAX_THRESHOLD;
 use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
+use bedrock_denial_watch::source::text;
+use bedrock_denial_watch::source::time::EventTime;
 use futures_util::future::join_all;
 use serde_json::{Value as Json, json};
 
@@ -159,7 +159,7 @@ async fn of_200_adds_at_once_each_counts_once(store: &impl Store) {
 
 /// All that an incident may remember, with the longest values.
 async fn the_largest_incident_comes_back_from_a_small_document(store: &impl Store) {
-    let long = text::keep("\u{1}\"🙂".repeat(5_000).into()).into_owned();
+    let long = text::truncate_with_hash("\u{1}\"🙂".repeat(5_000).into()).into_owned();
     let found = (0..100_u32).map(|number| {
         let at = time("2025-06-01T12:00:00.001Z").plus(Duration::from_secs(1) * number);
         let key = Key {

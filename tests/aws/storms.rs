@@ -15,15 +15,15 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use bedrock_denial_watch::alert::Alert;
 use bedrock_denial_watch::alert::notice::Notice;
 use bedrock_denial_watch::alert::sink::{AlertSink, DiscardSink, SinkError};
+use bedrock_denial_watch::call::Source;
 use bedrock_denial_watch::count::alerts::{self, AlertLog, AlertState};
 use bedrock_denial_watch::count::counter::Digest;
 use bedrock_denial_watch::count::document::Versioned;
 use bedrock_denial_watch::count::memory::MemoryStore;
 use bedrock_denial_watch::count::store::{Store, load};
 use bedrock_denial_watch::lambda::aws::DynamoDbStore;
-use bedrock_denial_watch::log::denial::Source;
-use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::rule::definition::Rule;
+use bedrock_denial_watch::source::time::EventTime;
 use futures_util::future::join_all;
 use serde_json::Value;
 

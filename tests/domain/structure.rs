@@ -85,7 +85,7 @@ fn every_program_is_checked_for_panics_and_no_module_is_exempt() {
 #[test]
 fn an_import_from_behind_is_noticed() {
     let own = station("count/window.rs").expect("a station");
-    for good in ["use crate::log::time::EventTime;", "use crate::rule::field::Field;", "// crate::alert"] {
+    for good in ["use crate::source::time::EventTime;", "use crate::rule::field::Field;", "// crate::alert"] {
         assert_eq!(imported_from_behind(own, good), [""; 0]);
     }
     for bad in ["use crate::alert::Alert;", "fn x(a: &crate::deliver::Delivery) {}", "use crate::{log};"] {

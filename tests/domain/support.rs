@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 use bedrock_denial_watch::alert::Alert;
 use bedrock_denial_watch::alert::notice::Notice;
 use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
+use bedrock_denial_watch::call::Source;
 use bedrock_denial_watch::count::alerts::{self, AlertLog};
 use bedrock_denial_watch::count::counter::{Contribution, Counter, Slot};
 use bedrock_denial_watch::count::document::{Body, Change, DocumentId, Versioned};
@@ -16,9 +17,8 @@ use bedrock_denial_watch::count::lease::Claimant;
 use bedrock_denial_watch::count::memory::MemoryStore;
 use bedrock_denial_watch::count::store::{Store, StoreError, load};
 use bedrock_denial_watch::deliver::{Delivery, Outcome, Pipeline, TimeLeft};
-use bedrock_denial_watch::log::denial::Source;
-use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::rule::definition::Rule;
+use bedrock_denial_watch::source::time::EventTime;
 
 pub use crate::oracle::*;
 

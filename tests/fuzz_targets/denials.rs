@@ -7,12 +7,12 @@ use std::sync::LazyLock;
 
 use bedrock_denial_watch::count::key::sample_value;
 use bedrock_denial_watch::count::tally::Tally;
-use bedrock_denial_watch::log::inflate::Damage;
-use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::log::{model, text};
 use bedrock_denial_watch::reader::{Limits, Read, Reader};
 use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
 use bedrock_denial_watch::rule::definition::Rule;
+use bedrock_denial_watch::source::inflate::Damage;
+use bedrock_denial_watch::source::time::EventTime;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
@@ -350,7 +350,7 @@ fn record(record: &Json, expected: &mut BTreeSet<Found>) -> Option<()> {
         )
     };
     if let (true, Some(at)) = (is_refused, at) {
-        let kept = |text: String| text::keep(text.into()).into_owned();
+        let kept = |text: String| text::truncate_with_hash(text.into()).into_owned();
         let model = model.map(|model| kept(model::identity(&model).to_owned()));
         let id = id.filter(|id| !id.is_empty() && !id.starts_with(OBJECT));
         let id = id.map_or(OBJECT.to_owned(), |id| sample_value(Some(&kept(id))).into_owned());

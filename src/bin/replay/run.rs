@@ -8,8 +8,8 @@ use bedrock_denial_watch::alert::sink::AlertSink;
 use bedrock_denial_watch::count::lease::Claimant;
 use bedrock_denial_watch::count::store::Store;
 use bedrock_denial_watch::deliver::{Delivery, Pipeline};
-use bedrock_denial_watch::log::object::Skip;
 use bedrock_denial_watch::reader::{self, Reader, UNRECOGNISED};
+use bedrock_denial_watch::source::object::Skip;
 
 use tokio::runtime::Runtime;
 

@@ -16,9 +16,9 @@ use crate::count::caller::{Caller, digest};
 use crate::count::document::DocumentId;
 use crate::count::key::Key;
 use crate::count::lease::Lease;
-use crate::log::time::EventTime;
 use crate::rule::definition::{Rule, Severity};
 use crate::rule::field::Field;
+use crate::source::time::EventTime;
 
 pub use self::record::{IncidentSlot, NoticeOutcome, Recorded, mark, record};
 

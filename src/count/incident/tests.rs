@@ -201,7 +201,7 @@ fn one_model_in_many_sessions_is_one_model() {
 
 #[test]
 fn the_largest_incident_is_a_small_document() {
-    let long = Arc::<str>::from(crate::log::text::keep("\u{1}".repeat(20_000).into()));
+    let long = Arc::<str>::from(crate::source::text::truncate_with_hash("\u{1}".repeat(20_000).into()));
     let alert = |number: i64| {
         let values = vec![Some(long.clone()); 4];
         let at = minute(number % 60);

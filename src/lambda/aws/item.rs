@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::Value as Json;
 
+use crate::call::Source;
 use crate::count::counter::{Counter, Slot};
 use crate::count::document::{Body, Change, Versioned};
 use crate::count::key::Key;
-use crate::log::denial::Source;
-use crate::log::time::EventTime;
 use crate::rule::definition::Rule;
 use crate::rule::field::Field;
+use crate::source::time::EventTime;
 
 /// One item's attributes.
 pub type Item = HashMap<String, AttributeValue>;

@@ -24,12 +24,12 @@ use std::time::Duration;
 use bedrock_denial_watch::alert::Alert;
 use bedrock_denial_watch::alert::notice::Notice;
 use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
+use bedrock_denial_watch::call::Source;
 use bedrock_denial_watch::count::caller::Caller;
 use bedrock_denial_watch::count::lease::Claimant;
 use bedrock_denial_watch::count::memory::MemoryStore;
 use bedrock_denial_watch::count::store::Mute;
 use bedrock_denial_watch::deliver::{Delivery, TimeLeft};
-use bedrock_denial_watch::log::denial::Source;
 use bedrock_denial_watch::rule::definition::Rule;
 use serde_json::Value;
 

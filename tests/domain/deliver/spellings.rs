@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use bedrock_denial_watch::count::lease::Claimant;
 use bedrock_denial_watch::count::memory::MemoryStore;
 use bedrock_denial_watch::deliver::{Delivery, Pipeline};
-use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::reader::Limits;
 use bedrock_denial_watch::rule::catalogue::ALL;
+use bedrock_denial_watch::source::time::EventTime;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

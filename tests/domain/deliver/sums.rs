@@ -5,9 +5,9 @@ use crate::support::*;
 use bedrock_denial_watch::count::lease::Claimant;
 use bedrock_denial_watch::count::memory::MemoryStore;
 use bedrock_denial_watch::deliver::Delivery;
-use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::rule::catalogue::built_in;
 use bedrock_denial_watch::rule::definition::Rule;
+use bedrock_denial_watch::source::time::EventTime;
 use proptest::prelude::*;
 use serde_json::Value;
 

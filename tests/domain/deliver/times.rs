@@ -1,9 +1,9 @@
 //! Times that no honest clock shows, and clocks that disagree.
 
+use bedrock_denial_watch::call::Source;
 use bedrock_denial_watch::count::lease::Claimant;
 use bedrock_denial_watch::count::memory::MemoryStore;
 use bedrock_denial_watch::deliver::Delivery;
-use bedrock_denial_watch::log::denial::Source;
 use bedrock_denial_watch::rule::catalogue::ALL;
 use serde_json::{Value, json};
 
