@@ -42,8 +42,8 @@ const MAX_OVERFLOW: u32 = 999;
 
 /// The table. Its partition key is `pk`, its sort key `sk`, both strings.
 pub struct DynamoDbStore {
-    client: Client,
-    table: String,
+    pub(super) client: Client,
+    pub(super) table: String,
 }
 
 impl DynamoDbStore {
@@ -266,7 +266,7 @@ impl DynamoDbStore {
         Ok(operation.build())
     }
 
-    fn failed<E>(&self, operation: &str, error: &SdkError<E, HttpResponse>) -> StoreError
+    pub(super) fn failed<E>(&self, operation: &str, error: &SdkError<E, HttpResponse>) -> StoreError
     where
         E: ProvideErrorMetadata + Error + 'static,
     {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::Value as Json;
 
+use crate::count::caller::Caller;
 use crate::count::claims;
 use crate::count::counter::{Counter, Slot};
 use crate::count::document::{Body, Change, Versioned};
@@ -262,6 +263,22 @@ fn to_json(value: &AttributeValue) -> Option<Json> {
 pub const INCIDENTS: &str = "incidents";
 /// Sort key of a caller's mute.
 pub const MUTE: &str = "mute";
+
+/// The key of a caller's mute.
+pub fn mute_key(caller: &Caller) -> Item {
+    [("pk", caller.key().text()), ("sk", MUTE.to_owned())]
+        .map(|(name, value)| (name.to_owned(), text(value)))
+        .into()
+}
+
+/// A caller's mute; it may be deleted once it has ended.
+pub fn from_mute(caller: &Caller, mute: &Mute) -> Item {
+    let mut item = mute_key(caller);
+    item.insert("until".to_owned(), number(mute.until));
+    item.insert("expires_at".to_owned(), number(mute.until));
+    item.insert("why".to_owned(), text(mute.why.clone()));
+    item
+}
 
 /// Reads a caller's state, item by item.
 ///

@@ -16,6 +16,7 @@ mod eventbridge;
 mod item;
 mod listing;
 mod meter;
+mod mute;
 mod s3;
 mod scan;
 mod sns;

@@ -1,4 +1,4 @@
-//! `denial-watch`: what a deployed detector knows, for operators. It only reads.
+//! `denial-watch`: what a deployed detector knows, and mutes, for operators.
 
 // The release aborts on a panic, and whoever writes an id or a log must not bring one about.
 #![cfg_attr(
@@ -12,6 +12,8 @@
         clippy::unwrap_used
     )
 )]
+
+mod mute;
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
@@ -29,12 +31,14 @@ use bedrock_denial_watch::report::status::Status;
 use bedrock_denial_watch::rule::catalogue::ALL;
 use bedrock_denial_watch::rule::definition::Rule;
 use bedrock_denial_watch::rule::settings::Settings;
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use console::Term;
 
 /// What a deployed detector knows: who is near a threshold, open incidents, mutes, and why a key fired.
 ///
-/// Reads the whole table with strong consistency and changes nothing. Needs dynamodb:Scan on the table.
+/// status, explain and mutes read the whole table with strong consistency and need dynamodb:Scan on it; mute needs
+/// dynamodb:PutItem, unmute dynamodb:DeleteItem.
 #[derive(Parser)]
 #[command(name = "denial-watch", bin_name = "denial-watch", version)]
 struct Command {
@@ -47,7 +51,7 @@ enum Verb {
     /// Show keys with denials against their thresholds, open incidents and mutes
     Status {
         #[command(flatten)]
-        table: Table,
+        detector: Detector,
         /// Show it again every ten seconds, until you press Ctrl-C
         #[arg(long)]
         watch: bool,
@@ -58,9 +62,34 @@ enum Verb {
     /// Say why a key fired or did not: the id of an alert, or part of a user, role, model or account
     Explain {
         #[command(flatten)]
-        table: Table,
+        detector: Detector,
         /// What it is about
         text: String,
+    },
+    /// Notify nobody about a caller for a while; its alerts and incidents are recorded as before
+    Mute {
+        #[command(flatten)]
+        table: Table,
+        #[command(flatten)]
+        caller: mute::Called,
+        /// How long, at most 90 days: 90m, 8h, 7d, 2w
+        #[arg(long = "for", value_name = "SPAN", value_parser = mute::span)]
+        span: Duration,
+        /// Why, for whoever reads status
+        #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        why: String,
+    },
+    /// Notify about a caller again
+    Unmute {
+        #[command(flatten)]
+        table: Table,
+        #[command(flatten)]
+        caller: mute::Called,
+    },
+    /// List the muted callers, until when and why
+    Mutes {
+        #[command(flatten)]
+        table: Table,
     },
 }
 
@@ -69,6 +98,12 @@ struct Table {
     /// The stack's table, its output TableName
     #[arg(long = "table", value_name = "NAME")]
     name: String,
+}
+
+#[derive(Args)]
+struct Detector {
+    #[command(flatten)]
+    table: Table,
     /// The stack's rules, if it has its own choice: ids with commas, or all
     #[arg(long, value_name = "ID,…")]
     rules: Option<String>,
@@ -95,11 +130,14 @@ const EVERY: Duration = Duration::from_secs(10);
 async fn main() -> ExitCode {
     let Command { verb } = Command::parse();
     let done = match &verb {
-        Verb::Status { table, watch, format } => status(table, *watch, *format).await,
-        Verb::Explain { table, text } => explain(table, text).await,
+        Verb::Status { detector, watch, format } => status(detector, *watch, *format).await,
+        Verb::Explain { detector, text } => explain(detector, text).await,
+        Verb::Mute { table, caller, span, why } => mute::mute(&table.store().await, caller, *span, why).await,
+        Verb::Unmute { table, caller } => mute::unmute(&table.store().await, caller).await,
+        Verb::Mutes { table } => mute::list(&table.store().await).await,
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(why) => {
             // If this fails, there is nobody left to report it to.
             let _ = writeln!(io::stderr(), "error: {}", display::plain(&why, display::DOCUMENT_BYTES));
@@ -109,14 +147,18 @@ async fn main() -> ExitCode {
 }
 
 impl Table {
-    async fn store(&self) -> Result<DynamoDbStore, String> {
+    /// For a mistake it prints what is wrong and exits.
+    async fn store(&self) -> DynamoDbStore {
         let sdk = sdk_config().await;
-        match sdk.region() {
-            Some(_) => Ok(DynamoDbStore::new(&sdk, self.name.clone())),
-            None => Err("no AWS region is set: AWS_REGION=us-east-1, or a profile that has one".to_owned()),
+        if sdk.region().is_none() {
+            let why = "no AWS region is set: AWS_REGION=us-east-1, or a profile that has one";
+            Command::command().error(ErrorKind::ValueValidation, why).exit()
         }
+        DynamoDbStore::new(&sdk, self.name.clone())
     }
+}
 
+impl Detector {
     fn rules(&self) -> Result<Vec<Rule>, String> {
         let mut settings = Settings::new(ALL.clone());
         if let Some(rules) = &self.rules {
@@ -129,19 +171,25 @@ impl Table {
     }
 
     fn at(&self) -> Result<EventTime, String> {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_millis());
-        let now = EventTime::from_epoch_ms(i64::try_from(now).unwrap_or(i64::MAX));
+        let now = now();
         let at =
             self.at.as_ref().map(|text| layout::time(text, now).map_err(|why| format!("--at {text}: {why}")));
         Ok(at.transpose()?.unwrap_or(now))
     }
 }
 
-async fn status(table: &Table, watch: bool, format: Format) -> Result<(), String> {
-    let (store, rules) = (table.store().await?, table.rules()?);
+/// The time of this machine's clock.
+fn now() -> EventTime {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_millis());
+    EventTime::from_epoch_ms(i64::try_from(now).unwrap_or(i64::MAX))
+}
+
+async fn status(detector: &Detector, watch: bool, format: Format) -> Result<ExitCode, String> {
+    let rules = detector.rules()?;
+    let store = detector.table.store().await;
     let longest = rules.iter().map(|rule| rule.window).max().unwrap_or_default();
     loop {
-        let at = table.at()?;
+        let at = detector.at()?;
         let since = at.minus(longest).minus(longest);
         let contents = store.contents(&rules, since).await.map_err(|error| error.to_string())?;
         let none = IncidentLog::default();
@@ -154,21 +202,22 @@ async fn status(table: &Table, watch: bool, format: Format) -> Result<(), String
             let _ = Term::stdout().clear_screen();
         }
         if io::stdout().write_all(text.as_bytes()).is_err() || !watch {
-            return Ok(());
+            return Ok(ExitCode::SUCCESS);
         }
         tokio::time::sleep(EVERY).await;
     }
 }
 
-async fn explain(table: &Table, asked: &str) -> Result<(), String> {
-    let (store, rules) = (table.store().await?, table.rules()?);
+async fn explain(detector: &Detector, asked: &str) -> Result<ExitCode, String> {
+    let rules = detector.rules()?;
+    let store = detector.table.store().await;
     let contents = store.contents(&rules, EventTime::from_epoch_ms(i64::MIN)).await;
     let contents = contents.map_err(|error| error.to_string())?;
     let none = IncidentLog::default();
     let text = answer(asked, &rules, &[], &states(&contents, &rules, &none));
     // Whoever closed the pipe has seen enough.
     let _ = io::stdout().write_all(text.as_bytes());
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 fn states<'c>(contents: &'c Contents, rules: &'c [Rule], none: &'c IncidentLog) -> Vec<KeyState<'c>> {
@@ -190,8 +239,6 @@ fn columns() -> usize {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
