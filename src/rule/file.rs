@@ -133,7 +133,7 @@ struct Written {
     techniques: Vec<WrittenTechnique>,
     triage: List<Text>,
     false_positives: List<Text>,
-    record: Spanned<Record>,
+    record: Spanned<RecordTable>,
     elastic: Option<WrittenElastic>,
     wording: WrittenWording,
     #[serde(default)]
@@ -142,7 +142,7 @@ struct Written {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Record {
+struct RecordTable {
     error_codes: Option<List<ErrorCode>>,
     guardrail: Option<Guardrail>,
     finding: Option<WrittenFinding>,
@@ -164,7 +164,7 @@ struct WrittenFinding {
     r#type: Option<List<Word>>,
 }
 
-impl Record {
+impl RecordTable {
     fn condition(self) -> Condition {
         let words = |list: Option<List<Word>>| list.map_or(&[][..], |list| list.leak(|word| word.0));
         Condition {
@@ -306,7 +306,7 @@ impl Written {
                 );
             }
         }
-        let Record { error_codes, guardrail, finding, min_policies_blocked, succeeded, .. } =
+        let RecordTable { error_codes, guardrail, finding, min_policies_blocked, succeeded, .. } =
             self.record.get_ref();
         let shows = error_codes.is_some()
             || *guardrail == Some(Guardrail::Intervened)

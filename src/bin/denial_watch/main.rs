@@ -56,8 +56,8 @@ enum Verb {
         #[arg(long)]
         watch: bool,
         /// How to print it
-        #[arg(long, value_enum, default_value_t = Format::Text)]
-        format: Format,
+        #[arg(long, value_enum, default_value_t = StatusFormat::Text)]
+        format: StatusFormat,
     },
     /// Say why a key fired or did not: the id of an alert, or part of a user, role, model or account
     Explain {
@@ -116,7 +116,7 @@ struct Detector {
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
-enum Format {
+enum StatusFormat {
     /// For people
     Text,
     /// One JSON document
@@ -184,7 +184,7 @@ fn now() -> EventTime {
     EventTime::from_epoch_ms(i64::try_from(now).unwrap_or(i64::MAX))
 }
 
-async fn status(detector: &Detector, watch: bool, format: Format) -> Result<ExitCode, String> {
+async fn status(detector: &Detector, watch: bool, format: StatusFormat) -> Result<ExitCode, String> {
     let rules = detector.rules()?;
     let store = detector.table.store().await;
     let longest = rules.iter().map(|rule| rule.window).max().unwrap_or_default();
@@ -195,8 +195,8 @@ async fn status(detector: &Detector, watch: bool, format: Format) -> Result<Exit
         let none = IncidentLog::default();
         let status = Status::new(&states(&contents, &rules, &none), &contents.callers, at);
         let text = match format {
-            Format::Text => status.text(columns()),
-            Format::Json => status.document() + "\n",
+            StatusFormat::Text => status.text(columns()),
+            StatusFormat::Json => status.document() + "\n",
         };
         if watch && io::stdout().is_terminal() {
             let _ = Term::stdout().clear_screen();

@@ -22,15 +22,15 @@ pub struct Input {
 
 /// What there is to read.
 #[derive(Default)]
-pub struct Found {
+pub struct Inputs {
     pub inputs: Vec<Input>,
     /// What could not be found, by name and reason.
     pub missing: Vec<(String, String)>,
 }
 
 /// Finds all files below `paths`.
-pub fn find<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> Found {
-    let Found { mut inputs, mut missing } = Found::default();
+pub fn find<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> Inputs {
+    let Inputs { mut inputs, mut missing } = Inputs::default();
     let mut seen = HashSet::new();
     for path in paths {
         if path == Path::new("-") {
@@ -62,7 +62,7 @@ pub fn find<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> Found {
             }
         }
     }
-    Found { inputs, missing }
+    Inputs { inputs, missing }
 }
 
 /// Sorts in delivery order: by the time stamp in the name of a file that AWS wrote, then the others by path.

@@ -12,7 +12,7 @@ use bedrock_denial_watch::reader::{self, Reader, UNRECOGNISED};
 
 use tokio::runtime::{Builder, Runtime};
 
-use crate::inputs::{Found, Input};
+use crate::inputs::{Input, Inputs};
 use crate::parallel;
 use crate::printer::Printer;
 use crate::progress::Progress;
@@ -21,7 +21,7 @@ use crate::summary::Summary;
 /// Reads all inputs by `open`, so many at once, commits what they hold in their order, and says how it went.
 pub fn all<S: CounterStore>(
     pipeline: &Pipeline<S, Printer>,
-    found: &Found,
+    found: &Inputs,
     at_once: NonZero<usize>,
     open: impl Fn(&Input, Reader<'_>, &Progress) -> Result<reader::Read, String> + Sync,
 ) -> (Progress, Summary) {

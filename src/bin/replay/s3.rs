@@ -11,7 +11,7 @@ use bedrock_denial_watch::reader::{self, Reader};
 use indicatif::{HumanCount, ProgressBar};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::inputs::{Found, Input, is_s3};
+use crate::inputs::{Input, Inputs, is_s3};
 use crate::options::Options;
 use crate::progress::Progress;
 
@@ -23,7 +23,7 @@ pub struct S3 {
 
 impl S3 {
     /// Lists what is asked for, and adds it to `found`. For a mistake it prints what is wrong and exits.
-    pub fn connect(options: &Options, found: &mut Found) -> Self {
+    pub fn connect(options: &Options, found: &mut Inputs) -> Self {
         let wanted = wanted(options);
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.unwrap_or_else(|error| Options::refuse(&format!("cannot start: {error}")));

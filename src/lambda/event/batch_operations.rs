@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::fields::Fields;
 use super::s3::form_decoded;
-use super::{EventError, Item, Resolved, incomplete};
+use super::{EventError, EventItem, Resolved, incomplete};
 use crate::log::object::Object;
 
 const SHAPE: &str = "S3 Batch Operations";
@@ -53,7 +53,7 @@ fn object(task: &Fields<'_>) -> Resolved {
     let bucket = given("s3Bucket").or_else(|| arn.map(bucket_name));
     match bucket.zip(given("s3Key")).map(|(bucket, key)| (bucket, form_decoded(&key))) {
         Some((bucket, Some(key))) => {
-            Ok(Item::Object(Object { bucket, key, version_id: given("s3VersionId"), size: None }))
+            Ok(EventItem::Object(Object { bucket, key, version_id: given("s3VersionId"), size: None }))
         }
         Some((_, None)) => Err(incomplete(SHAPE, "s3Key, form-encoded UTF-8")),
         None => Err(incomplete(SHAPE, "s3Key, and s3BucketArn or s3Bucket")),
