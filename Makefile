@@ -68,7 +68,7 @@ SIMULATIONS ?= $(if $(SAMPLE),1000,20000)
 export SIMULATIONS
 # One build serves all of `make test`. It leaves the programs in target/debug, too; `cargo build` would make them, and the
 # SDK, once more, because without the tests' dependencies some crates have fewer features.
-BUILD := --lib --bins --test domain --test aws
+BUILD := --lib --bin replay --test domain --test aws
 
 .PHONY: test
 test: ##T Run every kind of test, in minutes
@@ -108,7 +108,7 @@ test-tools: .venv/.done ##m Install what the tests need: Python packages, a brow
 
 .PHONY: test-unit
 test-unit: ##m Run the unit tests of src/
-	cargo test $(LOCAL) --lib --bins
+	cargo test $(LOCAL) --lib --bin replay
 
 .PHONY: test-domain
 test-domain: ##m Test the domain and `replay`, without the AWS SDK

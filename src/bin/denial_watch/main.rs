@@ -236,13 +236,3 @@ fn columns() -> usize {
     let size = io::stdout().is_terminal().then(|| Term::stdout().size_checked()).flatten();
     size.map_or(200, |(_, columns)| usize::from(columns).max(40))
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Command::command().debug_assert();
-    }
-}
