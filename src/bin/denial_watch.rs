@@ -22,13 +22,13 @@ use bedrock_denial_watch::alert::display;
 use bedrock_denial_watch::count::caller::Caller;
 use bedrock_denial_watch::count::incident::IncidentLog;
 use bedrock_denial_watch::lambda::aws::{Contents, DynamoDbStore, sdk_config};
-use bedrock_denial_watch::log::layout;
-use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::report::explain::{KeyState, answer};
 use bedrock_denial_watch::report::status::Status;
 use bedrock_denial_watch::rule::catalogue::ALL;
 use bedrock_denial_watch::rule::definition::Rule;
 use bedrock_denial_watch::rule::settings::Settings;
+use bedrock_denial_watch::source::layout;
+use bedrock_denial_watch::source::time::EventTime;
 use clap::{Args, Parser, Subcommand};
 use console::Term;
 

@@ -9,10 +9,10 @@ use bedrock_denial_watch::alert::Alert;
 use bedrock_denial_watch::alert::notice::Notice;
 use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
 use bedrock_denial_watch::lambda::aws::{DynamoDbStore, S3Source, SnsSink, sdk_config};
-use bedrock_denial_watch::log::layout::{self, Wanted};
-use bedrock_denial_watch::log::object::{self, Object};
-use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::reader::{self, Reader};
+use bedrock_denial_watch::source::layout::{self, Wanted};
+use bedrock_denial_watch::source::object::{self, Object};
+use bedrock_denial_watch::source::time::EventTime;
 use indicatif::{HumanBytes, HumanCount, ProgressBar};
 use tokio::runtime::{Builder, Runtime};
 
