@@ -8,10 +8,10 @@ mod records;
 use std::borrow::Cow;
 
 use crate::count::tally::Tally;
-use crate::log::buffer::Buffer;
-use crate::log::framing::Framer;
-use crate::log::inflate::{Damage, Inflate};
 use crate::reader::records::{Records, Sums};
+use crate::source::buffer::Buffer;
+use crate::source::framing::Framer;
+use crate::source::inflate::{Damage, Inflate};
 
 /// What one object may cost.
 #[derive(Clone, Copy, Debug)]

@@ -16,11 +16,11 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use bedrock_denial_watch::count::tally::Tally;
 use bedrock_denial_watch::lambda::aws::{S3Source, behavior};
-use bedrock_denial_watch::log::inflate::Inflate;
-use bedrock_denial_watch::log::object::Object;
 use bedrock_denial_watch::reader::{Limits, Reader};
 use bedrock_denial_watch::rule::catalogue::ALL;
 use bedrock_denial_watch::rule::settings::Settings;
+use bedrock_denial_watch::source::inflate::Inflate;
+use bedrock_denial_watch::source::object::Object;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::link::Link;

@@ -7,7 +7,7 @@ use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
 use super::links::unlinked;
 use crate::count::evidence::Kind;
-use crate::log::time::EventTime;
+use crate::source::time::EventTime;
 
 /// Shown for a value missing from the log record.
 pub const UNKNOWN: &str = "unknown";

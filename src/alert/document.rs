@@ -9,14 +9,14 @@ use super::Alert;
 use super::display::{DOCUMENT_BYTES, TEXT_BYTES, minutes, plain, shown};
 use super::notice::Rest;
 use super::queries::Queries;
+use crate::call::cloudtrail::KEY_TYPE_UNKNOWN;
+use crate::call::denial::ACCESS_DENIED;
 use crate::count::evidence::Kind;
 use crate::count::window::Figures;
-use crate::log::cloudtrail::KEY_TYPE_UNKNOWN;
-use crate::log::denial::ACCESS_DENIED;
-use crate::log::text::MAX_KEPT_BYTES;
-use crate::log::time::EventTime;
 use crate::rule::definition::{Rule, Technique, Weight};
 use crate::rule::field::Field;
+use crate::source::text::MAX_KEPT_BYTES;
+use crate::source::time::EventTime;
 
 impl Alert<'_> {
     /// The document on one line. This is what the topic's `default` message and `replay

@@ -21,9 +21,9 @@ use crate::count::caller::digest;
 use crate::count::evidence::{Kind, MAX_EVIDENCE};
 use crate::count::key::Key;
 use crate::count::window::Figures;
-use crate::log::time::EventTime;
 use crate::rule::definition::Rule;
 use crate::rule::field::{Field, MISSING};
+use crate::source::time::EventTime;
 
 pub use self::message::{MAX_MESSAGE_BYTES, Message};
 

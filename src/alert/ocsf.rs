@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use super::Alert;
 use super::display::{DOCUMENT_BYTES, TEXT_BYTES, plain};
 use crate::count::evidence::Kind;
-use crate::log::text::MAX_KEPT_BYTES;
 use crate::rule::definition::Severity;
 use crate::rule::field::Field;
+use crate::source::text::MAX_KEPT_BYTES;
 
 /// The version of the schema.
 const VERSION: &str = "1.8.0";

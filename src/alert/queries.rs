@@ -11,8 +11,8 @@ use super::Alert;
 use super::display::plain;
 use super::links::unlinked;
 use crate::count::evidence::Kind;
-use crate::log::text::MAX_TEXT_BYTES;
 use crate::rule::identity::Identity;
+use crate::source::text::MAX_TEXT_BYTES;
 
 /// How far before and after the denials the logs are worth reading.
 const AROUND: Duration = Duration::from_secs(30 * 60);
@@ -173,9 +173,9 @@ mod tests {
     use crate::count::evidence::Evidence;
     use crate::count::key::Key;
     use crate::count::window::Figures;
-    use crate::log::time::EventTime;
     use crate::rule::catalogue::{DENIED_MODEL, built_in};
     use crate::rule::definition::Rule;
+    use crate::source::time::EventTime;
 
     const HOSTILE: &str = include_str!("../../tests/fixtures/hostile-ids.json");
     const OBJECT: &str =

@@ -11,7 +11,7 @@ use foldhash::HashSet;
 use crate::count::counter::{Counter, Shard};
 use crate::count::step;
 use crate::count::value::Value;
-use crate::log::time::EventTime;
+use crate::source::time::EventTime;
 
 /// The bound that the counters of one slot, over all logs, give for a stretch of time.
 #[derive(Debug)]

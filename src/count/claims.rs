@@ -13,7 +13,7 @@ use crate::count::incident::{Place, SPAN};
 use crate::count::key::Key;
 use crate::count::lease::Lease;
 use crate::count::step;
-use crate::log::time::EventTime;
+use crate::source::time::EventTime;
 
 /// The state of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]

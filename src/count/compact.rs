@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 
 use crate::count::counter::{Contribution, Counter, Digest, Sample, Slot};
 use crate::count::evidence::Evidence;
-use crate::log::time::EventTime;
+use crate::source::time::EventTime;
 
 /// What is stored of one key, by slot and source.
 #[derive(Clone, Debug, Default)]
@@ -127,7 +127,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::log::denial::Source;
+    use crate::call::denial::Source;
 
     fn contribution(hash: &str) -> Contribution {
         Contribution {

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::call::denial::Source;
 use crate::count::evidence::Evidence;
 use crate::count::value::Value;
-use crate::log::denial::Source;
-use crate::log::time::EventTime;
+use crate::source::time::EventTime;
 
 /// A stretch of event time in one source. The sources are counted apart, since all may record the same denial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

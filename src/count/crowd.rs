@@ -10,8 +10,8 @@ use crate::count::caller::{account_key, digest};
 use crate::count::document::DocumentId;
 use crate::count::incident::SPAN;
 use crate::count::lease::Lease;
-use crate::log::time::EventTime;
 use crate::rule::definition::Severity;
+use crate::source::time::EventTime;
 
 /// How many incidents of an account, clock hour and severity are reported one by one.
 pub const MAX_TICKETS: u8 = 10;

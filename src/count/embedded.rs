@@ -14,8 +14,8 @@ use crate::count::document::{Body, Change, DocumentId, Versioned};
 use crate::count::incident::{self, Incident};
 use crate::count::key::Key;
 use crate::count::store::{CallerState, CounterStore, Mute, StoreError};
-use crate::log::time::EventTime;
 use crate::rule::definition::Rule;
+use crate::source::time::EventTime;
 
 /// Keeps everything until dropped: expiry is garbage collection, which memory does not need.
 #[derive(Default)]

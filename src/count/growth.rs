@@ -8,10 +8,10 @@ use super::claims::{self, AlertLog};
 use super::counter::{Contribution, Counter, Slot};
 use super::tally::Tally;
 use super::window::Window;
-use crate::log::denial::{Reading, Wanted, read};
-use crate::log::time::EventTime;
+use crate::call::denial::{Reading, Wanted, read};
 use crate::rule::catalogue::{DENIED_MODEL, built_in};
 use crate::rule::definition::Rule;
+use crate::source::time::EventTime;
 
 thread_local! {
     pub static STEPS: Cell<usize> = const { Cell::new(0) };

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::log::text;
 use crate::rule::definition::Rule;
 use crate::rule::field::{Field, MISSING};
+use crate::source::text;
 
 /// The longest part of a partition key that is stored as logged, in bytes of its JSON text: a control character is one byte in a log and six in JSON. A rule's id and five such
 /// parts stay under 1,500 bytes; DynamoDB takes 2,048.

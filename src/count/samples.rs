@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use crate::count::counter::{Digest, Sample};
 use crate::count::step;
 use crate::count::value::Value;
-use crate::log::time::EventTime;
+use crate::source::time::EventTime;
 
 /// Distinct values of one object that are told apart, where slots hold more than they sample (about
 /// 10 MiB of hashes). Beyond it a slot's figure is a lower bound and says so; detection, which rests

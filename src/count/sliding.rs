@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use foldhash::HashMap;
 
+use crate::call::denial::Source;
 use crate::count::bound::Bound;
 use crate::count::counter::Counter;
 use crate::count::evidence::{Evidence, Kind, MAX_EVIDENCE};
 use crate::count::step;
 use crate::count::value::Value;
-use crate::log::denial::Source;
-use crate::log::time::EventTime;
+use crate::source::time::EventTime;
 
 /// The most distinct values that an alert lists.
 pub const MAX_LISTED: usize = 10;

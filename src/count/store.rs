@@ -10,8 +10,8 @@ use crate::count::counter::{Contribution, Counter, Slot};
 use crate::count::document::{Body, Change, Versioned};
 use crate::count::incident::IncidentLog;
 use crate::count::key::Key;
-use crate::log::time::EventTime;
 use crate::rule::definition::Rule;
+use crate::source::time::EventTime;
 
 /// The store failed; the delivery fails too and is retried.
 #[derive(Debug, thiserror::Error)]

@@ -11,10 +11,10 @@
 //!
 //! The sources may record the same calls, so each has its own sum, and the largest counts.
 
+use crate::call::denial::Source;
 use crate::count::counter::Counter;
 use crate::count::step;
-use crate::log::denial::Source;
-use crate::log::time::EventTime;
+use crate::source::time::EventTime;
 
 /// The amounts of each slot and log.
 pub struct Sums(Vec<Log>);
@@ -150,9 +150,9 @@ fn apart(amounts: &[&Spanned]) -> Sum {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::denial::Source;
     use crate::count::counter::{Contribution, Digest, Sample, Slot};
     use crate::count::value::Value;
-    use crate::log::denial::Source;
 
     fn second(at: i64) -> EventTime {
         EventTime::from_epoch_ms(at * 1000)

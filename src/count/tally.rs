@@ -11,16 +11,16 @@ use foldhash::fast::RandomState;
 use glob::Pattern;
 use indexmap::{IndexMap, IndexSet};
 
+use crate::call::denial::{Denial, Wanted};
 use crate::count::counter::{Contribution, Slot};
 use crate::count::evidence::{self, Evidence, Kind, MAX_EVIDENCE};
 use crate::count::key::{Key, sample_value};
 use crate::count::samples::{ALLOCATION, Counted, Distinct, SHARED, Samples, Sampling};
 use crate::count::step;
-use crate::log::denial::{Denial, Wanted};
-use crate::log::time::EventTime;
 use crate::rule::condition::Condition;
 use crate::rule::definition::{Rule, Weight};
 use crate::rule::field::{PerField, Values};
+use crate::source::time::EventTime;
 
 /// Evidence of one object, in bytes. It is beside the point of an alert, so beyond this much no more
 /// is kept; objects of an honest size stay far below.
@@ -335,8 +335,8 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::log::denial::Source;
-    use crate::log::facts::Facts;
+    use crate::call::denial::Source;
+    use crate::call::guardrail::Facts;
     use crate::rule::catalogue::DENIED_MODEL;
 
     fn denial(second: i64, request: &'static str) -> Denial<'static> {

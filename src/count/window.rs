@@ -6,15 +6,15 @@ use std::collections::BTreeSet;
 
 use foldhash::{HashMap, HashSet};
 
+use crate::call::denial::Source;
 use crate::count::counter::Counter;
 use crate::count::evidence::Evidence;
 use crate::count::sliding::{Between, Sliding};
 use crate::count::step;
 use crate::count::sums::{self, Sums};
 use crate::count::value::Value;
-use crate::log::denial::Source;
-use crate::log::time::EventTime;
 use crate::rule::definition::{Rule, Weight};
+use crate::source::time::EventTime;
 
 pub use crate::count::sliding::MAX_LISTED;
 

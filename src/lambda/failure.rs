@@ -4,8 +4,8 @@ use lambda_runtime::Diagnostic;
 
 use crate::lambda::aws::{LONGEST_STEP, SourceError};
 use crate::lambda::event::EventError;
-use crate::log::inflate::Damage;
 use crate::pipeline;
+use crate::source::inflate::Damage;
 
 /// Why one thing that an event asked for failed. It names no caller: it is logged and reported.
 #[derive(Debug, thiserror::Error)]

@@ -27,9 +27,9 @@ use crate::lambda::event::batch_operations::{Job, JobAnswer, ResultCode, TaskRes
 use crate::lambda::event::{self, EventItem, EventRecord, EventRequest, Resolved, SqsMessage};
 use crate::lambda::failure::{Cause, DeliveryError, ItemFailure};
 use crate::lambda::metrics::Metrics;
-use crate::log::object::{Object, Skip, skip_by_name};
 use crate::pipeline::{self, Delivery, Pipeline, TimeLeft};
 use crate::reader::{Fault, Read, Statistics, UNRECOGNISED};
+use crate::source::object::{Object, Skip, skip_by_name};
 
 /// Added to the time an invocation has left: how long its claims hold. By then Lambda has
 /// stopped it, even by a clock that differs a little from this one.

@@ -13,8 +13,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::lambda::aws::Usage;
-use crate::log::time::EventTime;
 use crate::reader::Statistics;
+use crate::source::time::EventTime;
 
 /// Where the metrics appear in CloudWatch.
 pub const NAMESPACE: &str = "BedrockDenialWatch";

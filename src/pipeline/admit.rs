@@ -13,8 +13,8 @@ use crate::count::crowd::{Crowd, CrowdId, Level, MAX_TICKETS, Member, Ticket};
 use crate::count::document::{self, DocumentId, Versioned};
 use crate::count::incident::{self, Admission};
 use crate::count::store::CounterStore;
-use crate::log::time::EventTime;
 use crate::rule::definition::Severity;
+use crate::source::time::EventTime;
 
 /// The most members that join in one write.
 const MAX_JOINING: usize = 50;

@@ -19,7 +19,7 @@ use crate::count::document::{self, Versioned};
 use crate::count::incident;
 use crate::count::lease::{self, Turn};
 use crate::count::store::CounterStore;
-use crate::log::time::EventTime;
+use crate::source::time::EventTime;
 
 /// How often a delivery looks again at an alert that another one is about to send.
 const MAX_LOOKS: usize = 5;

@@ -17,8 +17,8 @@ use crate::count::key::Key;
 use crate::count::store::{CounterStore, StoreError};
 use crate::count::tally::Summary;
 use crate::count::window::{Figures, Window};
-use crate::log::time::EventTime;
 use crate::rule::definition::{MAX_SLOT, Rule};
+use crate::source::time::EventTime;
 
 /// Slots of one key that are added at once.
 const ADDS_AT_ONCE: usize = 8;

@@ -37,9 +37,9 @@ use crate::count::caller::Caller;
 use crate::count::claims::Claimant;
 use crate::count::store::{CounterStore, StoreError};
 use crate::count::tally::Tally;
-use crate::log::time::EventTime;
 use crate::reader::{Limits, Read, Reader};
 use crate::rule::definition::Rule;
+use crate::source::time::EventTime;
 
 pub use self::time::TimeLeft;
 

@@ -19,8 +19,8 @@ use crate::count::key::Key;
 use crate::count::lease::{self, Turn};
 use crate::count::store::CounterStore;
 use crate::count::window::Figures;
-use crate::log::time::EventTime;
 use crate::rule::definition::{Rule, Severity};
+use crate::source::time::EventTime;
 
 /// How often a delivery looks again at what others hold, all in all.
 const MAX_LOOKS: usize = 10;

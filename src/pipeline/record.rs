@@ -14,7 +14,7 @@ use crate::count::document::{Change, Versioned};
 use crate::count::incident::{self, Found, Incident, IncidentLog, SPAN};
 use crate::count::lease::Lease;
 use crate::count::store::{CounterStore, StoreError};
-use crate::log::time::EventTime;
+use crate::source::time::EventTime;
 
 /// The most alerts that one write records.
 const MAX_RECORDED: usize = 64;

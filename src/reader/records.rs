@@ -3,11 +3,11 @@
 use memchr::memmem;
 
 use crate::alert::display;
+use crate::call::denial::{self, ACCESS_DENIED, MODEL_NOT_FOUND, Reading, Wanted};
+use crate::call::document;
 use crate::count::tally::Tally;
-use crate::log::denial::{self, ACCESS_DENIED, MODEL_NOT_FOUND, Reading, Wanted};
-use crate::log::document;
-use crate::log::framing::{Found, Verdict};
 use crate::reader::{Fault, FaultKind, MAX_REPORTED_FAULTS, Statistics};
+use crate::source::framing::{Found, Verdict};
 
 /// What CloudWatch Logs writes to find out whether a destination is there. It holds no record.
 const CONTROL_MESSAGE: &[u8] = b"\"CONTROL_MESSAGE\"";

@@ -14,11 +14,11 @@ use crate::count::counter::Counter;
 use crate::count::incident::{self, IncidentLog};
 use crate::count::key::Key;
 use crate::count::window::Window;
-use crate::log::time::EventTime;
 use crate::rule::catalogue::ALL;
 use crate::rule::definition::{Rule, Weight};
 use crate::rule::field::{Field, MISSING};
 use crate::rule::identity::Identity;
+use crate::source::time::EventTime;
 
 /// The most denials listed one by one.
 const MAX_LISTED: usize = 20;

@@ -7,16 +7,16 @@ use indexmap::IndexSet;
 use serde::Serialize;
 
 use crate::alert;
+use crate::call::denial::Source;
 use crate::count::counter::Counter;
 use crate::count::embedded::Item;
 use crate::count::evidence::Kind;
 use crate::count::key::Key;
 use crate::count::window::Window;
-use crate::log::denial::Source;
-use crate::log::time::EventTime;
 use crate::report::kept;
 use crate::rule::definition::{Rule, Weight};
 use crate::rule::field::Field;
+use crate::source::time::EventTime;
 
 /// One key of a rule. Times are RFC 3339, or milliseconds after `first`.
 #[derive(Serialize)]

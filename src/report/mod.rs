@@ -17,10 +17,10 @@ use crate::count::caller::Caller;
 use crate::count::embedded::Item;
 use crate::count::incident::{self, IncidentLog};
 use crate::count::key::Key;
-use crate::log::text::MAX_KEPT_BYTES;
-use crate::log::time::EventTime;
 use crate::report::lane::Lane;
 use crate::rule::definition::{Rule, Severity, Weight};
+use crate::source::text::MAX_KEPT_BYTES;
+use crate::source::time::EventTime;
 
 /// The most keys on one page. A caller can invent any number of models; keys that fired come first, then
 /// those nearest to their threshold.

@@ -12,11 +12,11 @@ use crate::count::caller::Caller;
 use crate::count::incident::{self, IncidentLog, SPAN};
 use crate::count::store::{CallerState, Mute};
 use crate::count::window::Window;
-use crate::log::text::MAX_KEPT_BYTES;
-use crate::log::time::EventTime;
 use crate::report::explain::KeyState;
 use crate::rule::definition::Severity;
 use crate::rule::field::Field;
+use crate::source::text::MAX_KEPT_BYTES;
+use crate::source::time::EventTime;
 
 /// The most keys shown; a caller can invent any number.
 const MAX_KEYS: usize = 20;

@@ -1,8 +1,8 @@
 //! What a record must show for a rule to count it.
 
 use super::field::Values;
-use crate::log::denial::Denial;
-use crate::log::facts::{Finding, Policy};
+use crate::call::denial::Denial;
+use crate::call::guardrail::{Finding, Policy};
 
 /// What a record must show. Everything named here must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use glob::Pattern;
 use super::bounds::MAX_MINUTES;
 use super::condition::Condition;
 use super::field::{Field, Values};
-use crate::log::denial::Denial;
+use crate::call::denial::Denial;
 
 /// How much an alert of a rule matters, in Elastic's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize, serde::Serialize)]

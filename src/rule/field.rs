@@ -1,7 +1,7 @@
 //! The parts of a denial that a rule can group by or count.
 
 use super::identity::Identity;
-use crate::log::denial::Denial;
+use crate::call::denial::Denial;
 
 /// A part of a denial that a rule can group by or count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]

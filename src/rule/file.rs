@@ -13,7 +13,7 @@ use super::condition::{Condition, FindingCondition, Guardrail};
 use super::definition::{Elastic, Rule, Severity, Technique, Weight, Wording};
 use super::field::Field;
 use super::value::{ErrorCode, List, Noun, Policies, RiskScore, Span, Text, Threshold, Url, Word};
-use crate::log::facts::Policy;
+use crate::call::guardrail::Policy;
 
 /// What is wrong with a rule file, and where.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

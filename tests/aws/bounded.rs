@@ -43,7 +43,7 @@ async fn attack(each: usize) -> (Vec<(String, usize)>, usize) {
         for number in 0..each {
             // Each object reaches over the whole hour, which is the worst for the number of items.
             let at = start + i64::try_from(number * 3_600_000 / each).expect("small");
-            let at = bedrock_denial_watch::log::time::EventTime::from_epoch_ms(at);
+            let at = bedrock_denial_watch::source::time::EventTime::from_epoch_ms(at);
             reader.push(
                 format!(
                     r#"{{"timestamp":"{at}","accountId":"123456789012","identity":{{"arn":"arn:aws:iam::123456789012:user/eve"}},"modelId":"anthropic.claude-v2","requestId":"{object:08x}-0000-4000-8000-{number:012x}","errorCode":"AccessDeniedException"}}{}"#,

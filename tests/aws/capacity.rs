@@ -13,10 +13,10 @@ use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::count::store::CounterStore;
 use bedrock_denial_watch::lambda::aws::{DynamoDbStore, Meter};
-use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::pipeline::{Delivery, Outcome};
 use bedrock_denial_watch::rule::catalogue::{ALL, DENIED_MODEL};
 use bedrock_denial_watch::rule::definition::Rule;
+use bedrock_denial_watch::source::time::EventTime;
 use futures_util::StreamExt;
 use futures_util::stream;
 

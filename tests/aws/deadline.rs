@@ -17,9 +17,9 @@ use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::count::store::{CallerState, CounterStore, StoreError};
 use bedrock_denial_watch::lambda::aws::{DynamoDbStore, LONGEST_STEP, Meter};
 use bedrock_denial_watch::lambda::handler::{Delivered, Handler, Invocation};
-use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
 use bedrock_denial_watch::rule::definition::Rule;
+use bedrock_denial_watch::source::time::EventTime;
 use serde_json::{Value, json};
 
 use crate::handler::{Recorder, batch, bucket, burst, failed, handler, notification, published, recording};

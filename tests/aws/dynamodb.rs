@@ -7,6 +7,7 @@ use std::net::TcpStream;
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
+use bedrock_denial_watch::call::denial::Source;
 use bedrock_denial_watch::count::caller::Caller;
 use bedrock_denial_watch::count::claims::{self, AlertLog, AlertRecord, State};
 use bedrock_denial_watch::count::counter::Slot;
@@ -16,7 +17,6 @@ use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::count::lease::Lease;
 use bedrock_denial_watch::count::store::{CounterStore, StoreError};
 use bedrock_denial_watch::lambda::aws::DynamoDbStore;
-use bedrock_denial_watch::log::denial::Source;
 use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
 
 use crate::handler::Recorder;

@@ -2,9 +2,9 @@
 
 use bedrock_denial_watch::count::tally::Tally;
 use bedrock_denial_watch::lambda::aws::S3Source;
-use bedrock_denial_watch::log::object::Object;
 use bedrock_denial_watch::reader::{Limits, Read, Reader};
 use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
+use bedrock_denial_watch::source::object::Object;
 
 use crate::http::{Reply, Server};
 use crate::support::{gzip, log, nowhere, sdk};

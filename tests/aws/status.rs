@@ -12,11 +12,11 @@ use bedrock_denial_watch::count::caller::Caller;
 use bedrock_denial_watch::count::claims::Claimant;
 use bedrock_denial_watch::count::store::{CounterStore, Mute};
 use bedrock_denial_watch::lambda::aws::DynamoDbStore;
-use bedrock_denial_watch::log::object::{delivery_stamp, skip_by_name};
 use bedrock_denial_watch::pipeline::{Delivery, Pipeline};
 use bedrock_denial_watch::reader::Limits;
 use bedrock_denial_watch::rule::catalogue::ALL;
 use bedrock_denial_watch::rule::settings::Settings;
+use bedrock_denial_watch::source::object::{delivery_stamp, skip_by_name};
 use serde_json::Value;
 
 use crate::replay::{CUT_OFF, replay, text};

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use bedrock_denial_watch::call::denial::Source;
 use bedrock_denial_watch::count::caller::Caller;
 use bedrock_denial_watch::count::claims::{self, AlertLog, AlertRecord, MAX_PENDING, MAX_PUBLISHED, State};
 use bedrock_denial_watch::count::counter::{Contribution, Counter, SHARDS, Slot};
@@ -15,11 +16,10 @@ use bedrock_denial_watch::count::lease::Lease;
 use bedrock_denial_watch::count::store::{CallerState, CounterStore, MAX_CHANGES};
 use bedrock_denial_watch::count::value::Value;
 use bedrock_denial_watch::lambda::aws::DynamoDbStore;
-use bedrock_denial_watch::log::denial::Source;
-use bedrock_denial_watch::log::text;
-use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::rule::bounds::MAX_THRESHOLD;
 use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
+use bedrock_denial_watch::source::text;
+use bedrock_denial_watch::source::time::EventTime;
 use futures_util::future::join_all;
 use serde_json::{Value as Json, json};
 

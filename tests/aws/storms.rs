@@ -15,15 +15,15 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use bedrock_denial_watch::alert::Alert;
 use bedrock_denial_watch::alert::notice::Notice;
 use bedrock_denial_watch::alert::sink::{AlertSink, Nobody, SinkError};
+use bedrock_denial_watch::call::denial::Source;
 use bedrock_denial_watch::count::claims::{self, AlertLog, State};
 use bedrock_denial_watch::count::counter::Digest;
 use bedrock_denial_watch::count::document::{Versioned, load};
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::count::store::CounterStore;
 use bedrock_denial_watch::lambda::aws::DynamoDbStore;
-use bedrock_denial_watch::log::denial::Source;
-use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::rule::definition::Rule;
+use bedrock_denial_watch::source::time::EventTime;
 use futures_util::future::join_all;
 use serde_json::Value;
 

@@ -12,12 +12,12 @@ use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
+use bedrock_denial_watch::call::denial::Source;
 use bedrock_denial_watch::count::counter::{Contribution, Digest, Sample, Slot};
 use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::count::value::Value;
 use bedrock_denial_watch::lambda::aws::behavior;
-use bedrock_denial_watch::log::denial::Source;
-use bedrock_denial_watch::log::time::EventTime;
+use bedrock_denial_watch::source::time::EventTime;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 

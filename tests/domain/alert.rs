@@ -8,15 +8,15 @@
 use std::collections::BTreeSet;
 
 use bedrock_denial_watch::alert::{Alert, IncidentRef, MAX_MESSAGE_BYTES, id};
+use bedrock_denial_watch::call::denial::Source;
 use bedrock_denial_watch::count::caller::Caller;
 use bedrock_denial_watch::count::evidence::{Evidence, Kind, MAX_EVIDENCE_BYTES};
 use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::count::window::Figures;
-use bedrock_denial_watch::log::denial::Source;
-use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::rule::catalogue::{DENIED_MODEL, built_in};
 use bedrock_denial_watch::rule::definition::Rule;
 use bedrock_denial_watch::rule::field::MISSING;
+use bedrock_denial_watch::source::time::EventTime;
 use serde_json::Value;
 
 const USER: &str = "arn:aws:sts::111122223333:assumed-role/SupportChatbot/i-0a1b2c3d4e5f67890";

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use bedrock_denial_watch::alert::notice::{Crowd, Notice};
 use bedrock_denial_watch::alert::{Alert, IncidentRef, MAX_MESSAGE_BYTES};
+use bedrock_denial_watch::call::denial::Source;
 use bedrock_denial_watch::count::caller::Caller;
 use bedrock_denial_watch::count::evidence::{Evidence, Kind};
 use bedrock_denial_watch::count::incident::{self, Found, IncidentLog, notice_id};
 use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::count::window::Figures;
-use bedrock_denial_watch::log::denial::Source;
-use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::rule::catalogue::{ALL, DENIED_MODEL, built_in};
 use bedrock_denial_watch::rule::definition::Rule;
+use bedrock_denial_watch::source::time::EventTime;
 use serde_json::Value;
 
 const ACCOUNT: &str = "111122223333";

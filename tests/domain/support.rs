@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 use bedrock_denial_watch::alert::Alert;
 use bedrock_denial_watch::alert::notice::Notice;
 use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
+use bedrock_denial_watch::call::denial::Source;
 use bedrock_denial_watch::count::caller::Caller;
 use bedrock_denial_watch::count::claims::{self, AlertLog, Claimant};
 use bedrock_denial_watch::count::counter::{Contribution, Counter, Slot};
@@ -15,10 +16,9 @@ use bedrock_denial_watch::count::document::{self, Body, Change, DocumentId, Vers
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::count::store::{CallerState, CounterStore, StoreError};
-use bedrock_denial_watch::log::denial::Source;
-use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::pipeline::{Delivery, Outcome, Pipeline, TimeLeft};
 use bedrock_denial_watch::rule::definition::Rule;
+use bedrock_denial_watch::source::time::EventTime;
 
 pub use crate::oracle::*;
 

@@ -14,9 +14,9 @@ use bedrock_denial_watch::count::evidence::{Evidence, Kind};
 use bedrock_denial_watch::count::incident::{self, Incident};
 use bedrock_denial_watch::count::key::{Key, MAX_VALUE_BYTES, sample_value};
 use bedrock_denial_watch::count::value::Value;
-use bedrock_denial_watch::log::text::{self, MAX_KEPT_BYTES};
-use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::rule::bounds::MAX_MINUTES;
+use bedrock_denial_watch::source::text::{self, MAX_KEPT_BYTES};
+use bedrock_denial_watch::source::time::EventTime;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

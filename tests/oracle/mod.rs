@@ -7,16 +7,16 @@ use std::env;
 use std::time::Duration;
 
 use bedrock_denial_watch::alert::sink::AlertSink;
+use bedrock_denial_watch::call::denial::Source;
 use bedrock_denial_watch::count::claims::Claimant;
 use bedrock_denial_watch::count::store::CounterStore;
-use bedrock_denial_watch::log::denial::Source;
-use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::pipeline::{Delivery, Outcome, Pipeline};
 use bedrock_denial_watch::reader::{Limits, Read};
 use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
 use bedrock_denial_watch::rule::condition::Condition;
 use bedrock_denial_watch::rule::definition::Rule;
 use bedrock_denial_watch::rule::field::Field;
+use bedrock_denial_watch::source::time::EventTime;
 use serde_json::Value;
 
 /// 2025-06-01T10:00:00Z in epoch seconds.

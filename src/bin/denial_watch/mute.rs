@@ -8,8 +8,8 @@ use bedrock_denial_watch::alert::display::{clock, readable};
 use bedrock_denial_watch::count::caller::Caller;
 use bedrock_denial_watch::count::store::Mute;
 use bedrock_denial_watch::lambda::aws::DynamoDbStore;
-use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::rule::identity::Identity;
+use bedrock_denial_watch::source::time::EventTime;
 use clap::Args;
 
 use crate::now;

@@ -8,10 +8,10 @@ use bedrock_denial_watch::alert::terminal::{Layout, fitted, quoted, whole};
 use bedrock_denial_watch::count::embedded::Item;
 use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::count::window::Window;
-use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
 use bedrock_denial_watch::rule::definition::Rule;
 use bedrock_denial_watch::rule::field::Field;
+use bedrock_denial_watch::source::time::EventTime;
 use console::{Alignment, measure_text_width, pad_str};
 
 /// A caller can invent any number of models.

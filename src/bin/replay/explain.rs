@@ -9,9 +9,9 @@ use bedrock_denial_watch::count::embedded::Item;
 use bedrock_denial_watch::count::incident::IncidentLog;
 use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::count::store::CallerState;
-use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::report::explain::{KeyState, answer};
 use bedrock_denial_watch::rule::definition::Rule;
+use bedrock_denial_watch::source::time::EventTime;
 use glob::Pattern;
 
 /// Prints what was counted about `asked`.

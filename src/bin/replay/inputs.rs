@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use bedrock_denial_watch::log::object::{self, Skip};
+use bedrock_denial_watch::source::object::{self, Skip};
 use walkdir::WalkDir;
 
 /// One file or S3 object, or standard input.

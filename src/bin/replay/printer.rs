@@ -10,9 +10,9 @@ use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
 use bedrock_denial_watch::alert::terminal::{self, Layout};
 use bedrock_denial_watch::count::embedded::Item;
 use bedrock_denial_watch::count::key::Key;
-use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::report::SentNotice;
 use bedrock_denial_watch::rule::definition::{Rule, Severity};
+use bedrock_denial_watch::source::time::EventTime;
 
 use crate::denied;
 use crate::options::Format;

@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 use bedrock_denial_watch::alert::display;
 use bedrock_denial_watch::count::claims::Claimant;
 use bedrock_denial_watch::count::store::CounterStore;
-use bedrock_denial_watch::log::object::Skip;
 use bedrock_denial_watch::pipeline::{Delivery, Pipeline};
 use bedrock_denial_watch::reader::{self, Reader, UNRECOGNISED};
+use bedrock_denial_watch::source::object::Skip;
 
 use tokio::runtime::{Builder, Runtime};
 

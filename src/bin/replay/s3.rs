@@ -4,10 +4,10 @@ use std::io::{self, IsTerminal};
 use std::time::SystemTime;
 
 use bedrock_denial_watch::lambda::aws::{S3Source, sdk_config};
-use bedrock_denial_watch::log::layout::{self, Wanted};
-use bedrock_denial_watch::log::object::{self, Object};
-use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::reader::{self, Reader};
+use bedrock_denial_watch::source::layout::{self, Wanted};
+use bedrock_denial_watch::source::object::{self, Object};
+use bedrock_denial_watch::source::time::EventTime;
 use indicatif::{HumanCount, ProgressBar};
 use tokio::runtime::{Builder, Runtime};
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use bedrock_denial_watch::log::object::Skip;
 use bedrock_denial_watch::reader::Statistics;
+use bedrock_denial_watch::source::object::Skip;
 use indicatif::HumanCount;
 
 /// The figures of a whole run.

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::{Admission, Finding, Incident, RuleFigures};
-use crate::log::time::EventTime;
 use crate::rule::definition::Severity;
+use crate::source::time::EventTime;
 
 /// One of them.
 #[derive(Debug, Deserialize)]

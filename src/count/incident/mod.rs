@@ -17,9 +17,9 @@ use crate::count::caller::{Caller, digest};
 use crate::count::document::DocumentId;
 use crate::count::key::Key;
 use crate::count::lease::Lease;
-use crate::log::time::EventTime;
 use crate::rule::definition::{Rule, Severity};
 use crate::rule::field::Field;
+use crate::source::time::EventTime;
 
 pub use self::earlier::EarlierIncident;
 pub use self::record::{Place, Recorded, Told, mark, record};

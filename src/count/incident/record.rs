@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Admission, Found, Incident, IncidentLog};
 use crate::count::lease;
-use crate::log::time::EventTime;
 use crate::rule::definition::Severity;
 use crate::rule::field::Field;
+use crate::source::time::EventTime;
 
 /// Where an alert was recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -26,8 +26,8 @@ use crate::count::counter::{Contribution, Counter, Slot};
 use crate::count::document::{Body, Change, Versioned};
 use crate::count::key::Key;
 use crate::count::store::{CallerState, CounterStore, StoreError};
-use crate::log::time::EventTime;
 use crate::rule::definition::Rule;
+use crate::source::time::EventTime;
 
 /// DynamoDB answers within ten milliseconds; a page of 1 MB takes longer.
 pub(super) const ATTEMPT: Duration = Duration::from_secs(5);

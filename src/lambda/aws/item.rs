@@ -6,6 +6,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::Value as Json;
 
+use crate::call::denial::Source;
 use crate::count::caller::Caller;
 use crate::count::claims;
 use crate::count::counter::{Counter, Slot};
@@ -13,10 +14,9 @@ use crate::count::document::{Body, Change, Versioned};
 use crate::count::incident::{self, EarlierIncident, Incident};
 use crate::count::key::Key;
 use crate::count::store::{CallerState, Mute};
-use crate::log::denial::Source;
-use crate::log::time::EventTime;
 use crate::rule::definition::Rule;
 use crate::rule::field::Field;
+use crate::source::time::EventTime;
 
 /// One item's attributes.
 pub type Item = HashMap<String, AttributeValue>;

@@ -6,8 +6,8 @@ use futures_util::stream::FuturesUnordered;
 
 use super::cause::cause;
 use super::s3::S3Source;
-use crate::log::layout::Wanted;
-use crate::log::object::Object;
+use crate::source::layout::Wanted;
+use crate::source::object::Object;
 
 /// Folders listed at the same time.
 const AT_ONCE: usize = 16;

@@ -10,8 +10,8 @@ use aws_sdk_s3::error::ProvideErrorMetadata;
 use super::cause::{cause, chain};
 use super::meter::Meter;
 use super::{retries, timeouts};
-use crate::log::object::Object;
 use crate::reader::Reader;
+use crate::source::object::Object;
 
 /// S3 answers within 100 to 200 ms, and within seconds if a key has just become hot.
 const ATTEMPT: Duration = Duration::from_secs(10);

@@ -11,8 +11,8 @@ use crate::count::claims::AlertLog;
 use crate::count::counter::Counter;
 use crate::count::key::Key;
 use crate::count::store::{CallerState, StoreError};
-use crate::log::time::EventTime;
 use crate::rule::definition::Rule;
+use crate::source::time::EventTime;
 
 /// What a table holds of some rules.
 #[derive(Default)]

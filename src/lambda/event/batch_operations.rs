@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::fields::Fields;
 use super::s3::form_decoded;
 use super::{EventError, EventItem, Resolved, incomplete};
-use crate::log::object::Object;
+use crate::source::object::Object;
 
 const SHAPE: &str = "S3 Batch Operations";
 

@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 
 use super::fields::{self, Fields};
 use super::{EventError, EventItem, Resolved, incomplete};
-use crate::log::cloudtrail::is_model_call;
-use crate::log::object::Object;
+use crate::call::cloudtrail::is_model_call;
+use crate::source::object::Object;
 
 /// `detail-type` of an EventBridge event that carries a record.
 pub const API_CALL: &str = "AWS API Call via CloudTrail";

@@ -23,7 +23,7 @@ mod sqs;
 
 use self::batch_operations::Job;
 use self::fields::Fields;
-use crate::log::object::Object;
+use crate::source::object::Object;
 
 pub use self::cloudtrail::EventRecord;
 pub use self::sqs::SqsMessage;

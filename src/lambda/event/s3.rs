@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::fields::Fields;
 use super::{EventItem, Resolved, incomplete};
-use crate::log::object::Object;
+use crate::source::object::Object;
 
 /// `detail-type` of an EventBridge event for a new object.
 const OBJECT_CREATED: &str = "Object Created";

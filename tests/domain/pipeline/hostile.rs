@@ -16,11 +16,11 @@ use bedrock_denial_watch::count::document::{Body, Change, Versioned};
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::count::key::{Key, sample_value};
 use bedrock_denial_watch::count::store::{CallerState, CounterStore, MAX_CHANGES, StoreError};
-use bedrock_denial_watch::log::text;
-use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::pipeline::{Delivery, MAX_FAILURES, MAX_UNANSWERED, Outcome};
 use bedrock_denial_watch::rule::catalogue::{DENIED_MODEL, built_in};
 use bedrock_denial_watch::rule::definition::Rule;
+use bedrock_denial_watch::source::text;
+use bedrock_denial_watch::source::time::EventTime;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 

@@ -2,13 +2,13 @@
 
 use crate::depth;
 use crate::support::*;
+use bedrock_denial_watch::call::denial::Source;
 use bedrock_denial_watch::count::claims::Claimant;
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
-use bedrock_denial_watch::log::denial::Source;
-use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::pipeline::{Delivery, Pipeline};
 use bedrock_denial_watch::rule::catalogue::ALL;
 use bedrock_denial_watch::rule::definition::{Rule, Weight};
+use bedrock_denial_watch::source::time::EventTime;
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]

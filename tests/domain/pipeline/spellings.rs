@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use bedrock_denial_watch::count::claims::Claimant;
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
-use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::pipeline::{Delivery, Pipeline};
 use bedrock_denial_watch::reader::Limits;
 use bedrock_denial_watch::rule::catalogue::ALL;
+use bedrock_denial_watch::source::time::EventTime;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -4,10 +4,10 @@ use crate::pipeline::invariants::config;
 use crate::support::*;
 use bedrock_denial_watch::count::claims::Claimant;
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
-use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::pipeline::Delivery;
 use bedrock_denial_watch::rule::catalogue::built_in;
 use bedrock_denial_watch::rule::definition::Rule;
+use bedrock_denial_watch::source::time::EventTime;
 use proptest::prelude::*;
 use serde_json::Value;
 

@@ -1,8 +1,8 @@
 //! Times that no honest clock shows, and clocks that disagree.
 
+use bedrock_denial_watch::call::denial::Source;
 use bedrock_denial_watch::count::claims::Claimant;
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
-use bedrock_denial_watch::log::denial::Source;
 use bedrock_denial_watch::pipeline::Delivery;
 use bedrock_denial_watch::rule::catalogue::ALL;
 use serde_json::{Value, json};

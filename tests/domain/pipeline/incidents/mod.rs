@@ -11,10 +11,10 @@ use bedrock_denial_watch::count::claims::Claimant;
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::count::store::{CounterStore, Mute};
-use bedrock_denial_watch::log::time::EventTime;
 use bedrock_denial_watch::pipeline::{Delivery, Outcome, Pipeline};
 use bedrock_denial_watch::rule::catalogue::{DENIED_MODEL, built_in};
 use bedrock_denial_watch::rule::definition::Rule;
+use bedrock_denial_watch::source::time::EventTime;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -1,10 +1,10 @@
 //! CloudTrail log files and their forms.
 
-use bedrock_denial_watch::log::inflate::Damage;
 use bedrock_denial_watch::reader::Limits;
 use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
 use bedrock_denial_watch::rule::condition::Condition;
 use bedrock_denial_watch::rule::definition::Rule;
+use bedrock_denial_watch::source::inflate::Damage;
 
 use crate::depth;
 

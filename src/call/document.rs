@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use crate::log::denial::{self, Reading, Source, Wanted};
-use crate::log::envelope::{self, Inside};
-use crate::log::framing::Verdict;
-use crate::log::wrapper::Shape;
+use crate::call::denial::{self, Reading, Source, Wanted};
+use crate::source::envelope::{self, Inside};
+use crate::source::framing::Verdict;
+use crate::source::wrapper::Shape;
 
 /// What one piece of text turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::log::object;
-use crate::log::time::EventTime;
+use crate::source::object;
+use crate::source::time::EventTime;
 
 /// How long after a call its record may lie in a file: CloudTrail delivers within about 15 minutes, Bedrock
 /// within one, and both may be late.

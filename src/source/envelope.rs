@@ -1,7 +1,7 @@
 //! Unwraps records from the envelopes of CloudWatch Logs, EventBridge and the AWS CLI.
 //!
 //! Only an object's own members decide whether it is an envelope: a prompt may quote a whole one.
-//! An envelope that [`wrapper`](crate::log::wrapper) recognises arrives here element by element; one
+//! An envelope that [`wrapper`](crate::source::wrapper) recognises arrives here element by element; one
 //! with an object before its array arrives whole.
 //!
 //! Sources: "Log group-level subscription filters" and "Export log data to Amazon S3" in the Amazon
@@ -13,9 +13,9 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::log::record::unescaped;
-use crate::log::time::EventTime;
-use crate::log::wrapper::Shape;
+use crate::call::fields::unescaped;
+use crate::source::time::EventTime;
+use crate::source::wrapper::Shape;
 
 type Raw<'a> = Option<&'a RawValue>;
 

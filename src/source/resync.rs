@@ -1,8 +1,8 @@
 //! After a fault, finds where the next record may begin.
 
-use crate::log::buffer::Buffer;
-use crate::log::envelope::export_time;
-use crate::log::framing::{Found, Receiver, Scope};
+use crate::source::buffer::Buffer;
+use crate::source::envelope::export_time;
+use crate::source::framing::{Found, Receiver, Scope};
 
 /// Skips the rest of a faulty line and every following line that cannot begin a record, and reports
 /// those that contain a needle. Keeps no more text than a needle's length.

@@ -1,12 +1,12 @@
 //! The fast framer: one record per line. It examines only lines that contain a needle.
 
-use crate::log::buffer::Buffer;
-use crate::log::framing::{Found, Receiver, Scope, Step, Verdict};
-use crate::log::wrapper::{Shape, WRAPPER_BYTES, Wrapper, wrapper};
+use crate::source::buffer::Buffer;
+use crate::source::framing::{Found, Receiver, Scope, Step, Verdict};
+use crate::source::wrapper::{Shape, WRAPPER_BYTES, Wrapper, wrapper};
 
 const BLANK: &[u8] = b" \t\r\n";
 
-/// More white space than this between two lines is for [`Values`](crate::log::values::Values).
+/// More white space than this between two lines is for [`Values`](crate::source::values::Values).
 const BLANK_BYTES: usize = 1024;
 
 /// Between two records, one a line.

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::log::text::Text;
+use crate::source::text::Text;
 
 /// A member to read, at the top level or one below. The only top-level name that an invocation log and
 /// CloudTrail share is `errorCode`.

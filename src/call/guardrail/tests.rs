@@ -1,5 +1,5 @@
 use super::*;
-use crate::log::record::{Field, Record};
+use crate::call::fields::{Field, Record};
 
 const POLICIES: [Policy; 6] = [
     Policy::Topic,

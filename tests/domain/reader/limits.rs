@@ -1,9 +1,9 @@
 //! Objects at and beyond the limits.
 
-use bedrock_denial_watch::log::inflate::Damage;
-use bedrock_denial_watch::log::text::MAX_TEXT_BYTES;
 use bedrock_denial_watch::reader::{FaultKind, Limits};
 use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
+use bedrock_denial_watch::source::inflate::Damage;
+use bedrock_denial_watch::source::text::MAX_TEXT_BYTES;
 
 use crate::depth;
 

@@ -7,12 +7,12 @@ use std::borrow::Cow;
 
 use memchr::memmem;
 
-use crate::log::cloudtrail;
-use crate::log::facts::{Facts, INTERVENED};
-use crate::log::model;
-use crate::log::record::{Field, Record};
-use crate::log::text::{self, Text};
-use crate::log::time::EventTime;
+use crate::call::cloudtrail;
+use crate::call::fields::{Field, Record};
+use crate::call::guardrail::{Facts, INTERVENED};
+use crate::call::model;
+use crate::source::text::{self, Text};
+use crate::source::time::EventTime;
 
 /// The error code of a refused call.
 pub const ACCESS_DENIED: &str = "AccessDeniedException";

@@ -8,12 +8,12 @@
 //! `Lines`, and a line end inside a record switches back. A `}` and `{` separated by white space are the
 //! one sure sign: in valid JSON they occur only between two top-level objects.
 
-use crate::log::buffer::Buffer;
-use crate::log::lines::Lines;
-use crate::log::needles::Needles;
-use crate::log::resync::EMPTY;
-use crate::log::values::Values;
-use crate::log::wrapper::Shape;
+use crate::source::buffer::Buffer;
+use crate::source::lines::Lines;
+use crate::source::needles::Needles;
+use crate::source::resync::EMPTY;
+use crate::source::values::Values;
+use crate::source::wrapper::Shape;
 
 /// What framing found.
 #[derive(Debug, PartialEq, Eq)]

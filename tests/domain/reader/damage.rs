@@ -1,7 +1,7 @@
 //! Every way a log can be broken, and what can still be read from it.
 
-use bedrock_denial_watch::log::inflate::Damage;
 use bedrock_denial_watch::reader::Limits;
+use bedrock_denial_watch::source::inflate::Damage;
 
 use super::{check, expand, gzip, read};
 

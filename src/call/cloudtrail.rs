@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use crate::log::denial::MODEL_NOT_FOUND;
+use crate::call::denial::MODEL_NOT_FOUND;
 
 const BEDROCK: &str = "bedrock.amazonaws.com";
 /// `eventSource` of the endpoint that speaks OpenAI's and Anthropic's native protocols.

@@ -1,13 +1,13 @@
 //! The thorough framer: follows strings and brackets, so it needs no line ends. It also finds the
 //! records inside a wrapper around many.
 
-use crate::log::buffer::Buffer;
-use crate::log::denial::{self, DENIED};
-use crate::log::envelope::export_time;
-use crate::log::framing::{Found, Receiver, Scope, Step, Verdict};
-use crate::log::nesting::{Nesting, Walk};
-use crate::log::resync::{Begin, EMPTY, Resync, Resynced};
-use crate::log::wrapper::{Shape, WRAPPER_BYTES, Wrapper, wrapper};
+use crate::call::denial::{self, DENIED};
+use crate::source::buffer::Buffer;
+use crate::source::envelope::export_time;
+use crate::source::framing::{Found, Receiver, Scope, Step, Verdict};
+use crate::source::nesting::{Nesting, Walk};
+use crate::source::resync::{Begin, EMPTY, Resync, Resynced};
+use crate::source::wrapper::{Shape, WRAPPER_BYTES, Wrapper, wrapper};
 
 /// Records wherever their brackets open and close.
 pub struct Values {

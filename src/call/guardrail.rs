@@ -13,8 +13,8 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::log::record::{Bytes, unescaped};
-use crate::log::text::{self, Text};
+use crate::call::fields::{Bytes, unescaped};
+use crate::source::text::{self, Text};
 
 /// What the bodies of one call show.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
