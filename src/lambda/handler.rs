@@ -175,9 +175,9 @@ impl<S: CounterStore, K: AlertSink> Handler<S, K> {
     async fn job(&self, job: &Job, begun: Begun<'_>, metrics: &mut Metrics) -> JobAnswer {
         let mut results = Vec::new();
         for task in &job.tasks {
-            // A task that is tried again is another invocation, but the same object.
+            // A task that is tried again is another invocation of the same job for the same object.
             let owner = match &task.item {
-                Ok(EventItem::Object(object)) => digest(&["batch operations", &object.to_string()]),
+                Ok(EventItem::Object(object)) => digest(&["batch operations", &job.id, &object.to_string()]),
                 _ => begun.request_id.to_owned(),
             };
             let (code, text) = match self.item(&task.item, &owner, begun, metrics).await {

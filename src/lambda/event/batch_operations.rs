@@ -15,6 +15,8 @@ const SHAPE: &str = "S3 Batch Operations";
 /// One invocation by a job.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Job {
+    /// The job's own id; empty if the event has none. It stays the same when a task is tried again.
+    pub id: String,
     /// `1.0` or `2.0`; it only matters to the job.
     pub schema_version: String,
     /// The id to answer with.
@@ -35,6 +37,7 @@ pub struct Task {
 /// The calling job; `None` for anything else.
 pub(super) fn job(fields: &Fields<'_>) -> Option<Result<Job, EventError>> {
     let schema_version = fields.text("invocationSchemaVersion")?;
+    let id = fields.object("job").and_then(|job| job.text("id")).unwrap_or_default();
     let tasks = fields.list("tasks").filter(|tasks| !tasks.is_empty());
     let task = |json| {
         let task = Fields::read(json)?;
@@ -42,7 +45,7 @@ pub(super) fn job(fields: &Fields<'_>) -> Option<Result<Job, EventError>> {
     };
     let tasks = tasks.and_then(|tasks| tasks.into_iter().map(task).collect());
     Some(match (fields.text("invocationId"), tasks) {
-        (Some(invocation_id), Some(tasks)) => Ok(Job { schema_version, invocation_id, tasks }),
+        (Some(invocation_id), Some(tasks)) => Ok(Job { id, schema_version, invocation_id, tasks }),
         _ => Err(incomplete(SHAPE, "invocationId, and tasks, each with a taskId")),
     })
 }

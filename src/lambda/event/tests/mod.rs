@@ -41,7 +41,7 @@ fn check_text(payload: &str, expected: &str) {
             let one = |message: &SqsMessage| format!("{}=[{}]", message.id, shown(&message.items));
             messages.iter().map(one).collect::<Vec<_>>().join(" ")
         }
-        EventRequest::Job(Job { schema_version, invocation_id, tasks }) => {
+        EventRequest::Job(Job { schema_version, invocation_id, tasks, .. }) => {
             let one = |task: &Task| format!(" {}:({})", task.id, shown(std::slice::from_ref(&task.item)));
             format!("{schema_version} {invocation_id}{}", tasks.iter().map(one).collect::<String>())
         }
