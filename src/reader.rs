@@ -134,9 +134,6 @@ pub struct Read {
     pub faults: Vec<Fault>,
     /// Set if the object could not be read to its end. What was read before counts.
     pub damage: Option<Damage>,
-    /// How many bytes of text were read or moved, repetitions included. It is in
-    /// proportion to the text's length, however hostile the text.
-    pub work: u64,
 }
 
 /// Reads one object.
@@ -155,13 +152,13 @@ impl<'o> Reader<'o> {
     /// `object` stands in for a missing request id; denials go to `tally`.
     #[must_use]
     pub fn new(object: &'o str, tally: Tally, limits: Limits) -> Self {
-        let wanted = records::wanted(&tally);
+        let filter = records::filter(&tally);
         Self {
             limits,
             inflate: Inflate::default(),
             text: Buffer::new(limits.block_bytes),
-            framer: Framer::new(&wanted.needles(), limits.record_bytes),
-            records: Records::new(object, tally, wanted),
+            framer: Framer::new(&filter.words(), limits.record_bytes),
+            records: Records::new(object, tally, filter),
             text_bytes: 0,
             damage: None,
         }
@@ -206,7 +203,7 @@ impl<'o> Reader<'o> {
 
     fn examine(&mut self, last: bool) {
         let Self { text, framer, records, .. } = self;
-        framer.examine(text, last, &mut |offset, found| records.take(offset, &found));
+        framer.examine(text, last, &mut |offset, cut| records.take(offset, &cut));
     }
 
     /// Says that the whole object has been pushed.
@@ -229,7 +226,6 @@ impl<'o> Reader<'o> {
             damage,
             tally,
             faults,
-            work: self.text.work(),
         }
     }
 }

@@ -10,7 +10,7 @@ use bedrock_denial_watch::alert::notice::Notice;
 use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
 use bedrock_denial_watch::lambda::aws::{DynamoDbStore, S3Source, SnsSink, sdk_config};
 use bedrock_denial_watch::reader::{self, Reader};
-use bedrock_denial_watch::source::layout::{self, Wanted};
+use bedrock_denial_watch::source::layout::{self, ObjectFilter};
 use bedrock_denial_watch::source::object::{self, Object};
 use bedrock_denial_watch::source::time::EventTime;
 use indicatif::{HumanBytes, HumanCount, ProgressBar};
@@ -164,14 +164,14 @@ impl AlertSink for Applied {
     }
 }
 
-fn wanted(options: &Options) -> Wanted {
+fn wanted(options: &Options) -> ObjectFilter {
     let now = EventTime::from_epoch_ms(i64::try_from(seconds().saturating_mul(1000)).unwrap_or(i64::MAX));
     let time = |option: &str, text: &Option<String>| {
         let text = text.as_ref()?;
         let refused = |why| Options::refuse(&format!("invalid value '{text}' for '{option}': {why}"));
         Some(layout::time(text, now).unwrap_or_else(refused))
     };
-    Wanted {
+    ObjectFilter {
         accounts: options.account.clone(),
         regions: options.region.clone(),
         since: time("--since <TIME>", &options.since),
