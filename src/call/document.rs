@@ -8,6 +8,8 @@
 
 use std::borrow::Cow;
 
+use serde_json::value::RawValue;
+
 use crate::call::Source;
 use crate::call::cause;
 use crate::call::fields::{Field, Fields};
@@ -98,7 +100,7 @@ fn record(
 /// The record in an EventBridge event. Only AWS can send events whose source begins with `aws.`; anyone can send
 /// others, with any content.
 fn detail<'a>(event: &Fields<'a>) -> Text<'a> {
-    let given = |field| event.json(field).map(|json| json.get()).filter(|json| *json != "null");
+    let given = |field| event.json(field).map(RawValue::get).filter(|json| *json != "null");
     let source = event.text(Field::Source);
     let is_of_aws = source.is_none_or(|source| source.starts_with("aws."));
     given(Field::DetailType).and_then(|_| given(Field::Detail)).filter(|_| is_of_aws).map(Cow::Borrowed)

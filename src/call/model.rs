@@ -26,6 +26,7 @@ pub fn identity(spelled: &str) -> &str {
 }
 
 /// [`identity`] of a text, derived from the whole before it is shortened: a geography comes first, and the id last.
+#[must_use]
 pub fn identity_of<'a>(spelled: &Text<'a>) -> Text<'a> {
     let identity = match spelled.as_ref()? {
         Cow::Borrowed(spelled) => Cow::Borrowed(identity(spelled)),

@@ -10,7 +10,7 @@ use crate::call::document;
 use crate::call::filter::RecordFilter;
 use crate::call::record::Reading;
 use crate::count::tally::Tally;
-use crate::reader::{Fault, FaultKind, MAX_REPORTED_FAULTS, Statistics};
+use crate::reader::findings::{Fault, FaultKind, MAX_REPORTED_FAULTS, Statistics};
 use crate::source::piece::{Container, Cut, Verdict};
 
 /// What CloudWatch Logs writes to find out whether a destination is there. It holds no record.

@@ -26,8 +26,6 @@ pub struct Framer {
     state: CutState,
     /// What surrounds the current position.
     within: Container,
-    /// The line began with the time of an exported log group.
-    is_exported: bool,
     nesting: Nesting,
     /// What is being walked is what follows the array of an envelope.
     is_tail: bool,
@@ -75,7 +73,6 @@ impl Framer {
             recognised: false,
             state: CutState::Between,
             within: Container::None,
-            is_exported: false,
             nesting: Nesting::default(),
             is_tail: false,
             line: EMPTY,
@@ -121,7 +118,6 @@ impl Framer {
     fn begin(&mut self, line: LineBegin) -> Step {
         self.state = CutState::Between;
         self.line = line;
-        self.is_exported = false;
         Step::Again
     }
 
@@ -131,7 +127,6 @@ impl Framer {
             match byte {
                 b'\n' => {
                     self.line = EMPTY;
-                    self.is_exported = false;
                 }
                 b' ' | b'\t' | b'\r' => {
                     self.line.blank = self.line.blank.saturating_add(usize::from(self.line.clean));
@@ -156,8 +151,7 @@ impl Framer {
                             return Step::NeedMore;
                         }
                         Some(length) if length > 0 => {
-                            self.line.clean = false;
-                            self.is_exported = true;
+                            self.line = LineBegin { blank: 0, clean: false, is_exported: true };
                             text.cursor = at.saturating_add(length).saturating_sub(1);
                         }
                         _ => return self.lost(text, at),
@@ -181,7 +175,7 @@ impl Framer {
         // To read a line is quicker than to follow its brackets first. What is not exactly one object, or an
         // envelope with an array, has no effect.
         let may_be_line =
-            self.recognised && self.within == Container::None && (self.alone || self.is_exported);
+            self.recognised && self.within == Container::None && (self.alone || self.line.is_exported);
         let newline = if may_be_line { text.find(b'\n', text.start, text.end) } else { None };
         if let Some(end) = newline.or_else(|| (may_be_line && last).then_some(text.end))
             && end.saturating_sub(text.start) <= self.max_record_bytes
@@ -266,7 +260,7 @@ impl Framer {
 
     fn receive_piece(&mut self, text: &Buffer, end: usize, receive: Receiver<'_>) -> Verdict {
         let within = match self.within {
-            Container::None | Container::Unknown if self.is_exported => Container::ExportLine,
+            Container::None | Container::Unknown if self.line.is_exported => Container::ExportLine,
             within => within,
         };
         let is_named = self.words.any(text, text.start, end);

@@ -29,10 +29,12 @@ pub struct LineBegin {
     pub blank: usize,
     /// Nothing but white space.
     pub clean: bool,
+    /// The time of a line of an exported log group.
+    pub is_exported: bool,
 }
 
 /// The beginning of an empty line.
-pub const EMPTY: LineBegin = LineBegin { blank: 0, clean: true };
+pub const EMPTY: LineBegin = LineBegin { blank: 0, clean: true, is_exported: false };
 
 /// How far a search for the next record got.
 pub enum Resynced {

@@ -18,7 +18,7 @@ fn cost(stored: &[u8], limits: Limits) -> Duration {
     let now = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default();
     let start = now();
     assert_eq!(read(stored, BLOCK, limits).damage, None);
-    now() - start
+    now().saturating_sub(start)
 }
 
 /// `input` builds an object of about that many bytes.
