@@ -8,7 +8,7 @@ mod records;
 
 use crate::count::tally::Tally;
 pub use crate::reader::findings::{Fault, FaultKind, MAX_REPORTED_FAULTS, Statistics, UNRECOGNISED};
-use crate::reader::records::{Records, Sums};
+use crate::reader::records::{Counts, Records};
 use crate::source::buffer::Buffer;
 use crate::source::framing::Framer;
 use crate::source::inflate::{Damage, Inflate};
@@ -135,7 +135,7 @@ impl<'o> Reader<'o> {
         // The last block may have gone beyond a limit too.
         let damage = self.damage.take().or_else(|| self.beyond_limits());
         let damage = damage.or_else(|| self.inflate.finish().err());
-        let Sums { tally, statistics, faults } = self.records.finish();
+        let Counts { tally, statistics, faults } = self.records.finish();
         Read {
             statistics: Statistics {
                 bytes: self.inflate.consumed(),

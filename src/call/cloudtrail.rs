@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use crate::call::api_key::api_key;
 use crate::call::cause;
-use crate::call::fields::{Field, Fields};
 use crate::call::guardrail::Facts;
+use crate::call::members::{Member, Members};
 use crate::call::{Call, Source, model};
 use crate::source::text::truncate_with_hash;
 use crate::source::time::EventTime;
@@ -50,48 +50,48 @@ pub fn error_code(written: Cow<'_, str>) -> Cow<'_, str> {
     }
 }
 
-/// The call that `fields` record. A missing request id is empty.
-pub fn call<'a>(fields: &Fields<'a>, at: EventTime, error_code: Cow<'a, str>) -> Call<'a> {
+/// The call that `members` record. A missing request id is empty.
+pub fn call<'a>(members: &Members<'a>, at: EventTime, error_code: Cow<'a, str>) -> Call<'a> {
     let given = |text: &Cow<'_, str>| !text.is_empty();
-    let kept = |field| fields.text(field).map(truncate_with_hash);
-    let asked = fields.below(Field::RequestParameters);
-    let caller = fields.below(Field::UserIdentity);
-    let user = caller.text(Field::Arn);
-    let message = fields.text(Field::ErrorMessage);
-    let is_mantle = fields.text(Field::EventSource).is_some_and(|source| source == MANTLE);
+    let kept = |field| members.text(field).map(truncate_with_hash);
+    let asked = members.below(Member::RequestParameters);
+    let caller = members.below(Member::UserIdentity);
+    let user = caller.text(Member::Arn);
+    let message = members.text(Member::ErrorMessage);
+    let is_mantle = members.text(Member::EventSource).is_some_and(|source| source == MANTLE);
     // Only on this endpoint does AWS itself write the bearer-token marks among the request parameters.
-    let added = if is_mantle { &asked } else { &fields.below(Field::AdditionalEventData) };
+    let added = if is_mantle { &asked } else { &members.below(Member::AdditionalEventData) };
     let named = || cause::denied_model(message.as_deref()?).map(|model| Cow::Owned(model.to_owned()));
-    let model = asked.text(if is_mantle { Field::Model } else { Field::ModelId });
+    let model = asked.text(if is_mantle { Member::Model } else { Member::ModelId });
     let model = model.filter(given).or_else(named);
     Call {
         source: Source::CloudTrail,
         at,
-        account: kept(Field::RecipientAccountId),
+        account: kept(Member::RecipientAccountId),
         api_key: api_key(
             user.as_deref(),
-            added.flag(Field::CallWithBearerToken),
-            added.text(Field::BearerTokenType).as_deref(),
+            added.flag(Member::CallWithBearerToken),
+            added.text(Member::BearerTokenType).as_deref(),
         ),
         caller_account: if user.is_none() {
-            caller.text(Field::AccountId).map(truncate_with_hash)
+            caller.text(Member::AccountId).map(truncate_with_hash)
         } else {
             None
         },
         user: user.map(truncate_with_hash),
         model: model::identity_of(&model),
         model_called: model.map(truncate_with_hash),
-        region: kept(Field::AwsRegion),
-        request_id: kept(Field::TrailRequestId)
+        region: kept(Member::AwsRegion),
+        request_id: kept(Member::TrailRequestId)
             .filter(given)
-            .or_else(|| kept(Field::EventId))
+            .or_else(|| kept(Member::EventId))
             .unwrap_or_default(),
         denied_by: cause::denied_by(&error_code, message.as_deref()),
         error_code,
-        source_ip: kept(Field::SourceIp),
-        user_agent: kept(Field::UserAgent),
-        access_key_id: caller.text(Field::AccessKeyId).map(truncate_with_hash),
-        vpc_endpoint: kept(Field::VpcEndpointId),
+        source_ip: kept(Member::SourceIp),
+        user_agent: kept(Member::UserAgent),
+        access_key_id: caller.text(Member::AccessKeyId).map(truncate_with_hash),
+        vpc_endpoint: kept(Member::VpcEndpointId),
         facts: Facts::default(),
     }
 }

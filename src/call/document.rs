@@ -12,15 +12,15 @@ use serde_json::value::RawValue;
 
 use crate::call::Source;
 use crate::call::cause;
-use crate::call::fields::{Field, Fields};
 use crate::call::filter::RecordFilter;
+use crate::call::members::{Member, Members};
 use crate::call::record::{self, Reading};
 use crate::source::piece::{Container, Verdict};
 use crate::source::text::Text;
 
 /// What one piece of text turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Document {
+pub struct ReadPiece {
     /// Whether there is a record in it.
     pub verdict: Verdict,
     /// The error code of a denial stands in it, outside every record.
@@ -34,56 +34,56 @@ pub fn read(
     filter: &RecordFilter,
     place: &dyn Fn() -> String,
     take: &mut dyn FnMut(Reading<'_>),
-) -> Document {
+) -> ReadPiece {
     // One bad byte in a text must not hide a denial.
     let json = str::from_utf8(json).map_or_else(|_| String::from_utf8_lossy(json), Cow::Borrowed);
-    let Ok(fields) = Fields::read(&json) else {
-        return Document { verdict: Verdict::Broken, is_stray: false };
+    let Ok(members) = Members::read(&json) else {
+        return ReadPiece { verdict: Verdict::Broken, is_stray: false };
     };
     let element = match within {
-        Container::LogEvents => fields.text(Field::Message),
-        Container::LookupEvents => fields.text(Field::CloudTrailEvent),
+        Container::LogEvents => members.text(Member::Message),
+        Container::LookupEvents => members.text(Member::CloudTrailEvent),
         _ => None,
     };
     let (inner, is_copy) = if element.is_some() {
         (element, within == Container::LogEvents)
-    } else if record(&fields, filter, place, within == Container::ExportLine, take) {
-        return Document { verdict: Verdict::Record, is_stray: false };
-    } else if let Some(record) = fields.text(Field::CloudTrailEvent).or_else(|| detail(&fields)) {
+    } else if record(&members, filter, place, within == Container::ExportLine, take) {
+        return ReadPiece { verdict: Verdict::Record, is_stray: false };
+    } else if let Some(record) = members.text(Member::CloudTrailEvent).or_else(|| detail(&members)) {
         (Some(record), within == Container::ExportLine)
     } else if matches!(within, Container::LogEvents | Container::LookupEvents | Container::Unknown) {
         // An envelope that was cut between two elements seems to hold whatever follows it.
-        (fields.text(Field::Message), true)
+        (members.text(Member::Message), true)
     } else {
         (None, false)
     };
     let named = cause::count_denials_named(json.as_bytes());
     let place = || format!("{}.0", place());
     let recognised = inner.as_deref().and_then(|inner| {
-        let fields = Fields::read(inner).ok()?;
-        if record(&fields, filter, &place, is_copy, take) {
+        let members = Members::read(inner).ok()?;
+        if record(&members, filter, &place, is_copy, take) {
             return Some(cause::count_denials_named(inner.as_bytes()));
         }
         // A log group can be an EventBridge target.
-        let detail = detail(&fields).filter(|_| is_copy)?;
-        let is_record = record(&Fields::read(&detail).ok()?, filter, &place, false, take);
+        let detail = detail(&members).filter(|_| is_copy)?;
+        let is_record = record(&Members::read(&detail).ok()?, filter, &place, false, take);
         is_record.then(|| cause::count_denials_named(detail.as_bytes()))
     });
-    Document {
+    ReadPiece {
         verdict: if recognised.is_some() { Verdict::Record } else { Verdict::Unknown },
         is_stray: named > recognised.unwrap_or_default(),
     }
 }
 
-/// Passes on the record that `fields` are, if they are one. `is_copy`: it came from a log group in CloudWatch.
+/// Passes on the record that `members` are, if they are one. `is_copy`: it came from a log group in CloudWatch.
 fn record(
-    fields: &Fields<'_>,
+    members: &Members<'_>,
     filter: &RecordFilter,
     place: &dyn Fn() -> String,
     is_copy: bool,
     take: &mut dyn FnMut(Reading<'_>),
 ) -> bool {
-    let mut reading = record::read(fields, filter, place);
+    let mut reading = record::read(members, filter, place);
     if let Reading::Call(call) = &mut reading
         && is_copy
         && call.source == Source::InvocationLog
@@ -99,11 +99,11 @@ fn record(
 
 /// The record in an EventBridge event. Only AWS can send events whose source begins with `aws.`; anyone can send
 /// others, with any content.
-fn detail<'a>(event: &Fields<'a>) -> Text<'a> {
+fn detail<'a>(event: &Members<'a>) -> Text<'a> {
     let given = |field| event.json(field).map(RawValue::get).filter(|json| *json != "null");
-    let source = event.text(Field::Source);
+    let source = event.text(Member::Source);
     let is_of_aws = source.is_none_or(|source| source.starts_with("aws."));
-    given(Field::DetailType).and_then(|_| given(Field::Detail)).filter(|_| is_of_aws).map(Cow::Borrowed)
+    given(Member::DetailType).and_then(|_| given(Member::Detail)).filter(|_| is_of_aws).map(Cow::Borrowed)
 }
 
 #[cfg(test)]

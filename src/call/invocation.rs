@@ -4,27 +4,32 @@ use std::borrow::Cow;
 
 use crate::call::api_key::api_key;
 use crate::call::cause;
-use crate::call::fields::{Field, Fields};
 use crate::call::guardrail::Facts;
+use crate::call::members::{Member, Members};
 use crate::call::{Call, Source, model};
 use crate::source::text::truncate_with_hash;
 use crate::source::time::EventTime;
 
-/// The call that `fields` record. A missing request id is empty.
-pub fn call<'a>(fields: &Fields<'a>, at: EventTime, error_code: Cow<'a, str>, facts: Facts<'a>) -> Call<'a> {
-    let kept = |field| fields.text(field).map(truncate_with_hash);
-    let user = fields.below(Field::Identity).text(Field::Arn);
-    let model = fields.text(Field::ModelId);
+/// The call that `members` record. A missing request id is empty.
+pub fn call<'a>(
+    members: &Members<'a>,
+    at: EventTime,
+    error_code: Cow<'a, str>,
+    facts: Facts<'a>,
+) -> Call<'a> {
+    let kept = |field| members.text(field).map(truncate_with_hash);
+    let user = members.below(Member::Identity).text(Member::Arn);
+    let model = members.text(Member::ModelId);
     Call {
         source: Source::InvocationLog,
         at,
-        account: kept(Field::AccountId),
+        account: kept(Member::AccountId),
         api_key: api_key(user.as_deref(), None, None),
         user: user.map(truncate_with_hash),
         model: model::identity_of(&model),
         model_called: model.map(truncate_with_hash),
-        region: kept(Field::Region),
-        request_id: kept(Field::RequestId).unwrap_or_default(),
+        region: kept(Member::Region),
+        request_id: kept(Member::RequestId).unwrap_or_default(),
         denied_by: cause::denied_by(&error_code, None),
         error_code,
         source_ip: None,

@@ -3,7 +3,7 @@
 //! | step | file |
 //! |---|---|
 //! | Piece → the records in it | `document` |
-//! | Record → its members | `fields` |
+//! | Record → its members | `members` |
 //! | Which records are needed | [`filter`] |
 //! | Members → call, from either log | `record`; `invocation`, [`cloudtrail`] |
 //! | Details of a call | [`api_key`], [`cause`], [`guardrail`], [`model`] |
@@ -12,10 +12,10 @@ pub mod api_key;
 pub mod cause;
 pub mod cloudtrail;
 pub(crate) mod document;
-pub(crate) mod fields;
 pub mod filter;
 pub mod guardrail;
 pub(crate) mod invocation;
+pub(crate) mod members;
 pub mod model;
 pub(crate) mod record;
 

@@ -6,9 +6,9 @@
 use std::borrow::Cow;
 
 use crate::call::cause::{ACCESS_DENIED, DENIED};
-use crate::call::fields::{Field, Fields};
 use crate::call::filter::RecordFilter;
 use crate::call::guardrail::Facts;
+use crate::call::members::{Member, Members};
 use crate::call::{Call, cloudtrail, invocation};
 use crate::source::time::EventTime;
 
@@ -32,12 +32,12 @@ pub enum Reading<'a> {
 }
 
 /// Reads one record. `place` replaces a missing request id.
-pub fn read<'a>(record: &Fields<'a>, filter: &RecordFilter, place: impl FnOnce() -> String) -> Reading<'a> {
-    let is_trail = record.has(Field::EventSource);
+pub fn read<'a>(record: &Members<'a>, filter: &RecordFilter, place: impl FnOnce() -> String) -> Reading<'a> {
+    let is_trail = record.has(Member::EventSource);
     if !is_known(record) {
         return Reading::Unknown;
     }
-    let error_code = match record.text(Field::ErrorCode) {
+    let error_code = match record.text(Member::ErrorCode) {
         Some(code) if !is_trail => Some(code),
         Some(code) if is_model_call(record) => Some(cloudtrail::error_code(code)),
         _ => None,
@@ -50,8 +50,8 @@ pub fn read<'a>(record: &Fields<'a>, filter: &RecordFilter, place: impl FnOnce()
     }
     let mut facts = Facts::default();
     if !is_trail && filter.has_facts() {
-        facts = Facts::read(record.json(Field::Input), record.json(Field::Output));
-        let code = record.json(Field::ErrorCode);
+        facts = Facts::read(record.json(Member::Input), record.json(Member::Output));
+        let code = record.json(Member::ErrorCode);
         facts.succeeded = code.is_none_or(|code| matches!(code.get(), "null" | "\"\""));
     }
     let error_code = match error_code {
@@ -59,7 +59,7 @@ pub fn read<'a>(record: &Fields<'a>, filter: &RecordFilter, place: impl FnOnce()
         code if filter.wants(&facts) => code.unwrap_or_default(),
         _ => return Reading::Other,
     };
-    let time = record.text(if is_trail { Field::EventTime } else { Field::Timestamp });
+    let time = record.text(if is_trail { Member::EventTime } else { Member::Timestamp });
     let Some(at) = time.as_deref().and_then(EventTime::parse) else {
         return Reading::NoTimestamp { is_denied: error_code == ACCESS_DENIED };
     };
@@ -76,21 +76,26 @@ pub fn read<'a>(record: &Fields<'a>, filter: &RecordFilter, place: impl FnOnce()
 
 /// Whether these members belong to a record of either log. Any one may be missing, yet `timestamp` and
 /// `requestId` are not enough: applications and envelopes log those too.
-fn is_known(record: &Fields<'_>) -> bool {
-    let any = |fields: &[Field]| fields.iter().any(|field| record.has(*field));
+fn is_known(record: &Members<'_>) -> bool {
+    let any = |fields: &[Member]| fields.iter().any(|field| record.has(*field));
     !is_notification(record)
-        && (any(&[Field::EventSource, Field::ErrorCode, Field::ModelId, Field::Identity, Field::SchemaType])
-            || (any(&[Field::Timestamp, Field::RequestId]) && any(&[Field::Input, Field::Output])))
+        && (any(&[
+            Member::EventSource,
+            Member::ErrorCode,
+            Member::ModelId,
+            Member::Identity,
+            Member::SchemaType,
+        ]) || (any(&[Member::Timestamp, Member::RequestId]) && any(&[Member::Input, Member::Output])))
 }
 
 /// Whether it is an event of SQS, S3 or another service that names itself `aws:sqs`, where CloudTrail writes
 /// `sqs.amazonaws.com`. Its body may hold anything.
-fn is_notification(record: &Fields<'_>) -> bool {
-    record.text(Field::EventSource).is_some_and(|source| source.starts_with("aws:"))
+fn is_notification(record: &Members<'_>) -> bool {
+    record.text(Member::EventSource).is_some_and(|source| source.starts_with("aws:"))
 }
 
-fn is_model_call(record: &Fields<'_>) -> bool {
-    let (source, name) = (record.text(Field::EventSource), record.text(Field::EventName));
+fn is_model_call(record: &Members<'_>) -> bool {
+    let (source, name) = (record.text(Member::EventSource), record.text(Member::EventName));
     source.zip(name).is_some_and(|(source, name)| cloudtrail::is_model_call(&source, &name))
 }
 

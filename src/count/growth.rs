@@ -8,8 +8,8 @@ use super::claims::{self, AlertLog};
 use super::counter::{Contribution, Counter, Slot};
 use super::tally::Tally;
 use super::window::Window;
-use crate::call::fields::Fields;
 use crate::call::filter::RecordFilter;
+use crate::call::members::Members;
 use crate::call::record::{Reading, read};
 use crate::rule::catalogue::{DENIED_MODEL, built_in};
 use crate::rule::definition::Rule;
@@ -39,7 +39,7 @@ fn tally(rule: &Rule, denials: impl Iterator<Item = (usize, usize, usize)>) -> T
         let record = format!(
             r#"{{"timestamp":"{time}","modelId":"m{model}","requestId":"r{request}","errorCode":"AccessDeniedException"}}"#
         );
-        let fields = Fields::read(&record).expect("JSON");
+        let fields = Members::read(&record).expect("JSON");
         let reading = read(&fields, &RecordFilter::errors(&["AccessDeniedException"]), String::new);
         let Reading::Call(denial) = reading else { panic!("{record}") };
         tally.add(&denial);

@@ -21,7 +21,7 @@ const CONTROL_MESSAGE: &[u8] = b"\"CONTROL_MESSAGE\"";
 pub struct Records<'o> {
     object: &'o str,
     filter: RecordFilter,
-    sums: Sums,
+    counts: Counts,
     /// The error code of a denial stands outside every record.
     is_stray: bool,
     /// Something that names a denial could not be read.
@@ -39,7 +39,7 @@ pub struct Records<'o> {
 }
 
 /// What was found.
-pub struct Sums {
+pub struct Counts {
     pub tally: Tally,
     pub statistics: Statistics,
     pub faults: Vec<Fault>,
@@ -61,7 +61,7 @@ impl<'o> Records<'o> {
             object,
             filter,
             exempted_before: tally.exempted(),
-            sums: Sums { tally, statistics: Statistics::default(), faults: Vec::new() },
+            counts: Counts { tally, statistics: Statistics::default(), faults: Vec::new() },
             is_stray: false,
             is_unread: false,
             recognised: false,
@@ -72,12 +72,12 @@ impl<'o> Records<'o> {
     }
 
     pub fn tally(&self) -> &Tally {
-        &self.sums.tally
+        &self.counts.tally
     }
 
     /// What was found in the whole object.
-    pub fn finish(self) -> Sums {
-        let Sums { tally, statistics, faults } = self.sums;
+    pub fn finish(self) -> Counts {
+        let Counts { tally, statistics, faults } = self.counts;
         let names_denial = self.is_stray || (self.is_unread && !self.recognised);
         let is_empty = self.has_envelope && !self.has_pieces;
         let statistics = Statistics {
@@ -87,7 +87,7 @@ impl<'o> Records<'o> {
             without_records: u64::from(!self.recognised && !is_empty),
             ..statistics
         };
-        Sums { tally, statistics, faults }
+        Counts { tally, statistics, faults }
     }
 
     /// Takes what framing found at a stream offset.
@@ -116,11 +116,11 @@ impl<'o> Records<'o> {
         if !is_named && self.recognised {
             return Verdict::Unknown;
         }
-        let Self { object, filter, sums, .. } = self;
+        let Self { object, filter, counts, .. } = self;
         let place = || format!("{object}@{offset}");
         let read = document::read(json, within, filter, &place, &mut |reading| {
             if is_named {
-                sums.count(reading, offset);
+                counts.count(reading, offset);
             }
         });
         self.is_stray |= read.is_stray;
@@ -131,13 +131,13 @@ impl<'o> Records<'o> {
 
     /// A record could not be read. `is_denial`: it names one.
     fn uncounted(&mut self, offset: u64, kind: FaultKind, is_denial: bool) {
-        self.sums.fault(offset, kind, is_denial);
+        self.counts.fault(offset, kind, is_denial);
         self.is_unread |= is_denial;
         self.has_pieces = true;
     }
 }
 
-impl Sums {
+impl Counts {
     fn count(&mut self, reading: Reading<'_>, offset: u64) {
         match reading {
             Reading::Other | Reading::Unknown => {}

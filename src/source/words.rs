@@ -6,11 +6,11 @@ use crate::source::buffer::Buffer;
 
 /// Words, each searched for by itself: a few single searches are many times faster than a combined one.
 pub struct Words {
-    words: Vec<Word>,
+    words: Vec<WordSearch>,
     overlap: usize,
 }
 
-struct Word {
+struct WordSearch {
     finder: Finder<'static>,
     /// It begins at no earlier stream offset that is still of interest.
     next: u64,
@@ -27,7 +27,7 @@ impl Words {
         let mut needed: Vec<&str> = words.iter().filter(is_needed).copied().collect();
         needed.sort_unstable();
         needed.dedup();
-        let word = |word| Word { finder: Finder::new(word).into_owned(), next: 0, is_found: false };
+        let word = |word| WordSearch { finder: Finder::new(word).into_owned(), next: 0, is_found: false };
         Self {
             overlap: needed.iter().map(|word| word.len()).max().unwrap_or_default().saturating_sub(1),
             words: needed.into_iter().map(word).collect(),

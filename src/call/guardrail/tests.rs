@@ -1,5 +1,5 @@
 use super::*;
-use crate::call::fields::{Field, Fields};
+use crate::call::members::{Member, Members};
 
 const POLICIES: [Policy; 6] = [
     Policy::Topic,
@@ -23,8 +23,8 @@ fn line(finding: &GuardrailFinding<'_>) -> String {
 }
 
 fn facts(record: &str) -> Facts<'_> {
-    let record = Fields::read(record).expect(record);
-    Facts::read(record.json(Field::Input), record.json(Field::Output))
+    let record = Members::read(record).expect(record);
+    Facts::read(record.json(Member::Input), record.json(Member::Output))
 }
 
 /// `body` is what the model answered: `output.outputBodyJson`.

@@ -9,7 +9,7 @@ fn read<'a>(
     codes: &[&'static str],
     place: impl FnOnce() -> String,
 ) -> Result<Reading<'a>, serde_json::Error> {
-    Ok(super::read(&Fields::read(json)?, &RecordFilter::errors(codes), place))
+    Ok(super::read(&Members::read(json)?, &RecordFilter::errors(codes), place))
 }
 
 /// A denial is shown as `account user model region request time`, with `-` for a missing value.

@@ -17,7 +17,7 @@ use crate::source::text::{Bytes, Text, unescaped};
 /// A member to read, at the top level or one below. The only top-level name that an invocation log and
 /// CloudTrail share is `errorCode`.
 #[derive(Clone, Copy)]
-pub enum Field {
+pub enum Member {
     /// In both logs.
     ErrorCode,
     // In an invocation log.
@@ -63,9 +63,9 @@ pub enum Field {
     BearerTokenType,
 }
 
-const COUNT: usize = Field::BearerTokenType as usize + 1;
+const COUNT: usize = Member::BearerTokenType as usize + 1;
 
-impl Field {
+impl Member {
     fn named(name: &[u8]) -> Option<Self> {
         Some(match name {
             b"errorCode" => Self::ErrorCode,
@@ -111,55 +111,55 @@ impl Field {
 }
 
 /// The members read from one JSON object, as raw JSON; the last one wins if a key repeats.
-pub struct Fields<'a>([Option<&'a RawValue>; COUNT]);
+pub struct Members<'a>([Option<&'a RawValue>; COUNT]);
 
-impl<'a> Fields<'a> {
+impl<'a> Members<'a> {
     /// Reads `json` as one object.
     ///
     /// # Errors
     /// If `json` is not exactly one JSON object, or is an envelope around an array of records.
     pub fn read(json: &'a str) -> Result<Self, serde_json::Error> {
-        let mut fields = Self([None; COUNT]);
+        let mut members = Self([None; COUNT]);
         let mut deserializer = serde_json::Deserializer::from_str(json);
-        deserializer.deserialize_map(Members(&mut fields))?;
+        deserializer.deserialize_map(Filler(&mut members))?;
         deserializer.end()?;
-        let is_array = |field| fields.json(field).is_some_and(|member| member.get().starts_with('['));
-        if [Field::Records, Field::LogEvents, Field::Events].into_iter().any(is_array) {
+        let is_array = |member| members.json(member).is_some_and(|json| json.get().starts_with('['));
+        if [Member::Records, Member::LogEvents, Member::Events].into_iter().any(is_array) {
             return Err(serde_json::Error::custom("an envelope around records, not one record"));
         }
-        Ok(fields)
+        Ok(members)
     }
 
     /// Whether the member exists, of any type.
     #[must_use]
-    pub fn has(&self, field: Field) -> bool {
-        self.json(field).is_some()
+    pub fn has(&self, member: Member) -> bool {
+        self.json(member).is_some()
     }
 
     /// A member's text; `None` if it is missing or not text.
     #[must_use]
-    pub fn text(&self, field: Field) -> Text<'a> {
-        unescaped(self.json(field)?.get())
+    pub fn text(&self, member: Member) -> Text<'a> {
+        unescaped(self.json(member)?.get())
     }
 
     /// A member as raw JSON.
     #[must_use]
-    pub fn json(&self, field: Field) -> Option<&'a RawValue> {
-        self.0.get(field as usize).copied().flatten()
+    pub fn json(&self, member: Member) -> Option<&'a RawValue> {
+        self.0.get(member as usize).copied().flatten()
     }
 
     /// A boolean, or one written as text; `None` for anything else.
     #[must_use]
-    pub fn flag(&self, field: Field) -> Option<bool> {
-        self.json(field)?.get().trim_matches('"').parse().ok()
+    pub fn flag(&self, member: Member) -> Option<bool> {
+        self.json(member)?.get().trim_matches('"').parse().ok()
     }
 
     /// The members of an object one level below; empty if it is not an object.
     #[must_use]
-    pub fn below(&self, field: Field) -> Self {
+    pub fn below(&self, member: Member) -> Self {
         let mut below = Self([None; COUNT]);
-        if let Some(json) = self.json(field).filter(|json| json.get().starts_with('{')) {
-            let read = serde_json::Deserializer::from_str(json.get()).deserialize_map(Members(&mut below));
+        if let Some(json) = self.json(member).filter(|json| json.get().starts_with('{')) {
+            let read = serde_json::Deserializer::from_str(json.get()).deserialize_map(Filler(&mut below));
             debug_assert!(read.is_ok(), "{read:?}: it was looked through before");
         }
         below
@@ -167,9 +167,9 @@ impl<'a> Fields<'a> {
 }
 
 /// Fills the members in place: a record is too large to move between functions cheaply.
-struct Members<'r, 'a>(&'r mut Fields<'a>);
+struct Filler<'r, 'a>(&'r mut Members<'a>);
 
-impl<'de> Visitor<'de> for Members<'_, 'de> {
+impl<'de> Visitor<'de> for Filler<'_, 'de> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -178,7 +178,7 @@ impl<'de> Visitor<'de> for Members<'_, 'de> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(Bytes(name)) = map.next_key()? {
-            match Field::named(&name) {
+            match Member::named(&name) {
                 Some(field) => {
                     let json = Some(map.next_value()?);
                     if let Some(place) = self.0.0.get_mut(field as usize) {
