@@ -1,12 +1,14 @@
-//! Interprets the fields of a CloudTrail record: which calls use a model, what they asked for, and
-//! what refused them.
-//!
-//! AWS writes the text of `errorMessage`, but the caller chooses the ids in it. So AWS's phrases are
-//! matched only where no id can appear.
+//! CloudTrail's records: which calls use a model, and what they say of a call.
 
 use std::borrow::Cow;
 
-use crate::call::denial::MODEL_NOT_FOUND;
+use crate::call::api_key::api_key;
+use crate::call::cause;
+use crate::call::guardrail::Facts;
+use crate::call::members::{Member, Members};
+use crate::call::{Call, Source, model};
+use crate::source::text::truncate_with_hash;
+use crate::source::time::EventTime;
 
 const BEDROCK: &str = "bedrock.amazonaws.com";
 /// `eventSource` of the endpoint that speaks OpenAI's and Anthropic's native protocols.
@@ -48,225 +50,55 @@ pub fn error_code(written: Cow<'_, str>) -> Cow<'_, str> {
     }
 }
 
-/// The ARN of the model that a refusal names: `User: … is not authorized to perform: … on resource:
-/// <ARN> …`. The policy determines which resource that is: the inference profile that was called, or a
-/// foundation model in any region that the profile routes to.
-#[must_use]
-pub fn refused_model(message: &str) -> Option<&str> {
-    let (_, request) = message.split_once(ACTION)?;
-    let (_, resource) = request.split_once(RESOURCE)?;
-    let arn = resource.split_whitespace().next()?.trim_matches('"');
-    let mut parts = arn.splitn(6, ':');
-    if parts.next() != Some("arn") {
-        return None;
+/// The call that `members` record. A missing request id is empty.
+pub fn call<'a>(members: &Members<'a>, at: EventTime, error_code: Cow<'a, str>) -> Call<'a> {
+    let given = |text: &Cow<'_, str>| !text.is_empty();
+    let kept = |field| members.text(field).map(truncate_with_hash);
+    let asked = members.below(Member::RequestParameters);
+    let caller = members.below(Member::UserIdentity);
+    let user = caller.text(Member::Arn);
+    let message = members.text(Member::ErrorMessage);
+    let is_mantle = members.text(Member::EventSource).is_some_and(|source| source == MANTLE);
+    // Only on this endpoint does AWS itself write the bearer-token marks among the request parameters.
+    let added = if is_mantle { &asked } else { &members.below(Member::AdditionalEventData) };
+    let named = || cause::denied_model(message.as_deref()?).map(|model| Cow::Owned(model.to_owned()));
+    let model = asked.text(if is_mantle { Member::Model } else { Member::ModelId });
+    let model = model.filter(given).or_else(named);
+    Call {
+        source: Source::CloudTrail,
+        at,
+        account: kept(Member::RecipientAccountId),
+        api_key: api_key(
+            user.as_deref(),
+            added.flag(Member::CallWithBearerToken),
+            added.text(Member::BearerTokenType).as_deref(),
+        ),
+        caller_account: if user.is_none() {
+            caller.text(Member::AccountId).map(truncate_with_hash)
+        } else {
+            None
+        },
+        user: user.map(truncate_with_hash),
+        model: model::identity_of(&model),
+        model_called: model.map(truncate_with_hash),
+        region: kept(Member::AwsRegion),
+        request_id: kept(Member::TrailRequestId)
+            .filter(given)
+            .or_else(|| kept(Member::EventId))
+            .unwrap_or_default(),
+        denied_by: cause::denied_by(&error_code, message.as_deref()),
+        error_code,
+        source_ip: kept(Member::SourceIp),
+        user_agent: kept(Member::UserAgent),
+        access_key_id: caller.text(Member::AccessKeyId).map(truncate_with_hash),
+        vpc_endpoint: kept(Member::VpcEndpointId),
+        facts: Facts::default(),
     }
-    let (service, resource) = (parts.nth(1)?, parts.nth(2)?);
-    let is_model = service != "bedrock-mantle" && !NO_MODEL.iter().any(|kind| resource.starts_with(kind));
-    is_model.then_some(arn)
 }
-
-/// Other resources a model call may be refused on. On bedrock-mantle it is always a project.
-const NO_MODEL: [&str; 2] = ["guardrail/", "guardrail-profile/"];
-
-const ACTION: &str = " is not authorized to perform: ";
-const RESOURCE: &str = " on resource: ";
-
-/// The words before the kind of policy: for an explicit deny, and for a missing allow.
-///
-/// Source: "Troubleshoot access denied error messages" in the AWS IAM user guide.
-const REASONS: [&str; 2] = ["explicit deny in ", "because no "];
-
-/// The kinds of policy as AWS writes them, and a short name for each. Source: as above.
-const POLICIES: [(&str, &str); 7] = [
-    ("identity-based policy", "IAM identity policy"),
-    ("service control policy", "service control policy"),
-    ("resource control policy", "resource control policy"),
-    ("permissions boundary", "permissions boundary"),
-    ("session policy", "session policy"),
-    ("VPC endpoint policy", "VPC endpoint policy"),
-    ("resource-based policy", "resource policy"),
-];
-
-/// Bedrock's own messages, and a short meaning for each. Sources: "Resolve InvokeModel API errors in
-/// Amazon Bedrock" in the AWS Knowledge Center; responses from the service. The first match wins.
-const ANSWERS: [(&str, &str); 7] = [
-    ("You don't have access to the model with the specified model ID", NO_ACCESS),
-    ("Your account is not authorized to invoke this API operation", NO_ACCESS),
-    (" is not available for this account. You can explore other available models", NO_ACCESS),
-    // The account has no AWS Marketplace subscription, and the caller may not create one.
-    ("Model access is denied due to ", NO_ACCESS),
-    ("Model use case details have not been submitted for this account", NO_ACCESS),
-    ("fill out the Anthropic use case details form", NO_ACCESS),
-    // The model serves only accounts that have used it within the last 30 days.
-    ("This Model is marked by provider as Legacy", "legacy model"),
-];
-const NO_ACCESS: &str = "no model access";
-
-/// A short description of what refused a call, as far as its error code and message show.
-#[must_use]
-pub fn refusal(error_code: &str, message: Option<&str>) -> Option<&'static str> {
-    message.and_then(told_refusal).or_else(|| (error_code == MODEL_NOT_FOUND).then_some("model not found"))
-}
-
-fn told_refusal(message: &str) -> Option<&'static str> {
-    // Take the last match: only the policy's ARN follows it, and no ARN contains a space.
-    let reason = REASONS.iter().filter_map(|words| message.rfind(words)?.checked_add(words.len())).max();
-    if let Some(kind) = reason.and_then(|at| message.get(at..)) {
-        let kind =
-            ["a ", "an ", "the "].iter().find_map(|article| kind.strip_prefix(article)).unwrap_or(kind);
-        let begins =
-            |words: &str| kind.get(..words.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(words));
-        return POLICIES.iter().find(|(words, _)| begins(words)).map(|(_, short)| *short);
-    }
-    ANSWERS.iter().find(|(words, _)| message.contains(words)).map(|(_, short)| *short)
-}
-
-/// The kind of Bedrock API key that made a call, if one did: from its `user`, whether the call is
-/// `marked` as using a bearer token, and the token's type.
-///
-/// A long-term key (`ABSK…`) belongs to a dedicated IAM user, which the console names
-/// `BedrockAPIKey-…`; that user name is evidence enough in a log that does not mark calls. Source: "How
-/// Amazon Bedrock API keys work" in the Amazon Bedrock user guide.
-#[must_use]
-pub fn api_key(user: Option<&str>, marked: Option<bool>, token_type: Option<&str>) -> Option<&'static str> {
-    let names = user.and_then(|user| user.rsplit_once('/'));
-    let is_key_user =
-        names.is_some_and(|(path, name)| name.starts_with("BedrockAPIKey-") && path.contains(":user"));
-    if !marked.unwrap_or(is_key_user || token_type.is_some()) {
-        return None;
-    }
-    Some(match token_type {
-        Some(token_type) if token_type.starts_with("ABSK") => LONG_TERM,
-        _ if is_key_user => LONG_TERM,
-        Some(_) => SHORT_TERM,
-        None => KEY_TYPE_UNKNOWN,
-    })
-}
-
-const LONG_TERM: &str = "long-term";
-const SHORT_TERM: &str = "short-term";
-/// CloudTrail marks the call without naming the type of key.
-pub const KEY_TYPE_UNKNOWN: &str = "type not logged";
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const WHO: &str = "User: arn:aws:sts::111122223333:assumed-role/app/s1 is not authorized to perform: bedrock:InvokeModel";
-
-    #[track_caller]
-    fn check_model(resource: &str, expected: Option<&str>) {
-        for rest in ["", " because no identity-based policy allows the bedrock:InvokeModel action", "\n"] {
-            let message = format!("{WHO} on resource: {resource}{rest}");
-            assert_eq!(refused_model(&message), expected, "{message}");
-        }
-    }
-
-    #[test]
-    fn the_refused_resource_is_named_as_the_message_has_it() {
-        for arn in [
-            "arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-v2:1",
-            "arn:aws:bedrock:::foundation-model/a.b",
-            "arn:aws:bedrock:eu-west-1:1:inference-profile/eu.a.b-v1:0",
-            "arn:aws:bedrock:eu-west-1:1:application-inference-profile/x1",
-            "arn:aws:bedrock:eu-west-1:1:provisioned-model/x1",
-            "arn:aws:sagemaker:eu-west-1:1:endpoint/a",
-        ] {
-            check_model(arn, Some(arn));
-        }
-        check_model(
-            "\"arn:aws:bedrock:::foundation-model/a.b\"",
-            Some("arn:aws:bedrock:::foundation-model/a.b"),
-        );
-        for none in [
-            "*",
-            "",
-            "arn:aws:bedrock",
-            "anthropic.claude-v2",
-            "arn:aws:bedrock:us-east-1:1:guardrail/abc",
-            "arn:aws:bedrock-mantle:us-east-1:1:project/default",
-        ] {
-            check_model(none, None);
-        }
-        assert_eq!(refused_model("on resource: arn:aws:bedrock:::foundation-model/a"), None);
-        assert_eq!(refused_model(WHO), None);
-    }
-
-    #[track_caller]
-    fn check_refusal(message: &str, expected: Option<&str>) {
-        assert_eq!(refusal("AccessDeniedException", Some(message)), expected, "{message}");
-    }
-
-    #[test]
-    fn every_kind_of_policy_is_told_whether_it_denies_or_does_not_allow() {
-        for (words, short) in POLICIES {
-            let article = if words.starts_with('i') { "an" } else { "a" };
-            for at in ["", " on resource: arn:aws:bedrock:::foundation-model/a"] {
-                check_refusal(&format!("{WHO}{at} because no {words} allows the x action"), Some(short));
-                check_refusal(&format!("{WHO}{at} with an explicit deny in {article} {words}"), Some(short));
-                check_refusal(
-                    &format!("{WHO}{at} with an explicit deny in {article} {words}: arn:aws:iam::1:policy/x"),
-                    Some(short),
-                );
-            }
-        }
-        check_refusal(
-            "… due to an explicit deny in a Service Control Policy",
-            Some("service control policy"),
-        );
-    }
-
-    #[test]
-    fn a_model_that_the_account_was_not_given_is_told() {
-        for message in [
-            "You don't have access to the model with the specified model ID.",
-            "Your account is not authorized to invoke this API operation.",
-            "a.b is not available for this account. You can explore other available models on Amazon Bedrock.",
-            "Model access is denied due to IAM user or service role is not authorized to perform the required AWS Marketplace actions (aws-marketplace:ViewSubscriptions, aws-marketplace:Subscribe) to enable access to this model.",
-            "Model access is denied due to INVALID_PAYMENT_INSTRUMENT:A valid payment instrument must be provided.",
-            "Model use case details have not been submitted for this account. Fill out the Anthropic use case details form before using the model.",
-        ] {
-            check_refusal(message, Some("no model access"));
-        }
-        let legacy = "Access denied. This Model is marked by provider as Legacy and you have not been actively using the model in the last 30 days.";
-        check_refusal(legacy, Some("legacy model"));
-    }
-
-    #[test]
-    fn a_model_that_is_not_there_for_the_account_is_told_by_the_code_alone() {
-        for (code, message, expected) in [
-            ("ResourceNotFoundException", "", Some("model not found")),
-            (
-                "ResourceNotFoundException",
-                "Access denied. This Model is marked by provider as Legacy",
-                Some("legacy model"),
-            ),
-            ("AccessDeniedException", "", None),
-            ("ValidationException", "", None),
-        ] {
-            assert_eq!(refusal(code, Some(message)), expected, "{code} {message}");
-        }
-    }
-
-    #[test]
-    fn the_type_of_an_api_key_is_told_by_its_user_or_its_prefix() {
-        let key_user = Some("arn:aws:iam::111122223333:user/BedrockAPIKey-a1b2");
-        let role = Some("arn:aws:sts::111122223333:assumed-role/app/BedrockAPIKey-a1b2");
-        for (user, marked, token_type, expected) in [
-            (None, None, None, None),
-            (role, None, None, None),
-            (role, Some(false), None, None),
-            (role, Some(true), None, Some("type not logged")),
-            (role, Some(true), Some("bedrock-api-key"), Some("short-term")),
-            (role, Some(true), Some("ABSK"), Some("long-term")),
-            (role, None, Some("ABSK"), Some("long-term")),
-            (key_user, None, None, Some("long-term")),
-            (key_user, Some(true), None, Some("long-term")),
-            (key_user, Some(false), None, None),
-        ] {
-            assert_eq!(api_key(user, marked, token_type), expected, "{user:?} {marked:?} {token_type:?}");
-        }
-    }
 
     #[test]
     fn every_call_that_uses_a_model_is_known_by_its_source() {
@@ -285,41 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_told_is_not_guessed() {
-        for message in [
-            "",
-            "Access Denied",
-            WHO,
-            "User: x is not authorized to perform: y with an explicit deny",
-            "User: x is not authorized to perform: y because no moon shines",
-            "User: x is not authorized to perform: y because no ",
-            "User: x is not authorized to perform: y because no ü",
-        ] {
-            check_refusal(message, None);
-        }
-    }
-
-    #[test]
-    fn ids_in_the_message_do_not_mislead() {
-        check_refusal(
-            "User: arn:aws:iam::1:role/service control policy because no session policy is not authorized to perform: x on resource: arn:aws:bedrock:::foundation-model/because no VPC endpoint policy with an explicit deny in a permissions boundary",
-            Some("permissions boundary"),
-        );
-        check_refusal(
-            "User: arn:aws:iam::1:user/service-control-policy is not authorized to perform: x because no session policy allows the x action",
-            Some("session policy"),
-        );
-        check_refusal("User: arn:aws:iam::1:user/service control policy is not authorized", None);
-        check_refusal(
-            &format!(
-                "{WHO} on resource: because no session policy because no permissions boundary allows it"
-            ),
-            Some("permissions boundary"),
-        );
-    }
-
-    #[test]
-    fn one_refusal_has_one_code() {
+    fn one_denial_has_one_code() {
         assert_eq!(error_code("AccessDenied".into()), "AccessDeniedException");
         assert_eq!(error_code("AccessDeniedException".into()), "AccessDeniedException");
         assert_eq!(error_code("ValidationException".into()), "ValidationException");

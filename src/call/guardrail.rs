@@ -13,8 +13,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::call::fields::{Bytes, unescaped};
-use crate::source::text::{self, Text};
+use crate::source::text::{Bytes, Text, truncate_with_hash, unescaped};
 
 /// What the bodies of one call show.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,12 +34,12 @@ pub struct Facts<'a> {
     /// The guardrails that assessed the call.
     pub guardrails: Vec<Cow<'a, str>>,
     /// Their distinct findings.
-    pub findings: Vec<Finding<'a>>,
+    pub findings: Vec<GuardrailFinding<'a>>,
 }
 
 /// One guardrail finding. `None` for text missing from the record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Finding<'a> {
+pub struct GuardrailFinding<'a> {
     /// Which policy of the guardrail.
     pub policy: Policy,
     /// `action`: `BLOCKED`, `ANONYMIZED` or `NONE`.
@@ -51,7 +50,7 @@ pub struct Finding<'a> {
     pub confidence: Text<'a>,
 }
 
-impl Finding<'_> {
+impl GuardrailFinding<'_> {
     /// Whether the guardrail acted on it.
     #[must_use]
     pub fn acted(&self) -> bool {
@@ -117,11 +116,11 @@ impl<'a> Facts<'a> {
     #[must_use]
     pub fn read(input: Option<&'a RawValue>, output: Option<&'a RawValue>) -> Self {
         let mut facts = Self::default();
-        for (json, place) in [(input, Place::Input), (output, Place::Output)] {
+        for (json, place) in [(input, BodyPath::Input), (output, BodyPath::Output)] {
             if let Some(json) = json {
                 let mut deserializer = serde_json::Deserializer::from_str(json.get());
                 // The whole record has already been parsed, so the only new fault here is a lone surrogate.
-                let _ = Reading { facts: &mut facts, place }.deserialize(&mut deserializer);
+                let _ = BodyReader { facts: &mut facts, place }.deserialize(&mut deserializer);
             }
         }
         facts
@@ -145,7 +144,7 @@ impl<'a> Facts<'a> {
         blocked.len()
     }
 
-    fn found(&mut self, finding: Finding<'a>) {
+    fn found(&mut self, finding: GuardrailFinding<'a>) {
         if self.findings.len() < MAX_KEPT && !self.findings.contains(&finding) {
             self.findings.push(finding);
         }
@@ -154,7 +153,7 @@ impl<'a> Facts<'a> {
 
 /// A place in a record.
 #[derive(Clone, Copy)]
-enum Place {
+enum BodyPath {
     /// `input`.
     Input,
     /// `output`.
@@ -184,18 +183,18 @@ enum Place {
 }
 
 /// Reads the value at a place into `facts`; skips a value of an unexpected type.
-struct Reading<'f, 'a> {
+struct BodyReader<'f, 'a> {
     facts: &'f mut Facts<'a>,
-    place: Place,
+    place: BodyPath,
 }
 
-impl<'a> Reading<'_, 'a> {
-    fn at(&mut self, place: Place) -> Reading<'_, 'a> {
-        Reading { facts: self.facts, place }
+impl<'a> BodyReader<'_, 'a> {
+    fn at(&mut self, place: BodyPath) -> BodyReader<'_, 'a> {
+        BodyReader { facts: self.facts, place }
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Reading<'_, 'de> {
+impl<'de> DeserializeSeed<'de> for BodyReader<'_, 'de> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -207,7 +206,7 @@ macro_rules! passed_over {
     ($($visit:ident($type:ty)),*) => { $(fn $visit<E>(self, _: $type) -> Result<(), E> { Ok(()) })* };
 }
 
-impl<'de> Visitor<'de> for Reading<'_, 'de> {
+impl<'de> Visitor<'de> for BodyReader<'_, 'de> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -221,41 +220,41 @@ impl<'de> Visitor<'de> for Reading<'_, 'de> {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        if matches!(self.place, Place::Body) {
+        if matches!(self.place, BodyPath::Body) {
             self.facts.has_body |= !text.is_empty();
         }
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        let mut finding = Finding::default();
+        let mut finding = GuardrailFinding::default();
         while let Some(Bytes(name)) = map.next_key()? {
-            if matches!(self.place, Place::Body) {
+            if matches!(self.place, BodyPath::Body) {
                 self.facts.has_body = true;
             }
             match self.step(&name) {
-                Step::Over => {
+                Visit::Over => {
                     map.next_value::<IgnoredAny>()?;
                 }
-                Step::Into(place) => map.next_value_seed(self.at(place))?,
-                Step::Leaf(leaf) => {
+                Visit::Into(place) => map.next_value_seed(self.at(place))?,
+                Visit::Leaf(leaf) => {
                     let value: &RawValue = map.next_value()?;
                     self.leaf(leaf, value, &mut finding);
                 }
             }
         }
-        if let Place::Finding(policy) = self.place {
-            self.facts.found(Finding { policy, ..finding });
+        if let BodyPath::Finding(policy) = self.place {
+            self.facts.found(GuardrailFinding { policy, ..finding });
         }
         Ok(())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
         let item = match self.place {
-            Place::Body => Some(Place::Event),
-            Place::Assessments => Some(Place::ById),
-            Place::Assessment => Some(Place::OneAssessment),
-            Place::Findings(policy) => Some(Place::Finding(policy)),
+            BodyPath::Body => Some(BodyPath::Event),
+            BodyPath::Assessments => Some(BodyPath::ById),
+            BodyPath::Assessment => Some(BodyPath::OneAssessment),
+            BodyPath::Findings(policy) => Some(BodyPath::Finding(policy)),
             _ => None,
         };
         let Some(item) = item else {
@@ -263,7 +262,7 @@ impl<'de> Visitor<'de> for Reading<'_, 'de> {
             return Ok(());
         };
         while seq.next_element_seed(self.at(item))?.is_some() {
-            if matches!(self.place, Place::Body) {
+            if matches!(self.place, BodyPath::Body) {
                 self.facts.has_body = true;
             }
         }
@@ -272,9 +271,9 @@ impl<'de> Visitor<'de> for Reading<'_, 'de> {
 }
 
 /// What to do with a member.
-enum Step {
+enum Visit {
     Over,
-    Into(Place),
+    Into(BodyPath),
     Leaf(Leaf),
 }
 
@@ -290,50 +289,56 @@ enum Leaf {
     Confidence,
 }
 
-impl<'de> Reading<'_, 'de> {
-    fn step(&mut self, name: &[u8]) -> Step {
+impl<'de> BodyReader<'_, 'de> {
+    fn step(&mut self, name: &[u8]) -> Visit {
         match (self.place, name) {
-            (Place::Input, b"inputTokenCount") => Step::Leaf(Leaf::InputTokens),
-            (Place::Output, b"outputTokenCount") => Step::Leaf(Leaf::OutputTokens),
-            (Place::Output, b"outputBodyJson") => Step::Into(Place::Body),
-            (Place::Body | Place::Event, b"amazon-bedrock-guardrailAction") => {
-                Step::Leaf(Leaf::GuardrailAction)
+            (BodyPath::Input, b"inputTokenCount") => Visit::Leaf(Leaf::InputTokens),
+            (BodyPath::Output, b"outputTokenCount") => Visit::Leaf(Leaf::OutputTokens),
+            (BodyPath::Output, b"outputBodyJson") => Visit::Into(BodyPath::Body),
+            (BodyPath::Body | BodyPath::Event, b"amazon-bedrock-guardrailAction") => {
+                Visit::Leaf(Leaf::GuardrailAction)
             }
-            (Place::Body | Place::Event, b"stopReason" | b"stop_reason") => Step::Leaf(Leaf::StopReason),
-            (Place::Body | Place::Event, b"trace" | b"amazon-bedrock-trace") => Step::Into(Place::Trace),
+            (BodyPath::Body | BodyPath::Event, b"stopReason" | b"stop_reason") => {
+                Visit::Leaf(Leaf::StopReason)
+            }
+            (BodyPath::Body | BodyPath::Event, b"trace" | b"amazon-bedrock-trace") => {
+                Visit::Into(BodyPath::Trace)
+            }
             // The content of stream events.
-            (Place::Body | Place::Event, b"delta" | b"messageStop" | b"metadata") => Step::Into(Place::Event),
-            (Place::Trace, b"guardrail") => {
+            (BodyPath::Body | BodyPath::Event, b"delta" | b"messageStop" | b"metadata") => {
+                Visit::Into(BodyPath::Event)
+            }
+            (BodyPath::Trace, b"guardrail") => {
                 self.facts.guarded = true;
-                Step::Into(Place::Guardrail)
+                Visit::Into(BodyPath::Guardrail)
             }
-            (Place::Guardrail, b"inputAssessment" | b"outputAssessments" | b"input" | b"outputs") => {
-                Step::Into(Place::Assessments)
+            (BodyPath::Guardrail, b"inputAssessment" | b"outputAssessments" | b"input" | b"outputs") => {
+                Visit::Into(BodyPath::Assessments)
             }
-            (Place::Assessments | Place::ById, id) => {
+            (BodyPath::Assessments | BodyPath::ById, id) => {
                 if let Some(policy) = Policy::named(id) {
-                    return Step::Into(Place::Of(policy));
+                    return Visit::Into(BodyPath::Of(policy));
                 }
-                let id = text::keep(Cow::Owned(String::from_utf8_lossy(id).into_owned()));
+                let id = truncate_with_hash(Cow::Owned(String::from_utf8_lossy(id).into_owned()));
                 let guardrails = &mut self.facts.guardrails;
                 if guardrails.len() < MAX_KEPT && !guardrails.contains(&id) {
                     guardrails.push(id);
                 }
-                Step::Into(Place::Assessment)
+                Visit::Into(BodyPath::Assessment)
             }
-            (Place::Assessment | Place::OneAssessment, name) => {
-                Policy::named(name).map_or(Step::Over, |policy| Step::Into(Place::Of(policy)))
+            (BodyPath::Assessment | BodyPath::OneAssessment, name) => {
+                Policy::named(name).map_or(Visit::Over, |policy| Visit::Into(BodyPath::Of(policy)))
             }
-            (Place::Of(policy), _) => Step::Into(Place::Findings(policy)),
-            (Place::Finding(_), b"action") => Step::Leaf(Leaf::Action),
-            (Place::Finding(_), b"type") => Step::Leaf(Leaf::Kind),
-            (Place::Finding(_), b"confidence") => Step::Leaf(Leaf::Confidence),
-            _ => Step::Over,
+            (BodyPath::Of(policy), _) => Visit::Into(BodyPath::Findings(policy)),
+            (BodyPath::Finding(_), b"action") => Visit::Leaf(Leaf::Action),
+            (BodyPath::Finding(_), b"type") => Visit::Leaf(Leaf::Kind),
+            (BodyPath::Finding(_), b"confidence") => Visit::Leaf(Leaf::Confidence),
+            _ => Visit::Over,
         }
     }
 
-    fn leaf(&mut self, leaf: Leaf, value: &'de RawValue, finding: &mut Finding<'de>) {
-        let text = || unescaped(value.get()).map(text::keep);
+    fn leaf(&mut self, leaf: Leaf, value: &'de RawValue, finding: &mut GuardrailFinding<'de>) {
+        let text = || unescaped(value.get()).map(truncate_with_hash);
         match leaf {
             Leaf::InputTokens => self.facts.input_tokens = value.get().parse().unwrap_or_default(),
             Leaf::OutputTokens => self.facts.output_tokens = value.get().parse().unwrap_or_default(),

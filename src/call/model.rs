@@ -4,6 +4,10 @@
 //! inference profiles (one per geography) and their ARNs. The two logs may name it differently for the
 //! same call, and a caller could switch between names to stay under a threshold.
 
+use std::borrow::Cow;
+
+use crate::source::text::{Text, truncate_with_hash};
+
 /// Prefixes of the ids of AWS-defined inference profiles, without the dot that follows.
 ///
 /// Sources: "Supported Regions and models for inference profiles" and the models' own pages in the
@@ -19,6 +23,16 @@ const NAMED_BY_ID: [&str; 2] = ["foundation-model/", "inference-profile/"];
 #[must_use]
 pub fn identity(spelled: &str) -> &str {
     without_geography(id_in_arn(spelled).unwrap_or(spelled))
+}
+
+/// [`identity`] of a text, derived from the whole before it is shortened: a geography comes first, and the id last.
+#[must_use]
+pub fn identity_of<'a>(spelled: &Text<'a>) -> Text<'a> {
+    let identity = match spelled.as_ref()? {
+        Cow::Borrowed(spelled) => Cow::Borrowed(identity(spelled)),
+        Cow::Owned(spelled) => Cow::Owned(identity(spelled).to_owned()),
+    };
+    Some(truncate_with_hash(identity))
 }
 
 /// The id at the end of `arn:<partition>:bedrock:<region>:<account>:<kind>/<id>`.

@@ -127,7 +127,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::call::denial::Source;
+    use crate::call::Source;
 
     fn contribution(hash: &str) -> Contribution {
         Contribution {

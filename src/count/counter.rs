@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::call::denial::Source;
+use crate::call::Source;
 use crate::count::evidence::Evidence;
 use crate::count::value::Value;
 use crate::source::time::EventTime;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::call::denial::Denial;
+use crate::call::Call;
 
 /// The kind of a piece of evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -129,13 +129,13 @@ impl FromStr for Evidence {
 }
 
 /// What `denial` shows, each value [`Kind::cut`].
-pub fn shown<'d>(denial: &'d Denial<'_>) -> impl Iterator<Item = (Kind, &'d str)> {
+pub fn shown<'d>(denial: &'d Call<'_>) -> impl Iterator<Item = (Kind, &'d str)> {
     let told = [
         (Kind::Region, denial.region.as_deref()),
         (Kind::SourceIp, denial.source_ip.as_deref()),
         (Kind::UserAgent, denial.user_agent.as_deref()),
         (Kind::AccessKeyId, denial.access_key_id.as_deref()),
-        (Kind::Refusal, denial.refusal),
+        (Kind::Refusal, denial.denied_by),
         (Kind::ModelCalled, denial.model_called.as_deref()),
         (Kind::ApiKey, denial.api_key),
         (Kind::CallerAccount, denial.caller_account.as_deref()),

@@ -8,7 +8,9 @@ use super::claims::{self, AlertLog};
 use super::counter::{Contribution, Counter, Slot};
 use super::tally::Tally;
 use super::window::Window;
-use crate::call::denial::{Reading, Wanted, read};
+use crate::call::filter::RecordFilter;
+use crate::call::members::Members;
+use crate::call::record::{Reading, read};
 use crate::rule::catalogue::{DENIED_MODEL, built_in};
 use crate::rule::definition::Rule;
 use crate::source::time::EventTime;
@@ -37,8 +39,9 @@ fn tally(rule: &Rule, denials: impl Iterator<Item = (usize, usize, usize)>) -> T
         let record = format!(
             r#"{{"timestamp":"{time}","modelId":"m{model}","requestId":"r{request}","errorCode":"AccessDeniedException"}}"#
         );
-        let reading = read(&record, &Wanted::errors(&["AccessDeniedException"]), String::new);
-        let Ok(Reading::Denial(denial)) = reading else { panic!("{record}") };
+        let fields = Members::read(&record).expect("JSON");
+        let reading = read(&fields, &RecordFilter::errors(&["AccessDeniedException"]), String::new);
+        let Reading::Call(denial) = reading else { panic!("{record}") };
         tally.add(&denial);
     }
     tally

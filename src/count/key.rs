@@ -21,7 +21,7 @@ pub const MAX_VALUE_BYTES: usize = 160;
 pub struct Key {
     /// The rule's id.
     pub rule: &'static str,
-    /// The values as [`text::keep`] keeps them; `None` is its own group. Shared, because an object may hold a hundred
+    /// The values as [`text::truncate_with_hash`] keeps them; `None` is its own group. Shared, because an object may hold a hundred
     /// thousand keys whose values recur.
     pub values: Vec<Option<Arc<str>>>,
 }
@@ -84,7 +84,10 @@ mod tests {
     use super::*;
 
     fn text(values: &[Option<&str>]) -> String {
-        let values = values.iter().map(|value| value.map(|text| text::keep(text.into()).into())).collect();
+        let values = values
+            .iter()
+            .map(|value| value.map(|text| text::truncate_with_hash(text.into()).into()))
+            .collect();
         Key { rule: "denied-model", values }.text()
     }
 
@@ -123,7 +126,7 @@ mod tests {
     #[test]
     fn what_a_caller_writes_literally_never_equals_a_hashed_form() {
         let long = "x".repeat(2044);
-        let hash = text::sha256(&text::keep(long.as_str().into()));
+        let hash = text::sha256(&text::truncate_with_hash(long.as_str().into()));
         let literals = [
             format!("sha256:{hash}"),
             format!(r#"{{"sha256":"{hash}"}}"#),
@@ -136,7 +139,7 @@ mod tests {
         let keys: BTreeSet<String> = values.iter().map(|value| text(&[*value])).collect();
         assert_eq!(keys.len(), values.len());
         let kept: Vec<Option<Cow<'_, str>>> =
-            values.iter().map(|value| value.map(|text| text::keep(text.into()))).collect();
+            values.iter().map(|value| value.map(|text| text::truncate_with_hash(text.into()))).collect();
         let samples: BTreeSet<Cow<'_, str>> =
             kept.iter().map(|value| sample_value(value.as_deref())).collect();
         assert_eq!(samples.len(), values.len());

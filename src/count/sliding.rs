@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use foldhash::HashMap;
 
-use crate::call::denial::Source;
+use crate::call::Source;
 use crate::count::bound::Bound;
 use crate::count::counter::Counter;
 use crate::count::evidence::{Evidence, Kind, MAX_EVIDENCE};

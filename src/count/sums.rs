@@ -11,7 +11,7 @@
 //!
 //! The sources may record the same calls, so each has its own sum, and the largest counts.
 
-use crate::call::denial::Source;
+use crate::call::Source;
 use crate::count::counter::Counter;
 use crate::count::step;
 use crate::source::time::EventTime;
@@ -150,7 +150,7 @@ fn apart(amounts: &[&Spanned]) -> Sum {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::call::denial::Source;
+    use crate::call::Source;
     use crate::count::counter::{Contribution, Digest, Sample, Slot};
     use crate::count::value::Value;
 

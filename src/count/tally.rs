@@ -11,7 +11,8 @@ use foldhash::fast::RandomState;
 use glob::Pattern;
 use indexmap::{IndexMap, IndexSet};
 
-use crate::call::denial::{Denial, Wanted};
+use crate::call::Call;
+use crate::call::filter::RecordFilter;
 use crate::count::counter::{Contribution, Slot};
 use crate::count::evidence::{self, Evidence, Kind, MAX_EVIDENCE};
 use crate::count::key::{Key, sample_value};
@@ -133,10 +134,10 @@ impl Tally {
 
     /// The records that any of its rules is about.
     #[must_use]
-    pub fn wanted(&self) -> Wanted {
+    pub fn wanted(&self) -> RecordFilter {
         let sorted = |words: BTreeSet<&'static str>| words.into_iter().collect::<Vec<_>>();
         let conditions = || self.rules.iter().map(|rule| &rule.record);
-        Wanted {
+        RecordFilter {
             error_codes: sorted(conditions().flat_map(|record| record.error_codes).copied().collect()),
             interventions: conditions().any(Condition::needs_intervention),
             actions: sorted(conditions().filter_map(Condition::needs_action).collect()),
@@ -165,10 +166,10 @@ impl Tally {
     }
 
     /// Takes one denial in.
-    pub fn add(&mut self, denial: &Denial<'_>) {
+    pub fn add(&mut self, denial: &Call<'_>) {
         if denial.user.as_deref().is_some_and(|user| self.exempt_users.iter().any(|glob| glob.matches(user)))
         {
-            self.exempted = self.exempted.saturating_add(u64::from(denial.is_refused()));
+            self.exempted = self.exempted.saturating_add(u64::from(denial.is_denied()));
             return;
         }
         let values = Values::of(denial);
@@ -220,7 +221,7 @@ impl Tally {
                 }
             }
         }
-        self.exempted = self.exempted.saturating_add(u64::from(exempted && denial.is_refused()));
+        self.exempted = self.exempted.saturating_add(u64::from(exempted && denial.is_denied()));
     }
 
     /// The summaries, in the order in which their keys were first seen; each is made when it is
@@ -335,12 +336,12 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::call::denial::Source;
+    use crate::call::Source;
     use crate::call::guardrail::Facts;
     use crate::rule::catalogue::DENIED_MODEL;
 
-    fn denial(second: i64, request: &'static str) -> Denial<'static> {
-        Denial {
+    fn denial(second: i64, request: &'static str) -> Call<'static> {
+        Call {
             source: Source::InvocationLog,
             at: EventTime::from_epoch_ms(second * 1000),
             account: None,
@@ -357,7 +358,7 @@ mod tests {
             vpc_endpoint: None,
             api_key: None,
             facts: Facts::default(),
-            refusal: None,
+            denied_by: None,
         }
     }
 
@@ -410,7 +411,7 @@ mod tests {
         let glob = Pattern::new("u*").expect("a glob");
         let mut tally = Tally::new(vec![DENIED_MODEL.clone()], vec![glob]);
         tally.add(&denial(1, "a"));
-        tally.add(&Denial { user: None, ..denial(1, "b") });
+        tally.add(&Call { user: None, ..denial(1, "b") });
         assert_eq!(tally.exempted(), 1);
         assert_eq!(tally.into_summaries().count(), 1);
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use foldhash::{HashMap, HashSet};
 
-use crate::call::denial::Source;
+use crate::call::Source;
 use crate::count::counter::Counter;
 use crate::count::evidence::Evidence;
 use crate::count::sliding::{Between, Sliding};

@@ -7,7 +7,7 @@ use indexmap::IndexSet;
 use serde::Serialize;
 
 use crate::alert;
-use crate::call::denial::Source;
+use crate::call::Source;
 use crate::count::counter::Counter;
 use crate::count::embedded::Item;
 use crate::count::evidence::Kind;

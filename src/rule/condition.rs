@@ -1,8 +1,8 @@
 //! What a record must show for a rule to count it.
 
 use super::field::Values;
-use crate::call::denial::Denial;
-use crate::call::guardrail::{Finding, Policy};
+use crate::call::Call;
+use crate::call::guardrail::{GuardrailFinding, Policy};
 
 /// What a record must show. Everything named here must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub struct FindingCondition {
 }
 
 impl FindingCondition {
-    fn holds(&self, finding: &Finding<'_>) -> bool {
+    fn holds(&self, finding: &GuardrailFinding<'_>) -> bool {
         let among = |list: &[&str], text: Option<&str>| {
             list.is_empty() || text.is_some_and(|text| list.contains(&text))
         };
@@ -61,7 +61,7 @@ impl FindingCondition {
 impl Condition {
     /// Whether `denial`, whose fields have these values, meets the whole condition.
     #[must_use]
-    pub fn holds(&self, denial: &Denial<'_>, values: &Values<'_>) -> bool {
+    pub fn holds(&self, denial: &Call<'_>, values: &Values<'_>) -> bool {
         let facts = &denial.facts;
         (self.error_codes.is_empty() || self.error_codes.contains(&denial.error_code.as_ref()))
             && self.guardrail.is_none_or(|guardrail| match guardrail {

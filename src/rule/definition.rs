@@ -7,7 +7,7 @@ use glob::Pattern;
 use super::bounds::MAX_MINUTES;
 use super::condition::Condition;
 use super::field::{Field, Values};
-use crate::call::denial::Denial;
+use crate::call::Call;
 
 /// How much an alert of a rule matters, in Elastic's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize, serde::Serialize)]
@@ -218,7 +218,7 @@ impl Rule {
 
     /// Whether the rule counts this denial, whose fields have these values.
     #[must_use]
-    pub fn counts(&self, denial: &Denial<'_>, values: &Values<'_>) -> bool {
+    pub fn counts(&self, denial: &Call<'_>, values: &Values<'_>) -> bool {
         self.record.holds(denial, values)
             && self
                 .group_by
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_high_threshold_with_a_short_cooldown_is_refused() {
+    fn a_high_threshold_with_a_short_cooldown_is_denied() {
         check_cost(3, 60, 60, false);
         check_cost(3, MAX_MINUTES, 1, false);
         check_cost(MAX_THRESHOLD, 60, 60, false);

@@ -1,7 +1,7 @@
 //! The parts of a denial that a rule can group by or count.
 
 use super::identity::Identity;
-use crate::call::denial::Denial;
+use crate::call::Call;
 
 /// A part of a denial that a rule can group by or count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
@@ -72,7 +72,7 @@ pub struct Values<'d> {
 impl<'d> Values<'d> {
     /// Those of `denial`.
     #[must_use]
-    pub fn of(denial: &'d Denial<'_>) -> Self {
+    pub fn of(denial: &'d Call<'_>) -> Self {
         let user = denial.user.as_deref();
         let identity = user.map(Identity::of);
         let mut fields: [Option<&str>; FIELDS] = [None; FIELDS];

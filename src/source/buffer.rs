@@ -1,9 +1,5 @@
 //! A sliding view of a stream of text: blocks are appended at the end, and bytes no longer needed
 //! are dropped from the front.
-//!
-//! Every byte examined is counted, so a test can measure the cost of an input without a clock.
-
-use std::cell::Cell;
 
 use memchr::memchr;
 
@@ -19,7 +15,6 @@ pub struct Buffer {
     pub start: usize,
     /// Everything before this has been examined.
     pub cursor: usize,
-    work: Cell<u64>,
 }
 
 impl Buffer {
@@ -27,15 +22,7 @@ impl Buffer {
     #[must_use]
     pub fn new(block_bytes: usize) -> Self {
         let block_bytes = block_bytes.max(1);
-        Self {
-            base: 0,
-            bytes: vec![0; block_bytes],
-            block_bytes,
-            end: 0,
-            start: 0,
-            cursor: 0,
-            work: Cell::new(0),
-        }
+        Self { base: 0, bytes: vec![0; block_bytes], block_bytes, end: 0, start: 0, cursor: 0 }
     }
 
     /// Where to write the next bytes of the stream; never empty.
@@ -47,7 +34,6 @@ impl Buffer {
     /// examine it, then [`Self::make_room`].
     #[must_use]
     pub fn filled(&mut self, count: usize) -> bool {
-        self.spend(count);
         self.end = self.end.saturating_add(count).min(self.bytes.len());
         self.end == self.bytes.len()
     }
@@ -59,7 +45,6 @@ impl Buffer {
         if needed <= self.start.max(self.block_bytes) && self.start > 0 {
             // A start past the end would make the range panic.
             self.bytes.copy_within(self.start.min(self.end)..self.end, 0);
-            self.spend(needed);
             self.base = self.base.saturating_add(self.start as u64);
             self.end = needed;
             self.cursor = self.cursor.saturating_sub(self.start);
@@ -80,7 +65,7 @@ impl Buffer {
         usize::try_from(offset.saturating_sub(self.base)).map_or(self.end, |at| at.min(self.end))
     }
 
-    /// The text between two positions. Report how much of it you examined with [`Self::spend`].
+    /// The text between two positions.
     #[must_use]
     pub fn text(&self, from: usize, to: usize) -> &[u8] {
         self.bytes.get(from..to).unwrap_or_default()
@@ -101,9 +86,7 @@ impl Buffer {
     /// The position of the first `byte` between two positions.
     #[must_use]
     pub fn find(&self, byte: u8, from: usize, to: usize) -> Option<usize> {
-        let found = memchr(byte, self.text(from, to));
-        self.spend(found.unwrap_or(to.saturating_sub(from)));
-        found.map(|at| from.saturating_add(at))
+        memchr(byte, self.text(from, to)).map(|at| from.saturating_add(at))
     }
 
     /// The position of the first byte not in `bytes`, from a position on; the end of the available
@@ -111,7 +94,6 @@ impl Buffer {
     #[must_use]
     pub fn pass(&self, bytes: &[u8], from: usize) -> usize {
         let count = self.rest(from).iter().take_while(|byte| bytes.contains(byte)).count();
-        self.spend(count);
         from.saturating_add(count)
     }
 
@@ -119,17 +101,6 @@ impl Buffer {
     pub fn restart(&mut self, at: usize) {
         self.start = at;
         self.cursor = at;
-    }
-
-    /// Counts this many bytes as examined, and one step.
-    pub fn spend(&self, bytes: usize) {
-        self.work.set(self.work.get().saturating_add(bytes as u64).saturating_add(1));
-    }
-
-    /// Bytes examined or moved so far, counting repeats, and the number of steps.
-    #[must_use]
-    pub fn work(&self) -> u64 {
-        self.work.get()
     }
 }
 

@@ -59,7 +59,7 @@ pub enum Damage {
 /// A decoder that is pushed bytes and fills buffers.
 #[derive(Default)]
 pub struct Inflate {
-    state: State,
+    state: InflateState,
     /// Bytes of the object consumed so far.
     consumed: u64,
     /// The first decompressed bytes.
@@ -87,7 +87,7 @@ impl Head {
 }
 
 #[derive(Default)]
-enum State {
+enum InflateState {
     /// No byte has been seen.
     #[default]
     Start,
@@ -123,7 +123,7 @@ impl Inflate {
     /// [`Damage::Truncated`] when it ends inside a gzip member, or the damage found last.
     pub fn finish(&self) -> Result<(), Damage> {
         match self.state {
-            State::Member(_) if !self.head.is_gzip() => Err(Damage::Truncated { at: self.consumed }),
+            InflateState::Member(_) if !self.head.is_gzip() => Err(Damage::Truncated { at: self.consumed }),
             _ => self.damage().map_or(Ok(()), Err),
         }
     }
@@ -131,7 +131,7 @@ impl Inflate {
     fn damage(&self) -> Option<Damage> {
         match &self.state {
             _ if self.head.is_gzip() => Some(Damage::Nested),
-            State::Broken(cause) => Some(Damage::Corrupt { at: self.consumed, cause: cause.clone() }),
+            InflateState::Broken(cause) => Some(Damage::Corrupt { at: self.consumed, cause: cause.clone() }),
             _ => None,
         }
     }
@@ -146,20 +146,20 @@ impl Inflate {
         let mut written = 0;
         while let Some(&next) = input.first() {
             match &mut self.state {
-                State::Start if next == MAGIC[0] => {
+                InflateState::Start if next == MAGIC[0] => {
                     pass(input, 1);
-                    self.state = State::HalfMagic;
+                    self.state = InflateState::HalfMagic;
                 }
-                State::Start => self.state = State::Plain,
-                State::HalfMagic if next == MAGIC[1] => self.state = member(),
-                State::HalfMagic => {
+                InflateState::Start => self.state = InflateState::Plain,
+                InflateState::HalfMagic if next == MAGIC[1] => self.state = member(),
+                InflateState::HalfMagic => {
                     // A caller that gives no room gets nothing.
                     let Some(first) = output.first_mut() else { return 0 };
                     *first = MAGIC[0];
                     written = 1;
-                    self.state = State::Plain;
+                    self.state = InflateState::Plain;
                 }
-                State::Plain => {
+                InflateState::Plain => {
                     let room = output.get_mut(written..).unwrap_or_default();
                     let count = input.len().min(room.len());
                     if let (Some((head, tail)), Some(room)) =
@@ -171,19 +171,19 @@ impl Inflate {
                     return written.saturating_add(count);
                 }
                 // gzip(1) too lets zeros follow: tape blocks were padded with them.
-                State::Between if next == 0 => pass(input, 1),
-                State::Between if next == MAGIC[0] => {
+                InflateState::Between if next == 0 => pass(input, 1),
+                InflateState::Between if next == MAGIC[0] => {
                     pass(input, 1);
                     self.state = member();
                 }
-                State::Between => {
+                InflateState::Between => {
                     self.state =
-                        State::Broken(format!("byte {next:#04x} behind a member begins no other one"));
+                        InflateState::Broken(format!("byte {next:#04x} behind a member begins no other one"));
                 }
-                State::Member(_) | State::Broken(_) => break,
+                InflateState::Member(_) | InflateState::Broken(_) => break,
             }
         }
-        if let State::Member(decoder) = &mut self.state {
+        if let InflateState::Member(decoder) = &mut self.state {
             let (before_in, before_out) = (decoder.total_in(), decoder.total_out());
             let result = decoder.decompress(input, output, FlushDecompress::None);
             let moved =
@@ -192,9 +192,9 @@ impl Inflate {
             written = moved(decoder.total_out(), before_out);
             self.head.take(output.get(..written).unwrap_or_default());
             match result {
-                Ok(Status::StreamEnd) => self.state = State::Between,
+                Ok(Status::StreamEnd) => self.state = InflateState::Between,
                 Ok(_) => {}
-                Err(error) => self.state = State::Broken(cause(&error)),
+                Err(error) => self.state = InflateState::Broken(cause(&error)),
             }
         }
         written
@@ -207,11 +207,11 @@ fn pass(input: &mut &[u8], count: usize) {
 }
 
 /// A decoder for one member whose first magic byte has been taken from the input.
-fn member() -> State {
+fn member() -> InflateState {
     let mut decoder = Decompress::new_gzip(WINDOW_BITS);
     match decoder.decompress(&MAGIC[..1], &mut [], FlushDecompress::None) {
-        Ok(_) => State::Member(decoder),
-        Err(error) => State::Broken(cause(&error)),
+        Ok(_) => InflateState::Member(decoder),
+        Err(error) => InflateState::Broken(cause(&error)),
     }
 }
 

@@ -13,7 +13,7 @@ const LOGS: [&str; 2] = ["BedrockModelInvocationLogs", "CloudTrail"];
 
 /// Which logs are wanted. Empty lists and missing times leave nothing out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Wanted {
+pub struct ObjectFilter {
     /// Account ids.
     pub accounts: Vec<String>,
     /// Regions.
@@ -24,7 +24,7 @@ pub struct Wanted {
     pub until: Option<EventTime>,
 }
 
-impl Wanted {
+impl ObjectFilter {
     /// Whether a folder, a key that ends in `/`, may hold wanted logs. Judged by what stands after `AWSLogs`:
     /// `[o-…/]<account>/<service>/<region>/<year>/<month>/<day>/[<hour>/]`. Any other folder may.
     ///
@@ -122,14 +122,14 @@ mod tests {
     const BEDROCK: &str = "p/AWSLogs/111122223333/BedrockModelInvocationLogs/us-east-1/2025/06/02/09/";
     const TRAIL: &str = "AWSLogs/o-abc/111122223333/CloudTrail/us-east-1/2025/06/02/";
 
-    fn wanted(since: &str, until: &str) -> Wanted {
+    fn wanted(since: &str, until: &str) -> ObjectFilter {
         let at = |text: &str| EventTime::parse(text);
-        Wanted { since: at(since), until: at(until), ..Wanted::default() }
+        ObjectFilter { since: at(since), until: at(until), ..ObjectFilter::default() }
     }
 
     /// `folder` and every folder above it.
     #[track_caller]
-    fn check(wanted: &Wanted, folder: &str, expected: bool) {
+    fn check(wanted: &ObjectFilter, folder: &str, expected: bool) {
         let whole = folder.match_indices('/').all(|(end, _)| wanted.folder(&folder[..=end]));
         assert_eq!(whole, expected, "{folder} {wanted:?}");
     }
@@ -157,13 +157,13 @@ mod tests {
     fn account_region_and_service_leave_folders_out_and_unknown_layouts_stay() {
         let only = |accounts: &[&str], regions: &[&str]| {
             let owned = |list: &[&str]| list.iter().map(|one| (*one).to_owned()).collect();
-            Wanted { accounts: owned(accounts), regions: owned(regions), ..Wanted::default() }
+            ObjectFilter { accounts: owned(accounts), regions: owned(regions), ..ObjectFilter::default() }
         };
         check(&only(&["111122223333"], &["us-east-1"]), BEDROCK, true);
         check(&only(&["111122223333"], &["us-east-1"]), TRAIL, true);
         check(&only(&["444455556666"], &[]), BEDROCK, false);
         check(&only(&[], &["eu-west-1", "us-west-2"]), TRAIL, false);
-        let all = Wanted::default();
+        let all = ObjectFilter::default();
         check(&all, &BEDROCK.replace("BedrockModelInvocationLogs", "vpcflowlogs"), false);
         check(&all, &TRAIL.replace("CloudTrail", "CloudTrail-Digest"), false);
         check(&all, &format!("{BEDROCK}data/"), false);

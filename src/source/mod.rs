@@ -5,21 +5,18 @@
 //! | Which folder and object, and is it a log? | [`layout`], [`object`] |
 //! | Bytes as stored → text | [`inflate`] |
 //! | Text in view | `buffer` |
-//! | Text → candidate records | `framing` by `lines` or `values`; `needles`, `nesting`, `resync`, `wrapper` |
-//! | Envelopes around records | `envelope` |
-//! | What every stage works with | [`text`], [`time`] |
+//! | Text → pieces of JSON | `framing`; `lines`, `nesting`, `resync`, `words` |
+//! | What they have in common | `piece`, [`text`], [`time`] |
 
 pub(crate) mod buffer;
-pub(crate) mod envelope;
 pub(crate) mod framing;
 pub mod inflate;
 pub mod layout;
 pub(crate) mod lines;
-pub(crate) mod needles;
 pub(crate) mod nesting;
 pub mod object;
+pub(crate) mod piece;
 pub(crate) mod resync;
 pub mod text;
 pub mod time;
-pub(crate) mod values;
-pub(crate) mod wrapper;
+pub(crate) mod words;

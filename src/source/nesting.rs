@@ -2,15 +2,15 @@
 
 use memchr::memchr3;
 
-/// The most brackets open at once in one record. No real log nests deeper; without a limit, 4 GiB
-/// of `[` would need as much memory.
-const MAX_DEPTH: usize = 4096;
-
 /// Follows the strings and brackets of one JSON object without building a value.
 #[derive(Default)]
 pub struct Nesting {
     /// The brackets that are open.
     open: Vec<u8>,
+    /// No more brackets may be open at once: without a limit, 4 GiB of `[` would need as much memory.
+    max_depth: usize,
+    /// Stream offset of the last string's content. Where an array opens in the object itself, that is its key.
+    pub string: u64,
     in_string: bool,
     escaped: bool,
     /// The last byte outside strings that is not white space.
@@ -34,6 +34,8 @@ enum Line {
 pub enum Walk {
     /// The object closed after this many bytes.
     Closed(usize),
+    /// An array that is a member of the object itself opened after this many bytes.
+    Array(usize),
     /// The byte here is invalid.
     Fault(usize),
     /// The object is still open.
@@ -71,13 +73,19 @@ fn matches(word: u64, byte: u8) -> u64 {
 }
 
 impl Nesting {
-    /// Begins after an array that is a member of the object.
-    pub fn behind_array() -> Self {
-        Self { open: vec![b'{'], previous: b']', ..Self::default() }
+    /// Begins before the object's `{`.
+    pub fn new(max_depth: usize) -> Self {
+        Self { max_depth, ..Self::default() }
     }
 
-    /// Continues from where the last walk stopped; the very first byte is the object's `{`.
-    pub fn walk(&mut self, bytes: &[u8]) -> Walk {
+    /// Begins after an array that is a member of the object.
+    pub fn behind_array(max_depth: usize) -> Self {
+        Self { open: vec![b'{'], previous: b']', ..Self::new(max_depth) }
+    }
+
+    /// Continues from where the last walk stopped, at a stream offset.
+    pub fn walk(&mut self, bytes: &[u8], offset: u64) -> Walk {
+        let offset_of = |at: usize| offset.saturating_add(at as u64);
         let mut at: usize = 0;
         while let Some(&byte) = bytes.get(at) {
             if self.escaped {
@@ -93,7 +101,10 @@ impl Nesting {
                 at = at.saturating_add(skip);
                 match rest.get(skip..).unwrap_or_default() {
                     // Nearly every key and most values are followed at once by another string.
-                    [b'"', b':' | b',', b'"', ..] => at = at.saturating_add(2),
+                    [b'"', b':' | b',', b'"', ..] => {
+                        at = at.saturating_add(2);
+                        self.string = offset_of(at.saturating_add(1));
+                    }
                     [b'"', ..] => self.in_string = false,
                     [b'\\', ..] => self.escaped = true,
                     _ => return Walk::Fault(at),
@@ -104,16 +115,21 @@ impl Nesting {
                     b' ' | b'\t' | b'\r' => {}
                     b'"' => {
                         self.in_string = true;
+                        self.string = offset_of(at.saturating_add(1));
                         self.begin_line();
                         self.previous = byte;
                     }
                     b'{' | b'[' => {
-                        if !self.may_open() || self.open.len() == MAX_DEPTH {
+                        if !self.may_open() || self.open.len() >= self.max_depth {
                             return Walk::Fault(at);
                         }
+                        let is_member = byte == b'[' && self.open.len() == 1;
                         self.open.push(byte);
                         self.begin_line();
                         self.previous = byte;
+                        if is_member {
+                            return Walk::Array(at.saturating_add(1));
+                        }
                     }
                     b'}' | b']' => {
                         let opener = if byte == b'}' { b'{' } else { b'[' };

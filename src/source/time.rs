@@ -86,6 +86,30 @@ fn span_ms(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// The longest prefix of a line in an exported log group.
+const EXPORT_BYTES: usize = 64;
+
+/// The length of the time and blanks that begin a line of an exported log group:
+/// `2025-06-04T16:00:00.000Z {…}`. `None` if there is no time; `Some(0)` if more bytes are needed to decide.
+#[must_use]
+pub fn export_time(line: &[u8]) -> Option<usize> {
+    let line = line.get(..EXPORT_BYTES).unwrap_or(line);
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let is_time = |byte: &u8| byte.is_ascii_digit() || b"-:.+TZ".contains(byte);
+    let time = line.iter().position(|byte| !is_time(byte)).unwrap_or(line.len());
+    let (time, behind) = line.split_at_checked(time)?;
+    let blanks = behind.iter().take_while(|byte| is_blank(byte)).count();
+    let length = time.len().saturating_add(blanks);
+    match line.get(length) {
+        None if line.len() < EXPORT_BYTES => Some(0),
+        Some(b'{') if blanks > 0 => {
+            let text = std::str::from_utf8(time).ok()?;
+            EventTime::parse(text).map(|_| length)
+        }
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,5 +149,29 @@ mod tests {
         let end = EventTime::parse("9999-12-30T00:00:00Z").expect("a time");
         assert!(end.plus(Duration::from_secs(u64::MAX)) > end);
         assert!(!end.plus(Duration::from_secs(u64::MAX)).to_string().is_empty());
+    }
+
+    #[test]
+    fn an_exported_line_begins_with_its_time() {
+        for time in
+            ["2025-06-04T16:00:00.000Z ", "2025-06-04T16:00:00Z ", "2025-06-04T16:00:00.000000+00:00\t "]
+        {
+            let line = format!("{time}{{");
+            assert_eq!(export_time(line.as_bytes()), Some(time.len()), "{line}");
+            for cut in 0..line.len() {
+                assert_eq!(export_time(&line.as_bytes()[..cut]), Some(0), "{cut}");
+            }
+        }
+        for other in [
+            "2025-06-04 16:00:00.000Z {",
+            "2025-06-04T16:00:00.000Z x",
+            "2025-06-04T16:00:00.000Z{",
+            "2025-06-04T16:00:00.000 {",
+            "12 {",
+            "{",
+        ] {
+            assert_eq!(export_time(other.as_bytes()), None, "{other}");
+        }
+        assert_eq!(export_time("1".repeat(EXPORT_BYTES).as_bytes()), None);
     }
 }

@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
-use bedrock_denial_watch::call::denial::Source;
+use bedrock_denial_watch::call::Source;
 use bedrock_denial_watch::count::caller::Caller;
 use bedrock_denial_watch::count::claims::{self, AlertLog, AlertRecord, State};
 use bedrock_denial_watch::count::counter::Slot;

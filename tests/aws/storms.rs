@@ -15,7 +15,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use bedrock_denial_watch::alert::Alert;
 use bedrock_denial_watch::alert::notice::Notice;
 use bedrock_denial_watch::alert::sink::{AlertSink, Nobody, SinkError};
-use bedrock_denial_watch::call::denial::Source;
+use bedrock_denial_watch::call::Source;
 use bedrock_denial_watch::count::claims::{self, AlertLog, State};
 use bedrock_denial_watch::count::counter::Digest;
 use bedrock_denial_watch::count::document::{Versioned, load};

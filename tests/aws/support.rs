@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
-use bedrock_denial_watch::call::denial::Source;
+use bedrock_denial_watch::call::Source;
 use bedrock_denial_watch::count::counter::{Contribution, Digest, Sample, Slot};
 use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::count::value::Value;

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use bedrock_denial_watch::alert::{Alert, IncidentRef, MAX_MESSAGE_BYTES, id};
-use bedrock_denial_watch::call::denial::Source;
+use bedrock_denial_watch::call::Source;
 use bedrock_denial_watch::count::caller::Caller;
 use bedrock_denial_watch::count::evidence::{Evidence, Kind, MAX_EVIDENCE_BYTES};
 use bedrock_denial_watch::count::key::Key;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bedrock_denial_watch::alert::notice::{Crowd, Notice};
 use bedrock_denial_watch::alert::{Alert, IncidentRef, MAX_MESSAGE_BYTES};
-use bedrock_denial_watch::call::denial::Source;
+use bedrock_denial_watch::call::Source;
 use bedrock_denial_watch::count::caller::Caller;
 use bedrock_denial_watch::count::evidence::{Evidence, Kind};
 use bedrock_denial_watch::count::incident::{self, Found, IncidentLog, notice_id};

@@ -250,7 +250,7 @@ fn a_bad_file_is_refused_with_file_line_field_and_what_was_expected() {
 }
 
 #[test]
-fn a_field_too_many_or_too_few_is_refused() {
+fn a_field_too_many_or_too_few_is_denied() {
     let refused = |text: &str| {
         file::rule_and_examples("rules/denied-model.toml", text).expect_err("refused").to_string()
     };

@@ -351,7 +351,7 @@ fn record(record: &Json, expected: &mut BTreeSet<Found>) -> Option<()> {
         )
     };
     if let (true, Some(at)) = (is_refused, at) {
-        let kept = |text: String| text::keep(text.into()).into_owned();
+        let kept = |text: String| text::truncate_with_hash(text.into()).into_owned();
         let model = model.map(|model| kept(model::identity(&model).to_owned()));
         let id = id.filter(|id| !id.is_empty() && !id.starts_with(OBJECT));
         let id = id.map_or(OBJECT.to_owned(), |id| sample_value(Some(&kept(id))).into_owned());

@@ -7,7 +7,7 @@ use std::env;
 use std::time::Duration;
 
 use bedrock_denial_watch::alert::sink::AlertSink;
-use bedrock_denial_watch::call::denial::Source;
+use bedrock_denial_watch::call::Source;
 use bedrock_denial_watch::count::claims::Claimant;
 use bedrock_denial_watch::count::store::CounterStore;
 use bedrock_denial_watch::pipeline::{Delivery, Outcome, Pipeline};

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use bedrock_denial_watch::lambda::aws::{S3Source, sdk_config};
 use bedrock_denial_watch::reader::{self, Reader};
-use bedrock_denial_watch::source::layout::{self, Wanted};
+use bedrock_denial_watch::source::layout::{self, ObjectFilter};
 use bedrock_denial_watch::source::object::{self, Object};
 use bedrock_denial_watch::source::time::EventTime;
 use indicatif::{HumanCount, ProgressBar};
@@ -70,7 +70,7 @@ impl S3 {
     }
 }
 
-fn wanted(options: &Options) -> Wanted {
+fn wanted(options: &Options) -> ObjectFilter {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_millis());
     let now = EventTime::from_epoch_ms(i64::try_from(now).unwrap_or(i64::MAX));
     let time = |option: &str, text: &Option<String>| {
@@ -78,7 +78,7 @@ fn wanted(options: &Options) -> Wanted {
         let refused = |why| Options::refuse(&format!("invalid value '{text}' for '{option}': {why}"));
         Some(layout::time(text, now).unwrap_or_else(refused))
     };
-    Wanted {
+    ObjectFilter {
         accounts: options.account.clone(),
         regions: options.region.clone(),
         since: time("--since <TIME>", &options.since),

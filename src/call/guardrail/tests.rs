@@ -1,5 +1,5 @@
 use super::*;
-use crate::call::fields::{Field, Record};
+use crate::call::members::{Member, Members};
 
 const POLICIES: [Policy; 6] = [
     Policy::Topic,
@@ -11,7 +11,7 @@ const POLICIES: [Policy; 6] = [
 ];
 
 /// What a finding is, in words.
-fn line(finding: &Finding<'_>) -> String {
+fn line(finding: &GuardrailFinding<'_>) -> String {
     let or_none = |text: &Text<'_>| text.as_deref().unwrap_or("-").to_owned();
     format!(
         "{} {} {} {}",
@@ -23,8 +23,8 @@ fn line(finding: &Finding<'_>) -> String {
 }
 
 fn facts(record: &str) -> Facts<'_> {
-    let record = Record::read(record).expect(record);
-    Facts::read(record.json(Field::Input), record.json(Field::Output))
+    let record = Members::read(record).expect(record);
+    Facts::read(record.json(Member::Input), record.json(Member::Output))
 }
 
 /// `body` is what the model answered: `output.outputBodyJson`.
@@ -189,9 +189,13 @@ fn tokens_and_bodies_are_read_where_they_stand() {
 
 #[test]
 fn policies_that_blocked_are_counted_once_each_and_only_when_they_blocked() {
-    let finding =
-        |policy, action: &'static str| Finding { policy, action: Some(action.into()), ..Finding::default() };
-    let blocked = |findings: Vec<Finding<'static>>| Facts { findings, ..Facts::default() }.policies_blocked();
+    let finding = |policy, action: &'static str| GuardrailFinding {
+        policy,
+        action: Some(action.into()),
+        ..GuardrailFinding::default()
+    };
+    let blocked =
+        |findings: Vec<GuardrailFinding<'static>>| Facts { findings, ..Facts::default() }.policies_blocked();
     assert_eq!(blocked(POLICIES.map(|policy| finding(policy, "BLOCKED")).to_vec()), 6);
     assert_eq!(blocked(vec![finding(Policy::Word, "BLOCKED"), finding(Policy::Word, "BLOCKED")]), 1);
     assert_eq!(blocked(vec![finding(Policy::Word, "BLOCKED"), finding(Policy::Topic, "ANONYMIZED")]), 1);

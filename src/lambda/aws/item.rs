@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::Value as Json;
 
-use crate::call::denial::Source;
+use crate::call::Source;
 use crate::count::caller::Caller;
 use crate::count::claims;
 use crate::count::counter::{Counter, Slot};

@@ -2,7 +2,7 @@
 
 use crate::depth;
 use crate::support::*;
-use bedrock_denial_watch::call::denial::Source;
+use bedrock_denial_watch::call::Source;
 use bedrock_denial_watch::count::claims::Claimant;
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::pipeline::{Delivery, Pipeline};

@@ -24,7 +24,7 @@ use std::time::Duration;
 use bedrock_denial_watch::alert::Alert;
 use bedrock_denial_watch::alert::notice::Notice;
 use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
-use bedrock_denial_watch::call::denial::Source;
+use bedrock_denial_watch::call::Source;
 use bedrock_denial_watch::count::caller::Caller;
 use bedrock_denial_watch::count::claims::Claimant;
 use bedrock_denial_watch::count::embedded::EmbeddedStore;

@@ -1,6 +1,6 @@
 //! Times that no honest clock shows, and clocks that disagree.
 
-use bedrock_denial_watch::call::denial::Source;
+use bedrock_denial_watch::call::Source;
 use bedrock_denial_watch::count::claims::Claimant;
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::pipeline::Delivery;

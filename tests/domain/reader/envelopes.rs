@@ -189,15 +189,13 @@ fn what_follows_a_fault_in_an_envelope_is_read() {
 }
 
 #[test]
-fn what_an_unclosed_envelope_hides_is_reported() {
+fn what_an_unclosed_envelope_hides_is_read_or_reported() {
     let document = subscription(&[expand("$a")]);
     let array_end = document.rfind(']').expect("an array") + 1;
     let cut = &document[..array_end];
-    for hidden in [",\"x\":[\n$b\n]", ",\"x\":[\n$b", ",\"x\":$b"] {
-        let text = format!("{cut}{hidden}");
-        let found = expand(&text)[array_end..].find("AccessDenied").expect("its code");
-        check(&text, &format!("a !{}", array_end + found));
-    }
+    check(&format!("{cut},\"x\":[\n$b\n]"), "a b");
+    check(&format!("{cut},\"x\":[\n$b"), "a b");
+    check(&format!("{cut},\"x\":$b"), &format!("a !{array_end}"));
     check(&format!("{cut},\"x\":$b}}\n$c"), "a c");
     check(&format!("{cut}\n$b"), "a b");
 }

@@ -2,7 +2,7 @@
 
 use bedrock_denial_watch::reader::Limits;
 
-use super::{check, expand, gzip, read, shown};
+use super::{blocks, check, expand, gzip, read, shown};
 
 #[test]
 fn every_form_of_json_is_read() {
@@ -14,6 +14,7 @@ fn every_form_of_json_is_read() {
     check("$a\r\n$b\r\n", "a b");
     check("%x\n$a\n%y\n$b", "a b");
     check("\u{feff}$a\n$b", "a b");
+    check("%x\n\u{feff}$a\n[\u{feff}$b]\nxyz\n\u{feff}$c", "a b c");
     check("   $a  \n\t$b\t\n", "a b");
     check("\n\n$a\n\n\n$b\n\n", "a b");
     check("$a$b%x$c", "a b c");
@@ -37,6 +38,36 @@ fn pretty_printed_records_are_read_wherever_they_stand() {
     check(&format!("{pretty}\n$a\n%x\n$b"), "a b p");
     let flat = expand("$p").replace('{', "{\n").replace(',', ",\n").replace('}', "\n}");
     check(&format!("{flat}\n{flat}\n$a"), "a p");
+}
+
+/// Whether a record counts depends on the record alone.
+#[test]
+fn a_record_counts_however_deep_its_body_and_whatever_precedes_it() {
+    let (depth, id) = (5000, "$a");
+    let deep = format!("\"input\":{}{},\"timestamp\"", "[".repeat(depth), "]".repeat(depth));
+    let record = expand(id).replace("\"timestamp\"", &deep);
+    let lines = record.replace(',', ",\n");
+    for before in [
+        "",
+        "%x\n",
+        "%x\n%y\n",
+        "%x",
+        "[",
+        "[%x,",
+        "{\"Records\":[",
+        "{\"Records\":[&b]}\n",
+        "%x\n{\n\"x\":1\n}\n",
+        "x\n",
+    ] {
+        let before = expand(before);
+        for record in [&record, &lines] {
+            let text = format!("{before}{record}");
+            for blocks in [blocks(1000), Limits::default()] {
+                let shown = shown(read(text.as_bytes(), text.len(), blocks));
+                assert_eq!(shown.trim_end_matches(" b"), "a", "{before}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Objects at and beyond the limits.
 
+use std::process::Command;
+
 use bedrock_denial_watch::reader::{FaultKind, Limits};
 use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
 use bedrock_denial_watch::source::inflate::Damage;
@@ -120,4 +122,20 @@ fn the_most_pairs_fit_into_memory_even_with_the_longest_models() {
 fn gzip_inside_gzip_never_looks_like_a_clean_log() {
     let twice = gzip(&gzip(expand("$a\n").as_bytes()));
     assert_eq!(read(&twice, 7, Limits::default()).damage, Some(Damage::Nested));
+}
+
+/// Once, an envelope that did not begin with its array was read as a whole, and each empty element took 39 times its
+/// text: 16 KB of gzip took 623 MB.
+#[test]
+fn an_envelope_of_empty_elements_takes_no_more_memory_than_its_text() {
+    let (folder, elements) = (tempfile::tempdir().expect("a folder"), depth::pick(5_500_000, 2_000_000));
+    let log = format!("{{\"x\":{{}},\"Events\":[{}{{}}]}}", "{},".repeat(elements));
+    std::fs::write(folder.path().join("events.json.gz"), gzip(log.as_bytes())).expect("written");
+    // Kilobytes of address space.
+    let limited = format!("ulimit -v {} && exec \"$0\" --format json \"$1\"", 128 << 10);
+    let output =
+        Command::new("sh").args(["-c", &limited, env!("CARGO_BIN_EXE_replay")]).arg(folder.path()).output();
+    let output = output.expect("replay runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.stdout.is_empty() && said.contains("no denials, no alerts"), "{said}");
 }

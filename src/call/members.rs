@@ -1,4 +1,4 @@
-//! One log record's JSON, from either log → the members the detector reads.
+//! One object's JSON, a record of either log or an envelope around one → the members the detector reads.
 //!
 //! Only top-level members, and a few one level below, are read. Prompts, responses,
 //! `requestMetadata` and the rest of `requestParameters` are skipped without being materialised.
@@ -7,20 +7,17 @@
 //! as missing, a lone surrogate becomes a replacement character, and numbers out of range or
 //! thousands of brackets are skipped.
 
-use std::borrow::Cow;
 use std::fmt;
 
-use memchr::memchr;
-use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::source::text::Text;
+use crate::source::text::{Bytes, Text, unescaped};
 
 /// A member to read, at the top level or one below. The only top-level name that an invocation log and
 /// CloudTrail share is `errorCode`.
 #[derive(Clone, Copy)]
-pub enum Field {
+pub enum Member {
     /// In both logs.
     ErrorCode,
     // In an invocation log.
@@ -48,8 +45,16 @@ pub enum Field {
     UserAgent,
     ErrorMessage,
     VpcEndpointId,
-    /// Contains the records of a CloudTrail log file, which is not a record itself.
+    // Of an envelope around one record.
+    Message,
+    CloudTrailEvent,
+    DetailType,
+    Source,
+    Detail,
+    // Of an envelope around many.
     Records,
+    LogEvents,
+    Events,
     // One level below.
     Arn,
     AccessKeyId,
@@ -58,9 +63,9 @@ pub enum Field {
     BearerTokenType,
 }
 
-const FIELDS: usize = Field::BearerTokenType as usize + 1;
+const COUNT: usize = Member::BearerTokenType as usize + 1;
 
-impl Field {
+impl Member {
     fn named(name: &[u8]) -> Option<Self> {
         Some(match name {
             b"errorCode" => Self::ErrorCode,
@@ -87,7 +92,14 @@ impl Field {
             b"userAgent" => Self::UserAgent,
             b"errorMessage" => Self::ErrorMessage,
             b"vpcEndpointId" => Self::VpcEndpointId,
+            b"message" => Self::Message,
+            b"CloudTrailEvent" => Self::CloudTrailEvent,
+            b"detail-type" => Self::DetailType,
+            b"source" => Self::Source,
+            b"detail" => Self::Detail,
             b"Records" => Self::Records,
+            b"logEvents" => Self::LogEvents,
+            b"Events" => Self::Events,
             b"arn" => Self::Arn,
             b"accessKeyId" => Self::AccessKeyId,
             b"model" => Self::Model,
@@ -99,77 +111,65 @@ impl Field {
 }
 
 /// The members read from one JSON object, as raw JSON; the last one wins if a key repeats.
-pub struct Record<'a>([Option<&'a RawValue>; FIELDS]);
+pub struct Members<'a>([Option<&'a RawValue>; COUNT]);
 
-impl<'a> Record<'a> {
+impl<'a> Members<'a> {
     /// Reads `json` as one object.
     ///
     /// # Errors
-    /// If `json` is not exactly one JSON object, or is a whole CloudTrail log file.
+    /// If `json` is not exactly one JSON object, or is an envelope around an array of records.
     pub fn read(json: &'a str) -> Result<Self, serde_json::Error> {
-        let mut record = Self([None; FIELDS]);
+        let mut members = Self([None; COUNT]);
         let mut deserializer = serde_json::Deserializer::from_str(json);
-        deserializer.deserialize_map(Members(&mut record))?;
+        deserializer.deserialize_map(Filler(&mut members))?;
         deserializer.end()?;
-        match record.json(Field::Records) {
-            Some(records) if records.get().starts_with('[') => {
-                Err(serde_json::Error::custom("a file of records, not one record"))
-            }
-            _ => Ok(record),
+        let is_array = |member| members.json(member).is_some_and(|json| json.get().starts_with('['));
+        if [Member::Records, Member::LogEvents, Member::Events].into_iter().any(is_array) {
+            return Err(serde_json::Error::custom("an envelope around records, not one record"));
         }
+        Ok(members)
     }
 
     /// Whether the member exists, of any type.
     #[must_use]
-    pub fn has(&self, field: Field) -> bool {
-        self.json(field).is_some()
+    pub fn has(&self, member: Member) -> bool {
+        self.json(member).is_some()
     }
 
     /// A member's text; `None` if it is missing or not text.
     #[must_use]
-    pub fn text(&self, field: Field) -> Text<'a> {
-        unescaped(self.json(field)?.get())
+    pub fn text(&self, member: Member) -> Text<'a> {
+        unescaped(self.json(member)?.get())
     }
 
     /// A member as raw JSON.
     #[must_use]
-    pub fn json(&self, field: Field) -> Option<&'a RawValue> {
-        self.0.get(field as usize).copied().flatten()
+    pub fn json(&self, member: Member) -> Option<&'a RawValue> {
+        self.0.get(member as usize).copied().flatten()
     }
 
     /// A boolean, or one written as text; `None` for anything else.
     #[must_use]
-    pub fn flag(&self, field: Field) -> Option<bool> {
-        self.json(field)?.get().trim_matches('"').parse().ok()
+    pub fn flag(&self, member: Member) -> Option<bool> {
+        self.json(member)?.get().trim_matches('"').parse().ok()
     }
 
     /// The members of an object one level below; empty if it is not an object.
     #[must_use]
-    pub fn below(&self, field: Field) -> Self {
-        let mut below = Self([None; FIELDS]);
-        if let Some(json) = self.json(field).filter(|json| json.get().starts_with('{')) {
-            let read = serde_json::Deserializer::from_str(json.get()).deserialize_map(Members(&mut below));
+    pub fn below(&self, member: Member) -> Self {
+        let mut below = Self([None; COUNT]);
+        if let Some(json) = self.json(member).filter(|json| json.get().starts_with('{')) {
+            let read = serde_json::Deserializer::from_str(json.get()).deserialize_map(Filler(&mut below));
             debug_assert!(read.is_ok(), "{read:?}: it was looked through before");
         }
         below
     }
 }
 
-/// A JSON value as text; `None` if it has another type.
-#[must_use]
-pub fn unescaped(json: &str) -> Text<'_> {
-    let inside = json.strip_prefix('"')?.strip_suffix('"')?;
-    if memchr(b'\\', inside.as_bytes()).is_none() {
-        return Some(Cow::Borrowed(inside));
-    }
-    let Bytes(bytes) = serde_json::from_str(json).ok()?;
-    Some(Cow::Owned(with_replacements(&bytes)))
-}
-
 /// Fills the members in place: a record is too large to move between functions cheaply.
-struct Members<'r, 'a>(&'r mut Record<'a>);
+struct Filler<'r, 'a>(&'r mut Members<'a>);
 
-impl<'de> Visitor<'de> for Members<'_, 'de> {
+impl<'de> Visitor<'de> for Filler<'_, 'de> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -178,7 +178,7 @@ impl<'de> Visitor<'de> for Members<'_, 'de> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(Bytes(name)) = map.next_key()? {
-            match Field::named(&name) {
+            match Member::named(&name) {
                 Some(field) => {
                     let json = Some(map.next_value()?);
                     if let Some(place) = self.0.0.get_mut(field as usize) {
@@ -190,43 +190,4 @@ impl<'de> Visitor<'de> for Members<'_, 'de> {
         }
         Ok(())
     }
-}
-
-/// A JSON string, with each lone surrogate as the three bytes it would take in UTF-8. If asked for text
-/// instead, serde_json rejects the whole record.
-pub struct Bytes<'a>(pub Cow<'a, [u8]>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Bytes<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Unescaped;
-        impl<'de> Visitor<'de> for Unescaped {
-            type Value = Bytes<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<Self::Value, E> {
-                Ok(Bytes(Cow::Borrowed(bytes)))
-            }
-
-            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Self::Value, E> {
-                Ok(Bytes(Cow::Owned(bytes.to_owned())))
-            }
-        }
-        deserializer.deserialize_bytes(Unescaped)
-    }
-}
-
-/// The text, with one replacement character for each lone surrogate.
-fn with_replacements(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        text.push_str(chunk.valid());
-        // The second and third bytes of a surrogate arrive as separate chunks.
-        if chunk.invalid().first().is_some_and(|byte| *byte >= 0xc0) {
-            text.push(char::REPLACEMENT_CHARACTER);
-        }
-    }
-    text
 }
