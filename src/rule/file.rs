@@ -12,7 +12,7 @@ use super::bounds;
 use super::condition::{Condition, FindingCondition, Guardrail};
 use super::definition::{Elastic, Rule, Severity, Technique, Weight, Wording};
 use super::field::Field;
-use super::value::{ErrorCode, List, Noun, Policies, RiskScore, Span, Text, Threshold, Url, Word};
+use super::value::{ErrorCode, List, NonBlank, Noun, Policies, RiskScore, Span, Threshold, Url, Word};
 use crate::call::guardrail::Policy;
 
 /// What is wrong with a rule file, and where.
@@ -116,23 +116,23 @@ struct Misfit {
 #[serde(deny_unknown_fields)]
 struct Written {
     id: Spanned<String>,
-    title: Text,
-    version: Text,
+    title: NonBlank,
+    version: NonBlank,
     on: bool,
     severity: Severity,
     risk_score: RiskScore,
-    action: Text,
+    action: NonBlank,
     group_by: Spanned<Vec<Field>>,
     count: Option<Spanned<Field>>,
-    sum: Option<Spanned<Text>>,
+    sum: Option<Spanned<NonBlank>>,
     threshold: Spanned<Threshold>,
     window: Span,
     cooldown: Option<Span>,
     references: List<Url>,
     #[serde(default)]
     techniques: Vec<WrittenTechnique>,
-    triage: List<Text>,
-    false_positives: List<Text>,
+    triage: List<NonBlank>,
+    false_positives: List<NonBlank>,
     record: Spanned<RecordTable>,
     elastic: Option<WrittenElastic>,
     wording: WrittenWording,
@@ -187,27 +187,27 @@ impl RecordTable {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenTechnique {
-    id: Text,
-    name: Text,
+    id: NonBlank,
+    name: NonBlank,
     reference: Url,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenElastic {
-    rule: Text,
-    differs: List<Text>,
+    rule: NonBlank,
+    differs: List<NonBlank>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenWording {
     noun: Noun,
-    headline: Spanned<Text>,
-    reason: Spanned<Text>,
-    title: Spanned<Text>,
-    opening: Text,
-    meaning: Text,
+    headline: Spanned<NonBlank>,
+    reason: Spanned<NonBlank>,
+    title: Spanned<NonBlank>,
+    opening: NonBlank,
+    meaning: NonBlank,
 }
 
 impl Written {
