@@ -33,7 +33,8 @@ pub const MODEL_CALLS: [(&str, &[&str]); 2] = [
 ];
 
 /// CloudTrail's own spellings of error codes, and Bedrock's spelling of each.
-pub const SPELLINGS: [(&str, &str); 1] = [("AccessDenied", "AccessDeniedException")];
+pub const SPELLINGS: [(&str, &str); 2] =
+    [("AccessDenied", cause::ACCESS_DENIED), (cause::VPCE_ACCESS_DENIED, cause::ACCESS_DENIED)];
 
 /// Whether a record describes a call that uses a model.
 #[must_use]
@@ -61,6 +62,9 @@ pub fn call<'a>(members: &Members<'a>, at: EventTime, error_code: Cow<'a, str>) 
     let is_mantle = members.text(Member::EventSource).is_some_and(|source| source == MANTLE);
     // Only on this endpoint does AWS itself write the bearer-token marks among the request parameters.
     let added = if is_mantle { &asked } else { &members.below(Member::AdditionalEventData) };
+    let written = members.text(Member::ErrorCode);
+    let as_written =
+        written.as_deref().filter(|code| *code == cause::VPCE_ACCESS_DENIED).unwrap_or(&error_code);
     let named = || cause::denied_model(message.as_deref()?).map(|model| Cow::Owned(model.to_owned()));
     let model = asked.text(if is_mantle { Member::Model } else { Member::ModelId });
     let model = model.filter(given).or_else(named);
@@ -86,7 +90,7 @@ pub fn call<'a>(members: &Members<'a>, at: EventTime, error_code: Cow<'a, str>) 
             .filter(given)
             .or_else(|| kept(Member::EventId))
             .unwrap_or_default(),
-        denied_by: cause::denied_by(&error_code, message.as_deref()),
+        denied_by: cause::denied_by(as_written, message.as_deref()),
         error_code,
         source_ip: kept(Member::SourceIp),
         user_agent: kept(Member::UserAgent),
@@ -119,6 +123,7 @@ mod tests {
     #[test]
     fn one_denial_has_one_code() {
         assert_eq!(error_code("AccessDenied".into()), "AccessDeniedException");
+        assert_eq!(error_code("VpceAccessDenied".into()), "AccessDeniedException");
         assert_eq!(error_code("AccessDeniedException".into()), "AccessDeniedException");
         assert_eq!(error_code("ValidationException".into()), "ValidationException");
     }

@@ -9,7 +9,7 @@ use crate::source::time::EventTime;
 /// within one, and both may be late.
 const LATEST: Duration = Duration::from_secs(3600);
 const ROOT: &str = "AWSLogs";
-const LOGS: [&str; 2] = ["BedrockModelInvocationLogs", "CloudTrail"];
+const LOGS: [&str; 3] = ["BedrockModelInvocationLogs", "CloudTrail", "CloudTrail-NetworkActivity"];
 
 /// Which logs are wanted. Empty lists and missing times leave nothing out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

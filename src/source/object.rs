@@ -89,7 +89,8 @@ pub fn skip_by_name(key: &str) -> Option<Skip> {
 /// When a log file was delivered, according to its name. Stamps sort as text.
 ///
 /// Bedrock writes milliseconds (`YYYYMMDDTHHMMSSmmmZ_<16 hex>.json.gz`), CloudTrail minutes
-/// (`<account>_CloudTrail_<region>_YYYYMMDDTHHMMZ_<16 characters>.json.gz`). `Z` sorts after all
+/// (`<account>_CloudTrail_<region>_YYYYMMDDTHHMMZ_<16 characters>.json.gz`, and the same with
+/// `CloudTrail-NetworkActivity`). `Z` sorts after all
 /// digits, so a minute's stamp sorts after every one within that minute, and before the next minute's.
 ///
 /// Sources: file names of Bedrock; "CloudTrail log file name format" in the AWS CloudTrail
@@ -101,7 +102,8 @@ pub fn delivery_stamp(key: &str) -> Option<&str> {
     if is_stamp(first, "HHMMSSmmm".len()) {
         return Some(first);
     }
-    let (_region, rest) = rest.strip_prefix("CloudTrail_")?.split_once('_')?;
+    let rest = rest.strip_prefix("CloudTrail")?;
+    let (_region, rest) = rest.strip_prefix("-NetworkActivity").unwrap_or(rest).strip_prefix('_')?.split_once('_')?;
     let (stamp, _) = rest.split_once('_')?;
     is_stamp(stamp, "HHMM".len()).then_some(stamp)
 }
@@ -179,6 +181,8 @@ mod tests {
     #[test]
     fn a_trail_name_gives_the_minute_and_sorts_among_bedrock_names() {
         assert_eq!(delivery_stamp(&format!("{TRAIL}/CloudTrail/{TRAIL_FILE}")), Some("20250601T1005Z"));
+        let network = TRAIL_FILE.replace("_CloudTrail_", "_CloudTrail-NetworkActivity_");
+        assert_eq!(delivery_stamp(&network), Some("20250601T1005Z"));
         for no_stamp in [
             "1_CloudTrail_us-east-1_20250601T1005Z.json.gz",
             "1_CloudTrail_20250601T1005Z_x.json.gz",

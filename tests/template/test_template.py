@@ -239,7 +239,7 @@ def test_cloudtrail_files_come_in_and_nothing_else_beside_them(aws, both_sources
         pattern = rule["EventPattern"]
         return aws("events").test_event_pattern(EventPattern=pattern, Event=json.dumps(event))["Result"]
 
-    assert arrives(TRAIL_FILE)
+    assert arrives(TRAIL_FILE) and arrives(TRAIL_FILE.replace("CloudTrail", "CloudTrail-NetworkActivity"))
     assert not arrives(TRAIL_FILE, "another-bucket")
     assert not arrives(TRAIL_FILE.replace("o-example", "o-other"))
     for other in ["CloudTrail-Digest", "CloudTrail-Insight", "Config", "vpcflowlogs"]:
