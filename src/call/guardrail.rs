@@ -25,6 +25,10 @@ pub struct Facts<'a> {
     pub input_tokens: u64,
     /// `output.outputTokenCount`.
     pub output_tokens: u64,
+    /// `input.cacheReadInputTokenCount`: read from the prompt cache, and not among the input tokens.
+    pub cache_read_tokens: u64,
+    /// `input.cacheWriteInputTokenCount`: written to the prompt cache, and not among the input tokens.
+    pub cache_write_tokens: u64,
     /// The record contains the response: `output.outputBodyJson` is not empty.
     pub has_body: bool,
     /// The record shows that a guardrail was involved, whatever it did.
@@ -126,10 +130,13 @@ impl<'a> Facts<'a> {
         facts
     }
 
-    /// Input and output tokens together.
+    /// All tokens that are billed.
+    ///
+    /// Source: "Prompt caching for faster model inference" in the Amazon Bedrock user guide.
     #[must_use]
     pub fn tokens(&self) -> u64 {
-        self.input_tokens.saturating_add(self.output_tokens)
+        let cached = self.cache_read_tokens.saturating_add(self.cache_write_tokens);
+        self.input_tokens.saturating_add(self.output_tokens).saturating_add(cached)
     }
 
     /// How many policies blocked something.
@@ -282,6 +289,8 @@ enum Visit {
 enum Leaf {
     InputTokens,
     OutputTokens,
+    CacheReadTokens,
+    CacheWriteTokens,
     GuardrailAction,
     StopReason,
     Action,
@@ -293,6 +302,8 @@ impl<'de> BodyReader<'_, 'de> {
     fn step(&mut self, name: &[u8]) -> Visit {
         match (self.place, name) {
             (BodyPath::Input, b"inputTokenCount") => Visit::Leaf(Leaf::InputTokens),
+            (BodyPath::Input, b"cacheReadInputTokenCount") => Visit::Leaf(Leaf::CacheReadTokens),
+            (BodyPath::Input, b"cacheWriteInputTokenCount") => Visit::Leaf(Leaf::CacheWriteTokens),
             (BodyPath::Output, b"outputTokenCount") => Visit::Leaf(Leaf::OutputTokens),
             (BodyPath::Output, b"outputBodyJson") => Visit::Into(BodyPath::Body),
             (BodyPath::Body | BodyPath::Event, b"amazon-bedrock-guardrailAction") => {
@@ -339,9 +350,12 @@ impl<'de> BodyReader<'_, 'de> {
 
     fn leaf(&mut self, leaf: Leaf, value: &'de RawValue, finding: &mut GuardrailFinding<'de>) {
         let text = || unescaped(value.get()).map(truncate_with_hash);
+        let number = || value.get().parse().unwrap_or_default();
         match leaf {
-            Leaf::InputTokens => self.facts.input_tokens = value.get().parse().unwrap_or_default(),
-            Leaf::OutputTokens => self.facts.output_tokens = value.get().parse().unwrap_or_default(),
+            Leaf::InputTokens => self.facts.input_tokens = number(),
+            Leaf::OutputTokens => self.facts.output_tokens = number(),
+            Leaf::CacheReadTokens => self.facts.cache_read_tokens = number(),
+            Leaf::CacheWriteTokens => self.facts.cache_write_tokens = number(),
             Leaf::GuardrailAction => {
                 let action = text();
                 self.facts.guarded |= action.is_some();

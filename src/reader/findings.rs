@@ -38,7 +38,7 @@ impl FaultKind {
         match self {
             Self::NotJson => "expected one JSON object; the record was skipped".into(),
             Self::NoTimestamp => {
-                "expected an RFC 3339 `timestamp` (`eventTime` in CloudTrail) with an offset; the denial was skipped"
+                "expected an RFC 3339 `timestamp` (`eventTime` in CloudTrail); the denial was skipped"
                     .into()
             }
             Self::Oversized => "the record is longer than the limit; it was skipped".into(),

@@ -125,7 +125,7 @@ pub struct Rule {
 pub enum Weight {
     /// One.
     One,
-    /// The input and output tokens of its call. Such a rule sums whole slots.
+    /// All billed tokens of its call. Such a rule sums whole slots.
     Tokens,
 }
 

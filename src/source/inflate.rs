@@ -30,6 +30,11 @@ pub enum Damage {
         "gzip inside gzip: compressed twice, and not read; where Firehose takes it from CloudWatch Logs, turn its compression off"
     )]
     Nested,
+    /// The text is UTF-16, as PowerShell writes it.
+    #[error(
+        "UTF-16 text, and not read: expected UTF-8; convert it with iconv -f UTF-16 -t UTF-8, or in PowerShell with Set-Content -Encoding utf8"
+    )]
+    Utf16,
     /// More pairs of a key and a slot than the limit: nobody is honestly denied that many models.
     #[error(
         "more than {limit} combinations of user, model and time slot in one object, the limit; everything before that was counted"
@@ -62,27 +67,34 @@ pub struct Inflate {
     state: InflateState,
     /// Bytes of the object consumed so far.
     consumed: u64,
-    /// The first decompressed bytes.
+    /// How the text begins.
     head: Head,
 }
 
-/// The first two bytes of a text that gzip held.
+/// The first two bytes of the text.
 #[derive(Default)]
 struct Head {
     seen: usize,
-    magic: usize,
+    bytes: [u8; 2],
 }
 
 impl Head {
-    fn take(&mut self, decompressed: &[u8]) {
-        for (byte, magic) in decompressed.iter().zip(MAGIC.iter().skip(self.seen)) {
-            self.magic = self.magic.saturating_add(usize::from(byte == magic));
+    fn take(&mut self, text: &[u8]) {
+        for (byte, place) in text.iter().zip(self.bytes.iter_mut().skip(self.seen)) {
+            *place = *byte;
             self.seen = self.seen.saturating_add(1);
         }
     }
 
-    fn is_gzip(&self) -> bool {
-        self.magic == MAGIC.len()
+    /// Why text that begins so is not read.
+    fn damage(&self) -> Option<Damage> {
+        match self.bytes {
+            _ if self.seen < self.bytes.len() => None,
+            MAGIC => Some(Damage::Nested),
+            // A byte-order mark, or half of a bracket.
+            [0xff, 0xfe] | [0xfe, 0xff] | [b'{' | b'[', 0] | [0, b'{' | b'['] => Some(Damage::Utf16),
+            _ => None,
+        }
     }
 }
 
@@ -113,6 +125,7 @@ impl Inflate {
         }
         let before = input.len();
         let written = self.step(input, output);
+        self.head.take(output.get(..written).unwrap_or_default());
         self.consumed = self.consumed.saturating_add(before.saturating_sub(input.len()) as u64);
         Ok(written)
     }
@@ -123,17 +136,18 @@ impl Inflate {
     /// [`Damage::Truncated`] when it ends inside a gzip member, or the damage found last.
     pub fn finish(&self) -> Result<(), Damage> {
         match self.state {
-            InflateState::Member(_) if !self.head.is_gzip() => Err(Damage::Truncated { at: self.consumed }),
+            InflateState::Member(_) if self.head.damage().is_none() => {
+                Err(Damage::Truncated { at: self.consumed })
+            }
             _ => self.damage().map_or(Ok(()), Err),
         }
     }
 
     fn damage(&self) -> Option<Damage> {
-        match &self.state {
-            _ if self.head.is_gzip() => Some(Damage::Nested),
+        self.head.damage().or_else(|| match &self.state {
             InflateState::Broken(cause) => Some(Damage::Corrupt { at: self.consumed, cause: cause.clone() }),
             _ => None,
-        }
+        })
     }
 
     /// Bytes of the object consumed so far.
@@ -190,7 +204,6 @@ impl Inflate {
                 |now: u64, before: u64| usize::try_from(now.saturating_sub(before)).unwrap_or(usize::MAX);
             pass(input, moved(decoder.total_in(), before_in));
             written = moved(decoder.total_out(), before_out);
-            self.head.take(output.get(..written).unwrap_or_default());
             match result {
                 Ok(Status::StreamEnd) => self.state = InflateState::Between,
                 Ok(_) => {}

@@ -103,7 +103,8 @@ pub fn delivery_stamp(key: &str) -> Option<&str> {
         return Some(first);
     }
     let rest = rest.strip_prefix("CloudTrail")?;
-    let (_region, rest) = rest.strip_prefix("-NetworkActivity").unwrap_or(rest).strip_prefix('_')?.split_once('_')?;
+    let (_region, rest) =
+        rest.strip_prefix("-NetworkActivity").unwrap_or(rest).strip_prefix('_')?.split_once('_')?;
     let (stamp, _) = rest.split_once('_')?;
     is_stamp(stamp, "HHMM".len()).then_some(stamp)
 }

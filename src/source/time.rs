@@ -27,11 +27,15 @@ impl EventTime {
         self.0
     }
 
-    /// Reads an RFC 3339 time with an offset, as Bedrock logs it (`2025-06-01T10:00:00Z`);
-    /// `None` for anything else, such as a year before 0. Truncates to whole milliseconds.
+    /// Reads an RFC 3339 time, as Bedrock logs it (`2025-06-01T10:00:00Z`), also with a space in place of the `T`, and
+    /// without an offset, which means UTC: Athena and Panther export it so. `None` for anything else, such as a
+    /// year before 0. Truncates to whole milliseconds.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let time: Timestamp = text.parse().ok()?;
+        let without_offset = || format!("{text}Z").parse().ok();
+        // A date alone is no time.
+        let time: Timestamp =
+            text.parse().ok().or_else(|| without_offset().filter(|_| text.contains(':')))?;
         let ms = time.as_nanosecond().div_euclid(1_000_000).try_into().ok()?;
         (ms >= FIRST_MS).then_some(Self(ms))
     }
@@ -86,27 +90,42 @@ fn span_ms(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// The longest prefix of a line in an exported log group.
-const EXPORT_BYTES: usize = 64;
+/// The longest prefix of a line from a log group: a time, and a stream's name of at most 512 characters.
+const EXPORT_BYTES: usize = 600;
 
-/// The length of the time and blanks that begin a line of an exported log group:
-/// `2025-06-04T16:00:00.000Z {…}`. `None` if there is no time; `Some(0)` if more bytes are needed to decide.
+/// The length of what begins a line of an exported log group, `2025-06-04T16:00:00.000Z {…}`, or of what `aws logs tail`
+/// prints, `2025-06-04T16:00:00.000000+00:00 stream {…}`. `None` if there is no time; `Some(0)` if more bytes are needed
+/// to decide.
 #[must_use]
 pub fn export_time(line: &[u8]) -> Option<usize> {
     let line = line.get(..EXPORT_BYTES).unwrap_or(line);
     let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
     let is_time = |byte: &u8| byte.is_ascii_digit() || b"-:.+TZ".contains(byte);
-    let time = line.iter().position(|byte| !is_time(byte)).unwrap_or(line.len());
-    let (time, behind) = line.split_at_checked(time)?;
-    let blanks = behind.iter().take_while(|byte| is_blank(byte)).count();
-    let length = time.len().saturating_add(blanks);
-    match line.get(length) {
-        None if line.len() < EXPORT_BYTES => Some(0),
-        Some(b'{') if blanks > 0 => {
-            let text = std::str::from_utf8(time).ok()?;
-            EventTime::parse(text).map(|_| length)
+    let is_name = |byte: &u8| !is_blank(byte) && !matches!(byte, b'{' | b'\n');
+    // The end of the bytes from `at` on that are alike, and the byte behind them.
+    let end = |at: usize, is_alike: &dyn Fn(&u8) -> bool| {
+        let end = at.saturating_add(line.iter().skip(at).take_while(|byte| is_alike(byte)).count());
+        (end, line.get(end).copied())
+    };
+    let more = || (line.len() < EXPORT_BYTES).then_some(0);
+    let (time, behind) = end(0, &is_time);
+    let Some(behind) = behind else { return more() };
+    if !is_blank(&behind) {
+        return None;
+    }
+    let (mut at, mut next) = end(time, &is_blank);
+    if next.is_some_and(|byte| is_name(&byte)) {
+        let (name, behind) = end(at, &is_name);
+        (at, next) =
+            if behind.is_none_or(|byte| is_blank(&byte)) { end(name, &is_blank) } else { return None };
+    }
+    match next {
+        None => more(),
+        Some(b'{') => {
+            let text = std::str::from_utf8(line.get(..time)?).ok()?;
+            EventTime::parse(text).map(|_| at)
         }
-        _ => None,
+        Some(_) => None,
     }
 }
 
@@ -121,13 +140,19 @@ mod tests {
     }
 
     #[test]
-    fn only_rfc_3339_with_an_offset_is_a_time() {
+    fn rfc_3339_is_a_time_also_with_a_space_and_without_an_offset() {
         check("2025-06-01T10:00:00Z", Some("2025-06-01T10:00:00Z"));
         check("2025-06-01T10:00:00.250Z", Some("2025-06-01T10:00:00.250Z"));
         check("2025-06-01T10:00:00.1239Z", Some("2025-06-01T10:00:00.123Z"));
         check("2025-06-01T12:00:00+02:00", Some("2025-06-01T10:00:00Z"));
         check("1969-12-31T23:59:59.5Z", Some("1969-12-31T23:59:59.500Z"));
-        check("2025-06-01T10:00:00", None);
+        check("2025-06-01T10:00:00", Some("2025-06-01T10:00:00Z"));
+        check("2025-06-01 10:00:00.250", Some("2025-06-01T10:00:00.250Z"));
+        check("2025-06-01 10:00:00.250000000", Some("2025-06-01T10:00:00.250Z"));
+        check("2025-06-01 10:00:00Z", Some("2025-06-01T10:00:00Z"));
+        check("2025-06-01 12:00:00+02:00", Some("2025-06-01T10:00:00Z"));
+        check("2025-06-01 10", None);
+        check("10:00:00", None);
         check("2025-06-01", None);
         check("0000-01-01T00:00:00Z", Some("0000-01-01T00:00:00Z"));
         check("0000-01-01T00:00:00+00:01", None);
@@ -153,9 +178,13 @@ mod tests {
 
     #[test]
     fn an_exported_line_begins_with_its_time() {
-        for time in
-            ["2025-06-04T16:00:00.000Z ", "2025-06-04T16:00:00Z ", "2025-06-04T16:00:00.000000+00:00\t "]
-        {
+        for time in [
+            "2025-06-04T16:00:00.000Z ",
+            "2025-06-04T16:00:00Z ",
+            "2025-06-04T16:00:00.000000+00:00\t ",
+            "2025-06-04T16:00:00.000 ",
+            "2025-06-04T16:00:00.000000+00:00 aws/bedrock/modelinvocations ",
+        ] {
             let line = format!("{time}{{");
             assert_eq!(export_time(line.as_bytes()), Some(time.len()), "{line}");
             for cut in 0..line.len() {
@@ -164,9 +193,10 @@ mod tests {
         }
         for other in [
             "2025-06-04 16:00:00.000Z {",
-            "2025-06-04T16:00:00.000Z x",
             "2025-06-04T16:00:00.000Z{",
-            "2025-06-04T16:00:00.000 {",
+            "2025-06-04T16:00:00.000Z one two {",
+            "2025-06-04T16:00:00.000Z name{",
+            "2025-06-04T16:00:00.000Z name\n{",
             "12 {",
             "{",
         ] {

@@ -76,7 +76,7 @@ fn section(rule: &Rule) -> String {
         group = words(rule.group_by.iter().copied()),
         counted = match rule.weight {
             Weight::One => format!("different {}s", words([rule.distinct].into_iter())),
-            Weight::Tokens => "input and output tokens of requests".to_owned(),
+            Weight::Tokens => "billed tokens of requests".to_owned(),
         },
         shown = shown(&rule.record),
         window = minutes(rule.window),

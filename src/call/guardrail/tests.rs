@@ -167,6 +167,11 @@ fn tokens_and_bodies_are_read_where_they_stand() {
             12,
             true,
         ),
+        (
+            r#"{"input":{"inputTokenCount":6,"cacheReadInputTokenCount":90000,"cacheWriteInputTokenCount":4000},"output":{"outputTokenCount":600}}"#,
+            94_606,
+            false,
+        ),
         (r#"{"input":{"inputTokenCount":7},"output":{"outputBodyS3Path":"s3://b/k"}}"#, 7, false),
         (
             r#"{"input":{"inputTokenCount":"7"},"output":{"outputTokenCount":-5,"outputBodyJson":{}}}"#,

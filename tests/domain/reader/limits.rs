@@ -124,6 +124,18 @@ fn gzip_inside_gzip_never_looks_like_a_clean_log() {
     assert_eq!(read(&twice, 7, Limits::default()).damage, Some(Damage::Nested));
 }
 
+#[test]
+fn utf_16_never_looks_like_a_clean_log() {
+    for text in ["{\"a\":1}", "[{}]", "\u{feff}{}"] {
+        for encode in [u16::to_le_bytes, u16::to_be_bytes] {
+            let utf_16: Vec<u8> = text.encode_utf16().flat_map(encode).collect();
+            for bytes in [gzip(&utf_16), utf_16] {
+                assert_eq!(read(&bytes, 7, Limits::default()).damage, Some(Damage::Utf16), "{text}");
+            }
+        }
+    }
+}
+
 /// Once, an envelope that did not begin with its array was read as a whole, and each empty element took 39 times its
 /// text: 16 KB of gzip took 623 MB.
 #[test]
