@@ -68,7 +68,7 @@ SIMULATIONS ?= $(if $(SAMPLE),1000,20000)
 export SIMULATIONS
 # One build serves all of `make test`. It leaves the programs in target/debug, too; `cargo build` would make them, and the
 # SDK, once more, because without the tests' dependencies some crates have fewer features.
-BUILD := --lib --bins --test domain --test aws
+BUILD := --lib --bin replay --test domain --test aws
 
 .PHONY: test
 test: ##T Run every kind of test, in minutes
@@ -108,7 +108,7 @@ test-tools: .venv/.done ##m Install what the tests need: Python packages, a brow
 
 .PHONY: test-unit
 test-unit: ##m Run the unit tests of src/
-	cargo test $(LOCAL) --lib --bins
+	cargo test $(LOCAL) --lib --bin replay
 
 .PHONY: test-domain
 test-domain: ##m Test the domain and `replay`, without the AWS SDK
@@ -250,13 +250,17 @@ validate: .venv-build/.done .venv-validate/.done #m Check the template: sam, cfn
 
 # The zips that `package` puts into dist/, each for one processor.
 ARCHS ?= arm64 x86_64
-PACKAGED := $(ARCHS:%=target/package/%/bootstrap/bootstrap.zip)
+PACKAGED := $(ARCHS:%=target/package/%/bootstrap/bootstrap.zip) $(ARCHS:%=target/package/%/denial-watch/bootstrap)
 # The same bytes wherever it is built: the code contains no folder's name.
 CARGO_FOLDER := $(or $(CARGO_HOME),$(HOME)/.cargo)
-target/package/%/bootstrap/bootstrap.zip: export RUSTFLAGS := --remap-path-prefix=$(CURDIR)=/source --remap-path-prefix=$(CARGO_FOLDER)=/cargo
-target/package/%/bootstrap/bootstrap.zip: export CFLAGS := -ffile-prefix-map=$(CURDIR)=/source -ffile-prefix-map=$(CARGO_FOLDER)=/cargo
+target/package/%: export RUSTFLAGS := --remap-path-prefix=$(CURDIR)=/source --remap-path-prefix=$(CARGO_FOLDER)=/cargo
+target/package/%: export CFLAGS := -ffile-prefix-map=$(CURDIR)=/source -ffile-prefix-map=$(CARGO_FOLDER)=/cargo
 target/package/%/bootstrap/bootstrap.zip: .venv-build/.done FORCE
 	PATH="$(CURDIR)/.venv-build/bin:$$PATH" .venv-build/bin/cargo-lambda lambda build --release --bin bootstrap --output-format zip \
+		--$(subst _,-,$*) --lambda-dir target/package/$*
+# cargo-lambda builds it for the glibc of Amazon Linux, and so for CloudShell, and calls every program bootstrap.
+target/package/%/denial-watch/bootstrap: .venv-build/.done FORCE
+	PATH="$(CURDIR)/.venv-build/bin:$$PATH" .venv-build/bin/cargo-lambda lambda build --release --features operator --bin denial-watch \
 		--$(subst _,-,$*) --lambda-dir target/package/$*
 .PHONY: FORCE
 FORCE:
@@ -264,7 +268,8 @@ FORCE:
 .PHONY: package
 package: $(PACKAGED) #m Write dist/: zips and templates (ARCHS="arm64 x86_64")
 	rm -rf dist
-	.venv-build/bin/python scripts/package.py $(foreach arch,$(ARCHS),--zip $(arch)=target/package/$(arch)/bootstrap/bootstrap.zip)
+	.venv-build/bin/python scripts/package.py $(foreach arch,$(ARCHS),--zip $(arch)=target/package/$(arch)/bootstrap/bootstrap.zip \
+		--program $(arch)=target/package/$(arch)/denial-watch/bootstrap)
 
 .PHONY: reproducible
 reproducible: .venv-build/.done #m Package this commit twice and compare (ARCHS=x86_64)
@@ -317,17 +322,23 @@ status: .venv-operate/.done ##O Show what works, and what to do about the rest
 test-alert: .venv-operate/.done ##O Send four made-up denials through; see what arrives
 	@$(call script,try_alert.py)
 
+# The program that knows the table: the one of a release in dist/, or what `make tools` builds.
+WATCH := $(firstword $(wildcard target/fast/denial-watch dist/denial-watch-$(shell uname -m)) target/fast/denial-watch)
+target/fast/denial-watch:
+	@echo "Building denial-watch: about five minutes the first time." >&2
+	@$(MAKE) --no-print-directory tools
+
 .PHONY: mute
-mute: .venv-operate/.done ##O Silence CALLER=arn:… FOR=7d WHY="load test"
-	@$(call script,mute.py) mute --caller "$(CALLER)" --for "$(FOR)" --why "$(WHY)" $(if $(ACCOUNT),--account $(ACCOUNT))
+mute: .venv-operate/.done $(WATCH) ##O Silence CALLER=arn:… FOR=7d WHY="load test"
+	@$(call script,denial_watch.py) mute --caller "$(CALLER)" --for "$(FOR)" --why "$(WHY)" $(if $(ACCOUNT),--account $(ACCOUNT))
 
 .PHONY: mutes
-mutes: .venv-operate/.done #o List the callers that are muted, until when and why
-	@$(call script,mute.py) mutes
+mutes: .venv-operate/.done $(WATCH) #o List the callers that are muted, until when and why
+	@$(call script,denial_watch.py) mutes
 
 .PHONY: unmute
-unmute: .venv-operate/.done #o Notify about a caller again: CALLER=arn:…
-	@$(call script,mute.py) unmute --caller "$(CALLER)" $(if $(ACCOUNT),--account $(ACCOUNT))
+unmute: .venv-operate/.done $(WATCH) #o Notify about a caller again: CALLER=arn:…
+	@$(call script,denial_watch.py) unmute --caller "$(CALLER)" $(if $(ACCOUNT),--account $(ACCOUNT))
 
 .PHONY: subscribe-email
 subscribe-email: .venv-operate/.done #o Send alerts to EMAIL=you@example.com, once confirmed

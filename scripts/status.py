@@ -6,21 +6,15 @@
 """
 
 import datetime
-import json
+import subprocess
 import time
 
-from boto3.dynamodb.types import TypeDeserializer
-
+import denial_watch
 import enable_logging
-import mute
 import verbs
 
 # How far back the last object and event are looked for.
 DAYS = 14
-# An incident takes no alert of an hour later.
-OPEN_SECONDS = 3600
-# Incidents that are shown one by one.
-MAX_INCIDENTS = 10
 
 
 class Report:
@@ -254,48 +248,17 @@ def alarms(report, stack):
         report.good(f"none of {len(ours)} alarms is on")
 
 
-def muted(report, stack, now):
-    for until, pk, why in mute.mutes(stack.output("TableName"), stack.client("dynamodb"), now):
-        report.note(f"muted: {mute.shown(pk)} until {mute.day(until)}: {why}")
-
-
-def incidents(report, stack, now):
-    found = open_incidents(stack.output("TableName"), stack.client("dynamodb"), now)
-    for text in found:
-        report.note(f"open incident: {text}")
-    if not found:
-        report.note("no open incident")
-
-
-def open_incidents(table, client, now):
-    """What callers did within the last hour, as the function keeps it (docs/architecture.md, Documents)."""
-    deserialize = TypeDeserializer().deserialize
-    found, pages = [], 0
-    for page in client.get_paginator("scan").paginate(
-        TableName=table, FilterExpression="begins_with(sk, :sk)", ExpressionAttributeValues={":sk": {"S": "incident#"}}
-    ):
-        for item in page["Items"]:
-            one = {name: deserialize(value) for name, value in item.items()}
-            age = now - datetime.datetime.fromisoformat(one["last_seen"].replace("Z", "+00:00")).timestamp()
-            if age < OPEN_SECONDS:
-                found.append((-one["alerts"], f"{mute.shown(one['pk'])}: {in_words(one)}"))
-        pages += 1
-        if pages == mute.MAX_PAGES:
-            break
-    found = [text for _, text in sorted(found)]
-    more = len(found) - MAX_INCIDENTS
-    return found[:MAX_INCIDENTS] + ([f"and {more} more"] if more > 0 else [])
-
-
-def in_words(incident):
-    """The size of an incident, and how much of it was reported."""
-    count, notices = incident["alerts"], incident["notices"]
-    rules = f" of {', '.join(sorted(incident['rules']))}" if incident["rules"] else ""
-    if set(incident["admissions"].values()) == {"member"}:
-        told = "one of many callers, reported together"
+def counters(report, stack):
+    """Keys near their threshold, open incidents and mutes: denial-watch knows the table."""
+    run = denial_watch.command(stack, "status", [])
+    if run is None:
+        report.note("open incidents and mutes: make tools builds denial-watch, which shows them here")
+        return
+    done = subprocess.run(run, env=denial_watch.environment(stack), capture_output=True, text=True)
+    if done.returncode:
+        report.bad("the table cannot be read", done.stderr.strip())
     else:
-        told = f"{incident['told']} reported in {notices} notice{'s' if notices > 1 else ''}" if notices else "not reported"
-    return f"{count} alert{'s' if count > 1 else ''}{rules}, {told}"
+        print(f"\n{done.stdout.rstrip()}")
 
 
 def main(arguments=None, stack=None):
@@ -315,8 +278,7 @@ def main(arguments=None, stack=None):
     report.check("last object and event", last, stack, now)
     report.check("queues", queues, stack)
     report.check("alarms", alarms, stack)
-    report.check("mutes", muted, stack, now)
-    report.check("incidents", incidents, stack, now)
+    report.check("counters", counters, stack)
     return 1 if report.wrong else 0
 
 

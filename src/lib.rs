@@ -5,7 +5,8 @@
 //!
 //! | station | what it does |
 //! |---|---|
-//! | [`log`] | a stored object → text → records → denials |
+//! | [`source`] | a stored object → text → pieces of JSON |
+//! | [`call`] | a piece of JSON → a call |
 //! | [`rule`] | what to look for |
 //! | [`count`] | denials → counters → what is hot → which alerts are due |
 //! | [`alert`] | what to say, and to whom |
@@ -28,11 +29,12 @@
 )]
 
 pub mod alert;
+pub mod call;
 pub mod count;
 pub mod deliver;
 #[cfg(feature = "aws")]
 pub mod lambda;
-pub mod log;
 pub mod reader;
 pub mod report;
 pub mod rule;
+pub mod source;

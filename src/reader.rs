@@ -3,15 +3,15 @@
 //! Nothing is committed here: the caller learns the whole result at [`Reader::finish`]. An object is read in one
 //! pass, whatever it contains.
 
+mod findings;
 mod records;
 
-use std::borrow::Cow;
-
 use crate::count::tally::Tally;
-use crate::log::buffer::Buffer;
-use crate::log::framing::Framer;
-use crate::log::inflate::{Damage, Inflate};
-use crate::reader::records::{Records, Sums};
+pub use crate::reader::findings::{Fault, FaultKind, MAX_REPORTED_FAULTS, Statistics, UNRECOGNISED};
+use crate::reader::records::{Counts, Records};
+use crate::source::buffer::Buffer;
+use crate::source::framing::Framer;
+use crate::source::inflate::{Damage, Inflate};
 
 /// What one object may cost.
 #[derive(Clone, Copy, Debug)]
@@ -46,84 +46,6 @@ impl Default for Limits {
     }
 }
 
-/// The warning about an object with [`Statistics::stray`].
-pub const UNRECOGNISED: &str = "it names the error code of a denial outside every record that was recognised; expected \
-     records of Bedrock's invocation log or of CloudTrail";
-
-/// How many faults of one object are reported one by one; further ones are only counted.
-pub const MAX_REPORTED_FAULTS: usize = 20;
-
-/// A record that could not be counted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// Byte offset of the record in the object's text.
-    pub offset: u64,
-    /// What was wrong with it.
-    pub kind: FaultKind,
-}
-
-/// What was wrong with a record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FaultKind {
-    /// It names a denial's error code but is no valid JSON object.
-    NotJson,
-    /// It is a denial without an RFC 3339 `timestamp` or `eventTime`.
-    NoTimestamp,
-    /// It is longer than [`Limits::record_bytes`].
-    Oversized,
-    /// It is a model call that failed with this error code, which looks like that of a denial and is not known.
-    UnknownCode(String),
-}
-
-impl FaultKind {
-    /// What was expected instead, for a log line.
-    #[must_use]
-    pub fn advice(&self) -> Cow<'static, str> {
-        match self {
-            Self::NotJson => "expected one JSON object; the record was skipped".into(),
-            Self::NoTimestamp => {
-                "expected an RFC 3339 `timestamp` (`eventTime` in CloudTrail) with an offset; the denial was skipped"
-                    .into()
-            }
-            Self::Oversized => "the record is longer than the limit; it was skipped".into(),
-            Self::UnknownCode(code) => {
-                format!("a model call failed with the unknown error code {code}; it was not counted").into()
-            }
-        }
-    }
-}
-
-/// What was read from one object.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Statistics {
-    /// Bytes of the object as stored.
-    pub bytes: u64,
-    /// Bytes of its text.
-    pub text_bytes: u64,
-    /// Records seen. A line that holds several, and none that a rule looks for, counts as one.
-    pub records: u64,
-    /// Denials among them, of exempt users too.
-    pub denials: u64,
-    /// Calls of models that the account does not have, if a rule asks for them. Not denials by name, but
-    /// this is how Bedrock refuses a legacy model.
-    pub not_found: u64,
-    /// Denials of exempt users.
-    pub exempted: u64,
-    /// Candidates that could not be read.
-    pub malformed: u64,
-    /// Records over the limit.
-    pub oversized: u64,
-    /// Objects that name the error code of a denial outside every record that was recognised, and model calls
-    /// with an unknown code of that kind.
-    pub unrecognised: u64,
-    /// Those of them that name it outside every record.
-    pub stray: u64,
-    /// Objects in which no record of either log was recognised.
-    pub without_records: u64,
-    /// Records that name a denial and could not be counted.
-    pub uncounted: u64,
-}
-
 /// The whole result of reading an object.
 pub struct Read {
     /// The denials, by key and slot.
@@ -134,9 +56,6 @@ pub struct Read {
     pub faults: Vec<Fault>,
     /// Set if the object could not be read to its end. What was read before counts.
     pub damage: Option<Damage>,
-    /// How many bytes of text were read or moved, repetitions included. It is in
-    /// proportion to the text's length, however hostile the text.
-    pub work: u64,
 }
 
 /// Reads one object.
@@ -155,13 +74,13 @@ impl<'o> Reader<'o> {
     /// `object` stands in for a missing request id; denials go to `tally`.
     #[must_use]
     pub fn new(object: &'o str, tally: Tally, limits: Limits) -> Self {
-        let wanted = records::wanted(&tally);
+        let filter = records::filter(&tally);
         Self {
             limits,
             inflate: Inflate::default(),
             text: Buffer::new(limits.block_bytes),
-            framer: Framer::new(&wanted.needles(), limits.record_bytes),
-            records: Records::new(object, tally, wanted),
+            framer: Framer::new(&filter.words(), limits.record_bytes),
+            records: Records::new(object, tally, filter),
             text_bytes: 0,
             damage: None,
         }
@@ -206,7 +125,7 @@ impl<'o> Reader<'o> {
 
     fn examine(&mut self, last: bool) {
         let Self { text, framer, records, .. } = self;
-        framer.examine(text, last, &mut |offset, found| records.take(offset, &found));
+        framer.examine(text, last, &mut |offset, cut| records.take(offset, &cut));
     }
 
     /// Says that the whole object has been pushed.
@@ -216,7 +135,7 @@ impl<'o> Reader<'o> {
         // The last block may have gone beyond a limit too.
         let damage = self.damage.take().or_else(|| self.beyond_limits());
         let damage = damage.or_else(|| self.inflate.finish().err());
-        let Sums { tally, statistics, faults } = self.records.finish();
+        let Counts { tally, statistics, faults } = self.records.finish();
         Read {
             statistics: Statistics {
                 bytes: self.inflate.consumed(),
@@ -229,7 +148,6 @@ impl<'o> Reader<'o> {
             damage,
             tally,
             faults,
-            work: self.text.work(),
         }
     }
 }

@@ -7,6 +7,8 @@
 use std::env;
 use std::sync::LazyLock;
 
+use bedrock_denial_watch::{call, source};
+
 use libfuzzer_sys::fuzz_target;
 
 #[path = "../../src/lambda/event/mod.rs"]
@@ -15,7 +17,6 @@ mod event;
 mod events;
 #[path = "../../tests/fuzz_targets/mod.rs"]
 mod fuzz_targets;
-mod log;
 
 static TARGET: LazyLock<fuzz_targets::Target> = LazyLock::new(|| {
     let name = env::var("FUZZ_TARGET").unwrap_or_default();

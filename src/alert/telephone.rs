@@ -36,8 +36,8 @@ pub(super) fn split(text: &str) -> String {
     let mut splits: Vec<usize> = Vec::new();
     for group in groups(&characters) {
         let gap = run.last().and_then(|last| characters.get(last.end..group.start));
-        // libphonenumber allows four punctuation characters; what others allow is not known.
-        let joined = gap.is_some_and(|gap| gap.iter().all(|one| is_punctuation(*one)));
+        // libphonenumber allows four punctuation characters, and a sign only in front; what others allow is not known.
+        let joined = gap.is_some_and(|gap| gap.iter().all(|one| is_punctuation(*one) || is_sign(*one)));
         if !joined {
             splits_of(&characters, &run, &mut splits);
             run.clear();
@@ -72,6 +72,11 @@ fn is_digit(character: char) -> bool {
         || (!character.is_ascii() && character.general_category() == GeneralCategory::DecimalNumber)
 }
 
+/// Source: `PLUS_CHARS` of libphonenumber.
+fn is_sign(character: char) -> bool {
+    matches!(character, '+' | '\u{ff0b}')
+}
+
 /// Source: `VALID_PUNCTUATION` of libphonenumber.
 fn is_punctuation(character: char) -> bool {
     matches!(character, '-' | ' ' | '.' | '/' | '(' | ')' | '[' | ']' | '~')
@@ -82,14 +87,11 @@ fn is_punctuation(character: char) -> bool {
 
 /// Adds where to split the digits of `run`, groups that only punctuation separates.
 fn splits_of(characters: &[char], run: &[Range<usize>], splits: &mut Vec<usize>) {
-    let Some(first) = run.first() else { return };
-    let before = characters.get(..first.start).unwrap_or_default();
-    // Brackets and four punctuation characters may stand between the sign and the number, twice.
-    let sign = before.iter().rev().take(MAX_WORD).find(|one| !is_punctuation(**one));
-    let international = matches!(sign, Some('+' | '\u{ff0b}'));
     let mut left = run;
     let mut number: Vec<&Range<usize>> = Vec::new();
+    let mut international = false;
     while let Some((group, rest)) = left.split_first() {
+        international |= is_signed(characters, group);
         let known = if international { 0 } else { known(characters, left) };
         if known == 0 {
             number.push(group);
@@ -101,6 +103,12 @@ fn splits_of(characters: &[char], run: &[Range<usize>], splits: &mut Vec<usize>)
         }
     }
     split_number(&number, splits);
+}
+
+/// Whether a sign stands before the digits. Brackets and four punctuation characters may come between, twice.
+fn is_signed(characters: &[char], digits: &Range<usize>) -> bool {
+    let before = characters.get(..digits.start).unwrap_or_default();
+    before.iter().rev().take(MAX_WORD).find(|one| !is_punctuation(**one)).is_some_and(|one| is_sign(*one))
 }
 
 /// Splits the digits of `number` into equal parts of fewer than [`MIN_DIGITS`].
@@ -231,6 +239,9 @@ mod tests {
         check("+1 900 555 0199", "+1 900 55[_]5 0199");
         check("+111122223333", "+111122[_]223333");
         check("+ 20240229", "+ 2024[_]0229");
+        check("555+-.0199", "555+-.0[_]199");
+        check("9+005550199", "9+0055[_]50199");
+        check("111122223333+111122223333", "111122223333+111122[_]223333");
         check("1-2-3-4-5-6-7", "1-2-3-4-[_]5-6-7");
         check("900[555]0199", "900[55[_]5]0199");
         check("900[-]5550199", "900[-]55[_]50199");

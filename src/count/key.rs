@@ -21,7 +21,7 @@ pub const MAX_VALUE_BYTES: usize = 160;
 pub struct Key {
     /// The rule's id.
     pub rule: &'static str,
-    /// The values as [`text::keep`] keeps them; `None` is its own group. Shared, because an object may hold a hundred
+    /// The values as [`text::truncate_with_hash`] keeps them; `None` is its own group. Shared, because an object may hold a hundred
     /// thousand keys whose values recur.
     pub values: Vec<Option<Arc<str>>>,
 }

@@ -9,7 +9,7 @@ use crate::source::inflate::Damage;
 
 /// Why one thing that an event asked for failed. It names no caller: it is logged and reported.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub enum ItemFailure {
     /// The event does not say what to read.
     #[error(transparent)]
     Event(#[from] EventError),
@@ -51,7 +51,7 @@ pub enum Cause {
     More(usize),
 }
 
-impl Failure {
+impl ItemFailure {
     /// Whether a retry may succeed without anybody changing anything.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
@@ -95,7 +95,7 @@ const MAX_CAUSES_BYTES: usize = 16 * 1024;
 impl DeliveryError {
     /// `None` if none of `all` failed; `failures` say why `failed` did.
     #[must_use]
-    pub fn new(failures: &[Failure], failed: usize, all: usize) -> Option<Self> {
+    pub fn new(failures: &[ItemFailure], failed: usize, all: usize) -> Option<Self> {
         if failures.is_empty() {
             return None;
         }

@@ -25,8 +25,8 @@ use crate::count::tally::Tally;
 use crate::deliver::{self, Delivery, Pipeline, TimeLeft};
 use crate::lambda::aws::{LONGEST_STEP, Meter, S3Source};
 use crate::lambda::event::batch_operations::{Job, JobAnswer, ResultCode, TaskResult};
-use crate::lambda::event::{self, Item, Message, Record, Request, Resolved};
-use crate::lambda::failure::{Cause, DeliveryError, Failure};
+use crate::lambda::event::{self, EventItem, EventRecord, EventRequest, Resolved, SqsMessage};
+use crate::lambda::failure::{Cause, DeliveryError, ItemFailure};
 use crate::lambda::metrics::Metrics;
 use crate::reader::{Fault, Read, Statistics, UNRECOGNISED};
 use crate::source::object::{Object, Skip, skip_by_name};
@@ -97,13 +97,13 @@ pub enum Answer {
 }
 
 /// The result of one object or record that did not fail.
-enum Outcome {
+enum ItemOutcome {
     Skipped(Skip),
     OtherCall,
     Read { records: u64, denials: u64, alerts: usize },
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for ItemOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Skipped(skip) => write!(f, "skipped: {skip}"),
@@ -129,14 +129,16 @@ impl<S: Store, K: AlertSink> Handler<S, K> {
         self.meter.end_within(ends.then(&left));
         let begun = Begun { request_id, now_ms, left: left(), time };
         let answer = match event::resolve(payload) {
-            Request::Whole(items) => {
+            EventRequest::Whole(items) => {
                 let owned: Vec<Owned<'_>> = items.iter().map(|item| (item, request_id)).collect();
                 let failed = self.items(&owned, begun, &mut metrics).await;
                 DeliveryError::new(&failed.failures, failed.items.len(), items.len())
                     .map_or(Ok(Answer::Done), Err)
             }
-            Request::Batch(messages) => Ok(Answer::Batch(self.batch(&messages, begun, &mut metrics).await)),
-            Request::Job(job) => Ok(Answer::Job(self.job(&job, begun, &mut metrics).await)),
+            EventRequest::Batch(messages) => {
+                Ok(Answer::Batch(self.batch(&messages, begun, &mut metrics).await))
+            }
+            EventRequest::Job(job) => Ok(Answer::Job(self.job(&job, begun, &mut metrics).await)),
         };
         metrics.usage = self.meter.take();
         Delivered { answer, metrics }
@@ -149,9 +151,14 @@ impl<S: Store, K: AlertSink> Handler<S, K> {
     /// at once.
     ///
     /// Source: "Handling errors for an SQS event source" in the AWS Lambda developer guide.
-    async fn batch(&self, messages: &[Message], begun: Begun<'_>, metrics: &mut Metrics) -> SqsBatchResponse {
+    async fn batch(
+        &self,
+        messages: &[SqsMessage],
+        begun: Begun<'_>,
+        metrics: &mut Metrics,
+    ) -> SqsBatchResponse {
         let items = messages.iter().flat_map(|message| message.items.iter().map(move |item| (item, message)));
-        let (owned, carriers): (Vec<Owned<'_>>, Vec<&Message>) =
+        let (owned, carriers): (Vec<Owned<'_>>, Vec<&SqsMessage>) =
             items.map(|(item, message)| ((item, message.id.as_str()), message)).unzip();
         let failed = self.items(&owned, begun, metrics).await;
         let mut failing = failed.items.iter().filter_map(|item| carriers.get(*item)).peekable();
@@ -168,9 +175,9 @@ impl<S: Store, K: AlertSink> Handler<S, K> {
     async fn job(&self, job: &Job, begun: Begun<'_>, metrics: &mut Metrics) -> JobAnswer {
         let mut results = Vec::new();
         for task in &job.tasks {
-            // A task that is tried again is another invocation, but the same object.
+            // A task that is tried again is another invocation of the same job for the same object.
             let owner = match &task.item {
-                Ok(Item::Object(object)) => digest(&["batch operations", &object.to_string()]),
+                Ok(EventItem::Object(object)) => digest(&["batch operations", &job.id, &object.to_string()]),
                 _ => begun.request_id.to_owned(),
             };
             let (code, text) = match self.item(&task.item, &owner, begun, metrics).await {
@@ -188,15 +195,15 @@ impl<S: Store, K: AlertSink> Handler<S, K> {
     async fn items(&self, items: &[Owned<'_>], begun: Begun<'_>, metrics: &mut Metrics) -> Failed {
         let mut failed = Failed::default();
         let records = items.iter().enumerate().filter_map(|(number, (item, _))| match item {
-            Ok(Item::Record(record)) => Some((number, record)),
+            Ok(EventItem::Record(record)) => Some((number, record)),
             _ => None,
         });
-        let records: Vec<(usize, &Record)> = records.collect();
+        let records: Vec<(usize, &EventRecord)> = records.collect();
         if !records.is_empty() {
             self.records(&records, begun, &mut failed, metrics).await;
         }
         for (number, (item, owner)) in items.iter().enumerate() {
-            if !matches!(item, Ok(Item::Record(_)))
+            if !matches!(item, Ok(EventItem::Record(_)))
                 && let Err(failure) = self.item(item, owner, begun, metrics).await
             {
                 failed.items.insert(number);
@@ -214,15 +221,15 @@ impl<S: Store, K: AlertSink> Handler<S, K> {
         owner: &str,
         begun: Begun<'_>,
         metrics: &mut Metrics,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<ItemOutcome, ItemFailure> {
         let result = match item {
-            Ok(Item::Object(object)) => self.object(object, owner, begun, metrics).await,
-            Ok(Item::OtherCall) => {
+            Ok(EventItem::Object(object)) => self.object(object, owner, begun, metrics).await,
+            Ok(EventItem::OtherCall) => {
                 metrics.other_calls = metrics.other_calls.saturating_add(1);
-                Ok(Outcome::OtherCall)
+                Ok(ItemOutcome::OtherCall)
             }
             // These are read together, by `records`.
-            Ok(Item::Record(_)) => Ok(Outcome::OtherCall),
+            Ok(EventItem::Record(_)) => Ok(ItemOutcome::OtherCall),
             Err(error) => Err(error.clone().into()),
         };
         if let Err(failure) = &result {
@@ -237,22 +244,22 @@ impl<S: Store, K: AlertSink> Handler<S, K> {
         owner: &str,
         begun: Begun<'_>,
         metrics: &mut Metrics,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<ItemOutcome, ItemFailure> {
         let name = object.to_string();
         let empty = (object.size == Some(0)).then_some(Skip::Empty);
         if let Some(skip) = skip_by_name(&object.key).or(empty) {
             debug!(object = name, "skipped: {skip}");
             metrics.skipped = metrics.skipped.saturating_add(1);
-            return Ok(Outcome::Skipped(skip));
+            return Ok(ItemOutcome::Skipped(skip));
         }
         if !begun.time.suffices() {
-            return Err(Failure::OutOfTime { name, done: NOT_TRIED });
+            return Err(ItemFailure::OutOfTime { name, done: NOT_TRIED });
         }
         // Boxed like [`Self::commit`].
         let reading = async {
             let mut reader = self.pipeline.read(&name);
             self.source.read(object, &mut reader).await?;
-            Ok::<Read, Failure>(reader.finish())
+            Ok::<Read, ItemFailure>(reader.finish())
         }
         .boxed_local();
         let read = match begun.time.until_short() {
@@ -260,11 +267,11 @@ impl<S: Store, K: AlertSink> Handler<S, K> {
             // Nothing of it could be counted by then.
             Some(limit) => timeout(limit, reading)
                 .await
-                .map_err(|_| Failure::OutOfTime { name: name.clone(), done: "not read to its end" })??,
+                .map_err(|_| ItemFailure::OutOfTime { name: name.clone(), done: "not read to its end" })??,
         };
         if read.statistics.bytes == 0 {
             metrics.skipped = metrics.skipped.saturating_add(1);
-            return Ok(Outcome::Skipped(Skip::Empty));
+            return Ok(ItemOutcome::Skipped(Skip::Empty));
         }
         metrics.objects = metrics.objects.saturating_add(1);
         let Read { tally, statistics, faults, damage, .. } = read;
@@ -276,9 +283,9 @@ impl<S: Store, K: AlertSink> Handler<S, K> {
         let causes: Vec<Cause> =
             damage.map(Cause::from).into_iter().chain(settled(outcome, metrics)).collect();
         if causes.is_empty() {
-            Ok(Outcome::Read { records: statistics.records, denials: statistics.denials, alerts })
+            Ok(ItemOutcome::Read { records: statistics.records, denials: statistics.denials, alerts })
         } else {
-            Err(Failure::Commit { name, causes })
+            Err(ItemFailure::Commit { name, causes })
         }
     }
 
@@ -290,7 +297,7 @@ impl<S: Store, K: AlertSink> Handler<S, K> {
     /// The records that came in an event, in one delivery.
     async fn records(
         &self,
-        records: &[(usize, &Record)],
+        records: &[(usize, &EventRecord)],
         begun: Begun<'_>,
         failed: &mut Failed,
         metrics: &mut Metrics,
@@ -327,7 +334,7 @@ impl<S: Store, K: AlertSink> Handler<S, K> {
         } else {
             failing.extend(numbered().map(|(number, _)| number));
         }
-        let failing: Vec<&(usize, &Record)> =
+        let failing: Vec<&(usize, &EventRecord)> =
             numbered().filter(|(number, _)| failing.contains(number)).map(|(_, record)| record).collect();
         if failing.is_empty() && causes.is_empty() {
             return;
@@ -335,9 +342,9 @@ impl<S: Store, K: AlertSink> Handler<S, K> {
         let names: Vec<&str> = failing.iter().map(|(_, record)| record.name.as_str()).collect();
         let name = names.join(", ");
         let failure = if causes.is_empty() {
-            Failure::OutOfTime { name, done: NOT_TRIED }
+            ItemFailure::OutOfTime { name, done: NOT_TRIED }
         } else {
-            Failure::Commit { name, causes }
+            ItemFailure::Commit { name, causes }
         };
         error!("{failure}");
         failed.items.extend(failing.into_iter().map(|(item, _)| *item));
@@ -356,7 +363,7 @@ struct Failed {
     /// Which items.
     items: BTreeSet<usize>,
     /// Why. Records that fail together have one reason.
-    failures: Vec<Failure>,
+    failures: Vec<ItemFailure>,
 }
 
 /// Warns of what could not be read.

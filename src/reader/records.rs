@@ -1,13 +1,17 @@
 //! Framed pieces → denials in the tally, faults and figures.
 
+use std::mem;
+
 use memchr::memmem;
 
 use crate::alert::display;
+use crate::call::cause::{self, ACCESS_DENIED, MODEL_NOT_FOUND};
+use crate::call::document;
+use crate::call::filter::RecordFilter;
+use crate::call::record::Reading;
 use crate::count::tally::Tally;
-use crate::log::denial::{self, ACCESS_DENIED, MODEL_NOT_FOUND, Reading, Wanted};
-use crate::log::document;
-use crate::log::framing::{Found, Verdict};
-use crate::reader::{Fault, FaultKind, MAX_REPORTED_FAULTS, Statistics};
+use crate::reader::findings::{Fault, FaultKind, MAX_REPORTED_FAULTS, Statistics};
+use crate::source::piece::{Container, Cut, Verdict};
 
 /// What CloudWatch Logs writes to find out whether a destination is there. It holds no record.
 const CONTROL_MESSAGE: &[u8] = b"\"CONTROL_MESSAGE\"";
@@ -16,8 +20,8 @@ const CONTROL_MESSAGE: &[u8] = b"\"CONTROL_MESSAGE\"";
 #[expect(clippy::struct_excessive_bools, reason = "independent findings about one object")]
 pub struct Records<'o> {
     object: &'o str,
-    wanted: Wanted,
-    sums: Sums,
+    filter: RecordFilter,
+    counts: Counts,
     /// The error code of a denial stands outside every record.
     is_stray: bool,
     /// Something that names a denial could not be read.
@@ -29,50 +33,53 @@ pub struct Records<'o> {
     /// There is something that may be a record.
     has_pieces: bool,
     /// There is an envelope around records, perhaps around none.
-    has_wrapper: bool,
+    has_envelope: bool,
+    /// The parts so far of a record that is too long name a denial.
+    names_denial: bool,
 }
 
 /// What was found.
-pub struct Sums {
+pub struct Counts {
     pub tally: Tally,
     pub statistics: Statistics,
     pub faults: Vec<Fault>,
 }
 
 /// The records that must be seen: those that the rules look for, and denials whatever the rules.
-pub fn wanted(tally: &Tally) -> Wanted {
-    let mut wanted = tally.wanted();
-    if !wanted.error_codes.contains(&ACCESS_DENIED) {
-        wanted.error_codes.push(ACCESS_DENIED);
+pub fn filter(tally: &Tally) -> RecordFilter {
+    let mut filter = tally.wanted();
+    if !filter.error_codes.contains(&ACCESS_DENIED) {
+        filter.error_codes.push(ACCESS_DENIED);
     }
-    wanted
+    filter
 }
 
 impl<'o> Records<'o> {
     /// `object` replaces a missing request id; denials go to `tally`.
-    pub fn new(object: &'o str, tally: Tally, wanted: Wanted) -> Self {
+    pub fn new(object: &'o str, tally: Tally, filter: RecordFilter) -> Self {
         Self {
             object,
-            wanted,
+            filter,
             exempted_before: tally.exempted(),
-            sums: Sums { tally, statistics: Statistics::default(), faults: Vec::new() },
+            counts: Counts { tally, statistics: Statistics::default(), faults: Vec::new() },
             is_stray: false,
             is_unread: false,
             recognised: false,
             has_pieces: false,
-            has_wrapper: false,
+            has_envelope: false,
+            names_denial: false,
         }
     }
 
     pub fn tally(&self) -> &Tally {
-        &self.sums.tally
+        &self.counts.tally
     }
 
     /// What was found in the whole object.
-    pub fn finish(self) -> Sums {
-        let Sums { tally, statistics, faults } = self.sums;
+    pub fn finish(self) -> Counts {
+        let Counts { tally, statistics, faults } = self.counts;
         let names_denial = self.is_stray || (self.is_unread && !self.recognised);
-        let is_empty = self.has_wrapper && !self.has_pieces;
+        let is_empty = self.has_envelope && !self.has_pieces;
         let statistics = Statistics {
             exempted: tally.exempted().saturating_sub(self.exempted_before),
             unrecognised: statistics.unrecognised.saturating_add(u64::from(names_denial)),
@@ -80,66 +87,71 @@ impl<'o> Records<'o> {
             without_records: u64::from(!self.recognised && !is_empty),
             ..statistics
         };
-        Sums { tally, statistics, faults }
+        Counts { tally, statistics, faults }
     }
 
-    /// Takes a piece that framing found at a stream offset.
-    pub fn take(&mut self, offset: u64, found: &Found<'_>) -> Verdict {
-        let Self { object, wanted, sums, .. } = self;
-        let verdict = match *found {
-            Found::Candidate(json, shape) => {
-                let place = || format!("{object}@{offset}");
-                let read =
-                    document::read(json, shape, wanted, &place, &mut |reading| sums.count(reading, offset));
-                self.is_stray |= read.is_stray;
-                read.verdict
+    /// Takes what framing found at a stream offset.
+    pub fn take(&mut self, offset: u64, cut: &Cut<'_>) -> Verdict {
+        let mut verdict = Verdict::Unknown;
+        match *cut {
+            Cut::Piece { json, within, is_named } => verdict = self.read(offset, json, within, is_named),
+            Cut::Broken(text) => self.uncounted(offset, FaultKind::NotJson, cause::names_denial(text)),
+            Cut::Part(text) => self.names_denial |= cause::names_denial(text),
+            Cut::Oversized => {
+                let names_denial = mem::take(&mut self.names_denial);
+                self.uncounted(offset, FaultKind::Oversized, names_denial);
             }
-            Found::Sample(json, shape) => {
-                document::read(json, shape, &Wanted::default(), &String::new, &mut |_| {}).verdict
+            Cut::Around(text) => {
+                self.has_envelope = true;
+                self.recognised |= memmem::find(text, CONTROL_MESSAGE).is_some();
+                self.is_stray |= cause::names_denial(text);
             }
-            Found::Broken(text) => {
-                let is_denial = denial::names_denial(text);
-                sums.fault(offset, FaultKind::NotJson, is_denial);
-                self.is_unread |= is_denial;
-                Verdict::Unknown
-            }
-            Found::Oversized(is_denial) => {
-                sums.fault(offset, FaultKind::Oversized, is_denial);
-                self.is_unread |= is_denial;
-                Verdict::Broken
-            }
-            Found::Wrapper(begin) => {
-                self.has_wrapper = true;
-                self.recognised |= memmem::find(begin, CONTROL_MESSAGE).is_some();
-                self.is_stray |= denial::names_denial(begin);
-                return Verdict::Unknown;
-            }
-            Found::Stray(text) => {
-                self.is_stray |= denial::names_denial(text);
-                return Verdict::Unknown;
-            }
-        };
-        self.has_pieces = true;
-        self.recognised |= verdict == Verdict::Record;
+        }
         verdict
+    }
+
+    fn read(&mut self, offset: u64, json: &[u8], within: Container, is_named: bool) -> Verdict {
+        // Until a record has been recognised, others are read too, because a few do not show whether the log is
+        // readable at all.
+        if !is_named && self.recognised {
+            return Verdict::Unknown;
+        }
+        let Self { object, filter, counts, .. } = self;
+        let place = || format!("{object}@{offset}");
+        let read = document::read(json, within, filter, &place, &mut |reading| {
+            if is_named {
+                counts.count(reading, offset);
+            }
+        });
+        self.is_stray |= read.is_stray;
+        self.has_pieces |= read.verdict != Verdict::Broken;
+        self.recognised |= read.verdict == Verdict::Record;
+        read.verdict
+    }
+
+    /// A record could not be read. `is_denial`: it names one.
+    fn uncounted(&mut self, offset: u64, kind: FaultKind, is_denial: bool) {
+        self.counts.fault(offset, kind, is_denial);
+        self.is_unread |= is_denial;
+        self.has_pieces = true;
     }
 }
 
-impl Sums {
+impl Counts {
     fn count(&mut self, reading: Reading<'_>, offset: u64) {
         match reading {
             Reading::Other | Reading::Unknown => {}
-            Reading::NoTimestamp { is_refused } => self.fault(offset, FaultKind::NoTimestamp, is_refused),
+            Reading::NoTimestamp { is_denied } => self.fault(offset, FaultKind::NoTimestamp, is_denied),
             Reading::UnknownCode(code) => {
                 let code = display::plain(&code, MAX_CODE_BYTES);
                 self.fault(offset, FaultKind::UnknownCode(code), true);
             }
-            Reading::Denial(denial) => {
+            Reading::Call(call) => {
                 let statistics = &mut self.statistics;
-                statistics.denials = statistics.denials.saturating_add(u64::from(denial.is_refused()));
-                let not_found = u64::from(denial.error_code == MODEL_NOT_FOUND);
+                statistics.denials = statistics.denials.saturating_add(u64::from(call.is_denied()));
+                let not_found = u64::from(call.error_code == MODEL_NOT_FOUND);
                 statistics.not_found = statistics.not_found.saturating_add(not_found);
-                self.tally.add(&denial);
+                self.tally.add(&call);
             }
         }
     }

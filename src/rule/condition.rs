@@ -47,7 +47,7 @@ pub struct FindingCondition {
 }
 
 impl FindingCondition {
-    fn holds(&self, finding: &Finding<'_>) -> bool {
+    fn holds(&self, finding: &GuardrailFinding<'_>) -> bool {
         let among = |list: &[&str], text: Option<&str>| {
             list.is_empty() || text.is_some_and(|text| list.contains(&text))
         };

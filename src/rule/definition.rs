@@ -124,7 +124,7 @@ pub struct Rule {
 pub enum Weight {
     /// One.
     One,
-    /// The input and output tokens of its call. Such a rule sums whole slots.
+    /// All billed tokens of its call. Such a rule sums whole slots.
     Tokens,
 }
 
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cooldown_under_a_24th_of_the_window_is_denied() {
+    fn a_cooldown_under_a_24th_of_the_window_is_refused() {
         check_cost(60, 60, false);
         check_cost(1, MAX_MINUTES, false);
         check_cost(24, 1, false);

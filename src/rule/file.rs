@@ -12,7 +12,7 @@ use super::bounds;
 use super::condition::{Condition, FindingCondition, Guardrail};
 use super::definition::{Elastic, Rule, Severity, Technique, Weight, Wording};
 use super::field::Field;
-use super::value::{ErrorCode, List, Noun, Policies, RiskScore, Span, Text, Threshold, Url, Word};
+use super::value::{ErrorCode, List, NonBlank, Noun, Policies, RiskScore, Span, Threshold, Url, Word};
 use crate::call::guardrail::Policy;
 
 /// What is wrong with a rule file, and where.
@@ -116,24 +116,24 @@ struct Misfit {
 #[serde(deny_unknown_fields)]
 struct Written {
     id: Spanned<String>,
-    title: Text,
-    version: Text,
+    title: NonBlank,
+    version: NonBlank,
     on: bool,
     severity: Severity,
     risk_score: RiskScore,
-    action: Text,
+    action: NonBlank,
     group_by: Spanned<Vec<Field>>,
     count: Option<Spanned<Field>>,
-    sum: Option<Spanned<Text>>,
+    sum: Option<Spanned<NonBlank>>,
     threshold: Spanned<Threshold>,
     window: Span,
     cooldown: Option<Span>,
     references: List<Url>,
     #[serde(default)]
     techniques: Vec<WrittenTechnique>,
-    triage: List<Text>,
-    false_positives: List<Text>,
-    record: Spanned<Record>,
+    triage: List<NonBlank>,
+    false_positives: List<NonBlank>,
+    record: Spanned<RecordTable>,
     elastic: Option<WrittenElastic>,
     wording: WrittenWording,
     #[serde(default)]
@@ -142,7 +142,7 @@ struct Written {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Record {
+struct RecordTable {
     error_codes: Option<List<ErrorCode>>,
     guardrail: Option<Guardrail>,
     finding: Option<WrittenFinding>,
@@ -164,7 +164,7 @@ struct WrittenFinding {
     r#type: Option<List<Word>>,
 }
 
-impl Record {
+impl RecordTable {
     fn condition(self) -> Condition {
         let words = |list: Option<List<Word>>| list.map_or(&[][..], |list| list.leak(|word| word.0));
         Condition {
@@ -187,27 +187,27 @@ impl Record {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenTechnique {
-    id: Text,
-    name: Text,
+    id: NonBlank,
+    name: NonBlank,
     reference: Url,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenElastic {
-    rule: Text,
-    differs: List<Text>,
+    rule: NonBlank,
+    differs: List<NonBlank>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenWording {
     noun: Noun,
-    headline: Spanned<Text>,
-    reason: Spanned<Text>,
-    title: Spanned<Text>,
-    opening: Text,
-    meaning: Text,
+    headline: Spanned<NonBlank>,
+    reason: Spanned<NonBlank>,
+    title: Spanned<NonBlank>,
+    opening: NonBlank,
+    meaning: NonBlank,
 }
 
 impl Written {
@@ -306,7 +306,7 @@ impl Written {
                 );
             }
         }
-        let Record { error_codes, guardrail, finding, min_policies_blocked, succeeded, .. } =
+        let RecordTable { error_codes, guardrail, finding, min_policies_blocked, succeeded, .. } =
             self.record.get_ref();
         let shows = error_codes.is_some()
             || *guardrail == Some(Guardrail::Intervened)

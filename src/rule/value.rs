@@ -8,7 +8,7 @@ use toml::Value;
 use super::bounds;
 
 /// Text that is not blank.
-pub struct Text(pub &'static str);
+pub struct NonBlank(pub &'static str);
 
 /// The noun for what is counted, short enough for a column of its own.
 pub struct Noun(pub &'static str);
@@ -72,7 +72,7 @@ fn text(value: &Value, good: impl FnOnce(&str) -> bool) -> Option<&'static str> 
     Some(text.to_owned().leak())
 }
 
-value!(Text, "expected text", |value| text(value, |text| !text.trim().is_empty()).map(Self));
+value!(NonBlank, "expected text", |value| text(value, |text| !text.trim().is_empty()).map(Self));
 value!(Noun, "expected one word of at most 9 letters, in the plural", |value| {
     let good =
         |text: &str| (1..=9).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase());

@@ -52,9 +52,15 @@ async fn a_job_is_answered_in_its_own_format() {
 #[tokio::test]
 async fn a_task_that_is_tried_again_goes_on_with_what_it_holds() {
     let s3 = bucket(&[("a.json.gz", burst())]);
-    let owner = async |request_id| holder(&s3, &[job(&["a.json.gz"])], request_id).await.0;
-    let (first, again) = (owner("r-1").await, owner("r-2").await);
+    let of_job = |id: &str| {
+        let mut job = job(&["a.json.gz"]);
+        job["job"]["id"] = json!(id);
+        job
+    };
+    let owner = async |id, request_id| holder(&s3, &[of_job(id)], request_id).await.0;
+    let (first, again) = (owner("j-1", "r-1").await, owner("j-1", "r-2").await);
     assert_eq!(first, again);
+    assert_ne!(owner("j-2", "r-1").await, first, "another job may be at work on it at the same time");
     assert_eq!(first.len(), 32, "an item holds many");
 }
 

@@ -1,20 +1,16 @@
-//! `replay` over S3, and `--apply`: the built program against stand-ins for S3, DynamoDB and SNS.
+//! `replay` over S3: the built program against a stand-in for it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Arc;
 
-use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::Value;
 
 use crate::http::{Reply, Request, Server};
-use crate::sns::accepted;
-use crate::support::{TABLE, dynamodb, gzip, log, nowhere};
+use crate::support::{gzip, log};
 
-pub const TOPIC: &str = "arn:aws:sns:us-east-1:123456789012:alerts";
 /// Few enough that every folder of the samples has several pages.
 const PAGE: usize = 2;
 
@@ -202,78 +198,9 @@ fn bad_usage_is_refused_before_anything_is_read() {
             "invalid value 'yesterday' for '--since <TIME>': expected a time such as",
         ),
         (&["events/logs", "--since", "7d"], "select objects below s3://bucket/prefix"),
-        (&["events/logs", "--apply"], "--table <NAME>"),
-        (
-            &["s3://logs/AWSLogs/", "--apply", "--table", TABLE, "--topic", TOPIC],
-            "DiscardSink can be asked here: --yes agrees",
-        ),
     ] {
         let (stdout, stderr) = text(&replay(&server.url, arguments, &[]), 2);
         assert!(stdout.is_empty() && stderr.contains(expected), "{stderr}");
     }
     assert!(server.requests().iter().all(is_list));
-}
-
-/// A value as text that does not depend on the order of names and sets.
-fn shown(value: &AttributeValue) -> String {
-    match value {
-        AttributeValue::Ss(texts) => format!("{:?}", texts.iter().collect::<BTreeSet<_>>()),
-        AttributeValue::L(values) => format!("{:?}", values.iter().map(shown).collect::<Vec<_>>()),
-        AttributeValue::M(values) => format!("{:?}", all(values)),
-        other => format!("{other:?}"),
-    }
-}
-
-fn all(item: &HashMap<String, AttributeValue>) -> BTreeMap<&str, String> {
-    item.iter().map(|(name, value)| (name.as_str(), shown(value))).collect()
-}
-
-/// Every item, by key, but for when it may be deleted.
-async fn items(client: &Client) -> BTreeMap<String, String> {
-    let scanned = client.scan().table_name(TABLE).consistent_read(true).send().await.expect("scanned");
-    let item = |item: &HashMap<String, AttributeValue>| {
-        let mut attributes = all(item);
-        attributes.remove("expires_at");
-        (format!("{} {}", attributes["pk"], attributes["sk"]), format!("{attributes:?}"))
-    };
-    scanned.items().iter().map(item).collect()
-}
-
-#[tokio::test]
-async fn applying_counts_for_real_and_a_second_time_changes_nothing() {
-    let config = dynamodb().await;
-    let client = Client::new(&config);
-    let sns = Server::start(|_, _| Some(accepted()));
-    let server = s3(samples(), |_| None);
-    let arguments =
-        ["--apply", "--yes", "--table", TABLE, "--topic", TOPIC, "--format", "json", "s3://logs/"];
-    let endpoints = [
-        ("AWS_ENDPOINT_URL_DYNAMODB", config.endpoint_url().expect("set")),
-        ("AWS_ENDPOINT_URL_SNS", &*sns.url),
-    ];
-    let (first, _) = text(&replay(&server.url, &arguments, &endpoints), CUT_OFF);
-    assert_eq!(alerts(&first).len(), 9);
-    let (counted, notices) = (items(&client).await, sns.requests().len());
-    assert!(counted.len() > 50 && notices == 6, "{} items, {notices} notices", counted.len());
-    let (second, _) = text(&replay(&server.url, &arguments, &endpoints), CUT_OFF);
-    assert_eq!(second, "");
-    for (name, item) in items(&client).await {
-        assert_eq!(Some(&item), counted.get(&name), "{name}");
-    }
-    assert_eq!(sns.requests().len(), notices);
-}
-
-#[tokio::test]
-async fn a_store_that_does_not_answer_fails_each_object_by_name() {
-    let nowhere = nowhere();
-    let url = nowhere.endpoint_url().expect("set");
-    let server = s3(samples(), |_| None);
-    let endpoints = [("AWS_ENDPOINT_URL_DYNAMODB", url), ("AWS_ENDPOINT_URL_SNS", url)];
-    let folder = "s3://logs/AWSLogs/111122223333/BedrockModelInvocationLogs/us-east-1/2025/06/02/09/";
-    let arguments = ["--apply", "--yes", "--table", TABLE, "--topic", TOPIC, folder];
-    let (_, stderr) = text(&replay(&server.url, &arguments, &endpoints), 2);
-    assert!(
-        stderr.contains("error: s3://logs/AWSLogs/111122223333/") && stderr.contains("DynamoDB UpdateItem"),
-        "{stderr}"
-    );
 }

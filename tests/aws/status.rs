@@ -1,27 +1,52 @@
 //! `denial-watch` over a real table: the built program against a real engine.
 
+use std::fs;
 use std::process::{Command, Output};
+use std::time::{Duration, SystemTime};
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
+use bedrock_denial_watch::alert::sink::DiscardSink;
+use bedrock_denial_watch::count::caller::Caller;
+use bedrock_denial_watch::count::document::Versioned;
+use bedrock_denial_watch::count::lease::Claimant;
+use bedrock_denial_watch::count::store::{self, Mute, Store};
+use bedrock_denial_watch::deliver::{Delivery, Pipeline};
+use bedrock_denial_watch::lambda::aws::DynamoDbStore;
+use bedrock_denial_watch::reader::Limits;
+use bedrock_denial_watch::rule::catalogue::ALL;
+use bedrock_denial_watch::rule::settings::Settings;
+use bedrock_denial_watch::source::object::{delivery_stamp, skip_by_name};
 use serde_json::Value;
 
-use crate::http::Server;
-use crate::replay::{CUT_OFF, TOPIC, replay, text};
-use crate::sns::accepted;
+use crate::replay::{CUT_OFF, replay, text};
 use crate::support::{TABLE, dynamodb, nowhere};
 
-/// A table with the sample logs counted.
+/// A table with the sample logs counted, in the order in which they were delivered.
 async fn counted() -> SdkConfig {
     let config = dynamodb().await;
-    let sns = Server::start(|_, _| Some(accepted()));
-    let endpoints = [
-        ("AWS_ENDPOINT_URL_DYNAMODB", config.endpoint_url().expect("set")),
-        ("AWS_ENDPOINT_URL_SNS", &*sns.url),
-    ];
-    let arguments = ["--apply", "--yes", "--table", TABLE, "--topic", TOPIC, "events/logs"];
-    text(&replay("http://127.0.0.1:9", &arguments, &endpoints), CUT_OFF);
+    let pipeline = Pipeline {
+        store: DynamoDbStore::new(&config, TABLE.to_owned()),
+        sink: DiscardSink,
+        rules: Settings::new(ALL.clone()).rules_on(),
+        exempt_users: Vec::new(),
+        limits: Limits::default(),
+    };
+    let files = walkdir::WalkDir::new("events/logs").into_iter().map(|entry| entry.expect("an entry"));
+    let names = files
+        .filter(|entry| entry.file_type().is_file())
+        .map(|entry| entry.path().to_str().expect("UTF-8").to_owned())
+        .filter(|name| skip_by_name(name).is_none());
+    let mut names: Vec<String> = names.collect();
+    names.sort_by_key(|name| delivery_stamp(name).map(str::to_owned));
+    for name in &names {
+        let mut reader = pipeline.read(name);
+        reader.push(&fs::read(name).expect("read"));
+        let claimant = Claimant { owner: "test", now: 1_748_900_000, lease: Duration::ZERO };
+        let outcome = pipeline.commit(reader.finish().tally, Delivery { object: name, claimant }).await;
+        assert!(outcome.failures.is_empty(), "{:?}", outcome.failures);
+    }
     config
 }
 
@@ -114,4 +139,84 @@ async fn what_goes_wrong_is_said_with_its_place() {
     bad(&["status", "--set", "denied-model.threshold=x"], "--set denied-model.threshold=x: ");
     bad(&["status", "--rules", "sweep"], "--rules sweep: expected one or more of");
     bad(&["status", "--at", "soon"], "--at soon: expected a time such as");
+}
+
+async fn muted(store: &DynamoDbStore, caller: &Caller) -> Mute {
+    store::load::<Mute>(store, &Mute::document(caller)).await.expect("read").value
+}
+
+#[tokio::test]
+async fn a_mute_is_an_item_with_an_end_and_can_be_undone() {
+    let config = dynamodb().await;
+    let store = DynamoDbStore::new(&config, TABLE.to_owned());
+    let role = "arn:aws:sts::111122223333:assumed-role/App";
+    let session = format!("{role}/i-0a1b");
+    let mute = ["mute", "--caller", &session, "--for", "7d", "--why", "load test"];
+    let (shown, _) = text(&watch(&config, &mute), 0);
+    assert!(shown.starts_with(&format!("{role} (account 111122223333) is muted until ")), "{shown}");
+    let caller = Caller { account: Some("111122223333".to_owned()), arn: Some(role.to_owned()) };
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs();
+    let kept = muted(&store, &caller).await;
+    assert_eq!(kept.why, "load test");
+    assert!((now + 604_700..=now + 604_800).contains(&kept.until), "{} at {now}", kept.until);
+    assert!(kept.is_on(kept.until - 1) && !kept.is_on(kept.until));
+    let item = Client::new(&config).scan().table_name(TABLE).send().await.expect("scanned");
+    let [item] = item.items() else { panic!("{item:?}") };
+    assert_eq!(item["expires_at"], item["until"], "it is deleted once it has ended");
+
+    let (listed, _) = text(&watch(&config, &["mutes"]), 0);
+    assert!(listed.starts_with(&format!("{role} (account 111122223333) until ")), "{listed}");
+    assert!(listed.ends_with(" UTC: load test\n"), "{listed}");
+
+    // The account that was called is another one.
+    let outside = ["unmute", "--caller", role, "--account", "444455556666"];
+    let (nothing, _) = text(&watch(&config, &outside), 1);
+    assert_eq!(nothing, format!("{role} (account 444455556666) was not muted\n"));
+    let (ended, _) = text(&watch(&config, &["unmute", "--caller", role]), 0);
+    assert_eq!(ended, format!("{role} (account 111122223333) is no longer muted\n"));
+    assert!(!muted(&store, &caller).await.is_on(now));
+    let (none, _) = text(&watch(&config, &["mutes"]), 0);
+    assert_eq!(none, "No caller is muted.\n");
+}
+
+#[tokio::test]
+async fn a_mute_that_has_ended_is_not_listed() {
+    let config = dynamodb().await;
+    let store = DynamoDbStore::new(&config, TABLE.to_owned());
+    let caller =
+        |name: &str| Caller { account: None, arn: Some(format!("arn:aws:iam::111122223333:user/{name}")) };
+    for (name, until) in [("past", 1), ("later", 4_000_000_000), ("soon", 3_900_000_000)] {
+        let mute = Versioned { value: Mute { until, why: "a\u{1b}[2Jb".to_owned() }, ..Versioned::default() };
+        let change = mute.change(Mute::document(&caller(name))).expect("JSON");
+        assert!(store.write(&[change], until).await.expect("written"));
+    }
+    let (listed, _) = text(&watch(&config, &["mutes"]), 0);
+    let users: Vec<&str> = listed.lines().filter_map(|line| line.split(' ').next()).collect();
+    let user = |name: &str| format!("arn:aws:iam::111122223333:user/{name}");
+    assert_eq!(users, [user("soon"), user("later")]);
+    assert!(!listed.contains('\u{1b}'), "{listed:?}");
+}
+
+#[tokio::test]
+async fn a_bad_mute_is_refused_before_the_table_is_asked() {
+    let config = nowhere();
+    let user = "arn:aws:iam::111122223333:user/eve";
+    for (caller, span, why, expected) in [
+        ("eve", "7d", "x", "expected the caller's ARN as the notice has it"),
+        ("arn:aws:iam::1:user/eve", "7d", "x", "expected the caller's ARN"),
+        ("arn:aws:s3::111122223333:bucket", "7d", "x", "expected the caller's ARN"),
+        (user, "91d", "x", "such as 90m, 8h, 7d or 2w"),
+        (user, "0s", "x", "such as 90m"),
+        (user, "", "x", "such as 90m"),
+        (user, "-1d", "x", "such as 90m"),
+        (user, "7", "x", "such as 90m"),
+        (user, "7d", "", "--why"),
+    ] {
+        let mute = ["mute", "--caller", caller, &format!("--for={span}"), "--why", why];
+        let (_, error) = text(&watch(&config, &mute), 2);
+        assert!(error.contains(expected), "{caller} {span} {why}: {error}");
+    }
+    let mute = ["mute", "--caller", user, "--for", "2w", "--why", "load test"];
+    let (_, error) = text(&watch(&config, &mute), 2);
+    assert!(error.starts_with(&format!("error: DynamoDB Query on table {TABLE}: ")), "{error}");
 }

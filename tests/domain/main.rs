@@ -12,11 +12,11 @@ mod fuzz_targets;
 mod harmless;
 #[path = "../fixtures/hostile_ids.rs"]
 mod hostile_ids;
-mod log;
 mod notice;
 #[path = "../oracle/mod.rs"]
 mod oracle;
 mod privacy;
+mod reader;
 mod replay;
 mod rule;
 mod structure;

@@ -76,7 +76,7 @@ fn section(rule: &Rule) -> String {
         group = words(rule.group_by.iter().copied()),
         counted = match rule.weight {
             Weight::One => format!("different {}s", words([rule.distinct].into_iter())),
-            Weight::Tokens => "input and output tokens of requests".to_owned(),
+            Weight::Tokens => "billed tokens of requests".to_owned(),
         },
         shown = shown(&rule.record),
         window = minutes(rule.window),
@@ -250,7 +250,7 @@ fn a_bad_file_is_refused_with_file_line_field_and_what_was_expected() {
 }
 
 #[test]
-fn a_field_too_many_or_too_few_is_refused() {
+fn a_field_too_many_or_too_few_is_denied() {
     let refused = |text: &str| {
         file::rule_and_examples("rules/denied-model.toml", text).expect_err("refused").to_string()
     };

@@ -1,30 +1,29 @@
-"""`make mute`, `make mutes` and `make unmute` against the deployed function."""
+"""Muting callers of the deployed function."""
 
 import json
-import sys
-import types
+import os
+import subprocess
 
 import pytest
 
 from samples import ACCOUNT, alone, denial, pack
 from stack import ROOT
 
-sys.path.insert(0, str(ROOT / "scripts"))
-import mute  # noqa: E402
-import status  # noqa: E402
-
 
 @pytest.fixture
-def verb(detector, user, capsys):
-    """Runs a verb for the test's user; returns its exit code and what it printed."""
-    stack = types.SimpleNamespace(output=detector.outputs.__getitem__, client=detector.cloud.client)
+def verb(detector, user):
+    """Runs a verb of denial-watch; returns its exit status and what it printed."""
 
-    def run(action, span=None, why=None):
-        arguments = types.SimpleNamespace(action=action, caller=user, account=None, span=span, why=why)
-        code = mute.main(arguments, stack)
-        return code, capsys.readouterr().out
+    def run(action, *arguments):
+        environment = {
+            "PATH": os.environ["PATH"], "AWS_ENDPOINT_URL": detector.cloud.url, "AWS_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true",
+        }  # fmt: skip
+        command = [ROOT / "target/debug/denial-watch", action, "--table", detector.outputs["TableName"], *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        assert not done.stderr, done.stderr
+        return done.returncode, done.stdout
 
-    run.stack = stack
     return run
 
 
@@ -33,8 +32,8 @@ def burst(user, hour, count=4):
 
 
 def test_a_muted_caller_is_counted_and_recorded_and_nobody_is_notified(detector, user, verb):
-    code, printed = verb("mute", "8h", "load test, ticket 123")
-    assert code == 0 and f"Undo: make unmute CALLER={user}" in printed
+    code, printed = verb("mute", "--caller", user, "--for", "8h", "--why", "load test, ticket 123")
+    assert code == 0 and printed.startswith(f"{user} (account {ACCOUNT}) is muted until ")
     assert "load test, ticket 123" in verb("mutes")[1]
 
     detector.deliver(burst(user, 40))
@@ -43,22 +42,20 @@ def test_a_muted_caller_is_counted_and_recorded_and_nobody_is_notified(detector,
     assert alert["user"]["id"] == user and alert["incident"]["notice"] is None
     assert detector.counted(user)[0] == 4
 
-    lines = []
-    report = types.SimpleNamespace(note=lines.append)
-    status.muted(report, verb.stack, 0)
-    assert [line for line in lines if user in line and "load test, ticket 123" in line]
+    shown = json.loads(verb("status", "--format", "json")[1])
+    assert [one["why"] for one in shown["mutes"] if one["caller"] == user] == ["load test, ticket 123"]
 
-    assert verb("unmute") == (0, f"{user} raises notices again\n")
+    assert verb("unmute", "--caller", user) == (0, f"{user} (account {ACCOUNT}) is no longer muted\n")
     assert user not in verb("mutes")[1]
     detector.deliver(burst(user, 43))
     [notice] = detector.notices()
     assert notice["incident"]["caller"] == user and len(detector.alerts()) == 1
-    assert verb("unmute")[0] == 1
+    assert verb("unmute", "--caller", user)[0] == 1
 
 
 def test_a_mute_ends_by_itself_and_mutes_nobody_else(detector, user, verb):
-    verb("mute", "1m", "soon over")
-    [key] = [{"pk": {"S": mute.caller_key(ACCOUNT, user)}, "sk": {"S": "mute"}}]
+    verb("mute", "--caller", user, "--for", "1m", "--why", "soon over")
+    key = {"pk": {"S": json.dumps(["#caller", ACCOUNT, user], separators=(",", ":"))}, "sk": {"S": "mute"}}
     detector.deliver(burst(f"{user}-2", 46))
     assert [notice["incident"]["caller"] for notice in detector.notices()] == [f"{user}-2"]
 

@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::LazyLock;
 
+use bedrock_denial_watch::call::model;
 use bedrock_denial_watch::count::key::sample_value;
 use bedrock_denial_watch::count::tally::Tally;
-use bedrock_denial_watch::log::{model, text};
 use bedrock_denial_watch::reader::{Limits, Read, Reader};
 use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
 use bedrock_denial_watch::rule::definition::Rule;
 use bedrock_denial_watch::source::inflate::Damage;
+use bedrock_denial_watch::source::text;
 use bedrock_denial_watch::source::time::EventTime;
 use flate2::Compression;
 use flate2::write::GzEncoder;

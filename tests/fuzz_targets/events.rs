@@ -5,22 +5,22 @@
 
 use serde_json::{Value, json};
 
-use crate::event::{EventError, MAX_NESTING, Request, Resolved, resolve};
+use crate::event::{EventError, EventRequest, MAX_NESTING, Resolved, resolve};
 
 pub fn check(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     // Lambda hands on nothing else.
     let Ok(payload) = serde_json::from_str::<Value>(text) else { return };
     let found = match resolve(text) {
-        Request::Whole(found) => {
+        EventRequest::Whole(found) => {
             check_all(&found);
             found
         }
-        Request::Batch(messages) => {
+        EventRequest::Batch(messages) => {
             assert!(!messages.is_empty());
             return messages.iter().for_each(|message| check_all(&message.items));
         }
-        Request::Job(job) => {
+        EventRequest::Job(job) => {
             return job.tasks.iter().for_each(|task| check_all(std::slice::from_ref(&task.item)));
         }
     };
@@ -35,12 +35,12 @@ pub fn check(input: &[u8]) {
     let failed = format!(r#"{{"version":"1.0","requestPayload":{text}}}"#);
     let record = json!({"Records": [{"EventSource": "aws:sns", "Sns": sns}]});
     for wrapped in [sns.to_string(), failed, record.to_string()] {
-        assert_eq!(resolve(&wrapped), Request::Whole(found.clone()), "{wrapped}");
+        assert_eq!(resolve(&wrapped), EventRequest::Whole(found.clone()), "{wrapped}");
     }
     let message = json!({"messageId": "m", "body": text, "eventSource": "aws:sqs"});
     for wrapped in [json!({"Records": [message]}), json!([message]), message] {
         match resolve(&wrapped.to_string()) {
-            Request::Batch(messages) => {
+            EventRequest::Batch(messages) => {
                 assert_eq!(messages.len(), 1);
                 assert_eq!((messages[0].id.as_str(), &messages[0].items), ("m", &found), "{wrapped}");
             }

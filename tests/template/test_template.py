@@ -207,7 +207,7 @@ def test_every_suppressed_check_has_its_reason(source):
 def test_both_ways_in_take_what_bedrock_writes_and_the_code_reads(template, aws, existing_bucket):
     rules = resource(template, "LogBucket")["NotificationConfiguration"]["LambdaConfigurations"][0]
     rules = {rule["Name"]: rule["Value"] for rule in rules["Filter"]["S3Key"]["Rules"]}
-    suffixes = re.search(r"SUFFIXES: \[&str; \d\] = \[(.*)\]", RUST[ROOT / "src/log/object.rs"])[1]
+    suffixes = re.search(r"SUFFIXES: \[&str; \d\] = \[(.*)\]", RUST[ROOT / "src/source/object.rs"])[1]
     assert rules["suffix"].endswith(tuple(json.loads(f"[{suffixes}]")))
     [rule] = [r for r in aws("events").list_rules()["Rules"] if r["Name"].startswith("watch-ObjectRule")]
 
@@ -239,7 +239,7 @@ def test_cloudtrail_files_come_in_and_nothing_else_beside_them(aws, both_sources
         pattern = rule["EventPattern"]
         return aws("events").test_event_pattern(EventPattern=pattern, Event=json.dumps(event))["Result"]
 
-    assert arrives(TRAIL_FILE)
+    assert arrives(TRAIL_FILE) and arrives(TRAIL_FILE.replace("CloudTrail", "CloudTrail-NetworkActivity"))
     assert not arrives(TRAIL_FILE, "another-bucket")
     assert not arrives(TRAIL_FILE.replace("o-example", "o-other"))
     for other in ["CloudTrail-Digest", "CloudTrail-Insight", "Config", "vpcflowlogs"]:
@@ -626,7 +626,7 @@ def test_refused_model_calls_come_in_and_nothing_else(template, aws, new_bucket,
         return aws("events").test_event_pattern(EventPattern=pattern, Event=json.dumps(event))["Result"]
 
     calls = resource(template, "ModelCallRule")["EventPattern"]["detail"]["eventName"]
-    known = set(re.findall(r'"(\w+)"', source("src/log/cloudtrail.rs")))
+    known = set(re.findall(r'"(\w+)"', source("src/call/cloudtrail.rs")))
     assert set(calls) - {"StartAsyncInvoke", "CreateInference"} <= known, "what the code takes for a model call"
     for call in calls:
         for error in ["AccessDenied", "AccessDeniedException"]:

@@ -10,14 +10,13 @@ import time
 import types
 
 import pytest
-from boto3.dynamodb.types import TypeSerializer
 from botocore.exceptions import ClientError
 
 ROOT = pathlib.Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
+import denial_watch  # noqa: E402
 import deploy  # noqa: E402
 import enable_logging  # noqa: E402
-import mute  # noqa: E402
 import status  # noqa: E402
 import try_alert  # noqa: E402
 import verbs  # noqa: E402
@@ -147,67 +146,54 @@ def test_the_stacks_own_bucket_needs_no_watching(aws, new_bucket):
         watch_bucket.main(options(), stack)
 
 
-# ------------------------------------------------------------------ mute
+# ------------------------------------------------------------------ denial-watch
 
 
-@pytest.mark.parametrize("span, expected", [("90m", 5400), ("8h", 28_800), ("7d", 604_800), ("2w", 1_209_600)])
-def test_spans(span, expected):
-    assert mute.seconds(span) == expected
+@pytest.fixture
+def echo(monkeypatch, tmp_path):
+    """In place of denial-watch: prints what it is given and where it would look."""
+    program = tmp_path / "denial-watch"
+    program.write_text('#!/bin/sh\nprintf "%s|" "$AWS_REGION" "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("DENIAL_WATCH", str(program))
+    return program
 
 
-@pytest.mark.parametrize("span", ["", None, "7", "d", "0d", "91d", "7 days", "-1d"])
-def test_a_bad_span_is_refused_with_what_was_expected(span):
-    with pytest.raises(verbs.Failure, match="such as 90m"):
-        mute.seconds(span)
+def run_watch(stack, capfd, verb, *handed_on):
+    assert denial_watch.main((options(verb=verb), list(handed_on)), stack) == 0
+    return capfd.readouterr().out.strip("|").split("|")
 
 
-CALLERS = json.loads((pathlib.Path(__file__).parents[1] / "fixtures/callers.json").read_text())
-
-
-@pytest.mark.parametrize("user, caller", CALLERS.items())
-def test_a_caller_is_muted_under_the_name_that_the_function_counts_it_by(user, caller):
-    assert mute.named(user, None) == ("111122223333", caller)
-
-
-def test_a_long_name_is_stored_as_the_function_stores_it(source):
-    constant = source("src/count/key.rs").split("MAX_PART_BYTES: usize = ")[1].split(";")[0]
-    assert mute.MAX_PART_BYTES == int(constant)
-    # The example of the function's own test, and a quote that takes two bytes in JSON.
-    assert mute.part("a" * 256) == "a" * 256 and list(mute.part("a" * 257)) == ["sha256"]
-    assert list(mute.part('"' * 129)) == ["sha256"]
-    assert mute.caller_key("1", None) == '["#caller","1",null]'
-
-
-def test_a_mute_is_an_item_with_an_end_and_can_be_undone(aws, existing_bucket, capsys):
+def test_denial_watch_gets_the_stacks_table_and_region(aws, existing_bucket, echo, capfd):
     stack = Deployed(aws, "watch")
-    order = options(action="mute", caller=f"{ARN}/session", account=None, span="7d", why="load test")
-    assert mute.main(order, stack) == 0
-    key = {"pk": {"S": f'["#caller","111122223333","{ARN}"]'}, "sk": {"S": "mute"}}
-    item = aws("dynamodb").get_item(TableName=stack.output("TableName"), Key=key)["Item"]
-    until = int(item["until"]["N"])
-    assert abs(until - time.time() - 7 * 86_400) < 60 and item["expires_at"] == item["until"] and item["why"] == {"S": "load test"}
-    capsys.readouterr()
-    assert mute.main(options(action="mutes", caller=None, account=None), stack) == 0
-    assert f"{ARN} (account 111122223333) until" in capsys.readouterr().out
-    assert mute.mutes(stack.output("TableName"), aws("dynamodb"), now=until + 1) == [], "an order ends by itself"
-    undo = options(action="unmute", caller=ARN, account=None, why=None)
-    assert mute.main(undo, stack) == 0
-    assert mute.main(undo, stack) == 1, "it was not muted"
-    assert mute.main(options(action="mutes", caller=None, account=None), stack) == 0
-    assert "nobody is muted" in capsys.readouterr().out
+    table = stack.output("TableName")
+    order = ["--caller", ARN, "--for", "7d", "--why", "load test"]
+    assert run_watch(stack, capfd, "mute", *order) == ["us-east-1", "mute", "--table", table, *order]
+    assert run_watch(stack, capfd, "mutes") == ["us-east-1", "mutes", "--table", table]
 
 
-@pytest.mark.parametrize(
-    "order, says",
-    [
-        (dict(action="mute", caller=ARN, span="7d", why=""), "WHY= is missing"),
-        (dict(action="mute", caller="eve", span="7d", why="x"), "expected the caller's ARN"),
-        (dict(action="mute", caller=ARN, span="x", why="x"), "such as 90m"),
-    ],
-)
-def test_a_bad_order_is_refused_before_anything_is_asked_of_aws(order, says):
-    with pytest.raises(verbs.Failure, match=says):
-        mute.main(options(account=None, **order), stack=None)
+def test_denial_watch_judges_by_the_stacks_own_rules(aws, existing_bucket, echo, capfd):
+    stack = Deployed(aws, "watch")
+    stack.parameters |= {"DetectionRules": "denied-model,model-sweep", "RuleSettings": "model-sweep.threshold=5", "Threshold": "4"}
+    stack.parameters |= {"WindowMinutes": "30", "CooldownMinutes": "0"}
+    given = ["denied-model.threshold=4", "denied-model.window=30m", "model-sweep.threshold=5"]
+    expected = ["--rules", "denied-model,model-sweep", *(text for one in given for text in ("--set", one)), "eve"]
+    assert run_watch(stack, capfd, "explain", "eve")[4:] == expected
+
+
+def test_status_shows_what_denial_watch_says_and_says_where_it_comes_from(aws, existing_bucket, echo, capsys, monkeypatch):
+    stack = Deployed(aws, "watch", bedrock=Bedrock())
+    status.main(options(), stack)
+    assert f"us-east-1|status|--table|{stack.output('TableName')}|" in capsys.readouterr().out
+    echo.write_text("#!/bin/sh\necho 'error: DynamoDB Scan' >&2; exit 2\n")
+    status.main(options(), stack)
+    assert "✗ the table cannot be read: error: DynamoDB Scan" in capsys.readouterr().out
+    monkeypatch.delenv("DENIAL_WATCH")
+    monkeypatch.setattr(denial_watch, "ROOT", echo.parent)
+    status.main(options(), stack)
+    assert "· open incidents and mutes: make tools builds denial-watch, which shows them here" in capsys.readouterr().out
+    with pytest.raises(verbs.Failure, match="make tools builds it"):
+        denial_watch.main((options(verb="mutes"), []), stack)
 
 
 # ------------------------------------------------------------------ deploy and set
@@ -341,7 +327,7 @@ def test_templates_for_govcloud_and_china_name_no_chat_resources(tmp_path, monke
 
 @pytest.fixture
 def verb(here, tmp_path):
-    """Runs a script as `make` does: verb("mute.py", "mutes")."""
+    """Runs a script as `make` does: verb("status.py")."""
 
     def run(script, *arguments, **changed):
         environment = {
@@ -357,7 +343,7 @@ def verb(here, tmp_path):
 
 SCRIPTS = [
     ["deploy.py", "set", "Threshold=5"], ["enable_logging.py"], ["watch_bucket.py", "some-bucket"], ["status.py"], ["try_alert.py"],
-    ["mute.py", "mutes"], ["subscribe_email.py", "a@example.com"], ["redrive.py"],
+    ["denial_watch.py", "mutes"], ["subscribe_email.py", "a@example.com"], ["redrive.py"],
 ]  # fmt: skip
 
 
@@ -471,40 +457,6 @@ def test_status_is_content_when_all_is_well(aws, create, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert not [line for line in lines if line[0] in "✗?"]
     assert any("trail management logs management events" in line for line in lines)
-
-
-def test_status_shows_open_incidents_with_most_alerts_first(aws, existing_bucket, capsys):
-    stack = Deployed(aws, "watch", bedrock=Bedrock())
-    table, client = stack.output("TableName"), aws("dynamodb")
-    moment = lambda seconds: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - seconds))  # noqa: E731
-    # As the function keeps them (docs/architecture.md, Documents).
-    rules = {"model-sweep": {}, "denied-model": {}}
-    eve = {"alerts": 23, "told": 5, "notices": 2, "admissions": {"high": "ticket", "low": "member"}, "last_seen": moment(60), "rules": rules}
-    muted = eve | {"alerts": 3, "told": 0, "notices": 0, "admissions": {}}
-    member = eve | {"alerts": 1, "told": 0, "notices": 0, "admissions": {"high": "member"}, "rules": {}}
-    callers = {"eve": [(90, eve), (9000, eve | {"last_seen": moment(9000)})], "ann": [(90, muted)]}
-    callers |= {f"x{number}": [(90, member)] for number in range(10)}
-    serialize = TypeSerializer().serialize
-    items = [
-        {"pk": {"S": mute.caller_key("1", caller)}, "sk": {"S": f"incident#{moment(ago)}"}}
-        | {name: serialize(value) for name, value in incident.items()}
-        for caller, incidents in callers.items()
-        for ago, incident in incidents
-    ]
-    # A crowd of the account is not a caller's.
-    items.append({"pk": {"S": '["#account","1"]'}, "sk": {"S": f"crowd#{moment(90)}#high"}, "members": {"N": "3"}})
-    for item in items:
-        client.put_item(TableName=table, Item=item)
-    status.main(options(), stack)
-    for item in items:
-        client.delete_item(TableName=table, Key={name: item[name] for name in ("pk", "sk")})
-    shown = [line for line in capsys.readouterr().out.splitlines() if "open incident" in line]
-    assert shown[:3] == [
-        "· open incident: eve (account 1): 23 alerts of denied-model, model-sweep, 5 reported in 2 notices",
-        "· open incident: ann (account 1): 3 alerts of denied-model, model-sweep, not reported",
-        "· open incident: x0 (account 1): 1 alert, one of many callers, reported together",
-    ]
-    assert (len(shown), shown[-1]) == (11, "· open incident: and 2 more")
 
 
 def test_what_may_not_be_looked_at_is_said_and_hides_nothing_else(aws, existing_bucket, capsys):

@@ -20,10 +20,17 @@ pub struct Input {
     pub explicit: bool,
 }
 
-/// Finds all files below `paths`. What cannot be found is reported by name and reason.
-pub fn find<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> (Vec<Input>, Vec<(String, String)>) {
-    let mut inputs = Vec::new();
-    let mut problems = Vec::new();
+/// What there is to read.
+#[derive(Default)]
+pub struct Inputs {
+    pub inputs: Vec<Input>,
+    /// What could not be found, by name and reason.
+    pub missing: Vec<(String, String)>,
+}
+
+/// Finds all files below `paths`.
+pub fn find<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> Inputs {
+    let Inputs { mut inputs, mut missing } = Inputs::default();
     let mut seen = HashSet::new();
     for path in paths {
         if path == Path::new("-") {
@@ -36,14 +43,14 @@ pub fn find<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> (Vec<Input>, Ve
                 Err(error) => {
                     let name = error.path().unwrap_or(path).display().to_string();
                     let why = error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
-                    problems.push((name, why));
+                    missing.push((name, why));
                 }
                 Ok(entry) if entry.file_type().is_dir() => {}
                 // Two names of one file are one object.
                 Ok(entry)
                     if !seen.insert(entry.path().canonicalize().unwrap_or_else(|_| entry.path().into())) => {}
                 Ok(entry) if entry.depth() > 0 && !entry.file_type().is_file() => {
-                    problems.push((entry.path().display().to_string(), "not a regular file".to_owned()));
+                    missing.push((entry.path().display().to_string(), "not a regular file".to_owned()));
                 }
                 Ok(entry) => inputs.push(Input {
                     skip: object::skip_by_name(&key(entry.path())),
@@ -55,7 +62,7 @@ pub fn find<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> (Vec<Input>, Ve
             }
         }
     }
-    (inputs, problems)
+    Inputs { inputs, missing }
 }
 
 /// Sorts in delivery order: by the time stamp in the name of a file that AWS wrote, then the others by path.

@@ -13,8 +13,6 @@
     )
 )]
 
-#[cfg_attr(not(feature = "aws"), path = "no_cloud.rs")]
-mod cloud;
 mod denied;
 mod examples;
 mod explain;
@@ -28,8 +26,9 @@ mod printer;
 mod progress;
 mod report;
 mod run;
+#[cfg(feature = "aws")]
+mod s3;
 mod summary;
-mod work;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -38,14 +37,13 @@ use bedrock_denial_watch::alert::display;
 use bedrock_denial_watch::alert::terminal::Layout;
 use bedrock_denial_watch::count::memory::MemoryStore;
 use bedrock_denial_watch::deliver::Pipeline;
-use bedrock_denial_watch::reader::Limits;
-use bedrock_denial_watch::rule::settings::Settings;
+use bedrock_denial_watch::reader::{Limits, Reader};
 use console::Term;
 
-use crate::cloud::Cloud;
+use crate::inputs::Input;
 use crate::options::Options;
 use crate::printer::Printer;
-use crate::work::Work;
+use crate::progress::Progress;
 
 fn main() -> ExitCode {
     let options = Options::of_command_line();
@@ -61,33 +59,29 @@ fn main() -> ExitCode {
         let _ = io::stdout().write_all(listing::of(&settings).as_bytes());
         return ExitCode::SUCCESS;
     }
-    let cloud = Cloud::connect(&options);
-    let (mut inputs, mut missing) = inputs::find(options.paths.iter().filter(|path| !inputs::is_s3(path)));
-    if let Some(cloud) = &cloud {
-        cloud.find(&options, &mut inputs, &mut missing);
-    }
-    inputs::sort(&mut inputs);
-    let work = Work { options: &options, inputs: &inputs, missing, cloud: cloud.as_ref() };
-    let printer = Printer::new(options.format, terminal(), options.report.is_some());
-    let Settings { exempt_users, .. } = &settings;
-    let (rules, exempt_users, limits) = (settings.rules_on(), exempt_users.clone(), Limits::default());
-    let (progress, mut summary, printed) = match &cloud {
-        Some(cloud) if options.apply => {
-            let (store, sink) = cloud.counters(&options, &inputs, printer);
-            let pipeline = Pipeline { store, sink, rules, exempt_users, limits };
-            let (progress, summary) = work.through(&pipeline, cloud.claim(), |sink| sink.printer().count());
-            let Pipeline { sink, rules, .. } = pipeline;
-            let printed = output::alerts(&options, sink.into_printer(), &rules, &[], &summary);
-            (progress, summary, printed)
+    options.check_selection();
+    let mut found = inputs::find(options.paths.iter().filter(|path| !inputs::is_s3(path)));
+    #[cfg(feature = "aws")]
+    let s3 = options.reads_s3().then(|| s3::S3::connect(&options, &mut found));
+    inputs::sort(&mut found.inputs);
+    let open = |input: &Input, reader: Reader<'_>, progress: &Progress| match &input.path {
+        #[cfg(feature = "aws")]
+        path if inputs::is_s3(path)
+            && let Some(s3) = &s3 =>
+        {
+            s3.read(input, reader, progress)
         }
-        _ => {
-            let store = MemoryStore::default();
-            let pipeline = Pipeline { store, sink: printer, rules, exempt_users, limits };
-            let (progress, mut summary) = work.through(&pipeline, run::ALONE, Printer::count);
-            let printed = output::write(&options, pipeline, &progress, &mut summary);
-            (progress, summary, printed)
-        }
+        _ => file::read(input, reader, progress),
     };
+    let pipeline = Pipeline {
+        store: MemoryStore::default(),
+        sink: Printer::new(options.format, terminal(), options.report.is_some()),
+        rules: settings.rules_on(),
+        exempt_users: settings.exempt_users.clone(),
+        limits: Limits::default(),
+    };
+    let (progress, mut summary) = run::all(&pipeline, &found, options.jobs(), open);
+    let printed = output::write(&options, pipeline, &progress, &mut summary);
     // Whoever closed the pipe has seen enough.
     if let Err(error) = printed
         && error.kind() != io::ErrorKind::BrokenPipe

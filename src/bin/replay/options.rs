@@ -82,18 +82,6 @@ pub struct Options {
     /// Read only the log folders of these regions in S3
     #[arg(long, value_name = "REGION,…", value_delimiter = ',')]
     pub region: Vec<String>,
-    /// Count into the table and notify the topic instead of printing only; nothing counts twice
-    #[arg(long, requires = "table", requires = "topic", conflicts_with_all = ["report", "explain"])]
-    pub apply: bool,
-    /// The table of --apply
-    #[arg(long, value_name = "NAME", requires = "apply")]
-    pub table: Option<String>,
-    /// The topic of --apply
-    #[arg(long, value_name = "ARN", requires = "apply")]
-    pub topic: Option<String>,
-    /// Apply without asking
-    #[arg(long, requires = "apply")]
-    pub yes: bool,
     /// How to print alerts
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
@@ -142,13 +130,17 @@ impl Options {
         self.paths.iter().any(|path| inputs::is_s3(path))
     }
 
-    /// Whether AWS is needed at all.
-    pub fn needs_aws(&self) -> bool {
-        self.apply || self.reads_s3()
-    }
-
-    /// Refuses what selects objects in S3 where there are none.
+    /// Refuses S3 in a build without it, and what selects objects there where none is asked for.
     pub fn check_selection(&self) {
+        if self.reads_s3() {
+            #[cfg(not(feature = "aws"))]
+            Self::refuse(
+                "this build of replay reads files only; for S3 build it with AWS: \
+                 cargo build --profile fast --features operator --bin replay",
+            );
+            #[cfg(feature = "aws")]
+            return;
+        }
         let selects =
             [self.since.is_some(), self.until.is_some(), !self.account.is_empty(), !self.region.is_empty()];
         if selects.contains(&true) {

@@ -2,10 +2,8 @@
 
 use std::io;
 
-use bedrock_denial_watch::count::key::Key;
-use bedrock_denial_watch::count::memory::{Item, MemoryStore};
+use bedrock_denial_watch::count::memory::MemoryStore;
 use bedrock_denial_watch::deliver::Pipeline;
-use bedrock_denial_watch::rule::definition::Rule;
 
 use crate::options::{Format, Options};
 use crate::printer::Printer;
@@ -35,20 +33,9 @@ pub fn write(
     }
     match &options.explain {
         Some(asked) => explain::print(asked, &rules, &exempt_users, &keys, &callers),
-        None => alerts(options, sink, &rules, &keys, summary),
-    }
-}
-
-/// The alerts, on standard output.
-pub fn alerts(
-    options: &Options,
-    printer: Printer,
-    rules: &[Rule],
-    keys: &[(Key, Item)],
-    summary: &Summary,
-) -> io::Result<()> {
-    match options.format {
-        Format::Text => printer.finish(rules, keys, summary),
-        Format::Json | Format::Ocsf => printer.broken(),
+        None => match options.format {
+            Format::Text => sink.finish(&rules, &keys, summary),
+            Format::Json | Format::Ocsf => sink.broken(),
+        },
     }
 }

@@ -4,45 +4,53 @@ use std::num::NonZero;
 use std::time::{Duration, SystemTime};
 
 use bedrock_denial_watch::alert::display;
-use bedrock_denial_watch::alert::sink::AlertSink;
 use bedrock_denial_watch::count::lease::Claimant;
 use bedrock_denial_watch::count::store::Store;
 use bedrock_denial_watch::deliver::{Delivery, Pipeline};
 use bedrock_denial_watch::reader::{self, Reader, UNRECOGNISED};
 use bedrock_denial_watch::source::object::Skip;
 
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 
-use crate::inputs::Input;
+use crate::inputs::{Input, Inputs};
 use crate::parallel;
+use crate::printer::Printer;
 use crate::progress::Progress;
 use crate::summary::Summary;
 
+/// Reads all inputs by `open`, so many at once, commits what they hold in their order, and says how it went.
+pub fn all<S: Store>(
+    pipeline: &Pipeline<S, Printer>,
+    found: &Inputs,
+    at_once: NonZero<usize>,
+    open: impl Fn(&Input, Reader<'_>, &Progress) -> Result<reader::Read, String> + Sync,
+) -> (Progress, Summary) {
+    let progress = Progress::over(&found.inputs);
+    let mut run = Run { pipeline, progress: progress.clone(), summary: Summary::default() };
+    for (name, why) in &found.missing {
+        run.fail(name, why);
+    }
+    match Builder::new_current_thread().build() {
+        Ok(runtime) => run.inputs(&found.inputs, at_once, &runtime, open),
+        Err(error) => run.fail("replay", &format!("cannot start: {error}")),
+    }
+    progress.clear();
+    let mut summary = run.summary;
+    summary.alerts = pipeline.sink.count();
+    // On a terminal the alerts come last, nearest the prompt.
+    progress.say(&summary.to_string());
+    (progress, summary)
+}
+
 /// A run over many inputs.
-pub struct Run<'p, S, K> {
-    pipeline: &'p Pipeline<S, K>,
-    claim: Claim<'p>,
+struct Run<'p, S> {
+    pipeline: &'p Pipeline<S, Printer>,
     progress: Progress,
     summary: Summary,
 }
 
-/// In whose name alerts are claimed, and for how long.
-#[derive(Clone, Copy)]
-pub struct Claim<'p> {
-    pub owner: &'p str,
-    pub lease: Duration,
-}
-
-/// For a store that nobody else uses.
-pub const ALONE: Claim<'static> = Claim { owner: "replay", lease: Duration::ZERO };
-
-impl<'p, S: Store, K: AlertSink> Run<'p, S, K> {
-    pub fn new(pipeline: &'p Pipeline<S, K>, claim: Claim<'p>, progress: Progress) -> Self {
-        Self { pipeline, claim, progress, summary: Summary::default() }
-    }
-
-    /// Reads all inputs by `open`, so many at once, and commits what they hold in their order.
-    pub fn all(
+impl<S: Store> Run<'_, S> {
+    fn inputs(
         &mut self,
         inputs: &[Input],
         at_once: NonZero<usize>,
@@ -89,7 +97,8 @@ impl<'p, S: Store, K: AlertSink> Run<'p, S, K> {
         }
         self.summary.add(statistics);
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs());
-        let claimant = Claimant { owner: self.claim.owner, now, lease: self.claim.lease };
+        // Nobody else uses the store.
+        let claimant = Claimant { owner: "replay", now, lease: Duration::ZERO };
         let outcome = self.pipeline.commit(read.tally, Delivery { object: name, claimant }).await;
         if let Some(damage) = read.damage {
             self.fail(name, &damage.to_string());
@@ -101,15 +110,9 @@ impl<'p, S: Store, K: AlertSink> Run<'p, S, K> {
     }
 
     /// Notes that an input could not be read, or not to its end.
-    pub fn fail(&mut self, name: &str, why: &str) {
+    fn fail(&mut self, name: &str, why: &str) {
         self.summary.failed = self.summary.failed.saturating_add(1);
         self.progress.say(&format!("error: {}: {why}", shown(name)));
-    }
-
-    /// Ends the run.
-    pub fn finish(self) -> (Progress, Summary) {
-        self.progress.clear();
-        (self.progress, self.summary)
     }
 
     /// Only what you named yourself is worth a warning.

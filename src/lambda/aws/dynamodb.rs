@@ -40,8 +40,8 @@ const MAX_OVERFLOW: u32 = 999;
 
 /// The table. Its partition key is `pk`, its sort key `sk`, both strings.
 pub struct DynamoDbStore {
-    client: Client,
-    table: String,
+    pub(super) client: Client,
+    pub(super) table: String,
 }
 
 impl DynamoDbStore {
@@ -264,7 +264,7 @@ impl DynamoDbStore {
         Ok(operation.build())
     }
 
-    fn failed<E>(&self, operation: &str, error: &SdkError<E, HttpResponse>) -> StoreError
+    pub(super) fn failed<E>(&self, operation: &str, error: &SdkError<E, HttpResponse>) -> StoreError
     where
         E: ProvideErrorMetadata + Error + 'static,
     {

@@ -6,7 +6,7 @@ use futures_util::stream::FuturesUnordered;
 
 use super::cause::cause;
 use super::s3::S3Source;
-use crate::source::layout::Wanted;
+use crate::source::layout::ObjectFilter;
 use crate::source::object::Object;
 
 /// Folders listed at the same time.
@@ -29,7 +29,7 @@ impl S3Source {
         &self,
         bucket: &str,
         prefix: &str,
-        wanted: &Wanted,
+        wanted: &ObjectFilter,
         mut found: impl FnMut(usize),
     ) -> (Vec<Object>, Vec<ListError>) {
         let (mut objects, mut errors) = (Vec::new(), Vec::new());

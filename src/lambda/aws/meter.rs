@@ -49,10 +49,10 @@ const ANSWER: Duration = Duration::from_secs(1);
 
 /// A counter and a deadline that all clients of a process share.
 #[derive(Clone, Debug, Default)]
-pub struct Meter(Arc<Mutex<State>>);
+pub struct Meter(Arc<Mutex<MeterState>>);
 
 #[derive(Debug, Default)]
-struct State {
+struct MeterState {
     usage: Usage,
     /// When all requests must have ended.
     end: Option<Instant>,
@@ -73,7 +73,7 @@ impl Meter {
         self.state().end = end;
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, MeterState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::fields::Fields;
 use super::s3::form_decoded;
-use super::{EventError, Item, Resolved, incomplete};
+use super::{EventError, EventItem, Resolved, incomplete};
 use crate::source::object::Object;
 
 const SHAPE: &str = "S3 Batch Operations";
@@ -15,6 +15,8 @@ const SHAPE: &str = "S3 Batch Operations";
 /// One invocation by a job.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Job {
+    /// The job's own id; empty if the event has none. It stays the same when a task is tried again.
+    pub id: String,
     /// `1.0` or `2.0`; it only matters to the job.
     pub schema_version: String,
     /// The id to answer with.
@@ -35,6 +37,7 @@ pub struct Task {
 /// The calling job; `None` for anything else.
 pub(super) fn job(fields: &Fields<'_>) -> Option<Result<Job, EventError>> {
     let schema_version = fields.text("invocationSchemaVersion")?;
+    let id = fields.object("job").and_then(|job| job.text("id")).unwrap_or_default();
     let tasks = fields.list("tasks").filter(|tasks| !tasks.is_empty());
     let task = |json| {
         let task = Fields::read(json)?;
@@ -42,7 +45,7 @@ pub(super) fn job(fields: &Fields<'_>) -> Option<Result<Job, EventError>> {
     };
     let tasks = tasks.and_then(|tasks| tasks.into_iter().map(task).collect());
     Some(match (fields.text("invocationId"), tasks) {
-        (Some(invocation_id), Some(tasks)) => Ok(Job { schema_version, invocation_id, tasks }),
+        (Some(invocation_id), Some(tasks)) => Ok(Job { id, schema_version, invocation_id, tasks }),
         _ => Err(incomplete(SHAPE, "invocationId, and tasks, each with a taskId")),
     })
 }
@@ -53,7 +56,7 @@ fn object(task: &Fields<'_>) -> Resolved {
     let bucket = given("s3Bucket").or_else(|| arn.map(bucket_name));
     match bucket.zip(given("s3Key")).map(|(bucket, key)| (bucket, form_decoded(&key))) {
         Some((bucket, Some(key))) => {
-            Ok(Item::Object(Object { bucket, key, version_id: given("s3VersionId"), size: None }))
+            Ok(EventItem::Object(Object { bucket, key, version_id: given("s3VersionId"), size: None }))
         }
         Some((_, None)) => Err(incomplete(SHAPE, "s3Key, form-encoded UTF-8")),
         None => Err(incomplete(SHAPE, "s3Key, and s3BucketArn or s3Bucket")),

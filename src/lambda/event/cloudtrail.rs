@@ -7,8 +7,8 @@
 use sha2::{Digest, Sha256};
 
 use super::fields::{self, Fields};
-use super::{EventError, Item, Resolved, incomplete};
-use crate::log::cloudtrail::is_model_call;
+use super::{EventError, EventItem, Resolved, incomplete};
+use crate::call::cloudtrail::is_model_call;
 use crate::source::object::Object;
 
 /// `detail-type` of an EventBridge event that carries a record.
@@ -18,7 +18,7 @@ const VALIDATION: &str = "CloudTrail validation message.";
 
 /// One CloudTrail record that came in the event itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
+pub struct EventRecord {
     /// Its name in alerts and warnings.
     pub name: String,
     /// Its JSON, byte for byte.
@@ -39,7 +39,9 @@ pub fn notification(fields: &Fields<'_>) -> Vec<Resolved> {
         return vec![Err(expected())];
     };
     let object = |json: &str| match fields::text(json).filter(|key| !key.is_empty()) {
-        Some(key) => Ok(Item::Object(Object { bucket: bucket.clone(), key, version_id: None, size: None })),
+        Some(key) => {
+            Ok(EventItem::Object(Object { bucket: bucket.clone(), key, version_id: None, size: None }))
+        }
         None => Err(expected()),
     };
     keys.into_iter().map(object).collect()
@@ -69,9 +71,9 @@ pub fn call(json: &str, record: &Fields<'_>, id: Option<String>) -> Resolved {
         let id = [id, record.text("eventID")].into_iter().flatten().find(|id| is_plain(id));
         // The name must differ for every record: it stands in for a missing request id.
         let id = id.unwrap_or_else(|| hash(json));
-        Item::Record(Record { name: format!("eventbridge:{id}"), json: json.to_owned() })
+        EventItem::Record(EventRecord { name: format!("eventbridge:{id}"), json: json.to_owned() })
     } else {
-        Item::OtherCall
+        EventItem::OtherCall
     })
 }
 

@@ -25,8 +25,8 @@ use self::batch_operations::Job;
 use self::fields::Fields;
 use crate::source::object::Object;
 
-pub use self::cloudtrail::Record;
-pub use self::sqs::Message;
+pub use self::cloudtrail::EventRecord;
+pub use self::sqs::SqsMessage;
 
 /// Events within events. Each round of a redrive that fails again adds an on-failure record, so
 /// this allows for several.
@@ -34,25 +34,25 @@ pub const MAX_NESTING: usize = 16;
 
 /// What one invocation asks for, by how it is to be answered.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Request {
+pub enum EventRequest {
     /// Succeeds or fails as a whole.
     Whole(Vec<Resolved>),
     /// Each SQS message succeeds or fails on its own.
-    Batch(Vec<Message>),
+    Batch(Vec<SqsMessage>),
     /// Each task of an S3 Batch Operations job succeeds or fails on its own.
     Job(Job),
 }
 
 /// One thing that an event asks for, or why nothing can be made of it.
-pub type Resolved = Result<Item, EventError>;
+pub type Resolved = Result<EventItem, EventError>;
 
 /// One thing that an event asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Item {
+pub enum EventItem {
     /// Read this object.
     Object(Object),
     /// Read this record.
-    Record(Record),
+    Record(EventRecord),
     /// Nothing to do: the CloudTrail call uses no model.
     OtherCall,
 }
@@ -91,19 +91,19 @@ pub enum EventError {
 
 /// Resolves a payload, which is JSON. One bad record stops no other.
 #[must_use]
-pub fn resolve(payload: &str) -> Request {
+pub fn resolve(payload: &str) -> EventRequest {
     // The name of a record without an id depends on its text, however it came.
     let payload = payload.trim_ascii();
     if let Some(messages) = sqs::messages(payload) {
-        return Request::Batch(messages);
+        return EventRequest::Batch(messages);
     }
     let job = Fields::read(payload).and_then(|fields| batch_operations::job(&fields));
     if let Some(Ok(job)) = job {
-        return Request::Job(job);
+        return EventRequest::Job(job);
     }
     let mut found = Vec::new();
     event(payload, 0, &mut found);
-    Request::Whole(found)
+    EventRequest::Whole(found)
 }
 
 fn event(json: &str, depth: usize, found: &mut Vec<Resolved>) {

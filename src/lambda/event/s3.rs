@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use super::fields::Fields;
-use super::{Item, Resolved, incomplete};
+use super::{EventItem, Resolved, incomplete};
 use crate::source::object::Object;
 
 /// `detail-type` of an EventBridge event for a new object.
@@ -25,7 +25,7 @@ pub fn notification(record: &Fields<'_>) -> Option<Resolved> {
     let s3 = value(record.json("s3"));
     let names = text(&s3, "/bucket/name").zip(text(&s3, "/object/key"));
     Some(match names.map(|(bucket, key)| (bucket, form_decoded(&key))) {
-        Some((bucket, Some(key))) => Ok(Item::Object(Object {
+        Some((bucket, Some(key))) => Ok(EventItem::Object(Object {
             bucket,
             key,
             version_id: text(&s3, "/object/versionId"),
@@ -57,7 +57,7 @@ pub fn created(detail: Option<&str>) -> Option<Resolved> {
     }
     let names = text(&detail, "/bucket/name").zip(text(&detail, "/object/key"));
     Some(match names {
-        Some((bucket, key)) => Ok(Item::Object(Object {
+        Some((bucket, key)) => Ok(EventItem::Object(Object {
             bucket,
             key,
             version_id: text(&detail, "/object/version-id"),

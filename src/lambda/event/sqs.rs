@@ -9,7 +9,7 @@ use super::{Resolved, embedded};
 
 /// One SQS message.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Message {
+pub struct SqsMessage {
     /// The id that SQS gave it, the same at every delivery.
     pub id: String,
     /// What its body asks for.
@@ -18,8 +18,8 @@ pub struct Message {
 
 /// The messages of a batch; `None` for anything else. A message without an id makes it something
 /// else, since nobody could be told that it failed.
-pub fn messages(payload: &str) -> Option<Vec<Message>> {
-    let messages: Option<Vec<Message>> = if let Some(list) = fields::list(payload) {
+pub fn messages(payload: &str) -> Option<Vec<SqsMessage>> {
+    let messages: Option<Vec<SqsMessage>> = if let Some(list) = fields::list(payload) {
         list.into_iter().map(|json| message(&Fields::read(json)?)).collect()
     } else {
         let fields = Fields::read(payload)?;
@@ -31,11 +31,11 @@ pub fn messages(payload: &str) -> Option<Vec<Message>> {
     messages.filter(|messages| !messages.is_empty())
 }
 
-fn message(fields: &Fields<'_>) -> Option<Message> {
+fn message(fields: &Fields<'_>) -> Option<SqsMessage> {
     let (id, body) = fields.text("messageId").zip(fields.text("body"))?;
     let mut items = Vec::new();
     embedded(SHAPE, &body, 1, &mut items);
-    Some(Message { id, items })
+    Some(SqsMessage { id, items })
 }
 
 /// What errors call the text in a message.

@@ -82,9 +82,9 @@ fn tree(names: &'static [&'static str]) -> impl Strategy<Value = Value> {
 
 fn items(payload: &str) -> Vec<Resolved> {
     match resolve(payload) {
-        Request::Whole(items) => items,
-        Request::Batch(messages) => messages.into_iter().flat_map(|message| message.items).collect(),
-        Request::Job(job) => job.tasks.into_iter().map(|task| task.item).collect(),
+        EventRequest::Whole(items) => items,
+        EventRequest::Batch(messages) => messages.into_iter().flat_map(|message| message.items).collect(),
+        EventRequest::Job(job) => job.tasks.into_iter().map(|task| task.item).collect(),
     }
 }
 

@@ -97,8 +97,8 @@ fn a_record_has_a_name_of_its_own_whatever_its_ids() {
         let mut event = api_call(&model_call());
         event["id"] = id;
         event["detail"]["eventID"] = event_id;
-        let Request::Whole(items) = resolve(&event.to_string()) else { panic!("a batch") };
-        let [Ok(Item::Record(record))] = items.as_slice() else { panic!("{items:?}") };
+        let EventRequest::Whole(items) = resolve(&event.to_string()) else { panic!("a batch") };
+        let [Ok(EventItem::Record(record))] = items.as_slice() else { panic!("{items:?}") };
         record.name.clone()
     };
     assert_eq!(named(json!(null), json!("e-2")), "eventbridge:e-2");

@@ -15,9 +15,9 @@ use super::*;
 fn shown(items: &[Resolved]) -> String {
     let one = |item: &Resolved| match item {
         Err(error) => format!("error: {error}"),
-        Ok(Item::OtherCall) => "other call".to_owned(),
-        Ok(Item::Record(record)) => format!("{} {}", record.name, record.json),
-        Ok(Item::Object(object)) => {
+        Ok(EventItem::OtherCall) => "other call".to_owned(),
+        Ok(EventItem::Record(record)) => format!("{} {}", record.name, record.json),
+        Ok(EventItem::Object(object)) => {
             let mut text = object.to_string();
             if let Some(version) = &object.version_id {
                 text = format!("{text} v={version}");
@@ -36,12 +36,12 @@ fn shown(items: &[Resolved]) -> String {
 #[track_caller]
 fn check_text(payload: &str, expected: &str) {
     let shown = match resolve(payload) {
-        Request::Whole(items) => shown(&items),
-        Request::Batch(messages) => {
-            let one = |message: &Message| format!("{}=[{}]", message.id, shown(&message.items));
+        EventRequest::Whole(items) => shown(&items),
+        EventRequest::Batch(messages) => {
+            let one = |message: &SqsMessage| format!("{}=[{}]", message.id, shown(&message.items));
             messages.iter().map(one).collect::<Vec<_>>().join(" ")
         }
-        Request::Job(Job { schema_version, invocation_id, tasks }) => {
+        EventRequest::Job(Job { schema_version, invocation_id, tasks, .. }) => {
             let one = |task: &Task| format!(" {}:({})", task.id, shown(std::slice::from_ref(&task.item)));
             format!("{schema_version} {invocation_id}{}", tasks.iter().map(one).collect::<String>())
         }

@@ -58,12 +58,12 @@ fn every_shape_is_read_inside_every_other_one_and_inside_two() {
     for (event, expected) in shapes() {
         for outer in around {
             let told = |nested: &Value| match resolve(&nested.to_string()) {
-                Request::Whole(items) => shown(&items),
-                Request::Batch(messages) => {
+                EventRequest::Whole(items) => shown(&items),
+                EventRequest::Batch(messages) => {
                     assert_eq!(messages.len(), 1);
                     shown(&messages[0].items)
                 }
-                Request::Job(job) => panic!("{job:?}"),
+                EventRequest::Job(job) => panic!("{job:?}"),
             };
             assert_eq!(told(&outer(&event)), expected, "{}", outer(&event));
             for outermost in around {
@@ -90,7 +90,7 @@ fn an_unknown_shape_says_what_was_expected_and_what_it_saw() {
         "error: unknown event: expected an S3 notification (Records[].s3), EventBridge `Object Created` or `AWS API Call via CloudTrail` or the detail of either, a CloudTrail notification (s3Bucket, s3ObjectKey), S3 Batch Operations (tasks), SQS messages or SNS records around any of these, or a Lambda on-failure record (requestPayload); saw the keys [\"action\", \"at\"]",
     );
     let saw = |payload: Value, saw: &str| {
-        let Request::Whole(objects) = resolve(&payload.to_string()) else { panic!("a batch") };
+        let EventRequest::Whole(objects) = resolve(&payload.to_string()) else { panic!("a batch") };
         let error = objects[0].as_ref().expect_err("unknown").to_string();
         assert!(error.ends_with(&format!("saw {saw}")), "{error}");
         assert!(error.len() < 1000);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::{Request, check_text, resolve};
+use super::{EventRequest, check_text, resolve};
 
 /// A line is a name, what it must resolve to, and the event.
 const EVENTS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/aws/events.tsv"));
@@ -35,9 +35,9 @@ fn every_sample_resolves_without_an_error() {
         }
         samples += 1;
         let items = match resolve(&fs::read_to_string(&path).expect("text")) {
-            Request::Whole(items) => items,
-            Request::Batch(messages) => messages.into_iter().flat_map(|message| message.items).collect(),
-            Request::Job(job) => job.tasks.into_iter().map(|task| task.item).collect(),
+            EventRequest::Whole(items) => items,
+            EventRequest::Batch(messages) => messages.into_iter().flat_map(|message| message.items).collect(),
+            EventRequest::Job(job) => job.tasks.into_iter().map(|task| task.item).collect(),
         };
         assert!(items.iter().all(Result::is_ok), "{}: {items:?}", path.display());
     }

@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+"""`make mute`, `make unmute`, `make mutes`: runs denial-watch on the stack's table.
+
+It is the program in $DENIAL_WATCH, in target/fast/ (`make tools` builds it) or in dist/. What follows the options of
+the stack is handed on to it; it gets the table's name and the stack's own rules from CloudFormation.
+"""
+
+import os
+import pathlib
+import platform
+import subprocess
+
+import verbs
+
+ROOT = pathlib.Path(__file__).parents[1]
+# These judge counters, so they need the stack's own rules and settings.
+NEED_RULES = ("status", "explain")
+# Parameters that are settings of one rule.
+SETTINGS = {"Threshold": "threshold={}", "WindowMinutes": "window={}m", "CooldownMinutes": "cooldown={}m"}
+
+
+def program():
+    """The program, or None where it has not been built."""
+    named = os.environ.get("DENIAL_WATCH")
+    places = [ROOT / "target/fast/denial-watch", ROOT / f"dist/denial-watch-{platform.machine()}"]
+    return named or next((str(place) for place in places if place.exists()), None)
+
+
+def command(stack, verb, arguments):
+    """What to run for one verb on a stack; None where the program has not been built."""
+    binary = program()
+    if binary is None:
+        return None
+    options = ["--table", stack.output("TableName")]
+    if verb in NEED_RULES:
+        parameters = stack.parameters
+        if parameters.get("DetectionRules"):
+            options += ["--rules", parameters["DetectionRules"]]
+        given = [f"denied-model.{form.format(parameters[name])}" for name, form in SETTINGS.items() if parameters.get(name) not in (None, "", "0")]
+        for setting in given + [parameters.get("RuleSettings", "")]:
+            options += ["--set", setting] if setting else []
+    return [binary, verb, *options, *arguments]
+
+
+def environment(stack):
+    """Where the stack is, whatever the shell says."""
+    return os.environ | {"AWS_REGION": stack.region}
+
+
+def main(arguments=None, stack=None):
+    parser = verbs.parser(__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("verb", choices=["status", "explain", "mute", "unmute", "mutes"])
+    arguments, handed_on = parser.parse_known_args() if arguments is None else arguments
+    stack = stack or verbs.Stack.of(arguments)
+    run = command(stack, arguments.verb, handed_on)
+    if run is None:
+        raise verbs.Failure("denial-watch has not been built: make tools builds it, and dist/ of a release has it.")
+    return subprocess.run(run, env=environment(stack)).returncode
+
+
+if __name__ == "__main__":
+    verbs.run(main)

@@ -1,0 +1,238 @@
+//! `denial-watch`: what a deployed detector knows, and mutes, for operators.
+
+// The release aborts on a panic, and whoever writes an id or a log must not bring one about.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::unwrap_used
+    )
+)]
+
+mod mute;
+
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use bedrock_denial_watch::alert::display;
+use bedrock_denial_watch::count::caller::Caller;
+use bedrock_denial_watch::count::incident::IncidentLog;
+use bedrock_denial_watch::lambda::aws::{Contents, DynamoDbStore, sdk_config};
+use bedrock_denial_watch::report::explain::{KeyState, answer};
+use bedrock_denial_watch::report::status::Status;
+use bedrock_denial_watch::rule::catalogue::ALL;
+use bedrock_denial_watch::rule::definition::Rule;
+use bedrock_denial_watch::rule::settings::Settings;
+use bedrock_denial_watch::source::layout;
+use bedrock_denial_watch::source::time::EventTime;
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use console::Term;
+
+/// What a deployed detector knows: who is near a threshold, open incidents, mutes, and why a key fired.
+///
+/// status, explain and mutes read the whole table with strong consistency and need dynamodb:Scan on it; mute and unmute need
+/// dynamodb:Query and dynamodb:PutItem.
+#[derive(Parser)]
+#[command(name = "denial-watch", bin_name = "denial-watch", version)]
+struct Command {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Show keys with denials against their thresholds, open incidents and mutes
+    Status {
+        #[command(flatten)]
+        detector: Detector,
+        /// Show it again every ten seconds, until you press Ctrl-C
+        #[arg(long)]
+        watch: bool,
+        /// How to print it
+        #[arg(long, value_enum, default_value_t = StatusFormat::Text)]
+        format: StatusFormat,
+    },
+    /// Say why a key fired or did not: the id of an alert, or part of a user, role, model or account
+    Explain {
+        #[command(flatten)]
+        detector: Detector,
+        /// What it is about
+        text: String,
+    },
+    /// Notify nobody about a caller for a while; its alerts and incidents are recorded as before
+    Mute {
+        #[command(flatten)]
+        table: Table,
+        #[command(flatten)]
+        caller: mute::Called,
+        /// How long, at most 90 days: 90m, 8h, 7d, 2w
+        #[arg(long = "for", value_name = "SPAN", value_parser = mute::span)]
+        span: Duration,
+        /// Why, for whoever reads status
+        #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        why: String,
+    },
+    /// Notify about a caller again
+    Unmute {
+        #[command(flatten)]
+        table: Table,
+        #[command(flatten)]
+        caller: mute::Called,
+    },
+    /// List the muted callers, until when and why
+    Mutes {
+        #[command(flatten)]
+        table: Table,
+    },
+}
+
+#[derive(Args)]
+struct Table {
+    /// The stack's table, its output TableName
+    #[arg(long = "table", value_name = "NAME")]
+    name: String,
+}
+
+#[derive(Args)]
+struct Detector {
+    #[command(flatten)]
+    table: Table,
+    /// The stack's rules, if it has its own choice: ids with commas, or all
+    #[arg(long, value_name = "ID,…")]
+    rules: Option<String>,
+    /// The stack's settings of rules, as in RuleSettings; repeat for more
+    #[arg(long, value_name = "RULE.SETTING=VALUE")]
+    set: Vec<String>,
+    /// As of this time, instead of now: 2025-06-01T09:00:00Z, 2025-06-01, or how long ago, such as 3h
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum StatusFormat {
+    /// For people
+    Text,
+    /// One JSON document
+    Json,
+}
+
+/// How often `--watch` looks.
+const EVERY: Duration = Duration::from_secs(10);
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let Command { verb } = Command::parse();
+    let done = match &verb {
+        Verb::Status { detector, watch, format } => status(detector, *watch, *format).await,
+        Verb::Explain { detector, text } => explain(detector, text).await,
+        Verb::Mute { table, caller, span, why } => mute::mute(&table.store().await, caller, *span, why).await,
+        Verb::Unmute { table, caller } => mute::unmute(&table.store().await, caller).await,
+        Verb::Mutes { table } => mute::list(&table.store().await).await,
+    };
+    match done {
+        Ok(status) => status,
+        Err(why) => {
+            // If this fails, there is nobody left to report it to.
+            let _ = writeln!(io::stderr(), "error: {}", display::plain(&why, display::DOCUMENT_BYTES));
+            ExitCode::from(2)
+        }
+    }
+}
+
+impl Table {
+    /// For a mistake it prints what is wrong and exits.
+    async fn store(&self) -> DynamoDbStore {
+        let sdk = sdk_config().await;
+        if sdk.region().is_none() {
+            let why = "no AWS region is set: AWS_REGION=us-east-1, or a profile that has one";
+            Command::command().error(ErrorKind::ValueValidation, why).exit()
+        }
+        DynamoDbStore::new(&sdk, self.name.clone())
+    }
+}
+
+impl Detector {
+    fn rules(&self) -> Result<Vec<Rule>, String> {
+        let mut settings = Settings::new(ALL.clone());
+        if let Some(rules) = &self.rules {
+            settings.choose("--rules", rules).map_err(|why| format!("--rules {rules}: {why}"))?;
+        }
+        for text in &self.set {
+            settings.apply("--set", text).map_err(|why| format!("--set {text}: {why}"))?;
+        }
+        Ok(settings.rules_on())
+    }
+
+    fn at(&self) -> Result<EventTime, String> {
+        let now = now();
+        let at =
+            self.at.as_ref().map(|text| layout::time(text, now).map_err(|why| format!("--at {text}: {why}")));
+        Ok(at.transpose()?.unwrap_or(now))
+    }
+}
+
+/// The time of this machine's clock.
+fn now() -> EventTime {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_millis());
+    EventTime::from_epoch_ms(i64::try_from(now).unwrap_or(i64::MAX))
+}
+
+async fn status(detector: &Detector, watch: bool, format: StatusFormat) -> Result<ExitCode, String> {
+    let rules = detector.rules()?;
+    let store = detector.table.store().await;
+    let longest = rules.iter().map(|rule| rule.window).max().unwrap_or_default();
+    loop {
+        let at = detector.at()?;
+        let since = at.minus(longest).minus(longest);
+        let contents = store.contents(&rules, since).await.map_err(|error| error.to_string())?;
+        let none = IncidentLog::default();
+        let status = Status::new(&states(&contents, &rules, &none), &contents.callers, at);
+        let text = match format {
+            StatusFormat::Text => status.text(columns()),
+            StatusFormat::Json => status.document() + "\n",
+        };
+        if watch && io::stdout().is_terminal() {
+            let _ = Term::stdout().clear_screen();
+        }
+        if io::stdout().write_all(text.as_bytes()).is_err() || !watch {
+            return Ok(ExitCode::SUCCESS);
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+async fn explain(detector: &Detector, asked: &str) -> Result<ExitCode, String> {
+    let rules = detector.rules()?;
+    let store = detector.table.store().await;
+    let contents = store.contents(&rules, EventTime::from_epoch_ms(i64::MIN)).await;
+    let contents = contents.map_err(|error| error.to_string())?;
+    let none = IncidentLog::default();
+    let text = answer(asked, &rules, &[], &states(&contents, &rules, &none));
+    // Whoever closed the pipe has seen enough.
+    let _ = io::stdout().write_all(text.as_bytes());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn states<'c>(contents: &'c Contents, rules: &'c [Rule], none: &'c IncidentLog) -> Vec<KeyState<'c>> {
+    let logs: BTreeMap<&Caller, &IncidentLog> =
+        contents.callers.iter().map(|(caller, state)| (caller, &state.log)).collect();
+    let state = |one: &'c bedrock_denial_watch::lambda::aws::KeyContents| {
+        let rule = rules.get(one.rule)?;
+        let incidents = logs.get(&Caller::of(rule, &one.key)).copied().unwrap_or(none);
+        Some(KeyState { rule, key: &one.key, counters: &one.counters, alerts: &one.alerts, incidents })
+    };
+    contents.keys.iter().filter_map(state).collect()
+}
+
+/// Of the terminal; plenty in a file or pipe.
+fn columns() -> usize {
+    let size = io::stdout().is_terminal().then(|| Term::stdout().size_checked()).flatten();
+    size.map_or(200, |(_, columns)| usize::from(columns).max(40))
+}

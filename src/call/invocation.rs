@@ -1,0 +1,42 @@
+//! Records of Bedrock's model invocation log.
+
+use std::borrow::Cow;
+
+use crate::call::api_key::api_key;
+use crate::call::cause;
+use crate::call::guardrail::Facts;
+use crate::call::members::{Member, Members};
+use crate::call::{Call, Source, model};
+use crate::source::text::truncate_with_hash;
+use crate::source::time::EventTime;
+
+/// The call that `members` record. A missing request id is empty.
+pub fn call<'a>(
+    members: &Members<'a>,
+    at: EventTime,
+    error_code: Cow<'a, str>,
+    facts: Facts<'a>,
+) -> Call<'a> {
+    let kept = |field| members.text(field).map(truncate_with_hash);
+    let user = members.below(Member::Identity).text(Member::Arn);
+    let model = members.text(Member::ModelId);
+    Call {
+        source: Source::InvocationLog,
+        at,
+        account: kept(Member::AccountId),
+        api_key: api_key(user.as_deref(), None, None),
+        user: user.map(truncate_with_hash),
+        model: model::identity_of(&model),
+        model_called: model.map(truncate_with_hash),
+        region: kept(Member::Region),
+        request_id: kept(Member::RequestId).unwrap_or_default(),
+        denied_by: cause::denied_by(&error_code, None),
+        error_code,
+        source_ip: None,
+        user_agent: None,
+        access_key_id: None,
+        caller_account: None,
+        vpc_endpoint: None,
+        facts,
+    }
+}

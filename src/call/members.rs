@@ -1,0 +1,193 @@
+//! One object's JSON, a record of either log or an envelope around one → the members the detector reads.
+//!
+//! Only top-level members, and a few one level below, are read. Prompts, responses,
+//! `requestMetadata` and the rest of `requestParameters` are skipped without being materialised.
+//!
+//! Nothing a caller puts into a record can make it unreadable: a member of an unexpected type counts
+//! as missing, a lone surrogate becomes a replacement character, and numbers out of range or
+//! thousands of brackets are skipped.
+
+use std::fmt;
+
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::source::text::{Bytes, Text, unescaped};
+
+/// A member to read, at the top level or one below. The only top-level name that an invocation log and
+/// CloudTrail share is `errorCode`.
+#[derive(Clone, Copy)]
+pub enum Member {
+    /// In both logs.
+    ErrorCode,
+    // In an invocation log.
+    Timestamp,
+    AccountId,
+    Region,
+    RequestId,
+    Identity,
+    ModelId,
+    SchemaType,
+    Input,
+    Output,
+    // In CloudTrail.
+    EventSource,
+    EventName,
+    EventTime,
+    RecipientAccountId,
+    UserIdentity,
+    AwsRegion,
+    TrailRequestId,
+    EventId,
+    RequestParameters,
+    AdditionalEventData,
+    SourceIp,
+    UserAgent,
+    ErrorMessage,
+    VpcEndpointId,
+    // Of an envelope around one record.
+    Message,
+    CloudTrailEvent,
+    DetailType,
+    Source,
+    Detail,
+    // Of an envelope around many.
+    Records,
+    LogEvents,
+    Events,
+    // One level below.
+    Arn,
+    AccessKeyId,
+    Model,
+    CallWithBearerToken,
+    BearerTokenType,
+}
+
+const COUNT: usize = Member::BearerTokenType as usize + 1;
+
+impl Member {
+    fn named(name: &[u8]) -> Option<Self> {
+        Some(match name {
+            b"errorCode" => Self::ErrorCode,
+            b"timestamp" => Self::Timestamp,
+            b"accountId" => Self::AccountId,
+            b"region" => Self::Region,
+            b"requestId" => Self::RequestId,
+            b"identity" => Self::Identity,
+            b"modelId" => Self::ModelId,
+            b"schemaType" => Self::SchemaType,
+            b"input" => Self::Input,
+            b"output" => Self::Output,
+            b"eventSource" => Self::EventSource,
+            b"eventName" => Self::EventName,
+            b"eventTime" => Self::EventTime,
+            b"recipientAccountId" => Self::RecipientAccountId,
+            b"userIdentity" => Self::UserIdentity,
+            b"awsRegion" => Self::AwsRegion,
+            b"requestID" => Self::TrailRequestId,
+            b"eventID" => Self::EventId,
+            b"requestParameters" => Self::RequestParameters,
+            b"additionalEventData" => Self::AdditionalEventData,
+            b"sourceIPAddress" => Self::SourceIp,
+            b"userAgent" => Self::UserAgent,
+            b"errorMessage" => Self::ErrorMessage,
+            b"vpcEndpointId" => Self::VpcEndpointId,
+            b"message" => Self::Message,
+            b"CloudTrailEvent" => Self::CloudTrailEvent,
+            b"detail-type" => Self::DetailType,
+            b"source" => Self::Source,
+            b"detail" => Self::Detail,
+            b"Records" => Self::Records,
+            b"logEvents" => Self::LogEvents,
+            b"Events" => Self::Events,
+            b"arn" => Self::Arn,
+            b"accessKeyId" => Self::AccessKeyId,
+            b"model" => Self::Model,
+            b"callWithBearerToken" => Self::CallWithBearerToken,
+            b"bearerTokenType" => Self::BearerTokenType,
+            _ => return None,
+        })
+    }
+}
+
+/// The members read from one JSON object, as raw JSON; the last one wins if a key repeats.
+pub struct Members<'a>([Option<&'a RawValue>; COUNT]);
+
+impl<'a> Members<'a> {
+    /// Reads `json` as one object.
+    ///
+    /// # Errors
+    /// If `json` is not exactly one JSON object, or is an envelope around an array of records.
+    pub fn read(json: &'a str) -> Result<Self, serde_json::Error> {
+        let mut members = Self([None; COUNT]);
+        let mut deserializer = serde_json::Deserializer::from_str(json);
+        deserializer.deserialize_map(Filler(&mut members))?;
+        deserializer.end()?;
+        let is_array = |member| members.json(member).is_some_and(|json| json.get().starts_with('['));
+        if [Member::Records, Member::LogEvents, Member::Events].into_iter().any(is_array) {
+            return Err(serde_json::Error::custom("an envelope around records, not one record"));
+        }
+        Ok(members)
+    }
+
+    /// Whether the member exists, of any type.
+    #[must_use]
+    pub fn has(&self, member: Member) -> bool {
+        self.json(member).is_some()
+    }
+
+    /// A member's text; `None` if it is missing or not text.
+    #[must_use]
+    pub fn text(&self, member: Member) -> Text<'a> {
+        unescaped(self.json(member)?.get())
+    }
+
+    /// A member as raw JSON.
+    #[must_use]
+    pub fn json(&self, member: Member) -> Option<&'a RawValue> {
+        self.0.get(member as usize).copied().flatten()
+    }
+
+    /// A boolean, or one written as text; `None` for anything else.
+    #[must_use]
+    pub fn flag(&self, member: Member) -> Option<bool> {
+        self.json(member)?.get().trim_matches('"').parse().ok()
+    }
+
+    /// The members of an object one level below; empty if it is not an object.
+    #[must_use]
+    pub fn below(&self, member: Member) -> Self {
+        let mut below = Self([None; COUNT]);
+        if let Some(json) = self.json(member).filter(|json| json.get().starts_with('{')) {
+            let read = serde_json::Deserializer::from_str(json.get()).deserialize_map(Filler(&mut below));
+            debug_assert!(read.is_ok(), "{read:?}: it was looked through before");
+        }
+        below
+    }
+}
+
+/// Fills the members in place: a record is too large to move between functions cheaply.
+struct Filler<'r, 'a>(&'r mut Members<'a>);
+
+impl<'de> Visitor<'de> for Filler<'_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a log record (a JSON object)")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(Bytes(name)) = map.next_key()? {
+            match Member::named(&name) {
+                Some(field) => {
+                    let json = Some(map.next_value()?);
+                    if let Some(place) = self.0.0.get_mut(field as usize) {
+                        *place = json;
+                    }
+                }
+                None => map.next_value::<IgnoredAny>().map(|_| ())?,
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,110 @@
+//! Finds the next of several words in a stream of text.
+
+use memchr::memmem::Finder;
+
+use crate::source::buffer::Buffer;
+
+/// Words, each searched for by itself: a few single searches are many times faster than a combined one.
+pub struct Words {
+    words: Vec<WordSearch>,
+    overlap: usize,
+}
+
+struct WordSearch {
+    finder: Finder<'static>,
+    /// It begins at no earlier stream offset that is still of interest.
+    next: u64,
+    /// It begins there.
+    is_found: bool,
+}
+
+impl Words {
+    #[must_use]
+    pub fn new(words: &[&str]) -> Self {
+        // Where a longer word is, the shorter one in it is, too.
+        let is_needed =
+            |word: &&&str| !words.iter().any(|other| other.len() < word.len() && word.contains(other));
+        let mut needed: Vec<&str> = words.iter().filter(is_needed).copied().collect();
+        needed.sort_unstable();
+        needed.dedup();
+        let word = |word| WordSearch { finder: Finder::new(word).into_owned(), next: 0, is_found: false };
+        Self {
+            overlap: needed.iter().map(|word| word.len()).max().unwrap_or_default().saturating_sub(1),
+            words: needed.into_iter().map(word).collect(),
+        }
+    }
+
+    /// Once a text has been searched, only its last so many bytes can begin a word.
+    #[must_use]
+    pub fn overlap(&self) -> usize {
+        self.overlap
+    }
+
+    /// Where the first word from `from` on begins.
+    ///
+    /// What was searched for one word is not searched for it again, however often another one occurs.
+    ///
+    /// # Errors
+    /// If none does: where one may begin once there is more text.
+    pub fn next(&mut self, text: &Buffer, from: usize) -> Result<usize, usize> {
+        let (mut first, mut open) = (None, text.end);
+        for word in &mut self.words {
+            if !word.is_found || word.next < text.offset(from) {
+                let from = text.position(word.next).max(from);
+                let found = word.finder.find(text.rest(from));
+                word.is_found = found.is_some();
+                let rest = text.end.saturating_sub(word.finder.needle().len().saturating_sub(1)).max(from);
+                word.next = text.offset(found.map_or(rest, |found| from.saturating_add(found)));
+            }
+            let at = text.position(word.next);
+            if word.is_found {
+                first = Some(first.map_or(at, |first| at.min(first)));
+            } else {
+                open = open.min(at);
+            }
+        }
+        first.ok_or(open)
+    }
+
+    /// Whether a word begins between two positions.
+    pub fn any(&mut self, text: &Buffer, from: usize, to: usize) -> bool {
+        self.next(text, from).is_ok_and(|at| at < to)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn each_word_is_found_wherever_blocks_end(
+            words in prop::collection::vec("[abc]{1,4}", 0..6),
+            stream in "[abc-]{0,60}",
+            block in 1..20_usize,
+        ) {
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            let mut found = Vec::new();
+            let (mut text, mut finder) = (Buffer::new(block), Words::new(&words));
+            for chunk in stream.as_bytes().chunks(block) {
+                text.space()[..chunk.len()].copy_from_slice(chunk);
+                let _ = text.filled(chunk.len());
+                let mut from = text.start;
+                while let Ok(at) = finder.next(&text, from) {
+                    found.push(text.offset(at));
+                    from = at + 1;
+                }
+                text.start = finder.next(&text, from).expect_err("no more").max(from);
+                text.make_room();
+            }
+            let needed: Vec<_> = finder.words.iter().map(|word| word.finder.needle()).collect();
+            let begins = |at: &usize| needed.iter().any(|word| stream.as_bytes()[*at..].starts_with(word));
+            let expected: Vec<u64> = (0..stream.len()).filter(begins).map(|at| at as u64).collect();
+            found.sort_unstable();
+            found.dedup();
+            prop_assert_eq!(found, expected, "{:?}", words);
+        }
+    }
+}
