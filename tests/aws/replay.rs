@@ -205,7 +205,7 @@ fn bad_usage_is_refused_before_anything_is_read() {
         (&["events/logs", "--apply"], "--table <NAME>"),
         (
             &["s3://logs/AWSLogs/", "--apply", "--table", TABLE, "--topic", TOPIC],
-            "DiscardSink can be asked here: --yes agrees",
+            "Nobody can be asked here: --yes agrees",
         ),
     ] {
         let (stdout, stderr) = text(&replay(&server.url, arguments, &[]), 2);

@@ -80,7 +80,7 @@ struct Board {
     refuses: Cell<usize>,
     /// Notices it was handed, accepted or not.
     asked: Cell<usize>,
-    /// DiscardSink wants each alert.
+    /// Nobody wants each alert.
     notices_only: Cell<bool>,
     /// Callers that have an alert at the end.
     keys: RefCell<BTreeSet<Key>>,
