@@ -247,10 +247,12 @@ impl Framer {
 
     /// Goes on with the elements, if the array that opens before the cursor makes the object an envelope.
     fn enter_array(&mut self, text: &mut Buffer, receive: Receiver<'_>) -> bool {
-        let key = text.rest(text.position(self.nesting.string));
+        let key = text.rest(text.position(self.nesting.string)).split(|byte| *byte == b'"').next();
         let may_be_envelope =
             self.is_tail || !matches!(self.within, Container::LogEvents | Container::LookupEvents);
-        let Some(container) = Container::keyed(key).filter(|_| may_be_envelope) else { return false };
+        let Some(container) = key.and_then(Container::keyed).filter(|_| may_be_envelope) else {
+            return false;
+        };
         // It is no record itself.
         self.records = self.records.saturating_sub(u64::from(!self.is_tail));
         receive(text.offset(text.start), Cut::Around(text.text(text.start, text.cursor)));
