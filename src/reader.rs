@@ -17,7 +17,7 @@ use crate::source::inflate::{Damage, Inflate};
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// A longer record is skipped. Bedrock moves bodies of more than 100 KB out of the log, so
-    /// no honest record comes near the default of 16 MiB.
+    /// no legitimate record comes near the default of 16 MiB.
     pub record_bytes: usize,
     /// How much text is searched at a time. 256 KB is the knee: 32 KB costs 16 % more time, and larger
     /// blocks fall out of the second-level cache.
@@ -30,7 +30,7 @@ pub struct Limits {
     /// as long as can be.
     pub tally_bytes: usize,
     /// An object with more text than this fails. The default of 4 GiB is what a function of
-    /// one vCPU inflates within seconds; honest log files hold megabytes.
+    /// one vCPU inflates within seconds; legitimate log files hold megabytes.
     pub text_bytes: u64,
 }
 
@@ -71,7 +71,7 @@ pub struct Reader<'o> {
 }
 
 impl<'o> Reader<'o> {
-    /// `object` stands in for a missing request id; denials go to `tally`.
+    /// `object` replaces a missing request id; denials go to `tally`.
     #[must_use]
     pub fn new(object: &'o str, tally: Tally, limits: Limits) -> Self {
         let filter = records::filter(&tally);
@@ -86,7 +86,7 @@ impl<'o> Reader<'o> {
         }
     }
 
-    /// Takes the next bytes of the object. `false` means that no more are wanted, since the
+    /// Takes the next bytes of the object. `false` means that no more are needed, since the
     /// object proved damaged; [`Self::finish`] says how.
     pub fn push(&mut self, mut chunk: &[u8]) -> bool {
         while self.damage.is_none() {

@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_type_of_an_api_key_is_told_by_its_user_or_its_prefix() {
+    fn the_type_of_an_api_key_follows_from_its_user_or_its_prefix() {
         let key_user = Some("arn:aws:iam::111122223333:user/BedrockAPIKey-a1b2");
         let role = Some("arn:aws:sts::111122223333:assumed-role/app/BedrockAPIKey-a1b2");
         for (user, marked, token_type, expected) in [

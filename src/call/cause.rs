@@ -5,7 +5,7 @@
 
 use memchr::memmem;
 
-/// The error code of a refused call.
+/// The error code of a denied call.
 pub const ACCESS_DENIED: &str = "AccessDeniedException";
 /// What every error code of a denial contains, in either log: also one that AWS may introduce, and one that was
 /// cut off.
@@ -45,7 +45,7 @@ pub fn denied_model(message: &str) -> Option<&str> {
     is_model.then_some(arn)
 }
 
-/// Other resources a model call may be refused on. On bedrock-mantle it is always a project.
+/// Other resources a model call may be denied on. On bedrock-mantle it is always a project.
 const NO_MODEL: [&str; 2] = ["guardrail/", "guardrail-profile/"];
 
 const ACTION: &str = " is not authorized to perform: ";
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn the_refused_resource_is_named_as_the_message_has_it() {
+    fn the_denied_resource_is_named_as_the_message_has_it() {
         for arn in [
             "arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-v2:1",
             "arn:aws:bedrock:::foundation-model/a.b",
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_policy_is_told_whether_it_denies_or_does_not_allow() {
+    fn every_kind_of_policy_is_named_whether_it_denies_or_does_not_allow() {
         for (words, Cause { denied_by: short, .. }) in POLICIES {
             let article = if words.starts_with('i') { "an" } else { "a" };
             for at in ["", " on resource: arn:aws:bedrock:::foundation-model/a"] {
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_that_the_account_was_not_given_is_told() {
+    fn a_model_that_the_account_was_not_given_is_named() {
         for message in [
             "You don't have access to the model with the specified model ID.",
             "Your account is not authorized to invoke this API operation.",
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_that_is_not_there_for_the_account_is_told_by_the_code_alone() {
+    fn a_model_that_is_not_there_for_the_account_is_recognized_by_the_code_alone() {
         for (code, message, expected) in [
             ("ResourceNotFoundException", "", Some("model not found")),
             (
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_told_is_not_guessed() {
+    fn what_no_message_says_is_not_guessed() {
         for message in [
             "",
             "Access Denied",

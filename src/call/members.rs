@@ -12,6 +12,7 @@ use std::fmt;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::source::piece::Container;
 use crate::source::text::{Bytes, Text, unescaped};
 
 /// A member to read, at the top level or one below. The only top-level name that an invocation log and
@@ -51,10 +52,8 @@ pub enum Member {
     DetailType,
     Source,
     Detail,
-    // Of an envelope around many.
-    Records,
-    LogEvents,
-    Events,
+    /// What an envelope around many holds.
+    Elements,
     // One level below.
     Arn,
     AccessKeyId,
@@ -97,15 +96,12 @@ impl Member {
             b"detail-type" => Self::DetailType,
             b"source" => Self::Source,
             b"detail" => Self::Detail,
-            b"Records" => Self::Records,
-            b"logEvents" => Self::LogEvents,
-            b"Events" => Self::Events,
             b"arn" => Self::Arn,
             b"accessKeyId" => Self::AccessKeyId,
             b"model" => Self::Model,
             b"callWithBearerToken" => Self::CallWithBearerToken,
             b"bearerTokenType" => Self::BearerTokenType,
-            _ => return None,
+            name => return Container::keyed(name).map(|_| Self::Elements),
         })
     }
 }
@@ -123,8 +119,7 @@ impl<'a> Members<'a> {
         let mut deserializer = serde_json::Deserializer::from_str(json);
         deserializer.deserialize_map(Filler(&mut members))?;
         deserializer.end()?;
-        let is_array = |member| members.json(member).is_some_and(|json| json.get().starts_with('['));
-        if [Member::Records, Member::LogEvents, Member::Events].into_iter().any(is_array) {
+        if members.json(Member::Elements).is_some_and(|elements| elements.get().starts_with('[')) {
             return Err(serde_json::Error::custom("an envelope around records, not one record"));
         }
         Ok(members)

@@ -23,8 +23,7 @@ use std::borrow::Cow;
 
 use crate::call::cause::ACCESS_DENIED;
 use crate::call::guardrail::Facts;
-#[expect(unused_imports, reason = "for documentation")]
-use crate::source::text::{Text, truncate_with_hash};
+use crate::source::text::Text;
 use crate::source::time::EventTime;
 
 /// Which log a record came from.
@@ -72,7 +71,7 @@ impl Source {
 }
 
 /// One denied model call, or another call that a rule matches. A value that is missing or not text is
-/// `None`; [`truncate_with_hash`] shortens a long one. Each field names its source in the invocation log, then
+/// `None`; [`truncate_with_hash`](crate::source::text::truncate_with_hash) shortens a long one. Each field names its source in the invocation log, then
 /// in CloudTrail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call<'a> {

@@ -60,7 +60,7 @@ pub struct Statistics {
     /// Denials among them, of exempt users too.
     pub denials: u64,
     /// Calls of models that the account does not have, if a rule asks for them. Not denials by name, but
-    /// this is how Bedrock refuses a legacy model.
+    /// this is how Bedrock denies a legacy model.
     pub not_found: u64,
     /// Denials of exempt users.
     pub exempted: u64,

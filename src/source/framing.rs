@@ -9,7 +9,6 @@ use crate::source::buffer::Buffer;
 use crate::source::lines::{Lines, Passed};
 use crate::source::nesting::{Nesting, Walk};
 use crate::source::piece::{Container, Cut, Receiver, Verdict};
-use crate::source::resync::{EMPTY, LineBegin, Resync, Resynced};
 use crate::source::time::export_time;
 use crate::source::words::Words;
 
@@ -33,6 +32,8 @@ pub struct Framer {
     line: LineBegin,
     /// White space before the record that began last.
     indent: usize,
+    /// Behind a fault, what is indented deeper begins no record.
+    max_indent: usize,
     /// The current record was the first thing on its line.
     alone: bool,
     /// Bytes walked again after faults.
@@ -50,9 +51,23 @@ enum CutState {
     Inside,
     /// Inside an over-long record, of which nothing is kept, that begins at this offset.
     Skipping(u64),
-    /// After a fault.
-    Lost(Resync),
+    /// In a line without a record, at this offset unless it has been received.
+    Lost(Option<u64>),
 }
+
+/// The text on a line before its first record.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct LineBegin {
+    /// White space at the beginning of the line.
+    blank: usize,
+    /// Nothing but white space.
+    clean: bool,
+    /// The time of a line of an exported log group.
+    is_exported: bool,
+}
+
+/// The beginning of an empty line.
+const EMPTY: LineBegin = LineBegin { blank: 0, clean: true, is_exported: false };
 
 /// Whether there is more to do, or all that is there has been examined.
 #[derive(PartialEq, Eq)]
@@ -77,6 +92,7 @@ impl Framer {
             is_tail: false,
             line: EMPTY,
             indent: 0,
+            max_indent: usize::MAX,
             alone: false,
             rewalked: 0,
             lines_until: 0,
@@ -99,25 +115,24 @@ impl Framer {
             CutState::Between => self.between(text, last, receive),
             CutState::Lines => match self.lines.pass(text, &mut self.words, self.max_record_bytes, last) {
                 Passed::NeedMore => Step::NeedMore,
-                Passed::Line => self.begin(EMPTY),
+                Passed::Line => self.begin_line(),
             },
             CutState::Inside => self.inside(text, last, receive),
             CutState::Skipping(offset) => {
                 let offset = *offset;
                 self.skip(offset, text, last, receive)
             }
-            CutState::Lost(resync) => match resync.step(&mut self.words, text, last, receive) {
-                Resynced::NeedMore => Step::NeedMore,
-                Resynced::Again => Step::Again,
-                Resynced::Found(line) => self.begin(line),
-            },
+            CutState::Lost(line) => {
+                let line = *line;
+                self.pass_line(line, text, last, receive)
+            }
         }
     }
 
-    /// Begins at the buffer's start, between records. `line` stands before it on its line.
-    fn begin(&mut self, line: LineBegin) -> Step {
+    /// Begins at the buffer's start, between records, before which its line is blank.
+    fn begin_line(&mut self) -> Step {
         self.state = CutState::Between;
-        self.line = line;
+        self.line = EMPTY;
         Step::Again
     }
 
@@ -125,9 +140,7 @@ impl Framer {
         while let Some(byte) = text.byte(text.cursor) {
             let at = text.cursor;
             match byte {
-                b'\n' => {
-                    self.line = EMPTY;
-                }
+                b'\n' => self.line = EMPTY,
                 b' ' | b'\t' | b'\r' => {
                     self.line.blank = self.line.blank.saturating_add(usize::from(self.line.clean));
                 }
@@ -140,10 +153,14 @@ impl Framer {
                     self.state = CutState::Inside;
                     return Step::Again;
                 }
+                b'[' if self.line == EMPTY => {
+                    self.line.clean = false;
+                    self.max_indent = usize::MAX;
+                }
                 b',' | b'[' | b']' | b'}' => self.line.clean = false,
                 // A byte-order mark may stand before any record.
                 0xef | 0xbb | 0xbf => {}
-                b'{' => return self.open(text, last, receive),
+                b'{' if self.line.blank <= self.max_indent => return self.open(text, last, receive),
                 b'0'..=b'9' if self.line == EMPTY && !self.within.is_array() => {
                     match export_time(text.rest(at)) {
                         Some(0) if !last => {
@@ -152,6 +169,7 @@ impl Framer {
                         }
                         Some(length) if length > 0 => {
                             self.line = LineBegin { blank: 0, clean: false, is_exported: true };
+                            self.max_indent = usize::MAX;
                             text.cursor = at.saturating_add(length).saturating_sub(1);
                         }
                         _ => return self.lost(text, at),
@@ -170,6 +188,7 @@ impl Framer {
         text.start = text.cursor;
         self.alone = self.line.clean;
         self.indent = self.line.blank;
+        self.max_indent = usize::MAX;
         self.line.clean = false;
         self.records = self.records.saturating_add(1);
         // To read a line is quicker than to follow its brackets first. What is not exactly one object, or an
@@ -198,31 +217,23 @@ impl Framer {
         let in_line = text.offset(text.start) < self.lines_until;
         let line_end = if in_line { text.find(b'\n', text.cursor, text.end) } else { None };
         let to = line_end.unwrap_or(text.end);
-        match self.nesting.walk(text.text(text.cursor, to), text.offset(text.cursor)) {
+        let mut walk = self.nesting.walk(text.text(text.cursor, to), text.offset(text.cursor));
+        while let Walk::Array(length) = walk {
+            text.cursor = text.cursor.saturating_add(length);
+            if self.enter_array(text, receive) {
+                return Step::Again;
+            }
+            walk = self.nesting.walk(text.text(text.cursor, to), text.offset(text.cursor));
+        }
+        match walk {
             Walk::Closed(length) => {
                 self.closed(text, text.cursor.saturating_add(length), receive);
-                Step::Again
-            }
-            Walk::Array(length) => {
-                text.cursor = text.cursor.saturating_add(length);
-                let may_be_envelope =
-                    self.is_tail || !matches!(self.within, Container::LogEvents | Container::LookupEvents);
-                let key = text.rest(text.position(self.nesting.string));
-                if let Some(container) = Container::keyed(key).filter(|_| may_be_envelope) {
-                    // It is no record itself.
-                    self.records = self.records.saturating_sub(u64::from(!self.is_tail));
-                    let begin = text.text(text.start, text.cursor);
-                    receive(text.offset(text.start), Cut::Around(begin));
-                    self.within = container;
-                    text.restart(text.cursor);
-                    self.state = CutState::Between;
-                }
                 Step::Again
             }
             Walk::Fault(at) => self.fault(text, text.cursor.saturating_add(at)),
             Walk::Open if line_end.is_some() => self.fault(text, to),
             Walk::Open if last => self.fault(text, text.end),
-            Walk::Open => {
+            Walk::Open | Walk::Array(_) => {
                 text.cursor = text.end;
                 if text.end.saturating_sub(text.start) > self.max_record_bytes {
                     let offset = text.offset(text.start);
@@ -232,6 +243,23 @@ impl Framer {
                 Step::NeedMore
             }
         }
+    }
+
+    /// Goes on with the elements, if the array that opens before the cursor makes the object an envelope.
+    fn enter_array(&mut self, text: &mut Buffer, receive: Receiver<'_>) -> bool {
+        let key = text.rest(text.position(self.nesting.string)).split(|byte| *byte == b'"').next();
+        let may_be_envelope =
+            self.is_tail || !matches!(self.within, Container::LogEvents | Container::LookupEvents);
+        let Some(container) = key.and_then(Container::keyed).filter(|_| may_be_envelope) else {
+            return false;
+        };
+        // It is no record itself.
+        self.records = self.records.saturating_sub(u64::from(!self.is_tail));
+        receive(text.offset(text.start), Cut::Around(text.text(text.start, text.cursor)));
+        self.within = container;
+        text.restart(text.cursor);
+        self.state = CutState::Between;
+        true
     }
 
     /// What is being walked ends there.
@@ -289,14 +317,16 @@ impl Framer {
         if self.is_tail {
             self.within = Container::None;
         }
-        self.state = match walk {
-            Walk::Fault(_) if self.nesting.is_at_line() => CutState::Lost(Resync::at_line(text)),
-            Walk::Fault(_) => CutState::Lost(Resync::behind(None, self.fault_indent())),
-            _ => CutState::Between,
-        };
-        if matches!(walk, Walk::Fault(_)) {
-            self.within = self.within_behind_fault();
+        if !matches!(walk, Walk::Fault(_)) {
+            self.state = CutState::Between;
+            return Step::Again;
         }
+        self.within = self.within_behind_fault();
+        if self.nesting.is_at_line() {
+            return self.begin_line();
+        }
+        self.max_indent = self.fault_indent();
+        self.state = CutState::Lost(None);
         Step::Again
     }
 
@@ -310,8 +340,37 @@ impl Framer {
     fn lost(&mut self, text: &mut Buffer, at: usize) -> Step {
         self.within = self.within_behind_fault();
         text.start = at;
-        self.state = CutState::Lost(Resync::behind(Some(text.offset(at)), usize::MAX));
+        let blank = if self.line.clean { self.line.blank } else { 0 };
+        self.state = CutState::Lost(Some(text.offset(at).saturating_sub(blank as u64)));
         Step::Again
+    }
+
+    /// Passes over the rest of a line without a record, and hands it on if it contains a word. Keeps no more text than
+    /// a word's length.
+    fn pass_line(
+        &mut self,
+        mut line: Option<u64>,
+        text: &mut Buffer,
+        last: bool,
+        receive: Receiver<'_>,
+    ) -> Step {
+        let newline = text.find(b'\n', text.cursor, text.end);
+        let end = newline.unwrap_or(text.end);
+        if let Some(offset) = line
+            && self.words.any(text, text.start, end)
+        {
+            receive(offset, Cut::Broken(text.text(text.start, end)));
+            line = None;
+        }
+        if newline.is_some() {
+            text.restart(end);
+            return self.begin_line();
+        }
+        text.cursor = text.end;
+        let overlap = if line.is_some() && !last { self.words.overlap() } else { 0 };
+        text.start = text.start.max(text.end.saturating_sub(overlap));
+        self.state = CutState::Lost(line);
+        Step::NeedMore
     }
 
     /// The record at the buffer's start proved to be none at `at`: go on behind its first line.
@@ -326,7 +385,8 @@ impl Framer {
         } else {
             self.lines_until = self.lines_until.max(text.offset(at));
         }
-        self.state = CutState::Lost(Resync::behind(Some(text.offset(text.start)), self.fault_indent()));
+        self.max_indent = self.fault_indent();
+        self.state = CutState::Lost(Some(text.offset(text.start)));
         Step::Again
     }
 

@@ -35,7 +35,7 @@ pub enum Damage {
         "UTF-16 text, and not read: expected UTF-8; convert it with iconv -f UTF-16 -t UTF-8, or in PowerShell with Set-Content -Encoding utf8"
     )]
     Utf16,
-    /// More pairs of a key and a slot than the limit: nobody is honestly denied that many models.
+    /// More pairs of a key and a slot than the limit: no legitimate caller is denied that many models.
     #[error(
         "more than {limit} combinations of user, model and time slot in one object, the limit; everything before that was counted"
     )]
@@ -230,8 +230,8 @@ fn member() -> InflateState {
 
 /// What is wrong with the data. On its fast path, zlib-rs replaces its own message by one about its state.
 fn cause(error: &DecompressError) -> String {
-    let told = error.message().filter(|message| !message.contains("bad state"));
-    told.unwrap_or("invalid compressed data").to_owned()
+    let message = error.message().filter(|message| !message.contains("bad state"));
+    message.unwrap_or("invalid compressed data").to_owned()
 }
 
 #[cfg(test)]
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_and_gzip_are_told_apart_by_their_first_bytes() {
+    fn plain_and_gzip_are_distinguished_by_their_first_bytes() {
         check(b"", b"");
         check(b"plain text", b"plain text");
         check(b"\x1fplain", b"\x1fplain");
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn every_cut_inside_a_member_is_told_and_none_between_members_is() {
+    fn every_cut_inside_a_member_is_reported_and_none_between_members_is() {
         let (one, two) = (gzip(b"one "), gzip(b"two"));
         let whole = [&one[..], &two[..]].concat();
         for cut in 2..whole.len() {

@@ -1,4 +1,4 @@
-//! Where in a bucket logs lie, as far as a folder's name tells: for whom, and from when.
+//! Where in a bucket logs lie, by a folder's name: whose, and from when.
 
 use std::time::Duration;
 
@@ -94,11 +94,8 @@ fn span(numbers: &[i64]) -> Option<(EventTime, EventTime)> {
 /// The last moment of a delivery stamp: `20250601T100000000Z` or `20250601T1000Z`.
 fn written(stamp: &str) -> Option<EventTime> {
     let (date, time) = stamp.trim_end_matches('Z').split_once('T')?;
-    let part = |text: &str, from: usize, to: usize| text.get(from..to).map(str::to_owned);
-    let (year, month, day) = (part(date, 0, 4)?, part(date, 4, 6)?, part(date, 6, 8)?);
-    let (hour, minute) = (part(time, 0, 2)?, part(time, 2, 4)?);
-    let second = part(time, 4, 6).filter(|second| !second.is_empty()).unwrap_or_else(|| "59".to_owned());
-    EventTime::parse(&format!("{year}-{month}-{day}T{hour}:{minute}:{second}Z"))
+    let seconds = time.get(..6).map_or_else(|| format!("{time}59"), str::to_owned);
+    EventTime::parse(&format!("{date}T{seconds}Z"))
 }
 
 /// Reads a point in time as people write it: RFC 3339, a day (`2025-06-01`, its beginning in UTC), or a span

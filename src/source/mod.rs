@@ -5,7 +5,7 @@
 //! | Which folder and object, and is it a log? | [`layout`], [`object`] |
 //! | Bytes as stored → text | [`inflate`] |
 //! | Text in view | `buffer` |
-//! | Text → pieces of JSON | `framing`; `lines`, `nesting`, `resync`, `words` |
+//! | Text → pieces of JSON | `framing`; `lines`, `nesting`, `words` |
 //! | What they have in common | `piece`, [`text`], [`time`] |
 
 pub(crate) mod buffer;
@@ -16,7 +16,6 @@ pub(crate) mod lines;
 pub(crate) mod nesting;
 pub mod object;
 pub(crate) mod piece;
-pub(crate) mod resync;
 pub mod text;
 pub mod time;
 pub(crate) mod words;

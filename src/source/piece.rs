@@ -44,9 +44,9 @@ pub enum Container {
     /// A CloudTrail log file: it is a record. Source: "CloudTrail log file examples" in the AWS CloudTrail user
     /// guide.
     Records,
-    /// A subscription of CloudWatch Logs, as Firehose writes it to S3, or the output of `aws logs filter-log-events` and
-    /// `get-log-events`: its `message` may be a record. Sources: "Log group-level subscription filters" in the Amazon
-    /// CloudWatch Logs user guide; "FilterLogEvents" in its API reference.
+    /// A subscription of CloudWatch Logs, as Firehose writes it to S3, or the output of `aws logs
+    /// filter-log-events` and `get-log-events`: its `message` may be a record. Sources: "Log group-level subscription
+    /// filters" in the Amazon CloudWatch Logs user guide; "FilterLogEvents" in its API reference.
     LogEvents,
     /// The output of `aws cloudtrail lookup-events`: its `CloudTrailEvent` is a record. Source: "LookupEvents" in
     /// the AWS CloudTrail API reference.
@@ -59,18 +59,15 @@ pub enum Container {
 }
 
 impl Container {
-    /// The envelopes with an array of records, by the member that is the array.
-    const ARRAYS: [(&'static [u8], Self); 4] = [
-        (b"Records\"", Self::Records),
-        (b"logEvents\"", Self::LogEvents),
-        (b"events\"", Self::LogEvents),
-        (b"Events\"", Self::LookupEvents),
-    ];
-
-    /// The envelope whose array has the key that `text` begins with, behind its opening quote.
+    /// The envelope whose records are an array with this key.
     #[must_use]
-    pub fn keyed(text: &[u8]) -> Option<Self> {
-        Self::ARRAYS.into_iter().find(|(key, _)| text.starts_with(key)).map(|(_, container)| container)
+    pub fn keyed(key: &[u8]) -> Option<Self> {
+        Some(match key {
+            b"Records" => Self::Records,
+            b"logEvents" | b"events" => Self::LogEvents,
+            b"Events" => Self::LookupEvents,
+            _ => return None,
+        })
     }
 
     /// Whether the piece is an element of an envelope's array.

@@ -217,7 +217,7 @@ fn expected(text: &str) -> Option<BTreeSet<Found>> {
 }
 
 /// What holds records, and what records hold; nothing holds both.
-const ENVELOPES: [&str; 4] = ["Records", "logEvents", "Events", "CloudTrailEvent"];
+const ENVELOPES: [&str; 5] = ["Records", "logEvents", "events", "Events", "CloudTrailEvent"];
 
 /// The denials of one object at the top level.
 fn document(document: &Json, expected: &mut BTreeSet<Found>) -> Option<()> {
@@ -246,7 +246,7 @@ fn document(document: &Json, expected: &mut BTreeSet<Found>) -> Option<()> {
         return (members.iter().filter(|member| is_envelope(member)).count() == 0)
             .then(|| record(detail, expected))?;
     }
-    for (list, text) in [("logEvents", "message"), ("Events", "CloudTrailEvent")] {
+    for (list, text) in [("logEvents", "message"), ("events", "message"), ("Events", "CloudTrailEvent")] {
         if let Some(events) = document.list(list) {
             for event in events {
                 let names: Vec<&str> = event.members().iter().map(|(name, _)| name.as_str()).collect();

@@ -154,6 +154,8 @@ fn one_record_costs_what_it_weighs() {
     }
     check("{\"x\":[0", ",[{}]", "]}\n$a");
     check("$a\n{\"x\":[0", ",\n0", "]}\n$a");
+    check("{\"x\":0", ",\"y\":[]", "}\n$a");
+    check("{\n{\n{\n{\n{\"x\":0", ",\"y\":[]", "}\n$a");
 }
 
 #[test]
