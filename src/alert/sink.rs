@@ -1,5 +1,5 @@
 //! The port for outgoing notices and alerts. Implementors: standard output for `replay`, `sns` in the
-//! cloud, a recording one in the tests, and [`Nobody`].
+//! cloud, a recording one in the tests, and [`DiscardSink`].
 
 use std::error::Error;
 
@@ -36,9 +36,9 @@ pub trait AlertSink {
 }
 
 /// A sink that accepts everything and keeps nothing.
-pub struct Nobody;
+pub struct DiscardSink;
 
-impl AlertSink for Nobody {
+impl AlertSink for DiscardSink {
     async fn notice(&self, _: &Notice<'_>) -> Result<(), SinkError> {
         Ok(())
     }

@@ -36,7 +36,7 @@ pub struct Figures {
     /// Distinct values from `first_seen` to `last_seen`; never above the truth.
     pub total: u64,
     /// `total` is a lower bound.
-    pub at_least: bool,
+    pub is_lower_bound: bool,
     /// The newest distinct values between the two, newest last.
     pub newest: Vec<String>,
     /// The logs that recorded it.
@@ -69,7 +69,7 @@ impl Figures {
             first_seen: at,
             last_seen: at,
             total,
-            at_least: true,
+            is_lower_bound: true,
             newest: Vec::new(),
             sources: BTreeSet::new(),
             evidence: BTreeSet::new(),
@@ -224,7 +224,7 @@ impl<'a> Window<'a> {
         if let Some(sums) = &self.sums {
             sums::Sum { total, at_least } = sums.between(first_seen, last_seen);
         }
-        Figures { first_seen, last_seen, total, at_least, newest, sources, evidence }
+        Figures { first_seen, last_seen, total, is_lower_bound: at_least, newest, sources, evidence }
     }
 }
 
@@ -284,8 +284,8 @@ mod tests {
         let figures = Window::new(&DENIED_MODEL, &counters)
             .figures(EventTime::from_epoch_ms(at * 1000))
             .expect("figures");
-        let Figures { first_seen, last_seen, total, at_least, .. } = figures;
-        let bound = if at_least { "+" } else { "" };
+        let Figures { first_seen, last_seen, total, is_lower_bound, .. } = figures;
+        let bound = if is_lower_bound { "+" } else { "" };
         let (first, last) = (first_seen.epoch_ms() / 1000, last_seen.epoch_ms() / 1000);
         assert_eq!(format!("{first} {last} {total}{bound}"), expected);
     }
@@ -351,7 +351,7 @@ mod tests {
         let apart: Object<'_> = (20, &[(60, "p"), (70, "q")]);
         let counters = counters_in(&[(0, &[large, apart])], |_| 7);
         let figures = Window::new(&DENIED_MODEL, &counters).all().expect("figures");
-        assert_eq!((figures.total, figures.at_least), (61, true));
+        assert_eq!((figures.total, figures.is_lower_bound), (61, true));
     }
 
     /// The first of each pair of slots is in the invocation log, the second in CloudTrail.
@@ -361,7 +361,7 @@ mod tests {
         counters[1].slot.source = Source::CloudTrail;
         let mut window = Window::new(&DENIED_MODEL, &counters);
         let figures = window.figures(EventTime::from_epoch_ms(4000)).expect("figures");
-        let bound = if figures.at_least { "+" } else { "" };
+        let bound = if figures.is_lower_bound { "+" } else { "" };
         assert_eq!(format!("{}{bound}", figures.total), expected);
         assert_eq!(figures.sources.len(), 2);
     }

@@ -12,7 +12,7 @@ use crate::count::caller::Caller;
 use crate::count::claims::{self, AlertLog, MAX_CLAIMS};
 use crate::count::counter::Counter;
 use crate::count::document::{self, Versioned};
-use crate::count::incident::Found;
+use crate::count::incident::NewAlert;
 use crate::count::key::Key;
 use crate::count::store::{CounterStore, StoreError};
 use crate::count::tally::Summary;
@@ -49,7 +49,7 @@ pub(super) struct KeyAlerts<'r> {
     /// The hot denials that it covers.
     hot: Vec<EventTime>,
     /// The alerts that are in no incident yet.
-    pub found: BTreeMap<EventTime, Found<'r>>,
+    pub found: BTreeMap<EventTime, NewAlert<'r>>,
 }
 
 /// The alerts found for one key, and the stretches still to be read.
@@ -268,14 +268,14 @@ impl KeyAlerts<'_> {
     }
 
     fn take(&mut self, at: EventTime, figures: &Figures) {
-        let found = Found {
+        let found = NewAlert {
             rule: self.rule,
             key: self.key.clone(),
             at,
             first_seen: figures.first_seen,
             last_seen: figures.last_seen,
             total: figures.total,
-            at_least: figures.at_least,
+            is_lower_bound: figures.is_lower_bound,
             alone: false,
         };
         self.found.insert(at, found);

@@ -11,7 +11,7 @@ use crate::alert::sink::AlertSink;
 use crate::count::caller::Caller;
 use crate::count::claims;
 use crate::count::document::{Change, Versioned};
-use crate::count::incident::{self, Found, Incident, IncidentLog, SPAN};
+use crate::count::incident::{self, Incident, IncidentLog, NewAlert, SPAN};
 use crate::count::lease::Lease;
 use crate::count::store::{CounterStore, StoreError};
 use crate::log::time::EventTime;
@@ -266,7 +266,7 @@ impl<'r> CallerAlerts<'r> {
         rest.len()
     }
 
-    fn found(&self, part: &[(usize, EventTime)]) -> Vec<Found<'r>> {
+    fn found(&self, part: &[(usize, EventTime)]) -> Vec<NewAlert<'r>> {
         let mut new: BTreeMap<usize, Vec<EventTime>> = BTreeMap::new();
         for (key, at) in part {
             new.entry(*key).or_default().push(*at);
@@ -275,7 +275,7 @@ impl<'r> CallerAlerts<'r> {
             let key = self.keys.get(*number)?;
             let new = new.get(number).map(Vec::as_slice).unwrap_or_default();
             let alone = claims::is_alone(&key.log.value, new, *at);
-            Some(Found { alone, ..key.found.get(at)?.clone() })
+            Some(NewAlert { alone, ..key.found.get(at)?.clone() })
         });
         found.collect()
     }

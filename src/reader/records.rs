@@ -2,7 +2,7 @@
 
 use memchr::memmem;
 
-use crate::alert::display;
+use crate::alert::sanitize;
 use crate::count::tally::Tally;
 use crate::log::denial::{self, ACCESS_DENIED, MODEL_NOT_FOUND, Reading, Wanted};
 use crate::log::document;
@@ -131,7 +131,7 @@ impl Sums {
             Reading::Other | Reading::Unknown => {}
             Reading::NoTimestamp { is_refused } => self.fault(offset, FaultKind::NoTimestamp, is_refused),
             Reading::UnknownCode(code) => {
-                let code = display::plain(&code, MAX_CODE_BYTES);
+                let code = sanitize::plain(&code, MAX_CODE_BYTES);
                 self.fault(offset, FaultKind::UnknownCode(code), true);
             }
             Reading::Denial(denial) => {

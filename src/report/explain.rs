@@ -7,8 +7,9 @@ use std::fmt::Write as _;
 use glob::Pattern;
 
 use crate::alert;
-use crate::alert::display::{DOCUMENT_BYTES, clock, minutes, plain, utc};
+use crate::alert::sanitize::{DOCUMENT_BYTES, plain};
 use crate::alert::terminal::whole;
+use crate::alert::words::{clock, minutes, utc};
 use crate::count::caller::Caller;
 use crate::count::counter::Counter;
 use crate::count::incident::{self, IncidentLog};
@@ -103,7 +104,7 @@ impl KeyState<'_> {
         let mut window = Window::new(self.rule, self.counters);
         let Some(all) = window.all() else { return lines };
         let noun = self.rule.wording.noun;
-        let bound = if all.at_least { "at least " } else { "" };
+        let bound = if all.is_lower_bound { "at least " } else { "" };
         lines.push(format!(
             "  Known: {bound}{}, {}.",
             counted(all.total, noun),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
-use bedrock_denial_watch::alert::sink::Nobody;
+use bedrock_denial_watch::alert::sink::DiscardSink;
 use bedrock_denial_watch::count::claims::Claimant;
 use bedrock_denial_watch::count::counter::{Contribution, SHARDS, Slot};
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
@@ -99,7 +99,7 @@ fn object(source: Source, rule: &Rule, object: usize, denials: usize, sessions: 
 }
 
 fn counted(rule: &Rule, text: &str) -> (Key, Vec<(Slot, Contribution)>) {
-    let read = read(&pipeline(rule.clone(), EmbeddedStore::default(), Nobody), text);
+    let read = read(&pipeline(rule.clone(), EmbeddedStore::default(), DiscardSink), text);
     let mut summaries: Vec<_> = read.tally.into_summaries().collect();
     let summary = summaries.pop().expect("a key");
     assert!(summaries.is_empty(), "one key");

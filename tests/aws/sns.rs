@@ -6,7 +6,7 @@ use bedrock_denial_watch::alert::notice::Notice;
 use bedrock_denial_watch::alert::sink::AlertSink;
 use bedrock_denial_watch::alert::{Alert, IncidentRef, MAX_MESSAGE_BYTES};
 use bedrock_denial_watch::count::caller::Caller;
-use bedrock_denial_watch::count::incident::{self, Found, IncidentLog};
+use bedrock_denial_watch::count::incident::{self, IncidentLog, NewAlert};
 use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::count::window::Figures;
 use bedrock_denial_watch::lambda::aws::{EventBus, Meter, SnsSink};
@@ -54,14 +54,14 @@ pub async fn publish_to(
         object: "s3://logs/k.json.gz",
         incident: IncidentRef { id: &id, caller: caller.arn.as_deref(), number: 1, notice: None },
     };
-    let found = Found {
+    let found = NewAlert {
         rule: &DENIED_MODEL,
         key: key.clone(),
         at,
         first_seen: at,
         last_seen: at,
         total: 4,
-        at_least: true,
+        is_lower_bound: true,
         alone: true,
     };
     let mut log = IncidentLog::default();

@@ -9,7 +9,7 @@ use bedrock_denial_watch::count::counter::{Contribution, Counter, SHARDS, Slot};
 use bedrock_denial_watch::count::document::{Body, Change, DocumentId, Versioned, load};
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::count::evidence::{Evidence, Kind, MAX_EVIDENCE, MAX_EVIDENCE_BYTES};
-use bedrock_denial_watch::count::incident::{self, Found, Incident, IncidentLog, Place};
+use bedrock_denial_watch::count::incident::{self, Incident, IncidentLog, NewAlert, Place};
 use bedrock_denial_watch::count::key::{Key, MAX_VALUE_BYTES};
 use bedrock_denial_watch::count::lease::Lease;
 use bedrock_denial_watch::count::store::{CallerState, CounterStore, MAX_CHANGES};
@@ -169,7 +169,16 @@ async fn the_largest_incident_comes_back_from_a_small_document(store: &impl Coun
             values: vec![Some(long.as_str().into()), None, Some(long.as_str().into())],
         };
         let (first_seen, last_seen, total) = (at, at, u64::from(number));
-        Found { rule: &DENIED_MODEL, key, at, first_seen, last_seen, total, at_least: true, alone: true }
+        NewAlert {
+            rule: &DENIED_MODEL,
+            key,
+            at,
+            first_seen,
+            last_seen,
+            total,
+            is_lower_bound: true,
+            alone: true,
+        }
     });
     let mut log = IncidentLog::default();
     incident::record(&mut log, &found.collect::<Vec<_>>(), false);

@@ -14,7 +14,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use bedrock_denial_watch::alert::Alert;
 use bedrock_denial_watch::alert::notice::Notice;
-use bedrock_denial_watch::alert::sink::{AlertSink, Nobody, SinkError};
+use bedrock_denial_watch::alert::sink::{AlertSink, DiscardSink, SinkError};
 use bedrock_denial_watch::count::claims::{self, AlertLog, State};
 use bedrock_denial_watch::count::counter::Digest;
 use bedrock_denial_watch::count::document::{Versioned, load};
@@ -248,7 +248,7 @@ async fn mute(config: &SdkConfig) {
 /// the sums of what was added.
 async fn assert_counted_once(storm: &Storm, config: &SdkConfig) {
     let store = DynamoDbStore::new(config, TABLE.to_owned());
-    let undisturbed = pipeline(storm.rule.clone(), EmbeddedStore::default(), Nobody);
+    let undisturbed = pipeline(storm.rule.clone(), EmbeddedStore::default(), DiscardSink);
     for (number, (source, batch)) in storm.objects.iter().enumerate() {
         let outcome = deliver_from(*source, &undisturbed, batch, &number.to_string(), 1_000_000).await;
         assert_eq!(outcome.failed, 0);

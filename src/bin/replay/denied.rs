@@ -22,7 +22,7 @@ const GAP: &str = "  ";
 struct Denied {
     denials: u64,
     /// `denials` is a lower bound.
-    at_least: bool,
+    is_lower_bound: bool,
     user: String,
     model: String,
     account: String,
@@ -46,7 +46,7 @@ pub fn print(
                 out,
                 "denied denials={}{} user={} model={} account={} last_seen={}",
                 one.denials,
-                if one.at_least { " at_least=true" } else { "" },
+                if one.is_lower_bound { " at_least=true" } else { "" },
                 quoted(&one.user),
                 quoted(&one.model),
                 quoted(&one.account),
@@ -71,7 +71,7 @@ fn most_denied(rule: &Rule, keys: &[(Key, Item)]) -> (Vec<Denied>, usize) {
         let value = |field| whole(key.get(rule, field));
         Denied {
             denials: figures.total,
-            at_least: figures.at_least,
+            is_lower_bound: figures.is_lower_bound,
             user: value(Field::User),
             model: value(Field::Model),
             account: value(Field::Account),
@@ -109,7 +109,7 @@ fn table(out: &mut impl Write, layout: Layout, denied: &[Denied], all: usize) ->
             cell(&users, Alignment::Left),
             cell(&models, Alignment::Left),
             accounts.get(row).map_or("", String::as_str),
-            bound = if one.at_least { "+" } else { "" },
+            bound = if one.is_lower_bound { "+" } else { "" },
             gap = GAP.len(),
         )?;
     }

@@ -16,17 +16,13 @@
 #[cfg_attr(not(feature = "aws"), path = "no_cloud.rs")]
 mod cloud;
 mod denied;
-mod examples;
-mod explain;
-mod file;
 mod inputs;
-mod listing;
 mod options;
 mod output;
 mod parallel;
 mod printer;
 mod progress;
-mod report;
+mod rules;
 mod run;
 mod summary;
 mod work;
@@ -34,7 +30,7 @@ mod work;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use bedrock_denial_watch::alert::display;
+use bedrock_denial_watch::alert::sanitize;
 use bedrock_denial_watch::alert::terminal::Layout;
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::pipeline::Pipeline;
@@ -50,15 +46,15 @@ use crate::work::Work;
 fn main() -> ExitCode {
     let options = Options::of_command_line();
     if options.test_rules {
-        return examples::exit_code(options.rules_dir.as_deref());
+        return rules::test(options.rules_dir.as_deref());
     }
     let settings = options.settings();
     for warning in settings.warnings() {
-        eprintln!("warning: {}", display::plain(&warning, display::DOCUMENT_BYTES));
+        eprintln!("warning: {}", sanitize::plain(&warning, sanitize::DOCUMENT_BYTES));
     }
     if options.list_rules {
         // Whoever closed the pipe has seen enough.
-        let _ = io::stdout().write_all(listing::of(&settings).as_bytes());
+        let _ = io::stdout().write_all(rules::list(&settings).as_bytes());
         return ExitCode::SUCCESS;
     }
     let cloud = Cloud::connect(&options);

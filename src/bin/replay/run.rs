@@ -3,7 +3,7 @@
 use std::num::NonZero;
 use std::time::{Duration, SystemTime};
 
-use bedrock_denial_watch::alert::display;
+use bedrock_denial_watch::alert::sanitize;
 use bedrock_denial_watch::alert::sink::AlertSink;
 use bedrock_denial_watch::count::claims::Claimant;
 use bedrock_denial_watch::count::store::CounterStore;
@@ -128,5 +128,5 @@ impl<'p, S: CounterStore, K: AlertSink> Run<'p, S, K> {
 
 /// On one line, whatever the name.
 fn shown(name: &str) -> String {
-    display::plain(name, display::DOCUMENT_BYTES)
+    sanitize::plain(name, sanitize::DOCUMENT_BYTES)
 }

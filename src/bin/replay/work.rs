@@ -6,8 +6,7 @@ use bedrock_denial_watch::pipeline::Pipeline;
 use tokio::runtime::Builder;
 
 use crate::cloud::Cloud;
-use crate::file;
-use crate::inputs::{Input, is_s3};
+use crate::inputs::{self, Input, is_s3};
 use crate::options::Options;
 use crate::progress::Progress;
 use crate::run::{Claim, Run};
@@ -46,7 +45,7 @@ impl Work<'_> {
                         runtime,
                         |input, reader, progress| match cloud {
                             Some(cloud) if is_s3(&input.path) => cloud.read(input, reader, progress),
-                            _ => file::read(input, reader, progress),
+                            _ => inputs::read(input, reader, progress),
                         },
                     );
                 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{Admission, Finding, Incident, RuleFigures};
+use super::{Admission, Incident, RememberedAlert, RuleFigures};
 use crate::log::time::EventTime;
 use crate::rule::definition::Severity;
 
@@ -23,7 +23,7 @@ pub struct EarlierIncident {
     #[serde(default)]
     rules: BTreeMap<String, RuleFigures>,
     #[serde(default)]
-    top: Vec<Finding>,
+    top: Vec<RememberedAlert>,
 }
 
 impl EarlierIncident {

@@ -74,7 +74,7 @@ pub struct Incident {
     /// Figures by rule id.
     pub rules: BTreeMap<String, RuleFigures>,
     /// The worst alerts, worst first, at most [`MAX_TOP`].
-    pub top: Vec<Finding>,
+    pub top: Vec<RememberedAlert>,
     /// Who is about to send the next notice.
     pub lease: Option<Lease>,
     /// When a delivery last wrote it with all that belongs to it, in epoch seconds.
@@ -108,7 +108,7 @@ pub struct RuleFigures {
 
 /// An alert as an incident remembers it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Finding {
+pub struct RememberedAlert {
     /// The rule's id.
     pub rule: String,
     /// The values that the rule groups by.
@@ -120,14 +120,15 @@ pub struct Finding {
     /// Its total when it was recorded.
     pub total: u64,
     /// `total` is a lower bound.
-    pub at_least: bool,
+    #[serde(rename = "at_least")]
+    pub is_lower_bound: bool,
     /// Its number in the incident, from 1.
     pub number: u64,
 }
 
 /// An alert that a delivery has found.
 #[derive(Clone, Debug)]
-pub struct Found<'r> {
+pub struct NewAlert<'r> {
     /// The rule that fired.
     pub rule: &'r Rule,
     /// What it fired for.
@@ -141,7 +142,7 @@ pub struct Found<'r> {
     /// Its known distinct values.
     pub total: u64,
     /// `total` is a lower bound.
-    pub at_least: bool,
+    pub is_lower_bound: bool,
     /// No other alert of the key can belong to the same incident.
     pub alone: bool,
 }
@@ -174,7 +175,7 @@ pub fn notice_id(id: &str, number: u64) -> String {
 }
 
 impl Incident {
-    fn new(first: &Found<'_>) -> Self {
+    fn new(first: &NewAlert<'_>) -> Self {
         Self {
             begin: first.at,
             alerts: 0,
@@ -215,15 +216,15 @@ impl Incident {
     }
 
     /// The number of an alert it remembers.
-    fn number_of(&self, alert: &Found<'_>) -> Option<u64> {
-        let same = |one: &&Finding| {
+    fn number_of(&self, alert: &NewAlert<'_>) -> Option<u64> {
+        let same = |one: &&RememberedAlert| {
             one.at == alert.at && one.rule == alert.rule.id && one.values == alert.key.values
         };
         self.top.iter().find(same).map(|one| one.number)
     }
 
     /// Adds an alert and returns its number.
-    fn add(&mut self, alert: &Found<'_>) -> u64 {
+    fn add(&mut self, alert: &NewAlert<'_>) -> u64 {
         self.alerts = self.alerts.saturating_add(1);
         self.highest = self.highest.max(Some(alert.rule.severity));
         self.first_seen = self.first_seen.min(alert.first_seen);
@@ -258,15 +259,15 @@ impl Incident {
     }
 }
 
-impl Found<'_> {
-    fn finding(&self, number: u64) -> Finding {
-        Finding {
+impl NewAlert<'_> {
+    fn finding(&self, number: u64) -> RememberedAlert {
+        RememberedAlert {
             rule: self.rule.id.to_owned(),
             values: self.key.values.clone(),
             at: self.at,
             severity: self.rule.severity,
             total: self.total,
-            at_least: self.at_least,
+            is_lower_bound: self.is_lower_bound,
             number,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Admission, Found, Incident, IncidentLog};
+use super::{Admission, Incident, IncidentLog, NewAlert};
 use crate::count::lease;
 use crate::log::time::EventTime;
 use crate::rule::definition::Severity;
@@ -39,7 +39,7 @@ pub struct Told {
 
 /// Records alerts of one caller, in the order given. Unless the caller is `muted`, an incident that rises to a
 /// severity asks which notices it gets.
-pub fn record(log: &mut IncidentLog, found: &[Found<'_>], muted: bool) -> Recorded {
+pub fn record(log: &mut IncidentLog, found: &[NewAlert<'_>], muted: bool) -> Recorded {
     let mut recorded = Recorded::default();
     let mut models: BTreeMap<(EventTime, &str), BTreeSet<Option<&str>>> = BTreeMap::new();
     for alert in found {

@@ -15,26 +15,26 @@ fn values(values: &[&str]) -> Vec<Option<Arc<str>>> {
 }
 
 /// An alert of `denied-model`.
-fn denied(at: i64, model: &str, total: u64) -> Found<'static> {
-    Found {
+fn denied(at: i64, model: &str, total: u64) -> NewAlert<'static> {
+    NewAlert {
         rule: &DENIED_MODEL,
         key: Key { rule: DENIED_MODEL.id, values: values(&["1", EVE, model]) },
         at: minute(at),
         first_seen: minute(at - 1),
         last_seen: minute(at),
         total,
-        at_least: false,
+        is_lower_bound: false,
         alone: true,
     }
 }
 
 /// `<minute>` for an alert of high severity, `<minute>m` for one of medium; each of another model.
-fn found(words: &str, from: usize) -> Vec<Found<'static>> {
+fn found(words: &str, from: usize) -> Vec<NewAlert<'static>> {
     let one = |(number, word): (usize, &str)| {
         let (at, medium) = word.strip_suffix('m').map_or((word, false), |at| (at, true));
         let alert = denied(at.parse().expect("a minute"), &format!("m{number}"), 4);
         let values = values(&["1", "arn:aws:sts::1:assumed-role/r", &format!("m{number}")]);
-        let medium_alert = Found {
+        let medium_alert = NewAlert {
             rule: built_in("session-rotation"),
             key: Key { rule: "session-rotation", values },
             ..alert.clone()
@@ -51,7 +51,7 @@ fn asks(incident: &Incident) -> Vec<Severity> {
 
 /// Records alerts; those incidents that ask get the admission `answer`. Sends what is due, and returns
 /// `<beginning>:<alerts told>` for each notice.
-fn deliver(log: &mut IncidentLog, alerts: &[Found<'_>], answer: Admission) -> String {
+fn deliver(log: &mut IncidentLog, alerts: &[NewAlert<'_>], answer: Admission) -> String {
     let recorded = record(log, alerts, false);
     let begins: BTreeSet<EventTime> = recorded.places.iter().map(|place| place.begin).collect();
     let mut sent = Vec::new();
@@ -156,19 +156,19 @@ fn an_incident_asks_again_only_when_its_severity_rises() {
 #[test]
 fn the_worst_are_remembered_worst_first_and_the_figures_stay_below_the_truth() {
     let mut log = IncidentLog::default();
-    let mut alerts: Vec<Found<'_>> =
+    let mut alerts: Vec<NewAlert<'_>> =
         (0..1000).map(|number| denied(number % 60, &format!("m{number}"), 4)).collect();
     alerts[700].total = 9;
     let sweep = Key { rule: "model-sweep", values: values(&["1", EVE]) };
-    alerts.push(Found {
+    alerts.push(NewAlert {
         rule: built_in("model-sweep"),
         key: sweep,
         total: 32,
-        at_least: true,
+        is_lower_bound: true,
         ..denied(3, "", 0)
     });
     // A second alert of one key may report the same denials.
-    alerts.push(Found { alone: false, ..denied(59, "m0", 500) });
+    alerts.push(NewAlert { alone: false, ..denied(59, "m0", 500) });
     record(&mut log, &alerts, false);
     let incident = &log.incidents[&minute(0)];
     assert_eq!(incident.alerts, 1002);
@@ -188,9 +188,9 @@ fn one_model_in_many_sessions_is_one_model() {
     let alert = |number: i64| {
         let user = format!("arn:aws:sts::1:assumed-role/r/s{number}");
         let key = Key { rule: DENIED_MODEL.id, values: values(&["1", &user, "m"]) };
-        Found { key, ..denied(number, "", 4) }
+        NewAlert { key, ..denied(number, "", 4) }
     };
-    let alerts: Vec<Found<'_>> = (0..40).map(alert).collect();
+    let alerts: Vec<NewAlert<'_>> = (0..40).map(alert).collect();
     let mut log = IncidentLog::default();
     for part in alerts.chunks(10) {
         record(&mut log, part, false);
@@ -228,9 +228,9 @@ fn the_largest_incident_is_a_small_document() {
     let alert = |number: i64| {
         let values = vec![Some(long.clone()); 4];
         let at = minute(number % 60);
-        Found { key: Key { rule: DENIED_MODEL.id, values }, at, ..denied(0, "", 4) }
+        NewAlert { key: Key { rule: DENIED_MODEL.id, values }, at, ..denied(0, "", 4) }
     };
-    let alerts: Vec<Found<'_>> = (0..1000).map(alert).collect();
+    let alerts: Vec<NewAlert<'_>> = (0..1000).map(alert).collect();
     let mut log = IncidentLog::default();
     record(&mut log, &alerts, false);
     let incident = &log.incidents[&minute(0)];

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bedrock_denial_watch::alert::sink::Nobody;
+use bedrock_denial_watch::alert::sink::DiscardSink;
 use bedrock_denial_watch::count::caller::Caller;
 use bedrock_denial_watch::count::embedded::EmbeddedStore;
 use bedrock_denial_watch::count::key::Key;
@@ -21,7 +21,7 @@ fn keys(user: &str) -> BTreeMap<&'static str, Key> {
     let rules = ALL.clone();
     let pipeline = Pipeline {
         store: EmbeddedStore::default(),
-        sink: Nobody,
+        sink: DiscardSink,
         rules,
         exempt_users: Vec::new(),
         limits: Limits::default(),
