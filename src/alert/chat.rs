@@ -55,8 +55,9 @@ impl Story<'_> {
             lines.push(format!("*{label}* {count} *from* {first} *to* {last}"));
         }
         for line in &self.alerts {
-            let about = line.about.iter().map(|(word, id)| format!(", {word}{}", id.chat(LISTED_BYTES)));
-            lines.push(format!("• {} {}, {}{}", line.count, line.noun, line.rule, about.collect::<String>()));
+            let own = [line.noun.to_owned(), line.rule.to_owned()].into_iter();
+            let own: Vec<String> = own.chain(line.about(|id| id.chat(LISTED_BYTES))).collect();
+            lines.push(format!("• {} {}", line.how_many(), own.join(", ")));
         }
         if self.more > 0 {
             lines.push(format!("and {} more", self.more));

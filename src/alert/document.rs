@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Alert;
@@ -58,22 +59,22 @@ impl Alert<'_> {
             "threat": { "framework": "MITRE ATLAS", "technique": rule.techniques },
         });
         if let Some(elastic) = rule.elastic {
-            document["rule"]["uuid"] = json!(elastic.uuid);
+            put(&mut document, "rule.uuid", elastic.uuid);
         }
         if let Some(code) = rule.record.error_codes.first() {
-            document["gen_ai"]["response"] = json!({ "error_code": code });
+            put(&mut document, "gen_ai.response.error_code", code);
         }
         self.put_evidence(&mut document);
         for (name, count, is_lower_bound) in self.totals() {
-            document[name] = json!(count);
+            put(&mut document, name, count);
             if is_lower_bound {
-                document[format!("{name}_at_least")] = json!(true);
+                put(&mut document, &format!("{name}_at_least"), true);
             }
         }
-        document["threshold"] = json!(rule.threshold);
-        document["window_minutes"] = json!(self.window_minutes());
-        document["first_seen"] = json!(figures.first_seen);
-        document["last_seen"] = json!(figures.last_seen);
+        put(&mut document, "threshold", rule.threshold);
+        put(&mut document, "window_minutes", self.window_minutes());
+        put(&mut document, "first_seen", figures.first_seen);
+        put(&mut document, "last_seen", figures.last_seen);
         let counted = match rule.distinct {
             Field::RequestId => Some("request_ids"),
             Field::Model => Some("models"),
@@ -81,21 +82,22 @@ impl Alert<'_> {
             _ => None,
         };
         if let Some(name) = counted {
-            document[name] = self.newest().map(kept).collect();
+            put(&mut document, name, self.newest().map(kept).collect::<Vec<_>>());
         }
-        document["objects"] = json!([Shown::object(self.object).program(DOCUMENT_BYTES)]);
-        document["triage"] = json!(rule.triage);
+        put(&mut document, "objects", [Shown::object(self.object).program(DOCUMENT_BYTES)]);
+        put(&mut document, "triage", rule.triage);
         let queries = self.queries();
         if !queries.is_empty() {
-            document["investigate"] = json!(queries);
+            put(&mut document, "investigate", queries);
         }
-        document["incident"] = json!({
+        let incident = json!({
             "id": incident.id,
             "caller": kept(Shown::id(incident.caller)),
             "number": incident.number,
             "notice": incident.notice,
         });
-        document["id"] = json!(self.id());
+        put(&mut document, "incident", incident);
+        put(&mut document, "id", self.id());
         document
     }
 
@@ -110,7 +112,7 @@ impl Alert<'_> {
             }
             // A token was used even if its type is not known.
             if kind == Kind::ApiKey {
-                document["bearer_token"] = json!(true);
+                put(document, "bearer_token", true);
                 values.retain(|name| name != KEY_TYPE_UNKNOWN);
                 if values.is_empty() {
                     continue;
@@ -118,14 +120,9 @@ impl Alert<'_> {
             }
             // If a service made the call, CloudTrail gives its name, which a field of type `ip` would reject.
             let ips: Vec<&String> = values.iter().filter(|value| value.parse::<IpAddr>().is_ok()).collect();
-            let ips = (kind == Kind::SourceIp && !ips.is_empty()).then(|| json!(ips));
-            let mut place = &mut *document;
-            for name in kind.names().field.split('.') {
-                place = &mut place[name];
-            }
-            *place = json!(values);
-            if let Some(ips) = ips {
-                document["source"]["ip"] = ips;
+            put(document, kind.names().field, &values);
+            if kind == Kind::SourceIp && !ips.is_empty() {
+                put(document, "source.ip", ips);
             }
         }
     }
@@ -168,4 +165,13 @@ impl Alert<'_> {
     pub(super) fn plain_evidence(&self, kind: Kind) -> Vec<String> {
         self.evidence(kind).iter().filter_map(|value| value.program(TEXT_BYTES)).collect()
     }
+}
+
+/// Puts `value` at `path`, whose steps are parted by dots, and makes the objects on the way.
+pub(super) fn put(mut place: &mut Value, path: &str, value: impl Serialize) {
+    for name in path.split('.') {
+        let Some(members) = place.as_object_mut() else { return };
+        place = members.entry(name).or_insert_with(|| json!({}));
+    }
+    *place = json!(value);
 }

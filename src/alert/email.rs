@@ -3,7 +3,7 @@
 use textwrap::{Options, WordSplitter, fill};
 
 use super::sanitize::{Shown, ascii};
-use super::story::{Line, Row, Story, said};
+use super::story::{Row, Story, said};
 use super::words::utc;
 
 /// SNS refuses a subject of 100 characters or more, or with anything but printable ASCII.
@@ -88,18 +88,17 @@ impl Story<'_> {
 
     /// The alerts in columns, and how many more there are.
     fn alerts(&self) -> String {
-        let widest = |column: for<'l> fn(&'l Line<'_>) -> &'l str| {
-            self.alerts.iter().map(|line| column(line).len()).max().unwrap_or_default()
-        };
-        let (first, second, third) =
-            (widest(|one| &one.count), widest(|one| one.noun), widest(|one| one.rule));
-        let line = |Line { count, noun, rule, about }: &Line<'_>| {
-            let about: Vec<String> = about.iter().map(|(word, id)| format!("{word}{}", id.whole())).collect();
-            let about = about.join(", ");
-            let line = format!("  {count:>first$} {noun:<second$}  {rule:<third$}  {about}");
-            line.trim_end().to_owned() + "\n"
-        };
-        let mut text: String = self.alerts.iter().map(line).collect();
+        let count = self.alerts.iter().map(|line| line.how_many().len()).max().unwrap_or(0);
+        let noun = self.alerts.iter().map(|line| line.noun.len()).max().unwrap_or(0);
+        let rule = self.alerts.iter().map(|line| line.rule.len()).max().unwrap_or(0);
+        let mut text = String::new();
+        for line in &self.alerts {
+            let about = line.about(Shown::whole).join(", ");
+            let line =
+                format!("  {:>count$} {:<noun$}  {:<rule$}  {about}", line.how_many(), line.noun, line.rule);
+            text += line.trim_end();
+            text.push('\n');
+        }
         if self.more > 0 {
             text += &format!("  and {} more\n", self.more);
         }

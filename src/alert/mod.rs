@@ -131,8 +131,7 @@ impl Alert<'_> {
 
     /// `4`, or `at least 4` for a lower bound.
     fn how_many(&self) -> String {
-        let bound = if self.figures.is_lower_bound { "at least " } else { "" };
-        format!("{bound}{}", self.figures.total)
+        words::how_many(self.figures.total, self.figures.is_lower_bound)
     }
 }
 

@@ -3,8 +3,10 @@
 
 use serde_json::{Value, json};
 
+use super::document::put;
 use super::sanitize::{Shown, TEXT_BYTES};
-use super::story::{CrowdView, Line, Row, Story};
+use super::story::{AlertLine, CrowdView, Row, Story};
+use super::words::plural;
 use crate::alert::Alert;
 use crate::count::caller::{Caller, account_key, digest};
 use crate::count::incident::{Incident, RememberedAlert};
@@ -51,13 +53,12 @@ impl Notice<'_> {
     #[must_use]
     pub fn document(&self) -> String {
         let mut document = self.worst.json();
-        let incident = &mut document["incident"];
-        incident["alerts"] = json!(self.incident.alerts);
-        incident["rules"] = self.incident.rules.keys().map(String::as_str).collect();
-        incident["others"] = self.others().map(|other| other.json()).collect();
-        incident["more"] = json!(self.more());
+        put(&mut document, "incident.alerts", self.incident.alerts);
+        put(&mut document, "incident.rules", self.incident.rules.keys().collect::<Vec<_>>());
+        put(&mut document, "incident.others", self.others().map(|one| line_json(&one)).collect::<Vec<_>>());
+        put(&mut document, "incident.more", self.more());
         if let Some(crowd) = self.crowd {
-            incident["callers"] = json!(crowd.callers);
+            put(&mut document, "incident.callers", crowd.callers);
         }
         document.to_string()
     }
@@ -81,30 +82,24 @@ impl Notice<'_> {
             headline: self.deed(""),
             title: self.deed(""),
             opening: [self.deed("was "), vec![Shown::ours(".")]].concat(),
-            rows: vec![
-                Row::new("Caller", vec![arn]),
-                Row::new("Account", vec![account.clone()]),
-                worst.region(),
-            ],
+            rows: vec![Row::one("Caller", arn), Row::one("Account", account.clone()), worst.region()],
             account: account.clone(),
             count: ("Alerts".to_owned(), self.alerts_so_far()),
             fires: None,
             first_seen: incident.first_seen,
             last_seen: incident.last_seen.max(worst.figures.last_seen),
             newest: newest.unwrap_or_default(),
-            alerts: std::iter::once(self.worst_line())
-                .chain(self.others().map(|other| other.into_line()))
-                .collect(),
+            alerts: std::iter::once(self.worst_line()).chain(self.others()).collect(),
             more: self.more(),
             next: Some(format!(
                 "The next message about this caller comes at {} alerts within the hour, or when one is of higher severity.",
                 incident.alerts.saturating_mul(4)
             )),
             ids: vec![
-                Row::new("Log object", vec![Shown::object(worst.object)]),
+                Row::one("Log object", Shown::object(worst.object)),
                 Row::new("Rules", rules.into_iter().map(Shown::ours).collect()),
-                Row::new("Incident", vec![Shown::ours(worst.incident.id)]),
-                Row::new("Notice", vec![Shown::ours(self.id)]),
+                Row::one("Incident", Shown::ours(worst.incident.id)),
+                Row::one("Notice", Shown::ours(self.id)),
             ],
             reference: ("Incident", worst.incident.id.to_owned()),
             ..alert
@@ -131,9 +126,9 @@ impl Notice<'_> {
     }
 
     /// The other alerts the incident remembers, worst first.
-    fn others(&self) -> impl Iterator<Item = Other<'_>> {
+    fn others(&self) -> impl Iterator<Item = AlertLine<'_>> {
         let others = self.incident.top.iter().filter(|one| !self.is_worst(one)).take(MAX_OTHERS);
-        others.map(|finding| Other::new(finding, self.rules, self.caller))
+        others.map(|one| self.line(one))
     }
 
     fn is_worst(&self, one: &RememberedAlert) -> bool {
@@ -141,12 +136,30 @@ impl Notice<'_> {
         one.at == *at && one.rule == rule.id && one.values == key.values
     }
 
-    /// The worst alert, with what the incident remembers it by.
-    fn worst_line(&self) -> Line<'_> {
-        let finding = self.incident.top.iter().find(|one| self.is_worst(one));
-        let about = finding.map(|finding| Other::new(finding, self.rules, self.caller).into_about());
-        let (count, rule) = (self.worst.how_many(), self.worst.rule);
-        Line { count, noun: rule.wording.noun, rule: rule.id, about: about.unwrap_or_default() }
+    /// The worst alert, with what the incident remembers it by. Its figures were just read again.
+    fn worst_line(&self) -> AlertLine<'_> {
+        let Alert { rule, figures, .. } = &self.worst;
+        let remembered = self.incident.top.iter().find(|one| self.is_worst(one)).map(|one| self.line(one));
+        let (model, session) = remembered.map_or((None, None), |line| (line.model, line.session));
+        let (total, is_lower_bound) = (figures.total, figures.is_lower_bound);
+        AlertLine { total, is_lower_bound, noun: rule.wording.noun, rule: rule.id, model, session }
+    }
+
+    fn line<'s>(&'s self, alert: &'s RememberedAlert) -> AlertLine<'s> {
+        // None if the rule has been disabled meanwhile.
+        let rule = self.rules.iter().find(|rule| rule.id == alert.rule);
+        let position = |field| rule?.group_by.iter().position(|by| *by == field);
+        let value = |field| alert.values.get(position(field)?)?.as_deref();
+        let behind = value(Field::User).zip(self.caller.arn.as_deref());
+        let session = behind.and_then(|(user, arn)| user.strip_prefix(arn)?.strip_prefix('/'));
+        AlertLine {
+            total: alert.total,
+            is_lower_bound: alert.is_lower_bound,
+            noun: rule.map_or("in all", |rule| rule.wording.noun),
+            rule: &alert.rule,
+            model: position(Field::Model).map(|_| Shown::id(value(Field::Model))),
+            session: session.map(|session| Shown::id(Some(session))),
+        }
     }
 
     /// `21`, or `21 (5 at the last message)`.
@@ -213,64 +226,21 @@ impl Notice<'_> {
     /// `raised 12 alerts of guardrail-topic, guardrail-word`.
     fn alerts_by_rule(&self) -> String {
         let rules: Vec<&str> = self.incident.rules.keys().map(String::as_str).collect();
-        let (alerts, plural) = (self.incident.alerts, if self.incident.alerts == 1 { "" } else { "s" });
-        format!("raised {alerts} alert{plural} of {}", rules.join(", "))
+        format!("raised {} of {}", plural(self.incident.alerts, "alert"), rules.join(", "))
     }
 }
 
-/// One of the other alerts, as a list shows it.
-struct Other<'a> {
-    finding: &'a RememberedAlert,
-    /// `None` if the rule has been disabled meanwhile.
-    rule: Option<&'a Rule>,
-    /// Its model, possibly one that the call did not name; `None` if it is not about one.
-    model: Option<Shown<'a>>,
-    /// The session that the caller's ARN leaves out.
-    session: Option<Shown<'a>>,
-}
-
-impl<'a> Other<'a> {
-    fn new(finding: &'a RememberedAlert, rules: &'a [Rule], caller: &'a Caller) -> Self {
-        let rule = rules.iter().find(|rule| rule.id == finding.rule);
-        let position = |field| rule?.group_by.iter().position(|by| *by == field);
-        let value = |field| finding.values.get(position(field)?)?.as_deref();
-        let behind = value(Field::User).zip(caller.arn.as_deref());
-        let session = behind.and_then(|(user, arn)| user.strip_prefix(arn)?.strip_prefix('/'));
-        Self {
-            finding,
-            rule,
-            model: position(Field::Model).map(|_| Shown::id(value(Field::Model))),
-            session: session.map(|session| Shown::id(Some(session))),
+/// The model is `null` for a call that names none.
+fn line_json(line: &AlertLine<'_>) -> Value {
+    let mut json = json!({ "rule": line.rule });
+    for (name, value) in [("model", &line.model), ("session", &line.session)] {
+        if let Some(value) = value {
+            put(&mut json, name, value.program(TEXT_BYTES));
         }
     }
-
-    fn into_line(self) -> Line<'a> {
-        let bound = if self.finding.is_lower_bound { "at least " } else { "" };
-        Line {
-            count: format!("{bound}{}", self.finding.total),
-            noun: self.rule.map_or("in all", |rule| rule.wording.noun),
-            rule: &self.finding.rule,
-            about: self.into_about(),
-        }
+    put(&mut json, "total", line.total);
+    if line.is_lower_bound {
+        put(&mut json, "total_at_least", true);
     }
-
-    fn into_about(self) -> Vec<(&'static str, Shown<'a>)> {
-        let model = self.model.map(|model| ("", model));
-        model.into_iter().chain(self.session.map(|session| ("session ", session))).collect()
-    }
-
-    /// The model is `null` for a call that names none.
-    fn json(&self) -> Value {
-        let mut json = json!({ "rule": self.finding.rule });
-        for (name, value) in [("model", &self.model), ("session", &self.session)] {
-            if let Some(value) = value {
-                json[name] = json!(value.program(TEXT_BYTES));
-            }
-        }
-        json["total"] = json!(self.finding.total);
-        if self.finding.is_lower_bound {
-            json["total_at_least"] = json!(true);
-        }
-        json
-    }
+    json
 }

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use serde_json::{Value, json};
 
 use super::Alert;
+use super::document::put;
 use super::sanitize::{DOCUMENT_BYTES, Shown};
 use super::words::capitalised;
 use crate::count::evidence::Kind;
@@ -84,14 +85,15 @@ impl Alert<'_> {
         });
         for kind in Kind::ALL {
             if let Some(name) = kind.names().ocsf {
-                finding["unmapped"][name] = json!(self.plain_evidence(kind));
+                put(&mut finding, &format!("unmapped.{name}"), self.plain_evidence(kind));
             }
         }
         if let Some(account) = kept(Shown::id(self.account())) {
-            finding["cloud"]["account"] = json!({ "uid": account, "type_id": 10, "type": "AWS Account" });
+            let account = json!({ "uid": account, "type_id": 10, "type": "AWS Account" });
+            put(&mut finding, "cloud.account", account);
         }
         if let Some(region) = self.plain_evidence(Kind::Region).first() {
-            finding["cloud"]["region"] = json!(region);
+            put(&mut finding, "cloud.region", region);
         }
         let models: Vec<String> = if rule.distinct == Field::Model {
             self.newest().filter_map(kept).collect()
@@ -100,7 +102,7 @@ impl Alert<'_> {
         };
         let resource = |model| json!({ "uid": model, "name": model, "type": "Amazon Bedrock model" });
         if !models.is_empty() {
-            finding["resources"] = models.iter().map(resource).collect();
+            put(&mut finding, "resources", models.iter().map(resource).collect::<Vec<_>>());
         }
         finding.to_string()
     }
@@ -114,7 +116,7 @@ impl Alert<'_> {
             None => json!({ "data": { "account": kept(self.account()) } }),
         };
         if let [client] = &self.plain_evidence(Kind::UserAgent)[..] {
-            common["http_request"] = json!({ "user_agent": client });
+            put(&mut common, "http_request.user_agent", client);
         }
         let addresses = self.plain_evidence(Kind::SourceIp);
         if addresses.is_empty() {
@@ -124,7 +126,7 @@ impl Alert<'_> {
             // CloudTrail names a service that made the call in place of an address.
             let name = if address.parse::<IpAddr>().is_ok() { "ip" } else { "svc_name" };
             let mut evidence = common.clone();
-            evidence["src_endpoint"] = json!({ name: address });
+            put(&mut evidence, &format!("src_endpoint.{name}"), address);
             evidence
         };
         addresses.into_iter().map(from).collect()

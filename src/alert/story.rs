@@ -3,7 +3,7 @@
 use super::Alert;
 use super::queries::mute_command;
 use super::sanitize::Shown;
-use super::words::{capitalised, minutes};
+use super::words::{capitalised, how_many, minutes};
 use crate::count::evidence::Kind;
 use crate::log::time::EventTime;
 use crate::rule::definition::Rule;
@@ -47,7 +47,7 @@ pub struct Story<'a> {
     /// The values that the rule counts, newest last, below a heading.
     pub(super) newest: (String, Vec<Shown<'a>>),
     /// Several alerts, worst first; none if it is about one.
-    pub(super) alerts: Vec<Line<'a>>,
+    pub(super) alerts: Vec<AlertLine<'a>>,
     /// How many more there are.
     pub(super) more: u64,
     /// What to do first.
@@ -78,8 +78,8 @@ impl<'a> CrowdView<'a> {
     pub(super) fn rows(self) -> Vec<Row<'a>> {
         let labels = std::iter::once("Latest").chain(std::iter::repeat(""));
         let latest = self.latest("").values.into_iter().zip(labels);
-        let callers = Row::new("Callers", vec![Shown::ours(self.callers.to_string())]);
-        [callers].into_iter().chain(latest.map(|(one, label)| Row::new(label, vec![one]))).collect()
+        let callers = Row::one("Callers", Shown::ours(self.callers.to_string()));
+        [callers].into_iter().chain(latest.map(|(one, label)| Row::one(label, one))).collect()
     }
 
     pub(super) fn latest(self, label: &'static str) -> Row<'a> {
@@ -108,6 +108,10 @@ impl<'a> Row<'a> {
         Self { label, values }
     }
 
+    pub fn one(label: &'static str, value: Shown<'a>) -> Self {
+        Self { label, values: vec![value] }
+    }
+
     /// Its values as one channel shows them, with commas.
     pub fn joined(&self, show: impl Fn(&Shown<'a>) -> String) -> String {
         self.values.iter().map(show).collect::<Vec<_>>().join(", ")
@@ -116,12 +120,28 @@ impl<'a> Row<'a> {
 
 /// One of several alerts.
 #[derive(Clone, Debug)]
-pub(super) struct Line<'a> {
-    pub count: String,
+pub(super) struct AlertLine<'a> {
+    pub total: u64,
+    pub is_lower_bound: bool,
+    /// What is counted, in the plural.
     pub noun: &'a str,
     pub rule: &'a str,
-    /// Besides the caller, each with a word before it.
-    pub about: Vec<(&'static str, Shown<'a>)>,
+    /// Its model, possibly one that the call did not name; `None` if it is not about one.
+    pub model: Option<Shown<'a>>,
+    /// The session that the caller's ARN leaves out.
+    pub session: Option<Shown<'a>>,
+}
+
+impl<'a> AlertLine<'a> {
+    pub fn how_many(&self) -> String {
+        how_many(self.total, self.is_lower_bound)
+    }
+
+    /// What it is about besides the caller, as one channel shows it.
+    pub fn about(&self, show: impl Fn(&Shown<'a>) -> String) -> Vec<String> {
+        let session = self.session.as_ref().map(|session| format!("session {}", show(session)));
+        self.model.as_ref().map(&show).into_iter().chain(session).collect()
+    }
 }
 
 impl Alert<'_> {
@@ -142,8 +162,8 @@ impl Alert<'_> {
             meaning: wording.meaning.to_owned(),
             crowd: None,
             rows: keys
-                .map(|field| Row::new(field.label(), vec![Shown::id(self.key.get(rule, *field))]))
-                .chain([Row::new("Account", vec![account.clone()]), self.region()])
+                .map(|field| Row::one(field.label(), Shown::id(self.key.get(rule, *field))))
+                .chain([Row::one("Account", account.clone()), self.region()])
                 .collect(),
             account,
             count: (capitalised(wording.noun), self.how_many()),
@@ -157,13 +177,10 @@ impl Alert<'_> {
             triage: rule.triage.to_vec(),
             next: None,
             ids: vec![
-                Row::new("Log object", vec![Shown::object(self.object)]),
-                Row::new("Rule", vec![Shown::ours(format!("{} ({})", rule.name, rule.id))]),
-                Row::new(
-                    "Reference",
-                    vec![Shown::ours(rule.references.first().copied().unwrap_or_default())],
-                ),
-                Row::new("Alert id", vec![Shown::ours(id.clone())]),
+                Row::one("Log object", Shown::object(self.object)),
+                Row::one("Rule", Shown::ours(format!("{} ({})", rule.name, rule.id))),
+                Row::one("Reference", Shown::ours(rule.references.first().copied().unwrap_or_default())),
+                Row::one("Alert id", Shown::ours(id.clone())),
             ],
             reference: ("Alert", id.clone()),
             id,

@@ -27,7 +27,19 @@ pub fn capitalised(word: &str) -> String {
 pub fn minutes(number: u64) -> String {
     let (number, unit) =
         if number > 60 && number.is_multiple_of(60) { (number / 60, "hour") } else { (number, "minute") };
-    format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
+    plural(number, unit)
+}
+
+/// `1 alert`, `3 alerts`.
+#[must_use]
+pub fn plural(number: u64, one: &str) -> String {
+    format!("{number} {one}{}", if number == 1 { "" } else { "s" })
+}
+
+/// `4`, or `at least 4` for a lower bound.
+#[must_use]
+pub fn how_many(number: u64, is_lower_bound: bool) -> String {
+    format!("{}{number}", if is_lower_bound { "at least " } else { "" })
 }
 
 #[cfg(test)]

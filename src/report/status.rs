@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::alert::sanitize::plain;
 use crate::alert::shorten::resource;
 use crate::alert::terminal::{fitted, whole};
-use crate::alert::words::clock;
+use crate::alert::words::{clock, plural};
 use crate::count::caller::Caller;
 use crate::count::incident::{self, IncidentLog, SPAN};
 use crate::count::store::{CallerState, Mute};
@@ -200,10 +200,6 @@ fn open<'c>(
         told: one.told,
         muted,
     })
-}
-
-fn plural(number: u64, one: &str) -> String {
-    format!("{number} {one}{}", if number == 1 { "" } else { "s" })
 }
 
 fn kept(text: Option<&str>) -> Option<String> {
