@@ -1,144 +1,78 @@
-//! The alert for Slack and Teams, in the custom-notification schema of Amazon Q Developer in
+//! The message for Slack and Teams, in the custom-notification schema of Amazon Q Developer in
 //! chat applications, which silently drops any other JSON.
 //!
 //! Source: "Custom notifications" in the service's administrator guide.
 
-use serde::Serialize;
+use serde_json::json;
 
-use super::Alert;
-use super::display::{capitalised, code, evidence_code, minutes, plain, utc};
-use super::mute::mute_command;
-use crate::rule::definition::Rule;
+use super::sanitize::{TEXT_BYTES, code};
+use super::story::{Row, Story, said};
+use super::words::utc;
 use crate::rule::field::Field;
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Notification<'a> {
-    version: &'a str,
-    source: &'a str,
-    id: &'a str,
-    content: Content<'a>,
-    metadata: Metadata,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Content<'a> {
-    text_type: &'a str,
-    title: String,
-    description: String,
-    next_steps: &'a [&'a str],
-    keywords: [&'a str; 3],
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Metadata {
-    thread_id: String,
-    summary: String,
-}
-
-/// What a notification says.
-pub(super) struct Chat<'a> {
-    pub id: &'a str,
-    pub title: String,
-    pub description: String,
-    pub next_steps: &'a [&'a str],
-    pub thread: String,
-}
-
-impl Chat<'_> {
-    /// The notification on one line, with the keywords of `rule`.
-    #[expect(clippy::expect_used, reason = "texts, numbers and lists always serialise")]
-    pub(super) fn text(self, rule: &Rule) -> String {
-        let notification = Notification {
-            version: "1.0",
-            source: "custom",
-            id: self.id,
-            content: Content {
-                text_type: "client-markdown",
-                title: format!(":rotating_light: {}", self.title),
-                description: self.description,
-                next_steps: self.next_steps,
-                keywords: ["Bedrock", rule.id, rule.severity.name()],
-            },
-            metadata: Metadata { thread_id: self.thread, summary: self.title },
-        };
-        serde_json::to_string(&notification).expect("text and lists always serialise")
-    }
-}
-
-impl Alert<'_> {
-    /// The notification on one line.
-    ///
-    /// # Panics
-    /// Never: texts, numbers and lists always serialise.
-    #[must_use]
-    pub fn chat(&self) -> String {
-        let chat = Chat {
-            id: &self.id(),
-            title: self.phrase(self.rule.wording.title, code),
-            description: self.description(),
-            next_steps: self.rule.triage,
-            thread: self.thread(),
-        };
-        chat.text(self.rule)
-    }
-
-    fn description(&self) -> String {
-        let (rule, figures) = (self.rule, &self.figures);
-        let mut lines: Vec<String> = Vec::new();
-        for field in rule.group_by.iter().filter(|field| **field != Field::Account) {
-            lines.push(format!("*{}* {}", field.label(), code(self.key.get(rule, *field))));
-        }
-        lines.push(format!("*Account* {}", code(self.account())));
-        lines.push(format!(
-            "*{}* {} (fires above {} within {})",
-            capitalised(rule.wording.noun),
-            self.how_many(),
-            rule.threshold,
-            minutes(self.window_minutes()),
-        ));
-        if rule.distinct != Field::RequestId {
-            lines.push(format!("*Newest* {}", codes(self.newest())));
-        }
-        lines.push(format!("*From* {} *to* {}", utc(figures.first_seen), utc(figures.last_seen)));
-        if !figures.sources.is_empty() {
-            lines.push(format!("*Seen in* {}", self.sources()));
-        }
-        for (label, kind, values) in self.told() {
-            let codes: Vec<String> =
-                values.iter().map(|value| evidence_code(kind, &plain(value, LISTED_BYTES))).collect();
-            lines.push(format!("*{label}* {}", codes.join(", ")));
-        }
-        lines.push(format!("*Alert* {}", self.id()));
-        lines.extend(self.look_further());
-        lines.extend(mute(self.account(), self.incident.caller));
-        lines.join("\n")
-    }
-}
-
-impl Alert<'_> {
-    /// The first command to look further with; they hold nothing that would have to be changed for the chat.
-    pub(super) fn look_further(&self) -> Option<String> {
-        // A chat would make a link of what has a scheme.
-        let command = self.commands().find(|command| !command.contains("://"))?;
-        Some(format!("*To look further* `{command}`"))
-    }
-}
-
-/// How to mute the caller, unless anything in the command would have to be changed for the chat.
-pub(super) fn mute(account: Option<&str>, caller: Option<&str>) -> Option<String> {
-    let command = mute_command(account, caller)?;
-    let span = code(Some(&command));
-    (span == format!("`{command}`")).then(|| format!("*To mute this caller* {span}"))
-}
-
-/// A list, each value cut short enough that ten fit beside everything else.
-fn codes<'v>(values: impl Iterator<Item = Option<&'v str>>) -> String {
-    let shown = values.map(|value| code(value.map(|value| plain(value, LISTED_BYTES)).as_deref()));
-    shown.collect::<Vec<_>>().join(", ")
-}
 
 /// The longest value in a list, in bytes; the JSON document and the e-mail show more of it.
 const LISTED_BYTES: usize = 80;
+
+impl Story<'_> {
+    /// The notification on one line.
+    #[must_use]
+    pub fn chat(&self) -> String {
+        let title = said(&self.title, |part| part.chat(LISTED_BYTES));
+        json!({
+            "version": "1.0",
+            "source": "custom",
+            "id": self.id,
+            "content": {
+                "textType": "client-markdown",
+                "title": format!(":rotating_light: {title}"),
+                "description": self.description(),
+                "nextSteps": self.triage,
+                "keywords": ["Bedrock", self.rule.id, self.rule.severity.name()],
+            },
+            "metadata": { "threadId": self.thread, "summary": title },
+        })
+        .to_string()
+    }
+
+    fn description(&self) -> String {
+        let row = |row: &Row<'_>, bytes| format!("*{}* {}", row.label, row.joined(|value| value.chat(bytes)));
+        let mut lines: Vec<String> = Vec::new();
+        if let Some(crowd) = self.crowd {
+            lines.push("The first ten were reported one by one; this is about the others.".to_owned());
+            lines.push(row(&crowd.latest("Latest callers"), LISTED_BYTES));
+            lines.push("*The worst of them*".to_owned());
+        }
+        lines.extend(self.rows.iter().map(|one| row(one, TEXT_BYTES)));
+        let (label, count) = &self.count;
+        let (first, last) = (utc(self.first_seen), utc(self.last_seen));
+        if let Some(fires) = &self.fires {
+            lines.push(format!("*{label}* {count} ({fires})"));
+            if self.rule.distinct != Field::RequestId {
+                lines.push(row(&Row::new("Newest", self.newest.1.clone()), LISTED_BYTES));
+            }
+            lines.push(format!("*From* {first} *to* {last}"));
+        } else {
+            lines.push(format!("*{label}* {count} *from* {first} *to* {last}"));
+        }
+        for line in &self.alerts {
+            let own = [line.noun.to_owned(), line.rule.to_owned()].into_iter();
+            let own: Vec<String> = own.chain(line.about(|id| id.chat(LISTED_BYTES))).collect();
+            lines.push(format!("• {} {}", line.how_many(), own.join(", ")));
+        }
+        if self.more > 0 {
+            lines.push(format!("and {} more", self.more));
+        }
+        lines.extend(self.evidence.iter().map(|one| row(one, LISTED_BYTES)));
+        let (label, id) = &self.reference;
+        lines.push(format!("*{label}* {id}"));
+        if self.crowd.is_none() {
+            // A chat would make a link of what has a scheme.
+            let command = self.commands.iter().find(|command| !command.contains("://"));
+            lines.extend(command.map(|command| format!("*To look further* `{command}`")));
+            let is_inert = |command: &&String| code(Some(command)) == format!("`{command}`");
+            let mute = self.mute.as_ref().filter(is_inert);
+            lines.extend(mute.map(|command| format!("*To mute this caller* `{command}`")));
+        }
+        lines.join("\n")
+    }
+}

@@ -1,135 +1,130 @@
-//! The alert for a tired human: e-mail text, subject line and SMS.
+//! The e-mail, its subject line and the SMS.
 
-use super::Alert;
-use super::display::{ascii, capitalised, evidence, listed, minutes, numbered, object, short, shown, utc};
-use super::mute::mute_command;
-use crate::count::evidence::Kind;
-use crate::rule::field::Field;
+use textwrap::{Options, WordSplitter, fill};
+
+use super::sanitize::{Shown, ascii};
+use super::story::{Row, Story, said};
+use super::words::utc;
 
 /// SNS refuses a subject of 100 characters or more, or with anything but printable ASCII.
-pub(super) const SUBJECT_CHARACTERS: usize = 99;
+const SUBJECT_CHARACTERS: usize = 99;
 /// One SMS holds 160 characters.
-pub(super) const SMS_CHARACTERS: usize = 160;
+const SMS_CHARACTERS: usize = 160;
+/// An account id has twelve digits.
+const ACCOUNT_CHARACTERS: usize = 14;
+/// The width of the text; ids stay whole.
+const COLUMNS: usize = 72;
 
-impl Alert<'_> {
+impl Story<'_> {
     /// Under 100 printable ASCII characters.
     #[must_use]
     pub fn subject(&self) -> String {
-        let headline = self.headline(40);
+        let headline = said(&self.headline, |part| part.ascii(40));
         ascii(&format!("[{}] Bedrock: {headline}", self.rule.severity.name()), SUBJECT_CHARACTERS)
-    }
-
-    fn headline(&self, model_characters: usize) -> String {
-        self.phrase(self.rule.wording.headline, |id| {
-            let limit = if id == self.model() { model_characters } else { 30 };
-            ascii(&short(id), limit)
-        })
     }
 
     /// One line.
     #[must_use]
     pub fn sms(&self) -> String {
-        let text = format!(
-            "Bedrock: {} in account {} since {}",
-            self.headline(30),
-            ascii(&shown(self.account()), 14),
-            utc(self.figures.first_seen),
-        );
-        ascii(&text, SMS_CHARACTERS)
+        let headline = said(&self.headline, |part| part.ascii(30));
+        let account = match self.crowd {
+            Some(_) => String::new(),
+            None => format!(" in account {}", ascii(&self.account.whole(), ACCOUNT_CHARACTERS)),
+        };
+        ascii(&format!("Bedrock: {headline}{account} since {}", utc(self.first_seen)), SMS_CHARACTERS)
     }
 
     /// The whole text.
     #[must_use]
     pub fn email(&self) -> String {
-        let wording = &self.rule.wording;
-        let values: String = self.newest().map(|value| format!("  {}\n", shown(value))).collect();
-        format!(
-            "{opening}\n\
-             \n\
-             {rows}\
-             \n\
-             {meaning}\n\
-             \n\
-             What to do first\n\
-             {triage}\
-             \n\
-             It may be honest\n\
-             {honest}\
-             \n\
-             {counted}, newest last\n\
-             {values}\
-             \n\
-             Log object  {object}\n\
-             Rule        {name} ({rule})\n\
-             Reference   {reference}\n\
-             Alert id    {id}\n\
-             {further}{mute}",
-            opening = wording.opening,
-            rows = self.rows(),
-            meaning = wording.meaning,
-            triage = numbered(self.rule.triage),
-            honest = listed(self.rule.false_positives),
-            counted = self.counted(),
-            object = object(self.object),
-            name = self.rule.name,
-            rule = self.rule.id,
-            reference = self.rule.references.first().copied().unwrap_or_default(),
-            id = self.id(),
-            further = self.further(),
-            mute = mute(self.account(), self.incident.caller),
-        )
+        let mut parts = vec![self.lines("", &said(&self.opening, Shown::short))];
+        let rows = self.all_rows();
+        if let Some(crowd) = self.crowd {
+            parts.push(crowd.rows().iter().map(|row| shown(row, 10)).collect());
+            parts.push(format!("The worst of the latest\n{rows}"));
+        } else {
+            parts.push(rows);
+        }
+        let (heading, newest) = &self.newest;
+        let newest: String = newest.iter().map(|value| format!("  {}\n", value.whole())).collect();
+        let newest = format!("{heading}\n{newest}");
+        if self.is_one_alert() {
+            parts.push(self.lines("", &self.meaning));
+        } else {
+            parts.push(format!("Alerts, worst first\n{}", self.alerts()));
+            parts.extend((!self.newest.1.is_empty()).then(|| newest.clone()));
+            parts.push(self.lines("", &format!("{} {}", self.rule.wording.opening, self.meaning)));
+        }
+        let steps = (1..).zip(&self.triage);
+        let steps = steps.map(|(number, step)| self.lines(&format!("{number:>3}. "), step));
+        parts.push(format!("What to do first\n{}", steps.collect::<String>()));
+        let benign = self.rule.false_positives.iter().map(|cause| self.lines("  - ", cause));
+        parts.push(format!("It may be honest\n{}", benign.collect::<String>()));
+        parts.extend(self.is_one_alert().then_some(newest));
+        parts.extend(self.next.as_ref().map(|next| self.lines("", next)));
+        parts.push(self.ids.iter().map(|row| shown(row, 12)).collect());
+        let commands: String = self.commands.iter().map(|command| format!("  {command}\n")).collect();
+        if !commands.is_empty() {
+            parts.push(format!("To look further:\n{commands}"));
+        }
+        parts.extend(self.mute.as_ref().map(|mute| format!("To mute this caller for a week:\n  {mute}\n")));
+        parts.join("\n")
     }
 
-    /// The commands to look further with.
-    pub(super) fn further(&self) -> String {
-        let commands: String = self.commands().map(|command| format!("  {command}\n")).collect();
-        if commands.is_empty() { commands } else { format!("\nTo look further:\n{commands}") }
-    }
-
-    fn rows(&self) -> String {
-        let (rule, figures) = (self.rule, &self.figures);
-        let mut rows = String::new();
-        let mut row = |label: &str, value: &str| rows += &format!("{label:<10}{value}\n");
-        for field in rule.group_by.iter().filter(|field| **field != Field::Account) {
-            row(field.label(), &shown(self.key.get(rule, *field)));
-        }
-        row("Account", &shown(self.account()));
-        let regions = self.evidence(Kind::Region);
-        row("Region", &if regions.is_empty() { shown(None) } else { joined(Kind::Region, &regions) });
-        row(&capitalised(rule.wording.noun), &format!("{} ({})", self.how_many(), self.fires()));
-        row("First", &utc(figures.first_seen));
-        row("Last", &utc(figures.last_seen));
-        row("Severity", &format!("{}, risk score {}", rule.severity.name(), rule.risk_score));
-        if !figures.sources.is_empty() {
-            row("Seen in", &self.sources());
-        }
-        for (label, kind, values) in self.told() {
-            row(label, &joined(kind, &values));
-        }
+    fn all_rows(&self) -> String {
+        let (label, count) = &self.count;
+        let fires = self.fires.as_ref().map(|fires| format!(" (the rule {fires})")).unwrap_or_default();
+        let severity = self.rule.severity.name();
+        let mut rows: String = self.rows.iter().map(|row| shown(row, 10)).collect();
+        rows += &format!(
+            "{label:<10}{count}{fires}\nFirst     {}\nLast      {}\nSeverity  {severity}, risk score {}\n",
+            utc(self.first_seen),
+            utc(self.last_seen),
+            self.rule.risk_score
+        );
+        rows.extend(self.evidence.iter().map(|row| shown(row, 10)));
         rows
     }
 
-    /// The heading of the values that the rule counts.
-    fn counted(&self) -> String {
-        format!(
-            "{}s",
-            if self.rule.distinct == Field::RequestId { "Request id" } else { self.rule.distinct.label() }
-        )
+    /// The alerts in columns, and how many more there are.
+    fn alerts(&self) -> String {
+        let count = self.alerts.iter().map(|line| line.how_many().len()).max().unwrap_or(0);
+        let noun = self.alerts.iter().map(|line| line.noun.len()).max().unwrap_or(0);
+        let rule = self.alerts.iter().map(|line| line.rule.len()).max().unwrap_or(0);
+        let mut text = String::new();
+        for line in &self.alerts {
+            let about = line.about(Shown::whole).join(", ");
+            let line =
+                format!("  {:>count$} {:<noun$}  {:<rule$}  {about}", line.how_many(), line.noun, line.rule);
+            text += line.trim_end();
+            text.push('\n');
+        }
+        if self.more > 0 {
+            text += &format!("  and {} more\n", self.more);
+        }
+        text
     }
 
-    fn fires(&self) -> String {
-        format!("the rule fires above {} within {}", self.rule.threshold, minutes(self.window_minutes()))
+    /// `text` indented by `indent`: in its own lines if it is a rule's, in lines of [`COLUMNS`] if it is about
+    /// several alerts.
+    fn lines(&self, indent: &str, text: &str) -> String {
+        if self.is_one_alert() {
+            return format!("{indent}{text}\n");
+        }
+        let below = " ".repeat(indent.len());
+        let options = Options::new(COLUMNS)
+            .initial_indent(indent)
+            .subsequent_indent(&below)
+            .break_words(false)
+            .word_splitter(WordSplitter::NoHyphenation);
+        fill(&text.replace('\n', " "), options) + "\n"
+    }
+
+    pub(super) const fn is_one_alert(&self) -> bool {
+        self.alerts.is_empty()
     }
 }
 
-/// How to mute the caller.
-pub(super) fn mute(account: Option<&str>, caller: Option<&str>) -> String {
-    mute_command(account, caller)
-        .map(|command| format!("\nTo mute this caller for a week:\n  {command}\n"))
-        .unwrap_or_default()
-}
-
-pub(super) fn joined(kind: Kind, values: &[&str]) -> String {
-    let shown: Vec<String> = values.iter().map(|value| evidence(kind, value)).collect();
-    shown.join(", ")
+fn shown(row: &Row<'_>, width: usize) -> String {
+    format!("{:<width$}{}\n", row.label, row.joined(Shown::whole))
 }

@@ -1,10 +1,10 @@
-//! The alert as one message for a topic: a text for each kind of subscriber, a subject, and
-//! attributes for filter policies.
+//! One message for a topic: a text for each kind of subscriber, a subject, and attributes for filter policies.
 
-use serde::Serialize;
+use serde_json::json;
 
 use super::Alert;
-use super::display::shown;
+use super::notice::Notice;
+use super::story::Story;
 
 /// The most that SNS accepts, in bytes. Ids are cut short enough that no alert comes near it.
 pub const MAX_MESSAGE_BYTES: usize = 262_144;
@@ -20,50 +20,41 @@ pub struct Message {
     pub attributes: [(&'static str, String); 4],
 }
 
-/// The texts for people.
-pub(super) struct Texts {
-    pub subject: String,
-    pub email: String,
-    pub chat: String,
-    pub sms: String,
-}
-
-#[derive(Serialize)]
-struct Body {
-    default: String,
-    email: String,
-    #[serde(rename = "email-json")]
-    email_json: String,
-    https: String,
-    sms: String,
+impl Message {
+    fn new(document: &str, story: Story<'_>) -> Self {
+        let email = story.email();
+        let body = json!({
+            "default": document,
+            "email": email,
+            "email-json": email,
+            "https": story.chat(),
+            "sms": story.sms(),
+        });
+        Self {
+            body: body.to_string(),
+            subject: story.subject(),
+            attributes: [
+                ("rule", story.rule.id.to_owned()),
+                ("severity", story.rule.severity.name().to_owned()),
+                ("account", story.account.whole()),
+                ("alert_id", story.alert),
+            ],
+        }
+    }
 }
 
 impl Alert<'_> {
     /// The message for the topic.
-    ///
-    /// # Panics
-    /// Never: texts, numbers and lists always serialise.
     #[must_use]
     pub fn message(&self) -> Message {
-        let texts =
-            Texts { subject: self.subject(), email: self.email(), chat: self.chat(), sms: self.sms() };
-        self.message_of(self.document(), texts)
+        Message::new(&self.document(), self.story())
     }
+}
 
-    /// A message with this alert's attributes.
-    #[expect(clippy::expect_used, reason = "texts, numbers and lists always serialise")]
-    pub(super) fn message_of(&self, document: String, texts: Texts) -> Message {
-        let Texts { subject, email, chat, sms } = texts;
-        let body = Body { default: document, email: email.clone(), email_json: email, https: chat, sms };
-        Message {
-            body: serde_json::to_string(&body).expect("text always serialises"),
-            subject,
-            attributes: [
-                ("rule", self.rule.id.to_owned()),
-                ("severity", self.rule.severity.name().to_owned()),
-                ("account", shown(self.account())),
-                ("alert_id", self.id()),
-            ],
-        }
+impl Notice<'_> {
+    /// The message for the topic.
+    #[must_use]
+    pub fn message(&self) -> Message {
+        Message::new(&self.document(), self.story())
     }
 }

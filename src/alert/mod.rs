@@ -1,21 +1,25 @@
-//! One alert as a value. The files below render it for programs and people.
+//! One alert as a value. What it says to people is a [`story::Story`], which the channels only show:
+//! `email`, `chat` and `terminal`; programs get the `document` or the finding of `ocsf`.
 
 mod chat;
-pub mod display;
 mod document;
 mod email;
 pub mod links;
 mod message;
-mod mute;
 pub mod notice;
 mod ocsf;
 mod queries;
+pub mod sanitize;
 pub mod shorten;
 pub mod sink;
+pub mod story;
 mod telephone;
 pub mod terminal;
+pub mod words;
 
 use serde_json::Value;
+
+use self::sanitize::Shown;
 
 use crate::count::caller::digest;
 use crate::count::evidence::{Kind, MAX_EVIDENCE};
@@ -85,72 +89,40 @@ impl Alert<'_> {
         format!("bedrock-{}", digest(&[&caller.to_string()]))
     }
 
-    /// One of the rule's phrases with its places filled; ids are shown by `short`.
-    fn phrase(&self, phrase: &str, short: impl Fn(Option<&str>) -> String) -> String {
-        let mut filled = String::new();
+    /// One of the rule's phrases with its places filled.
+    fn phrase(&self, phrase: &'static str) -> Vec<Shown<'_>> {
+        let mut filled = Vec::new();
         let mut rest = phrase;
         while let Some((before, (name, after))) =
             rest.split_once('{').and_then(|(before, at)| Some((before, at.split_once('}')?)))
         {
-            filled += before;
-            filled += &match name {
-                "user" | "caller" | "role" => short(self.caller()),
-                "model" => short(self.model()),
-                _ => self.how_many(),
-            };
+            filled.push(Shown::ours(before));
+            filled.push(match name {
+                "user" | "caller" | "role" => Shown::id(self.caller()),
+                "model" => Shown::model(self.model()),
+                _ => Shown::ours(self.how_many()),
+            });
             rest = after;
         }
-        filled + rest
+        filled.push(Shown::ours(rest));
+        filled
     }
 
     /// Up to ten values of one kind, in order.
-    fn evidence(&self, kind: Kind) -> Vec<&str> {
-        let same = self.figures.evidence.iter().filter(|one| one.kind == kind);
-        same.take(MAX_EVIDENCE).map(|one| kind.cut(&one.value)).collect()
+    fn evidence(&self, kind: Kind) -> Vec<Shown<'_>> {
+        self.logged(kind).map(|value| Shown::evidence(kind, value)).collect()
     }
 
-    /// The logs that recorded it, in words.
-    fn sources(&self) -> String {
-        let logs = self.figures.logs();
-        logs.iter().map(|log| log.label()).collect::<Vec<_>>().join(", ")
+    /// The same as logged, for what quotes or compares them.
+    fn logged(&self, kind: Kind) -> impl Iterator<Item = &str> {
+        let same = self.figures.evidence.iter().filter(move |one| one.kind == kind);
+        same.take(MAX_EVIDENCE).map(move |one| kind.cut(&one.value))
     }
 
-    /// The evidence for people, each kind with a label of at most nine letters; kinds without values are
-    /// left out.
-    fn told(&self) -> Vec<(&'static str, Kind, Vec<&str>)> {
-        let kinds = [
-            ("Source IP", Kind::SourceIp),
-            ("Client", Kind::UserAgent),
-            ("Key id", Kind::AccessKeyId),
-            ("API key", Kind::ApiKey),
-            ("From acct", Kind::CallerAccount),
-            ("Endpoint", Kind::VpcEndpoint),
-            ("Called as", Kind::ModelCalled),
-            ("Denied by", Kind::Refusal),
-            ("Guardrail", Kind::Guardrail),
-            ("Policy", Kind::Policy),
-            ("Found", Kind::Violation),
-        ];
-        let told = kinds.map(|(label, kind)| {
-            let values = self.evidence(kind);
-            (label, kind, if kind == Kind::ModelCalled { self.other_spellings(values) } else { values })
-        });
-        told.into_iter().filter(|(_, _, values)| !values.is_empty()).collect()
-    }
-
-    /// The spellings of the model that the reader does not see anyway.
-    fn other_spellings<'v>(&self, spellings: Vec<&'v str>) -> Vec<&'v str> {
-        let listed = |spelling: &str| {
-            self.rule.distinct == Field::Model && self.newest().any(|model| model == Some(spelling))
-        };
-        let mut others = spellings;
-        others.retain(|spelling| self.model() != Some(spelling) && !listed(spelling));
-        others
-    }
-
-    /// The distinct values, newest last; `None` for a missing one.
-    fn newest(&self) -> impl Iterator<Item = Option<&str>> {
-        self.figures.newest.iter().map(|value| Some(value.as_str()).filter(|value| *value != MISSING))
+    /// The distinct values, newest last.
+    fn newest(&self) -> impl Iterator<Item = Shown<'_>> {
+        let known = |value| Some(value).filter(|value| *value != MISSING);
+        self.figures.newest.iter().map(move |value| Shown::id(known(value.as_str())))
     }
 
     fn window_minutes(&self) -> u64 {
@@ -159,8 +131,7 @@ impl Alert<'_> {
 
     /// `4`, or `at least 4` for a lower bound.
     fn how_many(&self) -> String {
-        let bound = if self.figures.at_least { "at least " } else { "" };
-        format!("{bound}{}", self.figures.total)
+        words::how_many(self.figures.total, self.figures.is_lower_bound)
     }
 }
 

@@ -4,10 +4,14 @@
 //! Source: class 2004 of the Open Cybersecurity Schema Framework, version 1.8.0, with the cloud profile. It
 //! uses nothing that is not in 1.1.0 as well, but for `is_alert` (1.4.0).
 
+use std::net::IpAddr;
+
 use serde_json::{Value, json};
 
 use super::Alert;
-use super::display::{DOCUMENT_BYTES, TEXT_BYTES, plain};
+use super::document::put;
+use super::sanitize::{DOCUMENT_BYTES, Shown};
+use super::words::capitalised;
 use crate::count::evidence::Kind;
 use crate::rule::definition::Severity;
 use crate::rule::field::Field;
@@ -23,8 +27,7 @@ impl Alert<'_> {
     pub fn ocsf(&self) -> String {
         let (rule, figures) = (self.rule, &self.figures);
         let id = self.id();
-        let kept = |value: &str| plain(value, MAX_KEPT_BYTES);
-        let regions: Vec<String> = self.all(Kind::Region);
+        let kept = |value: Shown<'_>| value.program(MAX_KEPT_BYTES);
         let mut finding = json!({
             "activity_id": 1,
             "activity_name": "Create",
@@ -39,7 +42,7 @@ impl Alert<'_> {
             "end_time": figures.last_seen.epoch_ms(),
             "count": figures.total,
             "severity_id": severity_id(rule.severity),
-            "severity": severity(rule.severity),
+            "severity": capitalised(rule.severity.name()),
             "risk_score": rule.risk_score,
             "status_id": 1,
             "status": "New",
@@ -66,42 +69,40 @@ impl Alert<'_> {
                     "technique": { "uid": one.id, "name": one.name, "src_url": one.reference },
                 })).collect::<Vec<_>>(),
             },
+            "cloud": { "provider": "AWS" },
             "evidences": self.evidences(),
             "remediation": { "desc": rule.triage.join("\n"), "references": rule.references },
             // What the schema has no place for.
             "unmapped": {
                 "threshold": rule.threshold,
                 "window_minutes": self.window_minutes(),
-                "count_at_least": figures.at_least,
-                "objects": [plain(self.object, DOCUMENT_BYTES)],
-                "models_called": self.all(Kind::ModelCalled),
-                "denied_by": self.all(Kind::Refusal),
-                "access_key_ids": self.all(Kind::AccessKeyId),
-                "guardrail_ids": self.all(Kind::Guardrail),
-                "policies": self.all(Kind::Policy),
-                "counted": self.newest().map(|value| value.map(kept)).collect::<Vec<_>>(),
+                "count_at_least": figures.is_lower_bound,
+                "objects": [Shown::object(self.object).program(DOCUMENT_BYTES)],
+                "counted": self.newest().map(kept).collect::<Vec<_>>(),
                 "counted_as": rule.distinct.label(),
                 "investigate": self.queries(),
             },
         });
-        let mut cloud = json!({ "provider": "AWS" });
-        if let Some(account) = self.account() {
-            let account = json!({ "uid": kept(account), "type_id": 10, "type": "AWS Account" });
-            insert(&mut cloud, "account", account);
+        for kind in Kind::ALL {
+            if let Some(name) = kind.names().ocsf {
+                put(&mut finding, &format!("unmapped.{name}"), self.plain_evidence(kind));
+            }
         }
-        if let Some(region) = regions.first() {
-            insert(&mut cloud, "region", json!(region));
+        if let Some(account) = kept(Shown::id(self.account())) {
+            let account = json!({ "uid": account, "type_id": 10, "type": "AWS Account" });
+            put(&mut finding, "cloud.account", account);
         }
-        insert(&mut finding, "cloud", cloud);
-        let models = if rule.distinct == Field::Model {
-            self.newest().flatten().map(kept).collect()
+        if let Some(region) = self.plain_evidence(Kind::Region).first() {
+            put(&mut finding, "cloud.region", region);
+        }
+        let models: Vec<String> = if rule.distinct == Field::Model {
+            self.newest().filter_map(kept).collect()
         } else {
-            self.model().map(kept).into_iter().collect::<Vec<_>>()
+            kept(Shown::model(self.model())).into_iter().collect()
         };
-        let resource =
-            |model: &String| json!({ "uid": model, "name": model, "type": "Amazon Bedrock model" });
+        let resource = |model| json!({ "uid": model, "name": model, "type": "Amazon Bedrock model" });
         if !models.is_empty() {
-            insert(&mut finding, "resources", models.iter().map(resource).collect());
+            put(&mut finding, "resources", models.iter().map(resource).collect::<Vec<_>>());
         }
         finding.to_string()
     }
@@ -109,32 +110,26 @@ impl Alert<'_> {
     /// One piece of evidence for each source address, or one if none is known. Each names the caller, or
     /// else what was counted.
     fn evidences(&self) -> Vec<Value> {
-        let mut common = match self.caller() {
-            Some(arn) => json!({ "actor": { "user": { "uid": plain(arn, MAX_KEPT_BYTES) } } }),
-            None => {
-                json!({ "data": { "account": self.account().map(|account| plain(account, MAX_KEPT_BYTES)) } })
-            }
+        let kept = |value| Shown::id(value).program(MAX_KEPT_BYTES);
+        let mut common = match kept(self.caller()) {
+            Some(arn) => json!({ "actor": { "user": { "uid": arn } } }),
+            None => json!({ "data": { "account": kept(self.account()) } }),
         };
-        if let [client] = &self.all(Kind::UserAgent)[..] {
-            insert(&mut common, "http_request", json!({ "user_agent": client }));
+        if let [client] = &self.plain_evidence(Kind::UserAgent)[..] {
+            put(&mut common, "http_request.user_agent", client);
         }
-        let addresses = self.all(Kind::SourceIp);
+        let addresses = self.plain_evidence(Kind::SourceIp);
         if addresses.is_empty() {
             return vec![common];
         }
         let from = |address: String| {
-            let is_ip = address.parse::<std::net::IpAddr>().is_ok();
-            let mut evidence = common.clone();
             // CloudTrail names a service that made the call in place of an address.
-            let endpoint = json!({ if is_ip { "ip" } else { "svc_name" }: address });
-            insert(&mut evidence, "src_endpoint", endpoint);
+            let name = if address.parse::<IpAddr>().is_ok() { "ip" } else { "svc_name" };
+            let mut evidence = common.clone();
+            put(&mut evidence, &format!("src_endpoint.{name}"), address);
             evidence
         };
         addresses.into_iter().map(from).collect()
-    }
-
-    fn all(&self, kind: Kind) -> Vec<String> {
-        self.evidence(kind).iter().map(|value| plain(value, TEXT_BYTES)).collect()
     }
 }
 
@@ -145,21 +140,5 @@ const fn severity_id(severity: Severity) -> u8 {
         Severity::Medium => 3,
         Severity::High => 4,
         Severity::Critical => 5,
-    }
-}
-
-const fn severity(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Low => "Low",
-        Severity::Medium => "Medium",
-        Severity::High => "High",
-        Severity::Critical => "Critical",
-    }
-}
-
-/// Adds a member to an object.
-fn insert(object: &mut Value, name: &str, value: Value) {
-    if let Some(members) = object.as_object_mut() {
-        members.insert(name.to_owned(), value);
     }
 }

@@ -12,6 +12,7 @@ use std::net::Ipv4Addr;
 use std::ops::Range;
 
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
+use uuid::Uuid;
 
 /// Written between digits of a number to call.
 const SPLIT: &str = "[_]";
@@ -202,20 +203,15 @@ fn is_of_uuid(before: &[&char], group: &Range<usize>, characters: &[char]) -> bo
         let alone = |one: Option<&char>| one.is_none_or(|one| !one.is_ascii_alphanumeric());
         let end = at.saturating_add(UUID_LENGTH);
         let until_start = at.checked_sub(1).and_then(|before| characters.get(before));
-        is_uuid(window) && group.end <= end && alone(until_start) && alone(characters.get(end))
+        Uuid::try_parse(&window.iter().collect::<String>()).is_ok()
+            && group.end <= end
+            && alone(until_start)
+            && alone(characters.get(end))
     })
 }
 
 /// The length of a UUID in characters.
 const UUID_LENGTH: usize = 36;
-
-fn is_uuid(characters: &[char]) -> bool {
-    let is_of_shape = |(at, one): (usize, &char)| match at {
-        8 | 13 | 18 | 23 => *one == '-',
-        _ => one.is_ascii_hexdigit(),
-    };
-    characters.len() == UUID_LENGTH && characters.iter().enumerate().all(is_of_shape)
-}
 
 #[cfg(test)]
 mod tests {

@@ -4,12 +4,10 @@ use console::Style;
 use unicode_width::UnicodeWidthStr;
 
 use super::Alert;
-use super::display::{
-    DOCUMENT_BYTES, capitalised, clock, evidence, minutes, readable, shown_whole, without_scheme,
-};
-use super::links::{unlinked, unschemed};
+use super::links::unlinked;
+use super::sanitize::{DOCUMENT_BYTES, Shown, shown_whole};
 use super::shorten::{resource, shorten};
-use crate::count::evidence::Kind;
+use super::words::clock;
 use crate::rule::definition::Severity;
 use crate::rule::field::Field;
 
@@ -29,7 +27,7 @@ impl Alert<'_> {
     /// A few lines that fit the terminal; ids that do not fit lose their middle.
     #[must_use]
     pub fn block(&self, layout: Layout) -> String {
-        let (rule, figures) = (self.rule, &self.figures);
+        let (rule, story) = (self.rule, self.story());
         let columns = layout.columns.saturating_sub(LABEL_COLUMNS);
         let mut block = format!(
             "{}  {}  {}\n",
@@ -37,36 +35,30 @@ impl Alert<'_> {
             layout.severity(rule.severity).apply_to(rule.severity.name().to_uppercase()),
             layout.style().bold().apply_to(rule.id),
         );
-        let mut row = |label: &str, value: &str| {
-            block += &format!("  {label:<width$}{}\n", shorten(value, columns), width = LABEL_COLUMNS - 2);
+        let mut row = |label: &str, lines: &[String]| {
+            for (line, label) in lines.iter().zip(std::iter::once(label).chain(std::iter::repeat(""))) {
+                block += &format!("  {label:<width$}{}\n", shorten(line, columns), width = LABEL_COLUMNS - 2);
+            }
         };
-        for field in rule.group_by.iter().filter(|field| **field != Field::Account) {
-            row(field.label(), &known_by(&whole(self.key.get(rule, *field)), columns));
+        let values = |values: &[Shown<'_>]| match values {
+            [one] => vec![known_by(&one.terminal(), columns)],
+            all => listed(all.iter().map(Shown::terminal), all.len() as u64, columns),
+        };
+        for one in &story.rows {
+            row(one.label, &values(&one.values));
         }
-        row("Account", &whole(self.account()));
-        let fires = format!("fires above {} within {}", rule.threshold, minutes(self.window_minutes()));
-        row(&capitalised(rule.wording.noun), &format!("{} ({fires})", self.how_many()));
+        let fires = story.fires.iter().map(|fires| format!(" ({fires})")).collect::<String>();
+        row(&story.count.0, &[story.count.1 + &fires]);
         if rule.distinct != Field::RequestId {
-            let newest: Vec<_> = self.newest().collect();
-            for (line, label) in listed(newest.into_iter().rev().map(whole), figures.total, columns)
-                .iter()
-                .zip(["Newest", "", ""])
-            {
-                row(label, line);
-            }
+            let newest = story.newest.1.iter().rev().map(Shown::terminal);
+            row("Newest", &listed(newest, self.figures.total, columns));
         }
-        row("Seen", &format!("first {}, last {} UTC", clock(figures.first_seen), clock(figures.last_seen)));
-        for (label, kind) in [("Source IP", Kind::SourceIp), ("Key id", Kind::AccessKeyId)] {
-            let values = self.evidence(kind);
-            let known = values.len() as u64;
-            for (line, label) in listed(values.into_iter().map(|value| evidence(kind, value)), known, columns)
-                .iter()
-                .zip([label, "", ""])
-            {
-                row(label, line);
-            }
+        let (first, last) = (clock(story.first_seen), clock(story.last_seen));
+        row("Seen", &[format!("first {first}, last {last} UTC")]);
+        for one in &story.evidence {
+            row(one.label, &values(&one.values));
         }
-        row("File", &file(self.object));
+        row("File", &[Shown::object(self.object).terminal()]);
         block
     }
 
@@ -84,54 +76,13 @@ impl Alert<'_> {
         }
         field("account", &whole(self.account()));
         field(rule.wording.noun, &figures.total.to_string());
-        if figures.at_least {
+        if figures.is_lower_bound {
             field("at_least", "true");
         }
         field("first_seen", &figures.first_seen.to_string());
         field("last_seen", &figures.last_seen.to_string());
-        field("file", &file(self.object));
+        field("file", &Shown::object(self.object).terminal());
         line
-    }
-}
-
-/// The alerts of one caller that belong together, as `replay` shows them.
-#[derive(Clone, Copy, Debug)]
-pub struct Incident<'a> {
-    /// Its id.
-    pub id: &'a str,
-    /// The ARN of the caller, a role without its session.
-    pub caller: Option<&'a str>,
-    /// The account.
-    pub account: Option<&'a str>,
-    /// How many alerts follow.
-    pub alerts: u64,
-    /// The highest severity among them.
-    pub severity: Severity,
-}
-
-impl Incident<'_> {
-    /// The line above its alerts on a terminal.
-    #[must_use]
-    pub fn heading(&self, layout: Layout) -> String {
-        let plural = if self.alerts == 1 { "" } else { "s" };
-        let account = whole(self.account);
-        let rest = format!("  account {account}  {} alert{plural}", self.alerts);
-        let caller = known_by(&whole(self.caller), layout.columns.saturating_sub(rest.width()));
-        let heading = fitted(&(caller + &rest), layout.columns);
-        layout.style().bold().underlined().apply_to(heading).to_string()
-    }
-
-    /// The same as `name=value`, before the lines of its alerts.
-    #[must_use]
-    pub fn line(&self) -> String {
-        format!(
-            "incident id={} severity={} caller={} account={} alerts={}",
-            quoted(self.id),
-            self.severity.name(),
-            quoted(&whole(self.caller)),
-            quoted(&whole(self.account)),
-            self.alerts,
-        )
     }
 }
 
@@ -157,11 +108,6 @@ impl Layout {
 #[must_use]
 pub fn whole(value: Option<&str>) -> String {
     shown_whole(value, DOCUMENT_BYTES)
-}
-
-fn file(name: &str) -> String {
-    let (scheme, rest) = without_scheme(name);
-    scheme.to_owned() + &unschemed(&readable(rest, DOCUMENT_BYTES))
 }
 
 /// `text` in at most `columns` columns. What a cut leaves may be the name of a host, so it is broken up again.

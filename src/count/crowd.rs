@@ -41,7 +41,7 @@ pub struct Ticket {
 
 /// An incident that the crowd's notices report.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Member {}
+pub struct CrowdMember {}
 
 /// The incidents beyond the first [`MAX_TICKETS`], one of each caller.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::call::Call;
 
-/// The kind of a piece of evidence.
+/// The kind of a piece of evidence, in the order of the fields in documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// The AWS region.
@@ -35,22 +35,59 @@ pub enum Kind {
     Violation,
 }
 
+/// How a kind of evidence is called everywhere.
+#[derive(Clone, Copy, Debug)]
+pub struct Names {
+    /// In the store.
+    pub stored: &'static str,
+    /// To people: at most nine letters.
+    pub label: &'static str,
+    /// The field of the JSON document, below which objects.
+    pub field: &'static str,
+    /// The member of `unmapped` in an OCSF finding; `None` where the schema has a place for all values.
+    pub ocsf: Option<&'static str>,
+}
+
 impl Kind {
-    /// All kinds.
+    /// All kinds, in the order in which people see them.
     pub const ALL: [Self; 12] = [
         Self::Region,
         Self::SourceIp,
         Self::UserAgent,
         Self::AccessKeyId,
-        Self::Refusal,
-        Self::ModelCalled,
         Self::ApiKey,
         Self::CallerAccount,
         Self::VpcEndpoint,
+        Self::ModelCalled,
+        Self::Refusal,
         Self::Guardrail,
         Self::Policy,
         Self::Violation,
     ];
+
+    /// The one table of names: whatever shows evidence takes them from here.
+    #[must_use]
+    pub const fn names(self) -> Names {
+        let (stored, label, field, ocsf) = match self {
+            Self::Region => ("region", "Region", "cloud.region", Some("regions")),
+            Self::SourceIp => ("source_ip", "Source IP", "source.address", None),
+            Self::UserAgent => ("user_agent", "Client", "user_agent.original", Some("user_agents")),
+            Self::AccessKeyId => ("access_key_id", "Key id", "access_key_ids", Some("access_key_ids")),
+            Self::Refusal => ("refusal", "Denied by", "denied_by", Some("denied_by")),
+            Self::ModelCalled => ("model_called", "Called as", "models_called", Some("models_called")),
+            Self::ApiKey => ("api_key", "API key", "bearer_token_types", Some("bearer_token_types")),
+            Self::CallerAccount => {
+                ("caller_account", "From acct", "caller_account_ids", Some("caller_account_ids"))
+            }
+            Self::VpcEndpoint => ("vpc_endpoint", "Endpoint", "vpc_endpoint_ids", Some("vpc_endpoint_ids")),
+            Self::Guardrail => ("guardrail", "Guardrail", "gen_ai.guardrail_id", Some("guardrail_ids")),
+            Self::Policy => ("policy", "Policy", "gen_ai.policy.name", Some("policies")),
+            Self::Violation => {
+                ("violation", "Found", "gen_ai.compliance.violation_code", Some("violation_codes"))
+            }
+        };
+        Names { stored, label, field, ocsf }
+    }
 
     /// The longest value that is kept and shown, in bytes. What the caller writes may be long, such as a
     /// user agent of a kilobyte; what AWS writes is not.
@@ -65,23 +102,6 @@ impl Kind {
     #[must_use]
     pub fn cut(self, value: &str) -> &str {
         value.get(..value.floor_char_boundary(self.max_bytes())).unwrap_or(value)
-    }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Region => "region",
-            Self::SourceIp => "source_ip",
-            Self::UserAgent => "user_agent",
-            Self::AccessKeyId => "access_key_id",
-            Self::Refusal => "refusal",
-            Self::ModelCalled => "model_called",
-            Self::ApiKey => "api_key",
-            Self::CallerAccount => "caller_account",
-            Self::VpcEndpoint => "vpc_endpoint",
-            Self::Guardrail => "guardrail",
-            Self::Policy => "policy",
-            Self::Violation => "violation",
-        }
     }
 }
 
@@ -111,7 +131,7 @@ impl Evidence {
 /// As stored: `<kind>|<value>`.
 impl fmt::Display for Evidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}|{}", self.kind.name(), self.value)
+        write!(f, "{}|{}", self.kind.names().stored, self.value)
     }
 }
 
@@ -119,9 +139,9 @@ impl FromStr for Evidence {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let parts = text
-            .split_once('|')
-            .and_then(|(name, value)| Some((Kind::ALL.into_iter().find(|kind| kind.name() == name)?, value)));
+        let parts = text.split_once('|').and_then(|(name, value)| {
+            Some((Kind::ALL.into_iter().find(|kind| kind.names().stored == name)?, value))
+        });
         parts
             .map(|(kind, value)| Self { kind, value: value.into() })
             .ok_or_else(|| format!("evidence {text:?}: expected <kind>|<value>"))

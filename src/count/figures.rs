@@ -30,7 +30,7 @@ pub struct Figures {
     /// Distinct values from `first_seen` to `last_seen`; never above the truth.
     pub total: u64,
     /// `total` is a lower bound.
-    pub at_least: bool,
+    pub is_lower_bound: bool,
     /// The newest distinct values between the two, newest last.
     pub newest: Vec<String>,
     /// The logs that recorded it.
@@ -54,7 +54,7 @@ impl Figures {
             first_seen: at,
             last_seen: at,
             total,
-            at_least: true,
+            is_lower_bound: true,
             newest: Vec::new(),
             sources: BTreeSet::new(),
             evidence: BTreeSet::new(),
@@ -101,7 +101,7 @@ impl Figures {
             }
         }
         let evidence = first_of_each_kind(evidence);
-        Some(Self { first_seen, last_seen, total, at_least, newest, sources, evidence })
+        Some(Self { first_seen, last_seen, total, is_lower_bound: at_least, newest, sources, evidence })
     }
 }
 

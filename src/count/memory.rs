@@ -25,7 +25,7 @@ pub struct MemoryStore {
 
 /// Everything stored for one key.
 #[derive(Clone, Debug, Default)]
-pub struct Item {
+pub struct StoredKey {
     /// Its counters.
     pub counters: Counters,
     /// The key's pending and recent alerts.
@@ -33,7 +33,7 @@ pub struct Item {
     archived: BTreeSet<EventTime>,
 }
 
-impl Item {
+impl StoredKey {
     /// The times of the key's alerts.
     #[must_use]
     pub fn alert_times(&self) -> BTreeSet<EventTime> {
@@ -43,7 +43,7 @@ impl Item {
 
 impl MemoryStore {
     /// All keys and their state, in the order of their first denial.
-    pub fn into_keys(self) -> impl Iterator<Item = (Key, Item)> {
+    pub fn into_keys(self) -> impl Iterator<Item = (Key, StoredKey)> {
         let counters = self.counters.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut documents = self.documents.into_inner().unwrap_or_else(PoisonError::into_inner);
         counters.into_iter().map(move |(key, counters)| {
@@ -52,7 +52,7 @@ impl MemoryStore {
             let alerts = kept.remove(alerts::SORT_KEY).and_then(|log| log.read(alerts::SORT_KEY).ok());
             let alerts = alerts.map(|log: Versioned<AlertLog>| log.value).unwrap_or_default();
             let days = kept.into_iter().filter_map(|(sort, day)| alerts::archived(&sort, day).ok());
-            (key, Item { counters, alerts, archived: days.flatten().collect() })
+            (key, StoredKey { counters, alerts, archived: days.flatten().collect() })
         })
     }
 

@@ -171,7 +171,7 @@ impl<'a> Window<'a> {
         let mut figures = Figures::of(samples, counters, self.rule.distinct.recurs())?;
         if let Some(sums) = &self.sums {
             let sum = sums.between(figures.first_seen, figures.last_seen);
-            (figures.total, figures.at_least) = (sum.total, sum.at_least);
+            (figures.total, figures.is_lower_bound) = (sum.total, sum.at_least);
         }
         Some(figures)
     }
@@ -238,8 +238,8 @@ mod tests {
         let figures = Window::new(&DENIED_MODEL, &counters)
             .figures(EventTime::from_epoch_ms(at * 1000))
             .expect("figures");
-        let Figures { first_seen, last_seen, total, at_least, .. } = figures;
-        let bound = if at_least { "+" } else { "" };
+        let Figures { first_seen, last_seen, total, is_lower_bound, .. } = figures;
+        let bound = if is_lower_bound { "+" } else { "" };
         let (first, last) = (first_seen.epoch_ms() / 1000, last_seen.epoch_ms() / 1000);
         assert_eq!(format!("{first} {last} {total}{bound}"), expected);
     }
@@ -304,7 +304,7 @@ mod tests {
         let apart: Object<'_> = (20, &[(60, "p"), (70, "q")]);
         let counters = counters_in(&[(0, &[large, apart])], |_| 7);
         let figures = Window::new(&DENIED_MODEL, &counters).all().expect("figures");
-        assert_eq!((figures.total, figures.at_least), (61, true));
+        assert_eq!((figures.total, figures.is_lower_bound), (61, true));
     }
 
     /// The first of each pair of slots is in the invocation log, the second in CloudTrail.
@@ -314,7 +314,7 @@ mod tests {
         counters[1].slot.source = Source::CloudTrail;
         let window = Window::new(&DENIED_MODEL, &counters);
         let figures = window.figures(EventTime::from_epoch_ms(4000)).expect("figures");
-        let bound = if figures.at_least { "+" } else { "" };
+        let bound = if figures.is_lower_bound { "+" } else { "" };
         assert_eq!(format!("{}{bound}", figures.total), expected);
         assert_eq!(figures.sources.len(), 2);
     }
@@ -392,7 +392,7 @@ mod tests {
             // 24 slots and the one within the cooldown, whole; of the first, one value.
             let (first, end) = (figures.first_seen, figures.last_seen);
             assert_eq!((first, end), (last(number - 24), last(number + 1)));
-            assert!((25 * 400 + 1..=25 * 1000 + 1).contains(&figures.total) && figures.at_least);
+            assert!((25 * 400 + 1..=25 * 1000 + 1).contains(&figures.total) && figures.is_lower_bound);
         }
     }
 }

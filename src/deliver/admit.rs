@@ -9,7 +9,7 @@ use super::record::{CallerAlerts, expires_at_incidents};
 use super::{Delivery, Failure, MAX_ATTEMPTS, Outcome, Pipeline, work};
 use crate::alert::sink::AlertSink;
 use crate::count::alerts::{self, AlertRecord};
-use crate::count::crowd::{Crowd, CrowdId, CrowdNotice, MAX_TICKETS, Member, Ticket};
+use crate::count::crowd::{Crowd, CrowdId, CrowdMember, CrowdNotice, MAX_TICKETS, Ticket};
 use crate::count::document::{DocumentId, Versioned};
 use crate::count::incident::{self, Admission};
 use crate::count::store::{self, Store};
@@ -196,7 +196,7 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
             let mut changes = Vec::with_capacity(joining.len().saturating_add(1));
             for (id, one) in &joining {
                 counted.value.join(one.arn);
-                changes.push(Versioned { version: 0, value: Member {} }.change(crowd.member(id))?);
+                changes.push(Versioned { version: 0, value: CrowdMember {} }.change(crowd.member(id))?);
             }
             changes.push(counted.change(crowd.crowd())?);
             if self.store.write(&changes, expires_at_incidents(delivery)).await? {
@@ -204,7 +204,7 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
             }
             let (mut left, mut is_stale) = (Vec::new(), false);
             for (id, one) in joining {
-                let member: Versioned<Member> = store::load(&self.store, &crowd.member(id)).await?;
+                let member: Versioned<CrowdMember> = store::load(&self.store, &crowd.member(id)).await?;
                 if member.version == 0 {
                     left.push((id, one));
                 } else if one.is_stale {

@@ -277,7 +277,7 @@ impl KeyAlerts<'_> {
             first_seen: figures.first_seen,
             last_seen: figures.last_seen,
             total: figures.total,
-            at_least: figures.at_least,
+            is_lower_bound: figures.is_lower_bound,
             alone: false,
         };
         self.found.insert(at, found);

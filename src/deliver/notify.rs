@@ -9,8 +9,9 @@ use std::rc::Rc;
 use super::change::{Target, change};
 use super::record::{CallerAlerts, expires_at_incidents};
 use super::{Delivery, Failure, MAX_REFUSED, Outcome, Pipeline, TimeLeft};
-use crate::alert::notice::{self, Notice};
+use crate::alert::notice::Notice;
 use crate::alert::sink::AlertSink;
+use crate::alert::story::CrowdView;
 use crate::alert::{Alert, IncidentRef};
 use crate::count::crowd::{Crowd, CrowdId, CrowdNotice};
 use crate::count::document::Versioned;
@@ -196,7 +197,7 @@ impl<'a, S: Store, K: AlertSink> Notifier<'a, S, K> {
             let incident: Versioned<Option<Incident>> = store::load(&self.pipeline.store, &known).await?;
             let Some(incident) = incident.value else { return self.end_level(id, level, false).await };
             let notice = notice_id(&id.id(), level);
-            let about = notice::Crowd { callers: crowd.callers(), latest: &crowd.latest };
+            let about = CrowdView { callers: crowd.callers(), latest: &crowd.latest };
             let sent = self.send((number, begin), &incident, &notice, Some(about)).await;
             let is_sent = matches!(sent, Ok(Some(_)));
             let marked = self.end_level(id, level, is_sent).await;
@@ -258,7 +259,7 @@ impl<'a, S: Store, K: AlertSink> Notifier<'a, S, K> {
         (number, begin): (usize, EventTime),
         incident: &Incident,
         id: &str,
-        crowd: Option<notice::Crowd<'_>>,
+        crowd: Option<CrowdView<'_>>,
     ) -> Result<Option<Severity>, Failure> {
         self.may_send()?;
         let Some(alerts) = self.callers.get(number) else { return Ok(None) };

@@ -33,13 +33,13 @@ pub enum ItemFailure {
         /// The object or record.
         name: String,
         /// At least one.
-        causes: Vec<Cause>,
+        causes: Vec<FailureCause>,
     },
 }
 
 /// What went wrong once an object had arrived.
 #[derive(Debug, thiserror::Error)]
-pub enum Cause {
+pub enum FailureCause {
     /// The object is damaged or over a limit.
     #[error(transparent)]
     Damage(#[from] Damage),
@@ -59,12 +59,14 @@ impl ItemFailure {
             Self::Event(_) => false,
             Self::Source(error) => !error.is_permanent(),
             Self::OutOfTime { .. } => true,
-            Self::Commit { causes, .. } => causes.iter().any(|cause| matches!(cause, Cause::Pipeline(_))),
+            Self::Commit { causes, .. } => {
+                causes.iter().any(|cause| matches!(cause, FailureCause::Pipeline(_)))
+            }
         }
     }
 }
 
-fn join(causes: &[Cause]) -> String {
+fn join(causes: &[FailureCause]) -> String {
     let causes: Vec<String> = causes.iter().map(ToString::to_string).collect();
     causes.join("; ")
 }

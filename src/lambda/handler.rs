@@ -26,7 +26,7 @@ use crate::deliver::{self, Delivery, Pipeline, TimeLeft};
 use crate::lambda::aws::{LONGEST_STEP, Meter, S3Source};
 use crate::lambda::event::batch_operations::{Job, JobAnswer, ResultCode, TaskResult};
 use crate::lambda::event::{self, EventItem, EventRecord, EventRequest, Resolved, SqsMessage};
-use crate::lambda::failure::{Cause, DeliveryError, ItemFailure};
+use crate::lambda::failure::{DeliveryError, FailureCause, ItemFailure};
 use crate::lambda::metrics::Metrics;
 use crate::reader::{Fault, Read, Statistics, UNRECOGNISED};
 use crate::source::object::{Object, Skip, skip_by_name};
@@ -280,8 +280,8 @@ impl<S: Store, K: AlertSink> Handler<S, K> {
         let delivery = Delivery { object: &name, claimant: begun.claimant(owner) };
         let outcome = self.commit(tally, delivery, begun.time).await;
         let alerts = outcome.published.len();
-        let causes: Vec<Cause> =
-            damage.map(Cause::from).into_iter().chain(settled(outcome, metrics)).collect();
+        let causes: Vec<FailureCause> =
+            damage.map(FailureCause::from).into_iter().chain(settled(outcome, metrics)).collect();
         if causes.is_empty() {
             Ok(ItemOutcome::Read { records: statistics.records, denials: statistics.denials, alerts })
         } else {
@@ -377,13 +377,13 @@ fn warn_of(name: &str, statistics: &Statistics, faults: &[Fault]) {
 }
 
 /// Adds what a delivery did; returns why it failed, if it did.
-fn settled(outcome: deliver::Outcome, metrics: &mut Metrics) -> impl Iterator<Item = Cause> {
+fn settled(outcome: deliver::Outcome, metrics: &mut Metrics) -> impl Iterator<Item = FailureCause> {
     metrics.alerts = metrics.alerts.saturating_add(outcome.published.len() as u64);
     metrics.incidents = metrics.incidents.saturating_add(outcome.incidents);
     metrics.notices = metrics.notices.saturating_add(outcome.notices);
     let reported = outcome.published.iter().filter(|alert| alert.is_reported);
     metrics.told.extend(reported.map(|alert| alert.at));
     let more = outcome.failed.saturating_sub(outcome.failures.len());
-    let more = (more > 0).then_some(Cause::More(more));
-    outcome.failures.into_iter().map(Cause::from).chain(more)
+    let more = (more > 0).then_some(FailureCause::More(more));
+    outcome.failures.into_iter().map(FailureCause::from).chain(more)
 }

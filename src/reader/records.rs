@@ -4,7 +4,7 @@ use std::mem;
 
 use memchr::memmem;
 
-use crate::alert::display;
+use crate::alert::sanitize;
 use crate::call::cause::{self, ACCESS_DENIED, MODEL_NOT_FOUND};
 use crate::call::document;
 use crate::call::filter::RecordFilter;
@@ -143,7 +143,7 @@ impl Counts {
             Reading::Other | Reading::Unknown => {}
             Reading::NoTimestamp { is_denied } => self.fault(offset, FaultKind::NoTimestamp, is_denied),
             Reading::UnknownCode(code) => {
-                let code = display::plain(&code, MAX_CODE_BYTES);
+                let code = sanitize::plain(&code, MAX_CODE_BYTES);
                 self.fault(offset, FaultKind::UnknownCode(code), true);
             }
             Reading::Call(call) => {

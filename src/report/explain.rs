@@ -7,8 +7,9 @@ use std::fmt::Write as _;
 use glob::Pattern;
 
 use crate::alert;
-use crate::alert::display::{DOCUMENT_BYTES, clock, minutes, plain, utc};
+use crate::alert::sanitize::{DOCUMENT_BYTES, plain};
 use crate::alert::terminal::whole;
+use crate::alert::words::{clock, minutes, plural, utc};
 use crate::count::caller::Caller;
 use crate::count::counter::Counter;
 use crate::count::incident::{self, IncidentLog};
@@ -103,9 +104,9 @@ impl KeyState<'_> {
         let window = Window::new(self.rule, self.counters);
         let Some(all) = window.all() else { return lines };
         let noun = self.rule.wording.noun;
-        let bound = if all.at_least { "at least " } else { "" };
         lines.push(format!(
-            "  Known: {bound}{}, {}.",
+            "  Known: {}{}, {}.",
+            if all.is_lower_bound { "at least " } else { "" },
             counted(all.total, noun),
             span(all.first_seen, all.last_seen)
         ));
@@ -169,7 +170,7 @@ impl KeyState<'_> {
             1 => format!("one notice was sent, about {}", incident.told),
             number => format!("{number} notices were sent, the last about {}", incident.told),
         };
-        let all = if alerts == 1 { "1 alert".to_owned() } else { format!("{alerts} alerts") };
+        let all = plural(alerts, "alert");
         Some(format!(
             "    It belongs to incident {id} of {}: {all}, {notices}.",
             whole(caller.arn.as_deref())

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::iter::once;
 
 use indexmap::IndexSet;
 use serde::Serialize;
@@ -11,7 +12,7 @@ use crate::call::Source;
 use crate::count::counter::Counter;
 use crate::count::evidence::Kind;
 use crate::count::key::Key;
-use crate::count::memory::Item;
+use crate::count::memory::StoredKey;
 use crate::count::window::Window;
 use crate::report::kept;
 use crate::rule::definition::{Rule, Weight};
@@ -28,7 +29,8 @@ pub struct Lane {
     account: Option<String>,
     total: u64,
     /// `total` is a lower bound.
-    at_least: bool,
+    #[serde(rename = "at_least")]
+    is_lower_bound: bool,
     /// What the busiest window holds.
     peak: u64,
     peak_at: EventTime,
@@ -51,7 +53,7 @@ pub struct Lane {
 
 impl Lane {
     /// `None` for a key without denials.
-    pub fn new(rule: &Rule, number: usize, key: &Key, item: &Item, caller: usize) -> Option<Self> {
+    pub fn new(rule: &Rule, number: usize, key: &Key, item: &StoredKey, caller: usize) -> Option<Self> {
         let counters: Vec<Counter> = item.counters.all();
         let window = Window::new(rule, &counters);
         let peak = window.peak()?;
@@ -77,7 +79,7 @@ impl Lane {
             model: value(Field::Model),
             account: value(Field::Account),
             total: figures.total,
-            at_least: figures.at_least,
+            is_lower_bound: figures.is_lower_bound,
             peak: peak.count,
             peak_at: peak.at,
             threshold: rule.threshold,
@@ -113,27 +115,16 @@ impl Lane {
         }
         let span = self.last.epoch_ms().saturating_sub(self.first.epoch_ms());
         self.floods = vec![(0, span.max(1), known as u64)];
-        let mut after = 0_i64;
-        let times: Vec<i64> = self
-            .marks
-            .iter()
-            .map(|delta| {
-                after = after.saturating_add(*delta);
-                after
-            })
-            .collect();
+        let sum = |at: &mut i64, delta: &i64| {
+            *at = at.saturating_add(*delta);
+            Some(*at)
+        };
+        let times: Vec<i64> = self.marks.iter().scan(0, sum).collect();
         let kept: Vec<usize> =
             (0..room).filter_map(|index| index.saturating_mul(known).checked_div(room)).collect();
-        let mut previous = 0_i64;
-        self.marks = kept
-            .iter()
-            .filter_map(|index| times.get(*index))
-            .map(|time| {
-                let delta = time.saturating_sub(previous);
-                previous = *time;
-                delta
-            })
-            .collect();
+        let drawn = || kept.iter().filter_map(|index| times.get(*index));
+        self.marks =
+            drawn().zip(once(&0).chain(drawn())).map(|(at, last)| at.saturating_sub(*last)).collect();
         if !self.values.is_empty() {
             self.values = kept.iter().filter_map(|index| self.values.get(*index).copied()).collect();
         }
@@ -181,7 +172,7 @@ mod tests {
             model: None,
             account: None,
             total: times.len() as u64,
-            at_least: false,
+            is_lower_bound: false,
             peak: times.len() as u64,
             peak_at: at(times.last()),
             threshold: 3,

@@ -7,20 +7,22 @@ mod lane;
 pub mod page;
 pub mod status;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use indexmap::IndexSet;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::alert::display::shown_whole;
+use crate::alert::sanitize::shown_whole;
 use crate::count::caller::Caller;
-use crate::count::incident::{self, IncidentLog};
+use crate::count::evidence::Kind;
+use crate::count::incident;
 use crate::count::key::Key;
-use crate::count::memory::Item;
+use crate::count::memory::StoredKey;
+use crate::count::store::CallerState;
 use crate::report::lane::Lane;
 use crate::rule::definition::{Rule, Severity, Weight};
 use crate::source::text::MAX_KEPT_BYTES;
-use crate::source::time::EventTime;
 
 /// The most keys on one page. A caller can invent any number of models; keys that fired come first, then
 /// those nearest to their threshold.
@@ -46,62 +48,34 @@ pub struct SentNotice {
 pub struct Report<'a> {
     version: &'static str,
     scope: &'a str,
-    rules: Vec<RuleRow<'a>>,
-    callers: Vec<CallerRow>,
+    rules: Vec<Value>,
+    callers: Vec<Value>,
     /// Fired first, then the nearest to their threshold.
     keys: Vec<Lane>,
     /// How many keys are left out.
     more_keys: usize,
     /// How many marks are left out of the keys above.
     undrawn: usize,
-    incidents: Vec<IncidentRow>,
+    incidents: Vec<Value>,
     /// As documents, without what is the same for every alert of a rule.
     alerts: Vec<Value>,
     /// How many alerts are left out; most still have their flag.
     more_alerts: usize,
     notices: &'a [SentNotice],
-}
-
-#[derive(Serialize)]
-struct RuleRow<'a> {
-    id: &'a str,
-    name: &'a str,
-    severity: &'static str,
-    threshold: usize,
-    window: u64,
-    cooldown: u64,
-    noun: &'a str,
-    sums: bool,
-    triage: &'a [&'a str],
-}
-
-#[derive(Serialize)]
-struct CallerRow {
-    account: Option<String>,
-    arn: Option<String>,
-}
-
-#[derive(Serialize)]
-struct IncidentRow {
-    id: String,
-    caller: usize,
-    begin: EventTime,
-    alerts: u64,
-    first: EventTime,
-    last: EventTime,
-    severity: Option<&'static str>,
+    /// Label and field of each kind of evidence in the documents.
+    evidence: [(&'static str, &'static str); Kind::ALL.len()],
 }
 
 /// What a run leaves behind, for [`Report::new`].
-pub struct Counted<'a> {
+pub struct RunResult<'a> {
     /// What was read, in words.
     pub scope: &'a str,
     /// The rules it was counted by.
     pub rules: &'a [Rule],
     /// The keys and their state.
-    pub keys: &'a [(Key, Item)],
+    pub keys: &'a [(Key, StoredKey)],
     /// The callers and their incidents.
-    pub incidents: &'a [(Caller, IncidentLog)],
+    pub callers: &'a [(Caller, CallerState)],
     /// The documents of the alerts, in the order in which they were found.
     pub alerts: &'a [String],
     /// The notices, in order.
@@ -111,13 +85,13 @@ pub struct Counted<'a> {
 impl<'a> Report<'a> {
     /// Arranges what was counted. Keys of rules that are not among `rules` are left out.
     #[must_use]
-    pub fn new(counted: &Counted<'a>) -> Self {
-        let mut callers = Callers::default();
-        let of = |key: &Key| counted.rules.iter().enumerate().find(|(_, rule)| rule.id == key.rule);
+    pub fn new(result: &RunResult<'a>) -> Self {
+        let mut callers = IndexSet::new();
+        let of = |key: &Key| result.rules.iter().enumerate().find(|(_, rule)| rule.id == key.rule);
         let mut keys: Vec<Lane> = Vec::new();
-        for (key, item) in counted.keys {
+        for (key, item) in result.keys {
             let Some((number, rule)) = of(key) else { continue };
-            let caller = callers.number(&Caller::of(rule, key));
+            let caller = callers.insert_full(Caller::of(rule, key)).0;
             keys.extend(Lane::new(rule, number, key, item, caller));
         }
         keys.sort_by_key(Lane::rank);
@@ -129,66 +103,68 @@ impl<'a> Report<'a> {
             room = room.saturating_sub(lane.marks());
         }
         let mut incidents = Vec::new();
-        for (caller, log) in counted.incidents {
-            let number = callers.number(caller);
-            incidents.extend(log.incidents.iter().map(|(begin, one)| IncidentRow {
-                id: incident::id(caller, *begin),
-                caller: number,
-                begin: *begin,
-                alerts: one.alerts,
-                first: one.first_seen,
-                last: one.last_seen,
-                severity: one.highest.map(Severity::name),
+        for (caller, state) in result.callers {
+            let number = callers.insert_full(caller.clone()).0;
+            incidents.extend(state.log.incidents.iter().map(|(begin, one)| {
+                let incident = json!({
+                    "id": incident::id(caller, *begin),
+                    "caller": number,
+                    "begin": begin,
+                    "alerts": one.alerts,
+                    "first": one.first_seen,
+                    "last": one.last_seen,
+                    "severity": one.highest.map(Severity::name),
+                });
+                (*begin, incident)
             }));
         }
-        incidents.sort_by_key(|one| one.begin);
-        let alerts = alerts(counted.alerts, counted.notices);
-        let more_alerts = counted.alerts.len().saturating_sub(alerts.len());
+        incidents.sort_by_key(|(begin, _)| *begin);
+        let alerts = alerts(result.alerts, result.notices);
+        let caller = |Caller { account, arn }: &Caller| json!({ "account": account.as_deref().map(kept), "arn": arn.as_deref().map(kept) });
         Self {
             version: env!("CARGO_PKG_VERSION"),
-            scope: counted.scope,
-            rules: counted.rules.iter().map(RuleRow::new).collect(),
-            callers: callers.rows,
+            scope: result.scope,
+            rules: result.rules.iter().map(rule_row).collect(),
+            callers: callers.iter().map(caller).collect(),
             keys,
             more_keys,
             undrawn,
-            incidents,
+            incidents: incidents.into_iter().map(|(_, incident)| incident).collect(),
+            more_alerts: result.alerts.len().saturating_sub(alerts.len()),
             alerts,
-            more_alerts,
-            notices: counted.notices,
+            notices: result.notices,
+            evidence: Kind::ALL.map(|kind| (kind.names().label, kind.names().field)),
         }
     }
 }
 
-impl<'a> RuleRow<'a> {
-    fn new(rule: &'a Rule) -> Self {
-        Self {
-            id: rule.id,
-            name: rule.name,
-            severity: rule.severity.name(),
-            threshold: rule.threshold,
-            window: rule.window.as_secs(),
-            cooldown: rule.cooldown.as_secs(),
-            noun: rule.wording.noun,
-            sums: rule.weight == Weight::Tokens,
-            triage: rule.triage,
-        }
-    }
+fn rule_row(rule: &Rule) -> Value {
+    json!({
+        "id": rule.id,
+        "name": rule.name,
+        "severity": rule.severity.name(),
+        "threshold": rule.threshold,
+        "window": rule.window.as_secs(),
+        "cooldown": rule.cooldown.as_secs(),
+        "noun": rule.wording.noun,
+        "sums": rule.weight == Weight::Tokens,
+        "triage": rule.triage,
+    })
 }
 
 /// The alerts that fit on a page, in order.
 fn alerts(documents: &[String], notices: &[SentNotice]) -> Vec<Value> {
-    let told: BTreeSet<&str> = notices.iter().map(|notice| notice.alert.as_str()).collect();
+    let noticed: BTreeSet<&str> = notices.iter().map(|notice| notice.alert.as_str()).collect();
     let slim = documents.iter().enumerate().filter_map(|(number, document)| {
         let mut alert: Value = serde_json::from_str(document).ok()?;
         for same in ["triage", "threat"] {
             alert.as_object_mut()?.remove(same);
         }
-        let is_told = alert.get("id").and_then(Value::as_str).is_some_and(|id| told.contains(id));
-        Some((!is_told, number, alert))
+        let is_noticed = alert.get("id").and_then(Value::as_str).is_some_and(|id| noticed.contains(id));
+        Some((!is_noticed, number, alert))
     });
     let mut slim: Vec<_> = slim.collect();
-    slim.sort_by_key(|(untold, number, _)| (*untold, *number));
+    slim.sort_by_key(|(unnoticed, number, _)| (*unnoticed, *number));
     let mut room = MAX_ALERT_BYTES;
     let fits = |(_, _, alert): &(bool, usize, Value)| {
         let left = room.checked_sub(alert.to_string().len());
@@ -198,28 +174,6 @@ fn alerts(documents: &[String], notices: &[SentNotice]) -> Vec<Value> {
     let mut kept: Vec<_> = slim.into_iter().take_while(fits).collect();
     kept.sort_by_key(|(_, number, _)| *number);
     kept.into_iter().map(|(_, _, alert)| alert).collect()
-}
-
-/// Callers by number, each once.
-#[derive(Default)]
-struct Callers {
-    numbers: BTreeMap<Caller, usize>,
-    rows: Vec<CallerRow>,
-}
-
-impl Callers {
-    fn number(&mut self, caller: &Caller) -> usize {
-        if let Some(number) = self.numbers.get(caller) {
-            return *number;
-        }
-        let number = self.rows.len();
-        self.numbers.insert(caller.clone(), number);
-        self.rows.push(CallerRow {
-            account: caller.account.as_deref().map(kept),
-            arn: caller.arn.as_deref().map(kept),
-        });
-        number
-    }
 }
 
 /// How near a count is to its threshold, in thousandths of the count that fires.

@@ -264,13 +264,8 @@
     fact(list, "Seen (UTC)", `${clock(Date.parse(alert.first_seen))} to ${clock(Date.parse(alert.last_seen))}`);
     fact(list, "User", alert.user.id ?? UNKNOWN);
     fact(list, "Model", alert.gen_ai.request.model.id ?? alert.models);
-    fact(list, "Called as", alert.models_called);
     fact(list, "Sessions", alert.sessions);
-    fact(list, "Region", alert.cloud.region);
-    fact(list, "Source", alert.source && alert.source.address);
-    fact(list, "Client", alert.user_agent && alert.user_agent.original);
-    fact(list, "Access key id", alert.access_key_ids);
-    fact(list, "Denied by", alert.denied_by);
+    for (const [label, field] of data.evidence) fact(list, label, field.split(".").reduce((at, name) => at?.[name], alert));
     fact(list, "Request ids", alert.request_ids);
     fact(list, "Objects", alert.objects);
     fact(list, "Alert id", alert.id);

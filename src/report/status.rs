@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::alert::display::{clock, plain};
+use crate::alert::sanitize::plain;
 use crate::alert::shorten::resource;
 use crate::alert::terminal::{fitted, whole};
+use crate::alert::words::{clock, plural};
 use crate::count::caller::Caller;
 use crate::count::incident::{self, IncidentLog, SPAN};
 use crate::count::store::{CallerState, Mute};
@@ -113,48 +114,46 @@ impl Status {
     /// For people, in so many columns.
     #[must_use]
     pub fn text(&self, columns: usize) -> String {
-        let mut text =
-            format!("At {} UTC\n\nKeys with denials, the nearest to their threshold first\n", clock(self.at));
-        let mut line = |line: String| _ = writeln!(text, "  {}", fitted(&line, columns.saturating_sub(2)));
         let named = |id: &Option<String>| resource(&whole(id.as_deref())).to_owned();
         let rules = self.keys.iter().map(|key| key.rule.len()).max().unwrap_or(0);
+        let mut keys: Vec<String> = Vec::new();
         for key in &self.keys {
             let counts = format!("{} of >{}", key.counted, key.threshold);
             let fired = if key.alerts > 0 { "  alerted" } else { "" };
-            line(format!("{counts:<9} {:<rules$}  last {}{fired}", key.rule, clock(key.last_seen)));
+            keys.push(format!("{counts:<9} {:<rules$}  last {}{fired}", key.rule, clock(key.last_seen)));
             let model = key.model.as_ref().map(|_| format!("  {}", named(&key.model))).unwrap_or_default();
-            line(format!("          {}{model}", named(&key.user)));
+            keys.push(format!("          {}{model}", named(&key.user)));
         }
-        match (self.keys.len(), self.more_keys) {
-            (0, _) => line("none".to_owned()),
-            (_, 0) => {}
-            (_, more) => line(format!("and {more} more")),
-        }
-        text += "\nOpen incidents\n";
-        let mut line = |line: String| _ = writeln!(text, "  {}", fitted(&line, columns.saturating_sub(2)));
-        for one in &self.incidents {
+        keys.extend((self.more_keys > 0).then(|| format!("and {} more", self.more_keys)));
+        let incidents = self.incidents.iter().flat_map(|one| {
             let severity = one.severity.unwrap_or("none").to_uppercase();
             let muted = if one.muted { ", muted" } else { "" };
-            line(format!("{severity:<9} {}  account {}", named(&one.caller), named(&one.account)));
-            line(format!(
-                "          {} since {}, {}, the last about {}{muted}",
-                plural(one.alerts, "alert"),
-                clock(one.begin),
-                plural(one.notices, "notice"),
-                one.told
-            ));
-        }
-        if self.incidents.is_empty() {
-            line("none".to_owned());
-        }
-        text += "\nMuted callers\n";
-        let mut line = |line: String| _ = writeln!(text, "  {}", fitted(&line, columns.saturating_sub(2)));
-        for mute in &self.mutes {
+            [
+                format!("{severity:<9} {}  account {}", named(&one.caller), named(&one.account)),
+                format!(
+                    "          {} since {}, {}, the last about {}{muted}",
+                    plural(one.alerts, "alert"),
+                    clock(one.begin),
+                    plural(one.notices, "notice"),
+                    one.told
+                ),
+            ]
+        });
+        let mutes = self.mutes.iter().map(|mute| {
             let until = EventTime::from_epoch_ms(i64::try_from(mute.until).unwrap_or(0).saturating_mul(1000));
-            line(format!("{} until {}: {}", named(&mute.caller), clock(until), mute.why));
-        }
-        if self.mutes.is_empty() {
-            line("none".to_owned());
+            format!("{} until {}: {}", named(&mute.caller), clock(until), mute.why)
+        });
+        let mut text = format!("At {} UTC\n", clock(self.at));
+        for (heading, lines) in [
+            ("Keys with denials, the nearest to their threshold first", keys),
+            ("Open incidents", incidents.collect()),
+            ("Muted callers", mutes.collect()),
+        ] {
+            let _ = writeln!(text, "\n{heading}");
+            let lines = if lines.is_empty() { vec!["none".to_owned()] } else { lines };
+            for line in lines {
+                let _ = writeln!(text, "  {}", fitted(&line, columns.saturating_sub(2)));
+            }
         }
         text
     }
@@ -203,10 +202,6 @@ fn open<'c>(
         told: one.told,
         muted,
     })
-}
-
-fn plural(number: u64, one: &str) -> String {
-    format!("{number} {one}{}", if number == 1 { "" } else { "s" })
 }
 
 fn kept(text: Option<&str>) -> Option<String> {

@@ -61,7 +61,7 @@ pub async fn publish_to(
         first_seen: at,
         last_seen: at,
         total: 4,
-        at_least: true,
+        is_lower_bound: true,
         alone: true,
     };
     let mut log = IncidentLog::default();

@@ -167,7 +167,16 @@ async fn the_largest_incident_comes_back_from_a_small_document(store: &impl Stor
             values: vec![Some(long.as_str().into()), None, Some(long.as_str().into())],
         };
         let (first_seen, last_seen, total) = (at, at, u64::from(number));
-        NewAlert { rule: &DENIED_MODEL, key, at, first_seen, last_seen, total, at_least: true, alone: true }
+        NewAlert {
+            rule: &DENIED_MODEL,
+            key,
+            at,
+            first_seen,
+            last_seen,
+            total,
+            is_lower_bound: true,
+            alone: true,
+        }
     });
     let mut log = IncidentLog::default();
     incident::record(&mut log, &found.collect::<Vec<_>>(), false);

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 
+use bedrock_denial_watch::alert::terminal::Layout;
 use bedrock_denial_watch::alert::{Alert, IncidentRef, MAX_MESSAGE_BYTES, id};
 use bedrock_denial_watch::call::Source;
 use bedrock_denial_watch::count::caller::Caller;
@@ -40,7 +41,7 @@ fn with<T>(values: [Option<&str>; 3], tell: impl FnOnce(&Alert<'_>) -> T) -> T {
             first_seen: time("2025-06-02T09:14:07Z"),
             last_seen: time("2025-06-02T09:14:48Z"),
             total: 4,
-            at_least: false,
+            is_lower_bound: false,
             newest: ["r1", "r2", "r3", "r4"].map(str::to_owned).to_vec(),
             sources: BTreeSet::from([Source::InvocationLog]),
             evidence: BTreeSet::from([evidence(Kind::Region, "us-east-1")]),
@@ -141,8 +142,8 @@ fn a_missing_value_is_null_for_programs_and_unknown_for_people() {
         let document = json(&alert.document());
         assert!(document["user"]["id"].is_null() && document["cloud"]["account"]["id"].is_null());
         assert!(document["gen_ai"]["request"]["model"]["id"].is_null());
-        assert!(alert.email().contains("User      unknown"));
-        assert!(alert.chat().contains("*User* `unknown`"));
+        assert!(alert.story().email().contains("User      unknown"));
+        assert!(alert.story().chat().contains("*User* `unknown`"));
         assert!(alert.message().attributes.iter().all(|(_, value)| !value.is_empty()));
     });
 }
@@ -167,7 +168,7 @@ the model policy, or a policy that blocks honest work.
 
 What to do first
   1. ";
-    let email = usual(|alert| alert.email());
+    let email = usual(|alert| alert.story().email());
     assert!(email.starts_with(expected), "{email}");
     assert!(email.contains("Request ids, newest last\n  r1\n  r2\n  r3\n  r4\n"), "{email}");
 }
@@ -176,17 +177,17 @@ What to do first
 fn subject_and_sms_are_short_ascii() {
     usual(|alert| {
         assert_eq!(
-            alert.subject(),
+            alert.story().subject(),
             "[high] Bedrock: i-0a1b2c3d4e5f67890 denied 4 times for anthropic.claude-3-opus-20240229-v1:0"
         );
         assert_eq!(
-            alert.sms(),
+            alert.story().sms(),
             "Bedrock: i-0a1b2c3d4e5f67890 denied 4 times for anthropic.claude-3-opus-202... in account 111122223333 since 2025-06-02 09:14:07 UTC"
         );
     });
     let long = "ü\n".repeat(3000);
     with([Some(&long), Some(&long), Some(&long)], |alert| {
-        for (text, limit) in [(alert.subject(), 99), (alert.sms(), 160)] {
+        for (text, limit) in [(alert.story().subject(), 99), (alert.story().sms(), 160)] {
             assert!(text.len() <= limit, "{} bytes: {text}", text.len());
             assert!(text.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{text}");
         }
@@ -197,7 +198,7 @@ fn subject_and_sms_are_short_ascii() {
 fn nothing_in_an_id_acts_in_chat() {
     let evil = "<!channel> <@U1> <https://evil.example|click> `*b* @here &lt;\n\u{202e}";
     with([Some(evil), Some(evil), Some(evil)], |alert| {
-        let chat = json(&alert.chat());
+        let chat = json(&alert.story().chat());
         let texts =
             [&chat["content"]["title"], &chat["content"]["description"], &chat["metadata"]["summary"]];
         for text in texts {
@@ -207,15 +208,15 @@ fn nothing_in_an_id_acts_in_chat() {
             }
         }
         let description = chat["content"]["description"].as_str().expect("text");
-        assert_eq!(description.matches('`').count(), 6, "{description}");
-        assert_eq!(description.lines().count(), 7, "{description}");
+        assert_eq!(description.matches('`').count(), 8, "{description}");
+        assert_eq!(description.lines().count(), 8, "{description}");
     });
 }
 
 #[test]
 fn chat_has_the_schema_of_custom_notifications() {
     usual(|alert| {
-        let chat = json(&alert.chat());
+        let chat = json(&alert.story().chat());
         assert_eq!((&chat["version"], &chat["source"]), (&json("\"1.0\""), &json("\"custom\"")));
         assert_eq!(chat["content"]["textType"], "client-markdown");
         assert!(chat["content"]["nextSteps"].as_array().is_some_and(|steps| !steps.is_empty()));
@@ -223,10 +224,10 @@ fn chat_has_the_schema_of_custom_notifications() {
         let thread = chat["metadata"]["threadId"].as_str().expect("a thread").to_owned();
         // The same key later is the same thread; another key is another.
         let later = Alert { at: time("2025-06-03T00:00:00Z"), ..alert.clone() };
-        assert_eq!(json(&later.chat())["metadata"]["threadId"], thread);
+        assert_eq!(json(&later.story().chat())["metadata"]["threadId"], thread);
         assert_ne!(later.id(), alert.id());
         with([None, Some(USER), Some(MODEL)], |other| {
-            assert_ne!(json(&other.chat())["metadata"]["threadId"], thread);
+            assert_ne!(json(&other.story().chat())["metadata"]["threadId"], thread);
         });
     });
 }
@@ -237,10 +238,10 @@ fn the_message_has_a_text_for_every_subscriber_and_attributes_for_filters() {
         let message = alert.message();
         let body = json(&message.body);
         assert_eq!(body["default"], alert.document());
-        assert_eq!(body["email"], alert.email());
-        assert_eq!(body["email-json"], alert.email());
-        assert_eq!(body["https"], alert.chat());
-        assert_eq!(body["sms"], alert.sms());
+        assert_eq!(body["email"], alert.story().email());
+        assert_eq!(body["email-json"], alert.story().email());
+        assert_eq!(body["https"], alert.story().chat());
+        assert_eq!(body["sms"], alert.story().sms());
         let expected = [
             ("rule", "denied-model"),
             ("severity", "high"),
@@ -267,12 +268,12 @@ fn a_sweep_lists_the_models_and_says_how_many() {
         assert!(document.get("request_ids").is_none() && document["rule"].get("uuid").is_none());
         assert!(document["gen_ai"]["request"]["model"]["id"].is_null());
         assert_eq!(document["user"]["id"], USER);
-        assert_eq!(alert.subject(), "[high] Bedrock: i-0a1b2c3d4e5f67890 denied 5 different models");
-        let email = alert.email();
+        assert_eq!(alert.story().subject(), "[high] Bedrock: i-0a1b2c3d4e5f67890 denied 5 different models");
+        let email = alert.story().email();
         assert!(email.contains("Models    5 (the rule fires above 3 within 60 minutes)\n"), "{email}");
         assert!(email.contains("Models, newest last\n  a\n  unknown\n  us.a\n  arn:x/a\n  b\n"), "{email}");
         assert!(!email.contains("Model     "), "{email}");
-        let chat = json(&alert.chat());
+        let chat = json(&alert.story().chat());
         assert_eq!(chat["content"]["title"], ":rotating_light: 5 Bedrock models denied to one caller");
         let description = chat["content"]["description"].as_str().expect("text");
         assert!(description.contains("*Newest* `a`, `unknown`, `us.a`"), "{description}");
@@ -291,10 +292,10 @@ fn a_rotation_names_the_caller_and_lists_its_sessions() {
             (Some(role), Some(47))
         );
         assert_eq!(
-            alert.subject(),
+            alert.story().subject(),
             "[medium] Bedrock: SupportChatbot denied in 4 sessions for anthropic.claude-3-opus-20240229-v1:0"
         );
-        assert!(alert.email().contains(&format!("Caller    {role}\nModel     {MODEL}\n")));
+        assert!(alert.story().email().contains(&format!("Caller    {role}\nModel     {MODEL}\n")));
         assert!(document["event"]["reason"].as_str().is_some_and(|reason| reason.starts_with(
             "arn:aws:sts::111122223333:assumed-role/SupportChatbot was denied model \
              anthropic.claude-3-opus-20240229-v1:0 in 4 different sessions in account 111122223333 from"
@@ -309,13 +310,13 @@ fn a_burst_of_invalid_requests_says_so() {
         assert_eq!(document["gen_ai"]["response"]["error_code"], "ValidationException");
         assert_eq!((&document["total_denials"], &document["window_minutes"]), (&json("4"), &json("1")));
         assert_eq!(document["request_ids"], json(r#"["r1","r2","r3","r4"]"#));
-        assert!(alert.email().contains("Requests  4 (the rule fires above 3 within 1 minute)\n"));
+        assert!(alert.story().email().contains("Requests  4 (the rule fires above 3 within 1 minute)\n"));
     });
 }
 
 #[test]
 fn the_alerts_of_one_user_share_a_thread_whatever_the_rule() {
-    let thread = |alert: &Alert<'_>| json(&alert.chat())["metadata"]["threadId"].clone();
+    let thread = |alert: &Alert<'_>| json(&alert.story().chat())["metadata"]["threadId"].clone();
     let account = Some("111122223333");
     let first = usual(thread);
     assert_eq!(of_rule(built_in("model-sweep"), &[account, Some(USER)], &[], thread), first);
@@ -349,9 +350,9 @@ fn evidence_stands_in_every_text() {
                     Client    curl/8 <!channel>\n\
                     Key id    AKIAIOSFODNN7EXAMPLE\n\
                     Denied by IAM identity policy\n";
-        let email = alert.email();
+        let email = alert.story().email();
         assert!(email.contains(rows), "{email}");
-        let chat = json(&alert.chat());
+        let chat = json(&alert.story().chat());
         let chat = chat["content"]["description"].as_str().expect("text");
         for line in [
             "*Seen in* Bedrock invocation log, CloudTrail\n",
@@ -379,10 +380,10 @@ fn an_api_key_its_endpoint_and_a_caller_of_another_account_stand_in_every_text()
         assert_eq!(document["bearer_token_types"], json(r#"["long-term"]"#));
         assert_eq!(document["caller_account_ids"], json(r#"["999988887777"]"#));
         assert_eq!(document["vpc_endpoint_ids"], json(r#"["vpce-1a2b3c4d"]"#));
-        let email = alert.email();
+        let email = alert.story().email();
         let rows = "API key   long-term\nFrom acct 999988887777\nEndpoint  vpce-1a2b3c4d\n";
         assert!(email.contains(rows), "{email}");
-        let chat = alert.chat();
+        let chat = alert.story().chat();
         assert!(
             chat.contains("*API key* `long-term`") && chat.contains("*From acct* `999988887777`"),
             "{chat}"
@@ -390,7 +391,7 @@ fn an_api_key_its_endpoint_and_a_caller_of_another_account_stand_in_every_text()
         alert.figures.evidence = BTreeSet::from([evidence(Kind::ApiKey, "type not logged")]);
         let document = json(&alert.document());
         assert_eq!((&document["bearer_token"], document.get("bearer_token_types")), (&json("true"), None));
-        assert!(alert.email().contains("API key   type not logged\n"));
+        assert!(alert.story().email().contains("API key   type not logged\n"));
     });
 }
 
@@ -401,13 +402,21 @@ fn people_see_spellings_of_a_model_only_where_they_differ_from_what_is_shown() {
         let mut alert = alert.clone();
         alert.figures.evidence.insert(evidence(Kind::ModelCalled, MODEL));
         assert_eq!(json(&alert.document())["models_called"], serde_json::json!([MODEL]));
-        for text in [alert.email(), alert.chat()] {
+        for text in [alert.story().email(), alert.story().chat()] {
             assert!(!text.contains("Called as"), "{text}");
         }
         alert.figures.evidence.insert(evidence(Kind::ModelCalled, &profile));
         assert_eq!(json(&alert.document())["models_called"], serde_json::json!([MODEL, profile]));
-        assert!(alert.email().contains(&format!("Called as {profile}\n")), "{}", alert.email());
-        assert!(alert.chat().contains(&format!("*Called as* `{profile}`\\n")), "{}", alert.chat());
+        assert!(
+            alert.story().email().contains(&format!("Called as {profile}\n")),
+            "{}",
+            alert.story().email()
+        );
+        assert!(
+            alert.story().chat().contains(&format!("*Called as* `{profile}`\\n")),
+            "{}",
+            alert.story().chat()
+        );
     });
     // A sweep lists the models; what it lists need not be told again.
     of_rule(built_in("model-sweep"), &[None, Some(USER)], &["a.b", "c.d"], |alert| {
@@ -415,7 +424,7 @@ fn people_see_spellings_of_a_model_only_where_they_differ_from_what_is_shown() {
         for spelling in ["a.b", "eu.c.d"] {
             alert.figures.evidence.insert(evidence(Kind::ModelCalled, spelling));
         }
-        assert!(alert.email().contains("Called as eu.c.d\n"), "{}", alert.email());
+        assert!(alert.story().email().contains("Called as eu.c.d\n"), "{}", alert.story().email());
     });
 }
 
@@ -433,7 +442,7 @@ fn of_each_kind_of_evidence_ten_are_shown() {
 #[test]
 fn an_id_that_looks_like_a_place_in_a_phrase_is_not_filled() {
     with([None, Some("{model}"), Some("{count} {user}")], |alert| {
-        assert_eq!(alert.subject(), "[high] Bedrock: {model} denied 4 times for {count} {user}");
+        assert_eq!(alert.story().subject(), "[high] Bedrock: {model} denied 4 times for {count} {user}");
     });
 }
 
@@ -463,9 +472,11 @@ fn the_worst_ids_stay_under_the_limit_of_a_message() {
 fn a_lower_bound_says_so_everywhere() {
     usual(|alert| {
         let mut alert = alert.clone();
-        alert.figures.at_least = true;
+        alert.figures.is_lower_bound = true;
         assert_eq!(json(&alert.document())["total_denials_at_least"], true);
-        for text in [alert.email(), alert.chat(), alert.sms(), alert.subject()] {
+        for text in
+            [alert.story().email(), alert.story().chat(), alert.story().sms(), alert.story().subject()]
+        {
             assert!(text.contains("at least 4"), "{text}");
         }
     });
@@ -492,4 +503,25 @@ pub fn of_a_caller<T>(text: &str, tell: impl FnOnce(&Alert<'_>) -> T) -> T {
         alert.object = &object;
         tell(&alert)
     })
+}
+
+#[test]
+fn every_kind_of_evidence_reaches_every_channel() {
+    let value = |kind: Kind| format!("v-{}", kind.names().stored.replace('_', "-"));
+    usual(|alert| {
+        let mut alert = alert.clone();
+        alert.figures.evidence = Kind::ALL.map(|kind| evidence(kind, &value(kind))).into();
+        let texts = [
+            alert.story().email(),
+            alert.story().chat(),
+            alert.block(Layout { columns: 80, colour: false }),
+            alert.document(),
+            alert.ocsf(),
+        ];
+        for text in texts {
+            let missing: Vec<Kind> =
+                Kind::ALL.into_iter().filter(|kind| !text.contains(&value(*kind))).collect();
+            assert_eq!(missing, [], "{text}");
+        }
+    });
 }

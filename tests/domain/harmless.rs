@@ -6,8 +6,8 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 use bedrock_denial_watch::alert::Alert;
-use bedrock_denial_watch::alert::display::ascii;
 use bedrock_denial_watch::alert::links::unlinked;
+use bedrock_denial_watch::alert::sanitize::ascii;
 use bedrock_denial_watch::alert::terminal::Layout;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -37,7 +37,7 @@ static HONEST: LazyLock<[RangeInclusive<usize>; 2]> = LazyLock::new(|| {
 
 /// Without the commands to look further with, which are left out where an id is hostile.
 fn email(alert: &Alert<'_>) -> String {
-    let email = alert.email();
+    let email = alert.story().email();
     let Some((before, section)) = email.split_once("\nTo look further:\n") else { return email };
     let end = section.find("\n\n").map_or(section.len(), |end| end + 1);
     before.to_owned() + &section[end..]
@@ -185,9 +185,9 @@ proptest! {
     #[test]
     fn a_subject_has_fewer_than_a_hundred_printable_characters_whatever_the_ids(id in growing()) {
         alert::of_a_caller(&id, |alert| {
-            let subject = alert.subject();
+            let subject = alert.story().subject();
             assert!(subject.len() < 100 && subject.chars().all(|one| matches!(one, ' '..='~')), "{subject}");
-            let sms = alert.sms();
+            let sms = alert.story().sms();
             assert!(sms.len() <= 160 && sms.chars().all(|one| matches!(one, ' '..='~')), "{sms}");
         });
     }

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bedrock_denial_watch::alert::notice::{Crowd, Notice};
+use bedrock_denial_watch::alert::notice::Notice;
+use bedrock_denial_watch::alert::story::CrowdView;
 use bedrock_denial_watch::alert::{Alert, IncidentRef, MAX_MESSAGE_BYTES};
 use bedrock_denial_watch::call::Source;
 use bedrock_denial_watch::count::caller::Caller;
@@ -32,7 +33,7 @@ fn found<'r>(rule: &'r Rule, values: &[Option<&str>], seconds: u64, total: u64) 
     let start = time("2025-06-02T09:14:00Z");
     let at = start.plus(Duration::from_secs(seconds));
     let key = Key { rule: rule.id, values: values.iter().map(|value| value.map(Into::into)).collect() };
-    NewAlert { rule, key, at, first_seen: start, last_seen: at, total, at_least: false, alone: true }
+    NewAlert { rule, key, at, first_seen: start, last_seen: at, total, is_lower_bound: false, alone: true }
 }
 
 /// The notice about `found`, all found at once.
@@ -64,7 +65,7 @@ fn with<T>(found: &[NewAlert<'_>], callers: Option<u64>, tell: impl FnOnce(&Noti
                 first_seen: alert.first_seen,
                 last_seen: alert.last_seen,
                 total: alert.total,
-                at_least: alert.at_least,
+                is_lower_bound: alert.is_lower_bound,
                 newest,
                 sources: BTreeSet::from([Source::InvocationLog, Source::CloudTrail]),
                 evidence: BTreeSet::from([
@@ -82,7 +83,7 @@ fn with<T>(found: &[NewAlert<'_>], callers: Option<u64>, tell: impl FnOnce(&Noti
             },
         },
         rules: &ALL,
-        crowd: callers.map(|callers| Crowd { callers, latest: &latest }),
+        crowd: callers.map(|callers| CrowdView { callers, latest: &latest }),
     })
 }
 
@@ -117,7 +118,7 @@ fn check_subject(found: &[NewAlert<'_>], callers: Option<u64>, expected: &str) {
         let subject = notice.message().subject;
         assert_eq!(subject, expected);
         assert!(subject.len() < 100, "{} characters", subject.len());
-        let sms = notice.sms();
+        let sms = notice.story().sms();
         assert!(sms.len() <= 160 && sms.contains(" since 2025-06-02 09:14:00 UTC"), "{sms}");
     });
 }
@@ -144,7 +145,7 @@ fn the_subject_tells_the_scale() {
     let swept = [&probe(5, 4)[..4], &[found(built_in("model-sweep"), &eve, 9, 40)]].concat();
     check_subject(&swept, None, "[high] Bedrock: eve denied at least 40 models");
     let mut bound = probe(5, 40);
-    bound[0].at_least = true;
+    bound[0].is_lower_bound = true;
     check_subject(&bound, None, "[high] Bedrock: eve denied at least 5 models, 201 times");
 }
 
@@ -215,7 +216,7 @@ Alerts, worst first
    6 denials  denied-model  anthropic.claude-0-opus-20240229-v1:0
 ";
     with(&probe(23, 6), None, |notice| {
-        let email = notice.email();
+        let email = notice.story().email();
         assert!(email.starts_with(expected), "{email}");
         assert!(email.contains("\n  and 13 more\n\nModels of the worst alert, newest last\n"), "{email}");
         assert_eq!(email.matches("What to do first\n  1. ").count(), 1, "{email}");
@@ -232,12 +233,12 @@ Alerts, worst first
 #[test]
 fn a_crowd_is_told_as_one_and_the_one_credential_behind_it_is_looked_for_first() {
     with(&probe(20, 5), Some(64), |notice| {
-        let email = notice.email();
+        let email = notice.story().email();
         assert!(email.starts_with("64 callers of one account raised alerts within an hour."), "{email}");
         assert!(email.contains("Latest    arn:aws:iam::111122223333:user/x0\n"), "{email}");
         assert!(email.contains("What to do first\n  1. Look for the one credential"), "{email}");
         assert!(email.contains("comes at 256"), "{email}");
-        let chat = json(&notice.chat());
+        let chat = json(&notice.story().chat());
         assert_eq!(
             chat["content"]["title"],
             ":rotating_light: 64 Bedrock callers of one account within an hour"
@@ -245,14 +246,14 @@ fn a_crowd_is_told_as_one_and_the_one_credential_behind_it_is_looked_for_first()
         let steps = chat["content"]["nextSteps"].as_array().expect("a list");
         assert!(steps[0].as_str().is_some_and(|step| step.starts_with("Look for the one credential")));
         // Not the thread of any one caller.
-        assert_ne!(chat["metadata"]["threadId"], json(&notice.worst.chat())["metadata"]["threadId"]);
+        assert_ne!(chat["metadata"]["threadId"], json(&notice.worst.story().chat())["metadata"]["threadId"]);
     });
 }
 
 #[test]
 fn chat_lists_the_worst_in_the_callers_thread() {
     with(&sessions(40), None, |notice| {
-        let chat = json(&notice.chat());
+        let chat = json(&notice.story().chat());
         assert_eq!(
             chat["content"]["title"],
             ":rotating_light: `SupportChatbot` denied 160 times for `anthropic.claude-v2`"
@@ -260,7 +261,7 @@ fn chat_lists_the_worst_in_the_callers_thread() {
         let description = chat["content"]["description"].as_str().expect("text");
         let line = "\n• 4 denials, denied-model, `anthropic.claude-v2`, session `s-1`\n";
         assert!(description.contains(line) && description.contains("\nand 30 more\n"), "{description}");
-        assert_eq!(chat["metadata"]["threadId"], json(&notice.worst.chat())["metadata"]["threadId"]);
+        assert_eq!(chat["metadata"]["threadId"], json(&notice.worst.story().chat())["metadata"]["threadId"]);
         assert_eq!(chat["id"], notice.id);
     });
 }
@@ -281,13 +282,13 @@ fn nothing_in_an_id_acts_and_the_longest_ids_fit() {
                 let message = notice.message();
                 assert!(message.body.len() < MAX_MESSAGE_BYTES, "{} bytes", message.body.len());
                 assert!(message.subject.len() < 100 && message.subject.is_ascii(), "{}", message.subject);
-                for text in [notice.email(), notice.sms(), notice.subject()] {
+                for text in [notice.story().email(), notice.story().sms(), notice.story().subject()] {
                     let callers = text.replace("Log object  s3://", "").replace("\n  replay s3://", "");
                     for trap in ["://", "www.evil.", "\u{202e}", "\u{0}"] {
                         assert!(!callers.contains(trap), "{trap:?} in {text}");
                     }
                 }
-                let chat = json(&notice.chat());
+                let chat = json(&notice.story().chat());
                 for part in ["title", "description"] {
                     let text = chat["content"][part].as_str().expect("text");
                     for trap in ["<", "://", "@here", "\u{202e}"] {
@@ -310,7 +311,7 @@ pub fn of_a_caller<T>(text: &str, callers: Option<u64>, tell: impl FnOnce(&Notic
         notice.worst.figures.newest = vec![text.to_owned()];
         let (object, latest) = (format!("s3://logs/{text}"), [Some(text.to_owned())]);
         notice.worst.object = &object;
-        notice.crowd = callers.map(|callers| Crowd { callers, latest: &latest });
+        notice.crowd = callers.map(|callers| CrowdView { callers, latest: &latest });
         tell(&notice)
     })
 }

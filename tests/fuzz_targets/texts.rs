@@ -1,7 +1,7 @@
 //! One id, as each channel shows it: no panic, no limit passed, nothing that acts.
 
-use bedrock_denial_watch::alert::display::{ascii, code, object, plain, readable, short, shown};
 use bedrock_denial_watch::alert::links::unlinked;
+use bedrock_denial_watch::alert::sanitize::{ascii, code, object, plain, readable, short, shown};
 use bedrock_denial_watch::alert::terminal::{fitted, whole};
 
 use super::harmless::{check_characters, check_text};

@@ -20,7 +20,7 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use bedrock_denial_watch::alert::display;
+use bedrock_denial_watch::alert::sanitize;
 use bedrock_denial_watch::count::caller::Caller;
 use bedrock_denial_watch::count::incident::IncidentLog;
 use bedrock_denial_watch::lambda::aws::{Contents, DynamoDbStore, sdk_config};
@@ -140,7 +140,7 @@ async fn main() -> ExitCode {
         Ok(status) => status,
         Err(why) => {
             // If this fails, there is nobody left to report it to.
-            let _ = writeln!(io::stderr(), "error: {}", display::plain(&why, display::DOCUMENT_BYTES));
+            let _ = writeln!(io::stderr(), "error: {}", sanitize::plain(&why, sanitize::DOCUMENT_BYTES));
             ExitCode::from(2)
         }
     }

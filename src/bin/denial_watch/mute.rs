@@ -4,7 +4,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use bedrock_denial_watch::alert::display::{clock, readable};
+use bedrock_denial_watch::alert::sanitize::readable;
+use bedrock_denial_watch::alert::words::clock;
 use bedrock_denial_watch::count::caller::Caller;
 use bedrock_denial_watch::count::document::Versioned;
 use bedrock_denial_watch::count::store::{self, Mute, Store};

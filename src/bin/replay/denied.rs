@@ -6,118 +6,92 @@ use std::io::{self, Write};
 use bedrock_denial_watch::alert::shorten::resource;
 use bedrock_denial_watch::alert::terminal::{Layout, fitted, quoted, whole};
 use bedrock_denial_watch::count::key::Key;
-use bedrock_denial_watch::count::memory::Item;
-use bedrock_denial_watch::count::window::Window;
+use bedrock_denial_watch::count::memory::StoredKey;
+use bedrock_denial_watch::count::window::{Figures, Window};
 use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
 use bedrock_denial_watch::rule::definition::Rule;
 use bedrock_denial_watch::rule::field::Field;
-use bedrock_denial_watch::source::time::EventTime;
 use console::{Alignment, measure_text_width, pad_str};
 
 /// A caller can invent any number of models.
 const MAX_LINES: usize = 10;
 const GAP: &str = "  ";
-
-/// How often one user was denied one model.
-struct Denied {
-    denials: u64,
-    /// `denials` is a lower bound.
-    at_least: bool,
-    user: String,
-    model: String,
-    account: String,
-    last_seen: EventTime,
-}
+/// Twelve digits, or `unknown`.
+const ACCOUNT_COLUMNS: usize = 12;
 
 /// Prints at most ten lines, most denied first; nothing unless `denied-model` is enabled.
 pub fn print(
     out: &mut impl Write,
     terminal: Option<Layout>,
     rules: &[Rule],
-    keys: &[(Key, Item)],
+    keys: &[(Key, StoredKey)],
 ) -> io::Result<()> {
     let Some(rule) = rules.iter().find(|rule| rule.id == DENIED_MODEL.id) else { return Ok(()) };
-    let (denied, all) = most_denied(rule, keys);
+    let figures = |(key, item): &(Key, StoredKey)| {
+        let counters = item.counters.all();
+        let values = [Field::User, Field::Model, Field::Account].map(|field| whole(key.get(rule, field)));
+        Some((values, Window::new(rule, &counters).all()?))
+    };
+    let mut denied: Vec<_> = keys.iter().filter(|(key, _)| key.rule == rule.id).filter_map(figures).collect();
+    denied.sort_by_key(|(_, figures)| Reverse(figures.total));
+    let all = denied.len();
+    denied.truncate(MAX_LINES);
     match terminal {
         _ if denied.is_empty() => Ok(()),
         Some(layout) => table(out, layout, &denied, all),
-        None => denied.iter().try_for_each(|one| {
+        None => denied.iter().try_for_each(|([user, model, account], figures)| {
             writeln!(
                 out,
                 "denied denials={}{} user={} model={} account={} last_seen={}",
-                one.denials,
-                if one.at_least { " at_least=true" } else { "" },
-                quoted(&one.user),
-                quoted(&one.model),
-                quoted(&one.account),
-                one.last_seen,
+                figures.total,
+                if figures.is_lower_bound { " at_least=true" } else { "" },
+                quoted(user),
+                quoted(model),
+                quoted(account),
+                figures.last_seen,
             )
         }),
     }
 }
 
-/// The most denied, and how many there are in total.
-fn most_denied(rule: &Rule, keys: &[(Key, Item)]) -> (Vec<Denied>, usize) {
-    let keys = keys.iter().filter(|(key, _)| key.rule == rule.id);
-    let mut counted: Vec<_> = keys
-        .filter_map(|(key, item)| {
-            let counters = item.counters.all();
-            Some((key, Window::new(rule, &counters).all()?))
-        })
-        .collect();
-    counted.sort_by_key(|(_, figures)| Reverse(figures.total));
-    let all = counted.len();
-    let denied = counted.into_iter().take(MAX_LINES).map(|(key, figures)| {
-        let value = |field| whole(key.get(rule, field));
-        Denied {
-            denials: figures.total,
-            at_least: figures.at_least,
-            user: value(Field::User),
-            model: value(Field::Model),
-            account: value(Field::Account),
-            last_seen: figures.last_seen,
-        }
-    });
-    (denied.collect(), all)
-}
-
-fn table(out: &mut impl Write, layout: Layout, denied: &[Denied], all: usize) -> io::Result<()> {
+/// User, model and account of each, and how often it was denied; `all` counts those left out, too.
+fn table(
+    out: &mut impl Write,
+    layout: Layout,
+    denied: &[([String; 3], Figures)],
+    all: usize,
+) -> io::Result<()> {
     let of = if all > denied.len() { format!(", {} of {all}", denied.len()) } else { String::new() };
     let heading = format!("Denied most often{of}");
     writeln!(out, "\n{}\n", layout.style().bold().underlined().apply_to(heading))?;
-    let column = |value: fn(&Denied) -> &str, columns: usize| -> Vec<String> {
-        denied.iter().map(|one| fitted(value(one), columns)).collect()
+    let column = |value: fn(&[String; 3]) -> &str, columns: usize| -> Vec<String> {
+        denied.iter().map(|(values, _)| fitted(value(values), columns)).collect()
     };
-    let denials: Vec<String> = denied.iter().map(|one| one.denials.to_string()).collect();
-    let accounts = column(|one| &one.account, ACCOUNT_COLUMNS);
+    let denials: Vec<String> = denied.iter().map(|(_, figures)| figures.total.to_string()).collect();
+    let accounts = column(|[_, _, account]| account, ACCOUNT_COLUMNS);
     let room = [widest(&denials), widest(&accounts), GAP.len().saturating_mul(4)]
         .iter()
         .fold(layout.columns, |room, taken| room.saturating_sub(*taken));
     // User and model get half the room each, or more if the other leaves some.
-    let models = column(|one| resource(&one.model), room);
-    let users = column(|one| resource(&one.user), room.saturating_sub(widest(&models).min(room / 2)));
-    let models = column(|one| resource(&one.model), room.saturating_sub(widest(&users)));
-    for (row, one) in denied.iter().enumerate() {
-        let cell = |values: &[String], alignment| {
-            let value = values.get(row).map_or("", String::as_str);
-            pad_str(value, widest(values), alignment, None).into_owned()
-        };
+    let models = column(|[_, model, _]| resource(model), room);
+    let users = column(|[user, ..]| resource(user), room.saturating_sub(widest(&models).min(room / 2)));
+    let models = column(|[_, model, _]| resource(model), room.saturating_sub(widest(&users)));
+    let widths = [&denials, &users, &models].map(|values| widest(values));
+    let rows = denied.iter().zip(&denials).zip(&users).zip(&models).zip(&accounts);
+    for (((((_, figures), denials), user), model), account) in rows {
+        let [first, second, third] = widths;
         writeln!(
             out,
-            "{GAP}{}{bound:<gap$}{}{GAP}{}{GAP}{}",
-            cell(&denials, Alignment::Right),
-            cell(&users, Alignment::Left),
-            cell(&models, Alignment::Left),
-            accounts.get(row).map_or("", String::as_str),
-            bound = if one.at_least { "+" } else { "" },
+            "{GAP}{}{:<gap$}{}{GAP}{}{GAP}{account}",
+            pad_str(denials, first, Alignment::Right, None),
+            if figures.is_lower_bound { "+" } else { "" },
+            pad_str(user, second, Alignment::Left, None),
+            pad_str(model, third, Alignment::Left, None),
             gap = GAP.len(),
         )?;
     }
     Ok(())
 }
-
-/// Twelve digits, or `unknown`.
-const ACCOUNT_COLUMNS: usize = 12;
 
 fn widest(values: &[String]) -> usize {
     values.iter().map(|value| measure_text_width(value)).max().unwrap_or(0)

@@ -1,10 +1,17 @@
-//! Which files are replayed, and in which order.
+//! Which files are replayed, in which order, and their bytes.
 
 use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use bedrock_denial_watch::reader::{self, Reader};
 use bedrock_denial_watch::source::object::{self, Skip};
 use walkdir::WalkDir;
+
+use crate::progress::Progress;
+
+const CHUNK_BYTES: usize = 64 * 1024;
 
 /// One file or S3 object, or standard input.
 pub struct Input {
@@ -33,7 +40,7 @@ pub fn find<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> Inputs {
     let Inputs { mut inputs, mut missing } = Inputs::default();
     let mut seen = HashSet::new();
     for path in paths {
-        if path == Path::new("-") {
+        if is_stdin(path) {
             let name = "-".to_owned();
             inputs.push(Input { path: path.clone(), name, bytes: 0, skip: None, explicit: true });
             continue;
@@ -83,4 +90,33 @@ pub fn is_s3(path: &Path) -> bool {
 fn key(path: &Path) -> String {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     path.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/")
+}
+
+fn is_stdin(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// Reads a file, or standard input, to its end.
+pub fn read(input: &Input, reader: Reader<'_>, progress: &Progress) -> Result<reader::Read, String> {
+    read_all(&input.path, reader, progress).map_err(|error| error.to_string())
+}
+
+fn read_all(path: &Path, mut reader: Reader<'_>, progress: &Progress) -> io::Result<reader::Read> {
+    let mut file: Box<dyn Read> =
+        if is_stdin(path) { Box::new(io::stdin().lock()) } else { Box::new(File::open(path)?) };
+    let mut chunk = vec![0; CHUNK_BYTES];
+    loop {
+        match file.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(count) => {
+                progress.advance(count);
+                if !reader.push(chunk.get(..count).unwrap_or_default()) {
+                    break;
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(reader.finish())
 }

@@ -14,17 +14,13 @@
 )]
 
 mod denied;
-mod examples;
-mod explain;
-mod file;
 mod inputs;
-mod listing;
 mod options;
 mod output;
 mod parallel;
 mod printer;
 mod progress;
-mod report;
+mod rules;
 mod run;
 #[cfg(feature = "aws")]
 mod s3;
@@ -33,7 +29,7 @@ mod summary;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use bedrock_denial_watch::alert::display;
+use bedrock_denial_watch::alert::sanitize;
 use bedrock_denial_watch::alert::terminal::Layout;
 use bedrock_denial_watch::count::memory::MemoryStore;
 use bedrock_denial_watch::deliver::Pipeline;
@@ -48,15 +44,15 @@ use crate::progress::Progress;
 fn main() -> ExitCode {
     let options = Options::of_command_line();
     if options.test_rules {
-        return examples::exit_code(options.rules_dir.as_deref());
+        return rules::test(options.rules_dir.as_deref());
     }
     let settings = options.settings();
     for warning in settings.warnings() {
-        eprintln!("warning: {}", display::plain(&warning, display::DOCUMENT_BYTES));
+        eprintln!("warning: {}", sanitize::plain(&warning, sanitize::DOCUMENT_BYTES));
     }
     if options.list_rules {
         // Whoever closed the pipe has seen enough.
-        let _ = io::stdout().write_all(listing::of(&settings).as_bytes());
+        let _ = io::stdout().write_all(rules::list(&settings).as_bytes());
         return ExitCode::SUCCESS;
     }
     options.check_selection();
@@ -71,7 +67,7 @@ fn main() -> ExitCode {
         {
             s3.read(input, reader, progress)
         }
-        _ => file::read(input, reader, progress),
+        _ => inputs::read(input, reader, progress),
     };
     let pipeline = Pipeline {
         store: MemoryStore::default(),

@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::thread;
 
-use bedrock_denial_watch::alert::display;
+use bedrock_denial_watch::alert::sanitize;
 use bedrock_denial_watch::rule::bounds;
 use bedrock_denial_watch::rule::catalogue::{self, ALL, DENIED_MODEL};
 use bedrock_denial_watch::rule::settings::{Setting, Settings};
@@ -152,7 +152,7 @@ impl Options {
 
     /// Prints what is wrong with the command line, and exits.
     pub fn refuse(why: &str) -> ! {
-        let why = display::plain(why, display::DOCUMENT_BYTES);
+        let why = sanitize::plain(why, sanitize::DOCUMENT_BYTES);
         Self::command().error(ErrorKind::ValueValidation, why).exit()
     }
 
@@ -197,7 +197,7 @@ impl Options {
 /// `error` without anything that would act on a terminal: it repeats arguments, which may be file names
 /// from a shell's `*`.
 fn harmless(mut error: clap::Error) -> clap::Error {
-    let plain = |text: &str| display::plain(text, display::DOCUMENT_BYTES);
+    let plain = |text: &str| sanitize::plain(text, sanitize::DOCUMENT_BYTES);
     let cleaned: Vec<_> = error
         .context()
         .filter_map(|(kind, value)| {

@@ -1,29 +1,51 @@
 //! What a run leaves behind: the report, and on standard output the alerts or an explanation.
 
-use std::io;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{self, Write};
 
-use bedrock_denial_watch::count::memory::MemoryStore;
+use bedrock_denial_watch::alert::sanitize;
+use bedrock_denial_watch::count::caller::Caller;
+use bedrock_denial_watch::count::counter::Counter;
+use bedrock_denial_watch::count::incident::IncidentLog;
+use bedrock_denial_watch::count::key::Key;
+use bedrock_denial_watch::count::memory::{MemoryStore, StoredKey};
+use bedrock_denial_watch::count::store::CallerState;
 use bedrock_denial_watch::deliver::Pipeline;
+use bedrock_denial_watch::report::explain::{KeyState, answer};
+use bedrock_denial_watch::report::{Report, RunResult};
+use bedrock_denial_watch::rule::definition::Rule;
+use bedrock_denial_watch::source::time::EventTime;
+use glob::Pattern;
 
 use crate::options::{Format, Options};
 use crate::printer::Printer;
 use crate::progress::Progress;
-use crate::summary::Summary;
-use crate::{explain, report};
+use crate::summary::RunSummary;
 
 /// Writes it all; fails if standard output does.
 pub fn write(
     options: &Options,
     pipeline: Pipeline<MemoryStore, Printer>,
     progress: &Progress,
-    summary: &mut Summary,
+    summary: &mut RunSummary,
 ) -> io::Result<()> {
     let Pipeline { store, sink, rules, exempt_users, .. } = pipeline;
     let callers = store.callers();
     let keys: Vec<_> = store.into_keys().collect();
     if let Some(file) = &options.report {
-        let name = report::plain(&file.to_string_lossy());
-        match report::write(file, &rules, &keys, &callers, &sink.take_kept(), &summary.scope()) {
+        let kept = sink.take_kept();
+        let result = RunResult {
+            scope: &summary.scope(),
+            rules: &rules,
+            keys: &keys,
+            callers: &callers,
+            alerts: &kept.alerts,
+            notices: &kept.notices,
+        };
+        let written = fs::write(file, Report::new(&result).page());
+        let name = sanitize::plain(&file.to_string_lossy(), sanitize::DOCUMENT_BYTES);
+        match written {
             Ok(()) => progress.say(&format!("Report: {name}")),
             Err(error) => {
                 summary.failed = summary.failed.saturating_add(1);
@@ -32,10 +54,35 @@ pub fn write(
         }
     }
     match &options.explain {
-        Some(asked) => explain::print(asked, &rules, &exempt_users, &keys, &callers),
+        Some(asked) => explain(asked, &rules, &exempt_users, &keys, &callers),
         None => match options.format {
             Format::Text => sink.finish(&rules, &keys, summary),
             Format::Json | Format::Ocsf => sink.broken(),
         },
     }
+}
+
+/// Why the keys that `asked` is about fired, or did not.
+fn explain(
+    asked: &str,
+    rules: &[Rule],
+    exempt_users: &[Pattern],
+    keys: &[(Key, StoredKey)],
+    callers: &[(Caller, CallerState)],
+) -> io::Result<()> {
+    let logs: BTreeMap<&Caller, &IncidentLog> =
+        callers.iter().map(|(caller, state)| (caller, &state.log)).collect();
+    let none = IncidentLog::default();
+    let kept: Vec<(Vec<Counter>, BTreeSet<EventTime>)> =
+        keys.iter().map(|(_, item)| (item.counters.all(), item.alert_times())).collect();
+    let states: Vec<KeyState<'_>> = keys
+        .iter()
+        .zip(&kept)
+        .filter_map(|((key, _), (counters, alerts))| {
+            let rule = rules.iter().find(|rule| rule.id == key.rule)?;
+            let incidents = logs.get(&Caller::of(rule, key)).copied().unwrap_or(&none);
+            Some(KeyState { rule, key, counters, alerts, incidents })
+        })
+        .collect();
+    io::stdout().write_all(answer(asked, rules, exempt_users, &states).as_bytes())
 }

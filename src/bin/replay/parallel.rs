@@ -28,7 +28,7 @@ pub fn in_order<T: Send, R: Send>(
         for _ in 0..cores {
             scope.spawn(|| {
                 while let Some((item, done)) = next(&begun) {
-                    // Nobody waits any more where the main thread has given up.
+                    // No one waits any more where the main thread has given up.
                     let _ = done.send(work(item));
                 }
             });

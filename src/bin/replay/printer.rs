@@ -7,24 +7,25 @@ use std::io::{self, Write};
 use bedrock_denial_watch::alert::Alert;
 use bedrock_denial_watch::alert::notice::Notice;
 use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
-use bedrock_denial_watch::alert::terminal::{self, Layout};
+use bedrock_denial_watch::alert::terminal::{Layout, fitted, known_by, quoted, whole};
 use bedrock_denial_watch::count::key::Key;
-use bedrock_denial_watch::count::memory::Item;
+use bedrock_denial_watch::count::memory::StoredKey;
 use bedrock_denial_watch::report::SentNotice;
 use bedrock_denial_watch::rule::definition::{Rule, Severity};
 use bedrock_denial_watch::source::time::EventTime;
+use console::measure_text_width;
 
 use crate::denied;
 use crate::options::Format;
 use crate::progress::wrapped;
-use crate::summary::{Summary, count};
+use crate::summary::{RunSummary, count};
 
 /// Prints documents as they come; keeps texts until [`Printer::finish`].
 pub struct Printer {
     format: Format,
     terminal: Option<Layout>,
     keeps: bool,
-    state: RefCell<State>,
+    state: RefCell<Printed>,
 }
 
 /// What a report shows of alerts and notices.
@@ -35,21 +36,45 @@ pub struct Kept {
 }
 
 #[derive(Default)]
-struct State {
+struct Printed {
     alerts: u64,
     kept: Kept,
     /// By id.
-    incidents: BTreeMap<String, Incident>,
+    incidents: BTreeMap<String, IncidentTexts>,
     broken: Option<io::Error>,
 }
 
 /// The alerts of one caller that belong together.
-struct Incident {
-    caller: Option<String>,
-    account: Option<String>,
+struct IncidentTexts {
+    /// The ARN of the caller, a role without its session.
+    caller: String,
+    account: String,
+    /// The highest among them.
     severity: Severity,
     /// By time; one file may hold later alerts than the next.
     texts: Vec<(EventTime, String)>,
+}
+
+impl IncidentTexts {
+    /// The line above its alerts on a terminal.
+    fn heading(&self, layout: Layout) -> String {
+        let rest = format!("  account {}  {}", self.account, count(self.texts.len() as u64, "alert"));
+        let caller = known_by(&self.caller, layout.columns.saturating_sub(measure_text_width(&rest)));
+        let heading = fitted(&(caller + &rest), layout.columns);
+        layout.style().bold().underlined().apply_to(heading).to_string()
+    }
+
+    /// The same as `name=value`, before the lines of its alerts.
+    fn line(&self, id: &str) -> String {
+        format!(
+            "incident id={} severity={} caller={} account={} alerts={}",
+            quoted(id),
+            self.severity.name(),
+            quoted(&self.caller),
+            quoted(&self.account),
+            self.texts.len(),
+        )
+    }
 }
 
 impl AlertSink for Printer {
@@ -86,9 +111,9 @@ impl AlertSink for Printer {
             return Ok(());
         }
         let text = self.terminal.map_or_else(|| alert.line(), |layout| alert.block(layout));
-        let incident = state.incidents.entry(alert.incident.id.to_owned()).or_insert_with(|| Incident {
-            caller: alert.incident.caller.map(str::to_owned),
-            account: alert.account().map(str::to_owned),
+        let incident = state.incidents.entry(alert.incident.id.to_owned()).or_insert_with(|| IncidentTexts {
+            caller: whole(alert.incident.caller),
+            account: whole(alert.account()),
             severity: alert.rule.severity,
             texts: Vec::new(),
         });
@@ -120,9 +145,9 @@ impl Printer {
     }
 
     /// Prints who was denied most, then the alerts.
-    pub fn finish(self, rules: &[Rule], keys: &[(Key, Item)], summary: &Summary) -> io::Result<()> {
-        let State { alerts, incidents, .. } = self.state.into_inner();
-        let mut incidents: Vec<(String, Incident)> = incidents.into_iter().collect();
+    pub fn finish(self, rules: &[Rule], keys: &[(Key, StoredKey)], summary: &RunSummary) -> io::Result<()> {
+        let Printed { alerts, incidents, .. } = self.state.into_inner();
+        let mut incidents: Vec<(String, IncidentTexts)> = incidents.into_iter().collect();
         for (_, incident) in &mut incidents {
             incident.texts.sort_by_key(|(at, _)| *at);
         }
@@ -138,17 +163,9 @@ impl Printer {
             writeln!(out, "\n{}", layout.style().bold().underlined().apply_to(heading))?;
         }
         for (id, incident) in &incidents {
-            let alerts = incident.texts.len() as u64;
-            let shown = terminal::Incident {
-                id,
-                caller: incident.caller.as_deref(),
-                account: incident.account.as_deref(),
-                alerts,
-                severity: incident.severity,
-            };
             match self.terminal {
-                Some(layout) => writeln!(out, "\n{}", shown.heading(layout))?,
-                None => writeln!(out, "{}", shown.line())?,
+                Some(layout) => writeln!(out, "\n{}", incident.heading(layout))?,
+                None => writeln!(out, "{}", incident.line(id))?,
             }
             for (number, (_, text)) in incident.texts.iter().enumerate() {
                 if self.terminal.is_some() && number > 0 {
@@ -166,7 +183,7 @@ fn no_alerts(
     out: &mut impl Write,
     terminal: Option<Layout>,
     rules: &[Rule],
-    summary: &Summary,
+    summary: &RunSummary,
 ) -> io::Result<()> {
     if terminal.is_some() {
         writeln!(out)?;

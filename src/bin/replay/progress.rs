@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bedrock_denial_watch::alert::display;
+use bedrock_denial_watch::alert::sanitize;
 use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -55,7 +55,7 @@ impl Progress {
         let columns = io::stderr().is_terminal().then(|| usize::from(Term::stderr().size().1));
         self.bar.suspend(|| {
             for line in text.lines() {
-                let line = wrapped(&display::plain(line, usize::MAX), columns);
+                let line = wrapped(&sanitize::plain(line, usize::MAX), columns);
                 // If this fails, there is nobody left to report it to.
                 let _ = writeln!(io::stderr(), "{line}");
             }

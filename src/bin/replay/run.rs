@@ -3,7 +3,7 @@
 use std::num::NonZero;
 use std::time::{Duration, SystemTime};
 
-use bedrock_denial_watch::alert::display;
+use bedrock_denial_watch::alert::sanitize;
 use bedrock_denial_watch::count::lease::Claimant;
 use bedrock_denial_watch::count::store::Store;
 use bedrock_denial_watch::deliver::{Delivery, Pipeline};
@@ -16,7 +16,7 @@ use crate::inputs::{Input, Inputs};
 use crate::parallel;
 use crate::printer::Printer;
 use crate::progress::Progress;
-use crate::summary::Summary;
+use crate::summary::RunSummary;
 
 /// Reads all inputs by `open`, so many at once, commits what they hold in their order, and says how it went.
 pub fn all<S: Store>(
@@ -24,9 +24,9 @@ pub fn all<S: Store>(
     found: &Inputs,
     at_once: NonZero<usize>,
     open: impl Fn(&Input, Reader<'_>, &Progress) -> Result<reader::Read, String> + Sync,
-) -> (Progress, Summary) {
+) -> (Progress, RunSummary) {
     let progress = Progress::over(&found.inputs);
-    let mut run = Run { pipeline, progress: progress.clone(), summary: Summary::default() };
+    let mut run = Run { pipeline, progress: progress.clone(), summary: RunSummary::default() };
     for (name, why) in &found.missing {
         run.fail(name, why);
     }
@@ -46,7 +46,7 @@ pub fn all<S: Store>(
 struct Run<'p, S> {
     pipeline: &'p Pipeline<S, Printer>,
     progress: Progress,
-    summary: Summary,
+    summary: RunSummary,
 }
 
 impl<S: Store> Run<'_, S> {
@@ -131,5 +131,5 @@ impl<S: Store> Run<'_, S> {
 
 /// On one line, whatever the name.
 fn shown(name: &str) -> String {
-    display::plain(name, display::DOCUMENT_BYTES)
+    sanitize::plain(name, sanitize::DOCUMENT_BYTES)
 }

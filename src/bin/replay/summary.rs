@@ -9,7 +9,7 @@ use indicatif::HumanCount;
 
 /// The figures of a whole run.
 #[derive(Default)]
-pub struct Summary {
+pub struct RunSummary {
     /// Files read to their end.
     pub read: u64,
     /// Inputs that could not be read to their end.
@@ -20,7 +20,7 @@ pub struct Summary {
     sum: Statistics,
 }
 
-impl Summary {
+impl RunSummary {
     pub fn skip(&mut self, skip: Skip) {
         let skipped = self.skipped.entry(skip.to_string()).or_default();
         *skipped = skipped.saturating_add(1);
@@ -72,7 +72,7 @@ impl Summary {
     }
 }
 
-impl fmt::Display for Summary {
+impl fmt::Display for RunSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Statistics { records, denials, not_found, exempted, malformed, oversized, .. } = self.sum;
         write!(

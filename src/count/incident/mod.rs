@@ -118,7 +118,8 @@ pub struct RememberedAlert {
     /// Its total when it was recorded.
     pub total: u64,
     /// `total` is a lower bound.
-    pub at_least: bool,
+    #[serde(rename = "at_least")]
+    pub is_lower_bound: bool,
     /// Its number in the incident, from 1.
     pub number: u64,
 }
@@ -139,7 +140,7 @@ pub struct NewAlert<'r> {
     /// Its known distinct values.
     pub total: u64,
     /// `total` is a lower bound.
-    pub at_least: bool,
+    pub is_lower_bound: bool,
     /// No other alert of the key can belong to the same incident.
     pub alone: bool,
 }
@@ -264,7 +265,7 @@ impl NewAlert<'_> {
             at: self.at,
             severity: self.rule.severity,
             total: self.total,
-            at_least: self.at_least,
+            is_lower_bound: self.is_lower_bound,
             number,
         }
     }

@@ -23,7 +23,7 @@ fn denied(at: i64, model: &str, total: u64) -> NewAlert<'static> {
         first_seen: minute(at - 1),
         last_seen: minute(at),
         total,
-        at_least: false,
+        is_lower_bound: false,
         alone: true,
     }
 }
@@ -164,7 +164,7 @@ fn the_worst_are_remembered_worst_first_and_the_figures_stay_below_the_truth() {
         rule: built_in("model-sweep"),
         key: sweep,
         total: 32,
-        at_least: true,
+        is_lower_bound: true,
         ..denied(3, "", 0)
     });
     // A second alert of one key may report the same denials.

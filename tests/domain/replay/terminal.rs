@@ -60,8 +60,10 @@ fn at_80_columns_each_alert_is_a_block_that_reads_whole_and_comes_last() {
                     User      SupportChatbot/i-0a1b2c3d4e5f67890\n  \
                     Model     anthropic.claude-3-opus-20240229-v1:0\n  \
                     Account   111122223333\n  \
+                    Region    us-east-1\n  \
                     Denials   4 (fires above 3 within 60 minutes)\n  \
                     Seen      first 2025-06-02 09:14:07, last 2025-06-02 09:14:48 UTC\n  \
+                    Seen in   Bedrock invocation log\n  \
                     File      ";
     assert!(blocks[3].starts_with(expected) && blocks[3].ends_with(&file), "{}", blocks[3]);
     let last = blocks.last().expect("a block");

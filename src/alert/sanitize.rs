@@ -1,13 +1,12 @@
 //! Makes ids, which come from callers, safe to show.
 
-use std::fmt::Write;
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
-use super::links::unlinked;
+use super::links::{unlinked, unschemed};
 use crate::count::evidence::Kind;
-use crate::source::time::EventTime;
 
 /// Shown for a value missing from the log record.
 pub const UNKNOWN: &str = "unknown";
@@ -15,6 +14,130 @@ pub const UNKNOWN: &str = "unknown";
 pub const DOCUMENT_BYTES: usize = 2048;
 /// The longest id in text for people, in bytes.
 pub const TEXT_BYTES: usize = 256;
+/// The longest name of a caller in a subject or SMS, in characters.
+const NAME_CHARACTERS: usize = 30;
+
+/// A value to show. Callers choose parts of ids, so the only way from a value to text is as one channel
+/// escapes it.
+#[derive(Clone, Debug)]
+pub struct Shown<'a>(Content<'a>);
+
+#[derive(Clone, Debug)]
+enum Content<'a> {
+    /// Our own words and figures.
+    Ours(Cow<'a, str>),
+    Id(Option<&'a str>),
+    /// A caller, whom chat, too, knows by the last part of the ARN.
+    Name(Option<&'a str>),
+    /// Gets more room in a subject than other ids.
+    Model(Option<&'a str>),
+    /// An address where AWS logs one: no name, and shown as it is.
+    Address(&'a str),
+    Object(&'a str),
+}
+
+impl<'a> Shown<'a> {
+    /// Our own words and figures, which no channel changes.
+    pub fn ours(text: impl Into<Cow<'a, str>>) -> Self {
+        Self(Content::Ours(text.into()))
+    }
+
+    /// An id; `None` if it is missing.
+    #[must_use]
+    pub const fn id(value: Option<&'a str>) -> Self {
+        Self(Content::Id(value))
+    }
+
+    /// A caller by name.
+    #[must_use]
+    pub const fn name(value: Option<&'a str>) -> Self {
+        Self(Content::Name(value))
+    }
+
+    /// A model.
+    #[must_use]
+    pub const fn model(value: Option<&'a str>) -> Self {
+        Self(Content::Model(value))
+    }
+
+    /// The name of an object.
+    #[must_use]
+    pub const fn object(name: &'a str) -> Self {
+        Self(Content::Object(name))
+    }
+
+    /// What a record shows.
+    #[must_use]
+    pub fn evidence(kind: Kind, value: &'a str) -> Self {
+        let is_address = kind == Kind::SourceIp && value.parse::<IpAddr>().is_ok();
+        Self(if is_address { Content::Address(value) } else { Content::Id(Some(value)) })
+    }
+
+    /// For an e-mail: readable and without links.
+    #[must_use]
+    pub fn whole(&self) -> String {
+        match &self.0 {
+            Content::Ours(text) => text.to_string(),
+            Content::Address(address) => (*address).to_owned(),
+            Content::Id(id) | Content::Name(id) | Content::Model(id) => shown(*id),
+            Content::Object(name) => object(name),
+        }
+    }
+
+    /// As [`Self::whole`], ids by the part that people recognise.
+    #[must_use]
+    pub fn short(&self) -> String {
+        match self.0 {
+            Content::Id(id) | Content::Name(id) | Content::Model(id) => short(id),
+            _ => self.whole(),
+        }
+    }
+
+    /// For a subject or SMS: as [`Self::short`], ids in ASCII and a model in so many characters.
+    #[must_use]
+    pub fn ascii(&self, model_characters: usize) -> String {
+        match self.0 {
+            Content::Model(id) => ascii(&short(id), model_characters),
+            Content::Id(id) | Content::Name(id) => ascii(&short(id), NAME_CHARACTERS),
+            _ => self.whole(),
+        }
+    }
+
+    /// For chat: ids in code spans, each of at most `bytes`.
+    #[must_use]
+    pub fn chat(&self, bytes: usize) -> String {
+        match self.0 {
+            Content::Id(id) | Content::Model(id) => code(id.map(|id| plain(id, bytes)).as_deref()),
+            Content::Name(id) => code(Some(&short(id))),
+            Content::Address(address) => span(address),
+            _ => self.whole(),
+        }
+    }
+
+    /// For a terminal: as long as it is, without what acts there.
+    #[must_use]
+    pub fn terminal(&self) -> String {
+        match self.0 {
+            Content::Id(id) | Content::Name(id) | Content::Model(id) => shown_whole(id, DOCUMENT_BYTES),
+            // Host names stay, so that the path of a file can be copied.
+            Content::Object(name) => {
+                let (scheme, rest) = without_scheme(name);
+                scheme.to_owned() + &unschemed(&readable(rest, DOCUMENT_BYTES))
+            }
+            _ => self.whole(),
+        }
+    }
+
+    /// For programs: as logged, but for what a queue refuses; `None` if it is missing.
+    #[must_use]
+    pub fn program(&self, bytes: usize) -> Option<String> {
+        match &self.0 {
+            Content::Ours(text) => Some(text.to_string()),
+            Content::Id(id) | Content::Name(id) | Content::Model(id) => id.map(|id| plain(id, bytes)),
+            Content::Address(text) | Content::Object(text) => Some(plain(text, bytes)),
+        }
+    }
+}
 
 /// `text` without characters that are invisible, that change the text around them, or that a queue
 /// refuses; cut to at most `limit` bytes. For programs; people see [`readable`] text.
@@ -127,16 +250,6 @@ pub fn shown_whole(value: Option<&str>, limit: usize) -> String {
     named(unlinked(&readable(value.unwrap_or(UNKNOWN), limit)))
 }
 
-/// What a record shows, for people. An address where AWS logs one is no name, and stays as it is.
-#[must_use]
-pub fn evidence(kind: Kind, value: &str) -> String {
-    if is_address(kind, value) { value.to_owned() } else { shown(Some(value)) }
-}
-
-fn is_address(kind: Kind, value: &str) -> bool {
-    kind == Kind::SourceIp && value.parse::<IpAddr>().is_ok()
-}
-
 fn named(text: String) -> String {
     if text.trim().is_empty() { "\"\"".to_owned() } else { text }
 }
@@ -149,8 +262,7 @@ pub fn object(name: &str) -> String {
 }
 
 /// An object's name as `s3://` or nothing, and the rest.
-#[must_use]
-pub fn without_scheme(name: &str) -> (&str, &str) {
+fn without_scheme(name: &str) -> (&str, &str) {
     name.split_at_checked(if name.starts_with("s3://") { 5 } else { 0 }).unwrap_or(("", name))
 }
 
@@ -166,12 +278,6 @@ pub fn code(value: Option<&str>) -> String {
         .iter()
         .fold(text, |text, channel| text.replace(&format!("@{channel}"), &format!("[@]{channel}")));
     span(&named(unlinked(&unmentioned)))
-}
-
-/// What a record shows, for chat; as [`evidence`] otherwise.
-#[must_use]
-pub fn evidence_code(kind: Kind, value: &str) -> String {
-    if is_address(kind, value) { span(value) } else { code(Some(value)) }
 }
 
 /// `text` in a code span.
@@ -222,49 +328,6 @@ pub fn short(value: Option<&str>) -> String {
     let resource = if text.starts_with("arn:") { text.splitn(6, ':').nth(5) } else { None };
     let rest = resource.filter(|resource| !resource.trim().is_empty()).unwrap_or(&text);
     rest.rsplit('/').find(|part| !part.trim().is_empty()).unwrap_or(rest).to_owned()
-}
-
-/// `2025-06-01 10:00:00`, in UTC.
-#[must_use]
-pub fn clock(time: EventTime) -> String {
-    time.to_string().replace('T', " ").replace('Z', "")
-}
-
-/// `2025-06-01 10:00:00 UTC`.
-#[must_use]
-pub fn utc(time: EventTime) -> String {
-    clock(time) + " UTC"
-}
-
-/// `word` with a capital letter.
-#[must_use]
-pub fn capitalised(word: &str) -> String {
-    let mut letters = word.chars();
-    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-    first + letters.as_str()
-}
-
-/// `60 minutes`, `1 minute`, or `24 hours`.
-#[must_use]
-pub fn minutes(number: u64) -> String {
-    let (number, unit) =
-        if number > 60 && number.is_multiple_of(60) { (number / 60, "hour") } else { (number, "minute") };
-    format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
-}
-
-/// A list, one item per line.
-#[must_use]
-pub fn listed(items: &[&str]) -> String {
-    items.iter().fold(String::new(), |text, item| text + "  - " + item + "\n")
-}
-
-/// A numbered list, one item per line.
-#[must_use]
-pub fn numbered(items: &[&str]) -> String {
-    items.iter().zip(1..).fold(String::new(), |mut text, (item, number)| {
-        let _ = writeln!(text, "{number:>3}. {item}");
-        text
-    })
 }
 
 #[cfg(test)]
@@ -330,12 +393,6 @@ mod tests {
         );
         assert_eq!(code(None), "`unknown`");
         assert_eq!(code(Some("\n")), "`\"\"`");
-    }
-
-    #[test]
-    fn a_long_span_is_told_in_hours() {
-        let shown = [1, 5, 60, 90, 120, 1440].map(minutes);
-        assert_eq!(shown, ["1 minute", "5 minutes", "60 minutes", "90 minutes", "2 hours", "24 hours"]);
     }
 
     #[test]

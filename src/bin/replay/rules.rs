@@ -1,12 +1,15 @@
-//! `--test-rules`: runs the examples in the rule files, each against its own rule.
+//! The rules themselves: `--list-rules` shows them with their settings, `--test-rules` runs the examples in their
+//! files, each against its own rule.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use bedrock_denial_watch::alert::display;
+use bedrock_denial_watch::alert::sanitize;
 use bedrock_denial_watch::alert::sink::DiscardSink;
+use bedrock_denial_watch::alert::words::minutes;
 use bedrock_denial_watch::count::lease::Claimant;
 use bedrock_denial_watch::count::memory::MemoryStore;
 use bedrock_denial_watch::deliver::{Delivery, Pipeline};
@@ -14,16 +17,17 @@ use bedrock_denial_watch::reader::Limits;
 use bedrock_denial_watch::rule::catalogue::{self, LoadError};
 use bedrock_denial_watch::rule::definition::Rule;
 use bedrock_denial_watch::rule::file::{self, Example};
+use bedrock_denial_watch::rule::settings::{Setting, Settings};
 use tokio::runtime::Runtime;
 
 /// Runs all examples: 0 if all are as expected, 1 if one is not, 2 if a file is not a rule.
-pub fn exit_code(folder: Option<&Path>) -> ExitCode {
+pub fn test(folder: Option<&Path>) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string());
     match runtime.and_then(|runtime| run(folder, &runtime).map_err(|error| error.to_string())) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
-            eprintln!("error: {}", display::plain(&error, display::DOCUMENT_BYTES));
+            eprintln!("error: {}", sanitize::plain(&error, sanitize::DOCUMENT_BYTES));
             ExitCode::from(2)
         }
     }
@@ -85,4 +89,27 @@ fn wrong(rule: &Rule, example: &Example, runtime: &Runtime) -> Option<String> {
     let raised = outcome.published.len();
     let expected = example.alerts;
     (raised != expected).then(|| format!("{:?}: expected {expected} alerts, raised {raised}", example.name))
+}
+
+/// Every rule with its settings, one a line, and where each came from if not from its file.
+pub fn list(settings: &Settings) -> String {
+    let widest = settings.rules.iter().map(|rule| rule.id.len()).max().unwrap_or_default();
+    settings.rules.iter().map(|rule| line(settings, rule, widest)).collect()
+}
+
+fn line(settings: &Settings, rule: &Rule, widest: usize) -> String {
+    let mut line = format!(
+        "{:<3}  {:<widest$}  {:<8}  fires above {} within {}, at most once in {}",
+        if rule.on { "on" } else { "off" },
+        rule.id,
+        rule.severity.name(),
+        rule.threshold,
+        minutes(rule.window.as_secs() / 60),
+        minutes(rule.cooldown.as_secs() / 60),
+    );
+    let set = Setting::ALL.iter().filter_map(|setting| Some((setting, settings.origin(rule, *setting)?)));
+    for (number, (setting, origin)) in set.enumerate() {
+        let _ = write!(line, "{} {} by {origin}", if number == 0 { "; set:" } else { "," }, setting.name());
+    }
+    line + "\n"
 }

@@ -1,0 +1,226 @@
+//! What an alert or a notice says to people, once. The channels only show it.
+
+use super::Alert;
+use super::queries::mute_command;
+use super::sanitize::Shown;
+use super::words::{capitalised, how_many, minutes};
+use crate::count::evidence::Kind;
+use crate::rule::definition::Rule;
+use crate::rule::field::Field;
+use crate::source::time::EventTime;
+
+/// The content of one message. One alert is a notice of one.
+#[derive(Clone, Debug)]
+pub struct Story<'a> {
+    /// The rule of the worst alert: severity, wording, what to do.
+    pub(super) rule: &'a Rule,
+    /// The id of the alert or notice.
+    pub(super) id: String,
+    /// The id of the worst alert.
+    pub(super) alert: String,
+    /// The chat thread that it belongs to.
+    pub(super) thread: String,
+    /// The shortest form, for subject and SMS: who did what.
+    pub(super) headline: Vec<Shown<'a>>,
+    /// The title in chat.
+    pub(super) title: Vec<Shown<'a>>,
+    /// The first sentence of the e-mail.
+    pub(super) opening: Vec<Shown<'a>>,
+    /// What it means.
+    pub(super) meaning: String,
+    /// Set when it is about many callers.
+    pub(super) crowd: Option<CrowdView<'a>>,
+    /// Who and where.
+    pub(super) rows: Vec<Row<'a>>,
+    /// The account of the worst alert.
+    pub(super) account: Shown<'a>,
+    /// What is counted, and how many.
+    pub(super) count: (String, String),
+    /// When the rule fires; `None` for several alerts.
+    pub(super) fires: Option<String>,
+    /// The oldest known denial.
+    pub(super) first_seen: EventTime,
+    /// The newest known denial.
+    pub(super) last_seen: EventTime,
+    /// The logs, and what records show besides.
+    pub(super) evidence: Vec<Row<'a>>,
+    /// The values that the rule counts, newest last, below a heading.
+    pub(super) newest: (String, Vec<Shown<'a>>),
+    /// Several alerts, worst first; none if it is about one.
+    pub(super) alerts: Vec<AlertLine<'a>>,
+    /// How many more there are.
+    pub(super) more: u64,
+    /// What to do first.
+    pub(super) triage: Vec<&'a str>,
+    /// When the next message comes.
+    pub(super) next: Option<String>,
+    /// The log object, and what else it is known by.
+    pub(super) ids: Vec<Row<'a>>,
+    /// The same in chat.
+    pub(super) reference: (&'static str, String),
+    /// Commands to look further with.
+    pub(super) commands: Vec<String>,
+    /// The command that mutes the caller.
+    pub(super) mute: Option<String>,
+}
+
+/// Many callers of one account within an hour.
+#[derive(Clone, Copy, Debug)]
+pub struct CrowdView<'a> {
+    /// How many.
+    pub callers: u64,
+    /// The latest of them.
+    pub latest: &'a [Option<String>],
+}
+
+impl<'a> CrowdView<'a> {
+    /// How many callers, and the latest of them one below the other.
+    pub(super) fn rows(self) -> Vec<Row<'a>> {
+        let labels = std::iter::once("Latest").chain(std::iter::repeat(""));
+        let latest = self.latest("").values.into_iter().zip(labels);
+        let callers = Row::one("Callers", Shown::ours(self.callers.to_string()));
+        [callers].into_iter().chain(latest.map(|(one, label)| Row::one(label, one))).collect()
+    }
+
+    pub(super) fn latest(self, label: &'static str) -> Row<'a> {
+        Row::new(label, self.latest.iter().map(|caller| Shown::id(caller.as_deref())).collect())
+    }
+
+    /// The number of callers that the next message comes at.
+    pub(super) fn next_level(self) -> u64 {
+        let mut level: u64 = 16;
+        while level <= self.callers && level < u64::MAX {
+            level = level.saturating_mul(4);
+        }
+        level
+    }
+}
+
+/// A label and its values.
+#[derive(Clone, Debug)]
+pub(super) struct Row<'a> {
+    pub label: &'static str,
+    pub values: Vec<Shown<'a>>,
+}
+
+impl<'a> Row<'a> {
+    pub const fn new(label: &'static str, values: Vec<Shown<'a>>) -> Self {
+        Self { label, values }
+    }
+
+    pub fn one(label: &'static str, value: Shown<'a>) -> Self {
+        Self { label, values: vec![value] }
+    }
+
+    /// Its values as one channel shows them, with commas.
+    pub fn joined(&self, show: impl Fn(&Shown<'a>) -> String) -> String {
+        self.values.iter().map(show).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// One of several alerts.
+#[derive(Clone, Debug)]
+pub(super) struct AlertLine<'a> {
+    pub total: u64,
+    pub is_lower_bound: bool,
+    /// What is counted, in the plural.
+    pub noun: &'a str,
+    pub rule: &'a str,
+    /// Its model, possibly one that the call did not name; `None` if it is not about one.
+    pub model: Option<Shown<'a>>,
+    /// The session that the caller's ARN leaves out.
+    pub session: Option<Shown<'a>>,
+}
+
+impl<'a> AlertLine<'a> {
+    pub fn how_many(&self) -> String {
+        how_many(self.total, self.is_lower_bound)
+    }
+
+    /// What it is about besides the caller, as one channel shows it.
+    pub fn about(&self, show: impl Fn(&Shown<'a>) -> String) -> Vec<String> {
+        let session = self.session.as_ref().map(|session| format!("session {}", show(session)));
+        self.model.as_ref().map(&show).into_iter().chain(session).collect()
+    }
+}
+
+impl Alert<'_> {
+    /// What it says to people.
+    #[must_use]
+    pub fn story(&self) -> Story<'_> {
+        let (rule, wording) = (self.rule, &self.rule.wording);
+        let (id, account) = (self.id(), Shown::id(self.account()));
+        let keys = rule.group_by.iter().filter(|field| **field != Field::Account);
+        let counted = if rule.distinct == Field::RequestId { "Request id" } else { rule.distinct.label() };
+        Story {
+            rule,
+            alert: id.clone(),
+            thread: self.thread(),
+            headline: self.phrase(wording.headline),
+            title: self.phrase(wording.title),
+            opening: vec![Shown::ours(wording.opening)],
+            meaning: wording.meaning.to_owned(),
+            crowd: None,
+            rows: keys
+                .map(|field| Row::one(field.label(), Shown::id(self.key.get(rule, *field))))
+                .chain([Row::one("Account", account.clone()), self.region()])
+                .collect(),
+            account,
+            count: (capitalised(wording.noun), self.how_many()),
+            fires: Some(self.fires()),
+            first_seen: self.figures.first_seen,
+            last_seen: self.figures.last_seen,
+            evidence: self.evidence_rows().collect(),
+            newest: (format!("{counted}s, newest last"), self.newest().collect()),
+            alerts: Vec::new(),
+            more: 0,
+            triage: rule.triage.to_vec(),
+            next: None,
+            ids: vec![
+                Row::one("Log object", Shown::object(self.object)),
+                Row::one("Rule", Shown::ours(format!("{} ({})", rule.name, rule.id))),
+                Row::one("Reference", Shown::ours(rule.references.first().copied().unwrap_or_default())),
+                Row::one("Alert id", Shown::ours(id.clone())),
+            ],
+            reference: ("Alert", id.clone()),
+            id,
+            commands: self.commands().collect(),
+            mute: mute_command(self.account(), self.incident.caller),
+        }
+    }
+
+    /// The evidence for people; kinds without values are left out, and spellings of a model that the reader
+    /// sees anyway.
+    fn evidence_rows(&self) -> impl Iterator<Item = Row<'_>> {
+        let logs = self.figures.logs();
+        let logs = Row::new("Seen in", logs.iter().map(|log| Shown::ours(log.label())).collect());
+        let rows = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Region).map(|kind| {
+            let is_news = |value: &&str| kind != Kind::ModelCalled || !self.names_model(value);
+            let values = self.logged(kind).filter(is_news).map(|value| Shown::evidence(kind, value));
+            Row::new(kind.names().label, values.collect())
+        });
+        std::iter::once(logs).chain(rows).filter(|row| !row.values.is_empty())
+    }
+
+    /// Whether `spelling` is the model it is about, or one of those it lists.
+    fn names_model(&self, spelling: &str) -> bool {
+        let lists = self.rule.distinct == Field::Model;
+        self.model() == Some(spelling) || (lists && self.figures.newest.iter().any(|one| one == spelling))
+    }
+
+    /// `unknown` if no record names any.
+    pub(super) fn region(&self) -> Row<'_> {
+        let known = self.evidence(Kind::Region);
+        Row::new("Region", if known.is_empty() { vec![Shown::id(None)] } else { known })
+    }
+
+    /// `fires above 3 within 60 minutes`.
+    pub(super) fn fires(&self) -> String {
+        format!("fires above {} within {}", self.rule.threshold, minutes(self.window_minutes()))
+    }
+}
+
+/// A phrase as one channel shows it.
+pub(super) fn said<'a>(phrase: &[Shown<'a>], show: impl Fn(&Shown<'a>) -> String) -> String {
+    phrase.iter().map(show).collect()
+}

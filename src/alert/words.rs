@@ -1,0 +1,54 @@
+//! Times and spans in words.
+
+use crate::source::time::EventTime;
+
+/// `2025-06-01 10:00:00`, in UTC.
+#[must_use]
+pub fn clock(time: EventTime) -> String {
+    time.to_string().replace('T', " ").replace('Z', "")
+}
+
+/// `2025-06-01 10:00:00 UTC`.
+#[must_use]
+pub fn utc(time: EventTime) -> String {
+    clock(time) + " UTC"
+}
+
+/// `word` with a capital letter.
+#[must_use]
+pub fn capitalised(word: &str) -> String {
+    let mut letters = word.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    first + letters.as_str()
+}
+
+/// `60 minutes`, `1 minute`, or `24 hours`.
+#[must_use]
+pub fn minutes(number: u64) -> String {
+    let (number, unit) =
+        if number > 60 && number.is_multiple_of(60) { (number / 60, "hour") } else { (number, "minute") };
+    plural(number, unit)
+}
+
+/// `1 alert`, `3 alerts`.
+#[must_use]
+pub fn plural(number: u64, one: &str) -> String {
+    format!("{number} {one}{}", if number == 1 { "" } else { "s" })
+}
+
+/// `4`, or `at least 4` for a lower bound.
+#[must_use]
+pub fn how_many(number: u64, is_lower_bound: bool) -> String {
+    format!("{}{number}", if is_lower_bound { "at least " } else { "" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_span_is_in_hours() {
+        let shown = [1, 5, 60, 90, 120, 1440].map(minutes);
+        assert_eq!(shown, ["1 minute", "5 minutes", "60 minutes", "90 minutes", "2 hours", "24 hours"]);
+    }
+}
