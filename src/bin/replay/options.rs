@@ -38,7 +38,6 @@ use crate::inputs;
 Exit status: 0 if everything was read; 1 with --fail-on-alert if a rule fired;
 2 for bad usage or an incomplete result, which the last line explains, once all inputs are done."
 )]
-#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub struct Options {
     /// Apply only these rules, separated by commas, or all [default: the rules that RULES.md calls on by default]
     #[arg(long, value_name = "ID,…")]
