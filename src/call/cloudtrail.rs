@@ -91,6 +91,11 @@ pub fn call<'a>(members: &Members<'a>, at: EventTime, error_code: Cow<'a, str>) 
             .or_else(|| kept(Member::EventId))
             .unwrap_or_default(),
         denied_by: cause::denied_by(as_written, message.as_deref()),
+        cause: cause::cause(as_written, message.as_deref()),
+        denying_policy: message
+            .as_deref()
+            .and_then(cause::denying_policy)
+            .map(|arn| truncate_with_hash(arn.to_owned().into())),
         error_code,
         source_ip: kept(Member::SourceIp),
         user_agent: kept(Member::UserAgent),

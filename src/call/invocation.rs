@@ -31,6 +31,8 @@ pub fn call<'a>(
         region: kept(Member::Region),
         request_id: kept(Member::RequestId).unwrap_or_default(),
         denied_by: cause::denied_by(&error_code, None),
+        cause: None,
+        denying_policy: None,
         error_code,
         source_ip: None,
         user_agent: None,

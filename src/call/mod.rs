@@ -21,7 +21,7 @@ pub(crate) mod record;
 
 use std::borrow::Cow;
 
-use crate::call::cause::ACCESS_DENIED;
+use crate::call::cause::{ACCESS_DENIED, Cause};
 use crate::call::guardrail::Facts;
 use crate::source::text::Text;
 use crate::source::time::EventTime;
@@ -112,6 +112,10 @@ pub struct Call<'a> {
     /// A short description of what denied the call, as far as the error code and CloudTrail's
     /// `errorMessage` show.
     pub denied_by: Option<&'static str>,
+    /// Why the call failed, as far as these show; the invocation log logs no message.
+    pub cause: Option<Cause>,
+    /// The ARN of the policy that denied the call, where `errorMessage` names it.
+    pub denying_policy: Text<'a>,
 }
 
 impl Call<'_> {

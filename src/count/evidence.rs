@@ -19,6 +19,10 @@ pub enum Kind {
     AccessKeyId,
     /// What refused the call.
     Refusal,
+    /// The ARN of the policy that denied the call.
+    DenyingPolicy,
+    /// Why the call failed: its class, and the cause.
+    Cause,
     /// The model as it was spelled.
     ModelCalled,
     /// The type of the Bedrock API key that made the call.
@@ -50,7 +54,7 @@ pub struct Names {
 
 impl Kind {
     /// All kinds, in the order in which people see them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Region,
         Self::SourceIp,
         Self::UserAgent,
@@ -60,6 +64,8 @@ impl Kind {
         Self::VpcEndpoint,
         Self::ModelCalled,
         Self::Refusal,
+        Self::DenyingPolicy,
+        Self::Cause,
         Self::Guardrail,
         Self::Policy,
         Self::Violation,
@@ -74,6 +80,8 @@ impl Kind {
             Self::UserAgent => ("user_agent", "Client", "user_agent.original", Some("user_agents")),
             Self::AccessKeyId => ("access_key_id", "Key id", "access_key_ids", Some("access_key_ids")),
             Self::Refusal => ("refusal", "Denied by", "denied_by", Some("denied_by")),
+            Self::DenyingPolicy => ("policy_arn", "By policy", "policies", Some("policy_arns")),
+            Self::Cause => ("cause", "Cause", "causes", Some("causes")),
             Self::ModelCalled => ("model_called", "Called as", "models_called", Some("models_called")),
             Self::ApiKey => ("api_key", "API key", "bearer_token_types", Some("bearer_token_types")),
             Self::CallerAccount => {
@@ -94,6 +102,9 @@ impl Kind {
     const fn max_bytes(self) -> usize {
         match self {
             Self::UserAgent | Self::ModelCalled => MAX_EVIDENCE_BYTES,
+            Self::DenyingPolicy => MAX_EVIDENCE_BYTES / 2,
+            // One of a closed list.
+            Self::Cause => MAX_EVIDENCE_BYTES / 8,
             _ => MAX_EVIDENCE_BYTES / 4,
         }
     }
@@ -156,6 +167,9 @@ pub fn shown<'d>(denial: &'d Call<'_>) -> impl Iterator<Item = (Kind, &'d str)> 
         (Kind::UserAgent, denial.user_agent.as_deref()),
         (Kind::AccessKeyId, denial.access_key_id.as_deref()),
         (Kind::Refusal, denial.denied_by),
+        (Kind::DenyingPolicy, denial.denying_policy.as_deref()),
+        (Kind::Cause, denial.cause.map(|cause| cause.class.name())),
+        (Kind::Cause, denial.cause.map(|cause| cause.name)),
         (Kind::ModelCalled, denial.model_called.as_deref()),
         (Kind::ApiKey, denial.api_key),
         (Kind::CallerAccount, denial.caller_account.as_deref()),

@@ -347,6 +347,8 @@ mod tests {
             api_key: None,
             facts: Facts::default(),
             denied_by: None,
+            cause: None,
+            denying_policy: None,
         }
     }
 

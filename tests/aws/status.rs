@@ -218,5 +218,5 @@ async fn a_bad_mute_is_refused_before_the_table_is_asked() {
     }
     let mute = ["mute", "--caller", user, "--for", "2w", "--why", "load test"];
     let (_, error) = text(&watch(&config, &mute), 2);
-    assert!(error.starts_with(&format!("error: DynamoDB Query on table {TABLE}: ")), "{error}");
+    assert!(error.starts_with(&format!("error: DynamoDB GetItem on table {TABLE}: ")), "{error}");
 }

@@ -38,7 +38,7 @@ use console::Term;
 /// What a deployed detector knows: who is near a threshold, open incidents, mutes, and why a key fired.
 ///
 /// status, explain and mutes read the whole table with strong consistency and need dynamodb:Scan on it; mute and unmute need
-/// dynamodb:Query and dynamodb:PutItem.
+/// dynamodb:GetItem and dynamodb:PutItem.
 #[derive(Parser)]
 #[command(name = "denial-watch", bin_name = "denial-watch", version)]
 struct Command {
