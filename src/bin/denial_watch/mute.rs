@@ -73,7 +73,8 @@ pub async fn mute(
     why: &str,
 ) -> Result<ExitCode, String> {
     let (caller, end) = (called.caller(), now().plus(span));
-    set(store, &caller, Mute { until: epoch_seconds(end), why: why.to_owned() }).await?;
+    let until = epoch_seconds(end);
+    set(store, &caller, Mute { until, why: why.to_owned() }, until).await?;
     if caller.arn.as_ref().is_some_and(|arn| arn.ends_with(":federated-user")) {
         print(&format!(
             "All federated users of account {} are one caller, because users choose their names freely.",
@@ -91,22 +92,22 @@ pub async fn mute(
 /// Ends a mute; the status is 1 if there was none.
 pub async fn unmute(store: &DynamoDbStore, called: &Called) -> Result<ExitCode, String> {
     let (caller, now) = (called.caller(), epoch_seconds(now()));
-    let before = set(store, &caller, Mute { until: now, why: String::new() }).await?;
+    let before = set(store, &caller, Mute::default(), now).await?;
     let was_muted = before.is_on(now);
     print(&format!("{} {}", named(&caller), if was_muted { "is no longer muted" } else { "was not muted" }));
     Ok(if was_muted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Replaces the order about a caller; returns the one before. It may be deleted once it has ended.
-async fn set(store: &DynamoDbStore, caller: &Caller, mute: Mute) -> Result<Mute, String> {
-    let (id, until) = (Mute::document(caller), mute.until);
+/// Replaces the order about a caller; returns the one before. It may be deleted after `expires_at`, in epoch seconds.
+async fn set(store: &DynamoDbStore, caller: &Caller, mute: Mute, expires_at: u64) -> Result<Mute, String> {
+    let id = Mute::document(caller);
     loop {
         let known: Versioned<Mute> = store::load(store, &id).await.map_err(|error| error.to_string())?;
         let before = known.value.clone();
         let changed = Versioned { value: mute.clone(), ..known };
         let change = changed.change(id.clone()).map_err(|error| error.to_string())?;
         // Another operator may be at it.
-        if store.write(&[change], until).await.map_err(|error| error.to_string())? {
+        if store.write(&[change], expires_at).await.map_err(|error| error.to_string())? {
             return Ok(before);
         }
     }
