@@ -250,17 +250,13 @@ validate: .venv-build/.done .venv-validate/.done #m Check the template: sam, cfn
 
 # The zips that `package` puts into dist/, each for one processor.
 ARCHS ?= arm64 x86_64
-PACKAGED := $(ARCHS:%=target/package/%/bootstrap/bootstrap.zip) $(ARCHS:%=target/package/%/denial-watch/bootstrap)
+PACKAGED := $(ARCHS:%=target/package/%/bootstrap/bootstrap.zip)
 # The same bytes wherever it is built: the code contains no folder's name.
 CARGO_FOLDER := $(or $(CARGO_HOME),$(HOME)/.cargo)
-target/package/%: export RUSTFLAGS := --remap-path-prefix=$(CURDIR)=/source --remap-path-prefix=$(CARGO_FOLDER)=/cargo
-target/package/%: export CFLAGS := -ffile-prefix-map=$(CURDIR)=/source -ffile-prefix-map=$(CARGO_FOLDER)=/cargo
+target/package/%/bootstrap/bootstrap.zip: export RUSTFLAGS := --remap-path-prefix=$(CURDIR)=/source --remap-path-prefix=$(CARGO_FOLDER)=/cargo
+target/package/%/bootstrap/bootstrap.zip: export CFLAGS := -ffile-prefix-map=$(CURDIR)=/source -ffile-prefix-map=$(CARGO_FOLDER)=/cargo
 target/package/%/bootstrap/bootstrap.zip: .venv-build/.done FORCE
 	PATH="$(CURDIR)/.venv-build/bin:$$PATH" .venv-build/bin/cargo-lambda lambda build --release --bin bootstrap --output-format zip \
-		--$(subst _,-,$*) --lambda-dir target/package/$*
-# cargo-lambda builds it for the glibc of Amazon Linux, and so for CloudShell, and calls every program bootstrap.
-target/package/%/denial-watch/bootstrap: .venv-build/.done FORCE
-	PATH="$(CURDIR)/.venv-build/bin:$$PATH" .venv-build/bin/cargo-lambda lambda build --release --features operator --bin denial-watch \
 		--$(subst _,-,$*) --lambda-dir target/package/$*
 .PHONY: FORCE
 FORCE:
@@ -268,8 +264,7 @@ FORCE:
 .PHONY: package
 package: $(PACKAGED) #m Write dist/: zips and templates (ARCHS="arm64 x86_64")
 	rm -rf dist
-	.venv-build/bin/python scripts/package.py $(foreach arch,$(ARCHS),--zip $(arch)=target/package/$(arch)/bootstrap/bootstrap.zip \
-		--program $(arch)=target/package/$(arch)/denial-watch/bootstrap)
+	.venv-build/bin/python scripts/package.py $(foreach arch,$(ARCHS),--zip $(arch)=target/package/$(arch)/bootstrap/bootstrap.zip)
 
 .PHONY: reproducible
 reproducible: .venv-build/.done #m Package this commit twice and compare (ARCHS=x86_64)
@@ -322,8 +317,8 @@ status: .venv-operate/.done ##O Show what works, and what to do about the rest
 test-alert: .venv-operate/.done ##O Send four made-up denials through; see what arrives
 	@$(call script,try_alert.py)
 
-# The program that knows the table: the one of a release in dist/, or what `make tools` builds.
-WATCH := $(firstword $(wildcard target/fast/denial-watch dist/denial-watch-$(shell uname -m)) target/fast/denial-watch)
+# The program that knows the table.
+WATCH := target/fast/denial-watch
 target/fast/denial-watch:
 	@echo "Building denial-watch: about five minutes the first time." >&2
 	@$(MAKE) --no-print-directory tools

@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
 """`make mute`, `make unmute`, `make mutes`: runs denial-watch on the stack's table.
 
-It is the program in $DENIAL_WATCH, in target/fast/ (`make tools` builds it) or in dist/. What follows the options of
+It is the program in $DENIAL_WATCH or in target/fast/, where `make tools` puts it. What follows the options of
 the stack is handed on to it; it gets the table's name and the stack's own rules from CloudFormation.
 """
 
 import os
 import pathlib
-import platform
 import subprocess
 
 import verbs
@@ -22,8 +21,8 @@ SETTINGS = {"Threshold": "threshold={}", "WindowMinutes": "window={}m", "Cooldow
 def program():
     """The program, or None where it has not been built."""
     named = os.environ.get("DENIAL_WATCH")
-    places = [ROOT / "target/fast/denial-watch", ROOT / f"dist/denial-watch-{platform.machine()}"]
-    return named or next((str(place) for place in places if place.exists()), None)
+    built = ROOT / "target/fast/denial-watch"
+    return named or (str(built) if built.exists() else None)
 
 
 def command(stack, verb, arguments):
@@ -54,7 +53,7 @@ def main(arguments=None, stack=None):
     stack = stack or verbs.Stack.of(arguments)
     run = command(stack, arguments.verb, handed_on)
     if run is None:
-        raise verbs.Failure("denial-watch has not been built: make tools builds it, and dist/ of a release has it.")
+        raise verbs.Failure("denial-watch has not been built: make tools builds it.")
     return subprocess.run(run, env=environment(stack)).returncode
 
 

@@ -8,7 +8,6 @@
 - `template-for-stacksets.json`: the same, named by its parameter `Name`. A StackSet calls its stacks
   `StackSet-<name>-<uuid>`, which is too long for a function and its rules.
 - `bedrock-denial-watch-<architecture>.zip`: the function, of each zip that is given.
-- `denial-watch-<architecture>`: the operators' program, of each that is given.
 - `SHA256SUMS` of all that lies there.
 """
 
@@ -18,7 +17,6 @@ import json
 import os
 import pathlib
 import re
-import shutil
 import sys
 import zipfile
 
@@ -179,7 +177,7 @@ def sums(folder):
     (folder / "SHA256SUMS").write_text("".join(lines))
 
 
-def of_architecture(text):
+def named_zip(text):
     architecture, separator, path = text.partition("=")
     if architecture not in ("arm64", "x86_64") or not separator:
         raise argparse.ArgumentTypeError(f"expected arm64=PATH or x86_64=PATH, not {text}")
@@ -199,8 +197,7 @@ def repack(source, target):
 def main():
     parser = argparse.ArgumentParser(description="Write what deploys without Rust and without a transform.")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "dist", help="folder to write (%(default)s)")
-    parser.add_argument("--zip", type=of_architecture, action="append", default=[], metavar="ARCHITECTURE=PATH")
-    parser.add_argument("--program", type=of_architecture, action="append", default=[], metavar="ARCHITECTURE=PATH")
+    parser.add_argument("--zip", type=named_zip, action="append", default=[], metavar="ARCHITECTURE=PATH")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     template = packaged(transformed(ROOT / "template.yaml"))
@@ -209,8 +206,6 @@ def main():
     write(for_stacksets(template), arguments.out / "template-for-stacksets.json")
     for architecture, path in arguments.zip:
         repack(path, arguments.out / f"bedrock-denial-watch-{architecture}.zip")
-    for architecture, path in arguments.program:
-        shutil.copy(path, arguments.out / f"denial-watch-{architecture}")
     sums(arguments.out)
 
 
