@@ -40,7 +40,7 @@ impl Default for Limits {
             record_bytes: 16 << 20,
             block_bytes: 256 << 10,
             pairs: 200_000,
-            tally_bytes: 184 << 20,
+            tally_bytes: 186 << 20,
             text_bytes: 4 << 30,
         }
     }

@@ -97,8 +97,9 @@ pub struct Growth {
 #[derive(Default)]
 pub struct Samples {
     kept: KeptSamples,
-    /// Sum of the hashes of all values with their times: the same in any order, and whatever is kept of them.
-    hash: u128,
+    /// Sum of the hashes of all values with their times: the same in any order, and whatever is kept of them. In bytes,
+    /// since a number of this size would be aligned, and there may be 200,000.
+    hash: [u8; 16],
 }
 
 /// The samples.
@@ -139,7 +140,7 @@ impl Samples {
         place: PairId,
         distinct: &mut Distinct,
     ) -> Growth {
-        self.hash = self.hash.wrapping_add(value.hash);
+        self.hash = u128::from_ne_bytes(self.hash).wrapping_add(value.hash).to_ne_bytes();
         self.kept.add(&value.sample, sampling, place, distinct)
     }
 }
@@ -204,8 +205,13 @@ impl Samples {
             KeptSamples::Ends(ends) => (ends.samples(), ends.distinct, ends.at_least),
         };
         let sampled = samples.iter().map(|sample| &sample.value).collect::<HashSet<_>>().len() as u64;
-        let digest =
-            Digest { hash: format!("{:032x}", self.hash), amount: distinct, sampled, at_least, span: None };
+        let digest = Digest {
+            hash: format!("{:032x}", u128::from_ne_bytes(self.hash)),
+            amount: distinct,
+            sampled,
+            at_least,
+            span: None,
+        };
         (digest, samples)
     }
 }

@@ -5,7 +5,7 @@ use crate::support::*;
 use bedrock_denial_watch::call::Source;
 use bedrock_denial_watch::count::lease::Claimant;
 use bedrock_denial_watch::count::memory::MemoryStore;
-use bedrock_denial_watch::deliver::{Delivery, Pipeline};
+use bedrock_denial_watch::deliver::{Delivery, Failure, Pipeline};
 use bedrock_denial_watch::rule::catalogue::ALL;
 use bedrock_denial_watch::rule::definition::{Rule, Weight};
 use bedrock_denial_watch::source::time::EventTime;
@@ -198,11 +198,19 @@ proptest! {
         let pipeline = in_weather(scenario.rule.clone(), &store, &sink, &weather);
         // Every object is delivered twice, all at once.
         let owners: Vec<String> = (0..2 * batches.len()).map(|number| format!("delivery {number}")).collect();
-        block_on(futures_util::future::join_all(
+        let outcomes = block_on(futures_util::future::join_all(
             owners.iter().zip(batches.iter().cycle()).enumerate().map(|(number, (owner, batch))| {
                 deliver_from(either(&scenario.order)(number), &pipeline, batch, owner, 1_000)
             }),
         ));
+        // One that lost too many races failed, and comes back.
+        for (number, outcome) in outcomes.iter().enumerate().filter(|(_, outcome)| outcome.failed > 0) {
+            let is_contended = |failure: &Failure| matches!(failure, Failure::Contended(_) | Failure::Held(_));
+            prop_assert!(outcome.failures.iter().all(is_contended), "{:?}", outcome.failures);
+            let (owner, batch) = (&owners[number], &batches[number % batches.len()]);
+            let again = deliver_from(either(&scenario.order)(number), &pipeline, batch, owner, 2_000);
+            prop_assert_eq!(block_on(again).failed, 0);
+        }
         let told = sink.told.take();
         assert_invariants(&batches, &scenario.rule, &told);
         let ids: std::collections::BTreeSet<&String> = told.iter().map(|alert| &alert.id).collect();
