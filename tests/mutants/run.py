@@ -30,8 +30,10 @@ RESULT = re.compile(r"^test (\S+)(?: - should panic)? \.\.\. (\w+)", re.MULTILIN
 
 def copy_tree() -> None:
     """Brings the copy up to date, and leaves what has not changed as old as it is."""
-    listed = subprocess.check_output(["git", "ls-files", "-z"], cwd=ROOT, text=True)
-    for name in filter(None, listed.split("\0")):
+    listed = subprocess.check_output(["git", "ls-files", "-z"], cwd=ROOT, text=True).split("\0")
+    for gone in [path for path in COPY.rglob("*") if path.is_file() and str(path.relative_to(COPY)) not in listed]:
+        gone.unlink()
+    for name in filter(None, listed):
         source, target = ROOT / name, COPY / name
         if not source.is_file():
             continue
