@@ -65,6 +65,7 @@ pub fn call<'a>(members: &Members<'a>, at: EventTime, error_code: Cow<'a, str>) 
     let written = members.text(Member::ErrorCode);
     let as_written =
         written.as_deref().filter(|code| *code == cause::VPCE_ACCESS_DENIED).unwrap_or(&error_code);
+    let cause = cause::cause(as_written, message.as_deref());
     let named = || cause::denied_model(message.as_deref()?).map(|model| Cow::Owned(model.to_owned()));
     let model = asked.text(if is_mantle { Member::Model } else { Member::ModelId });
     let model = model.filter(given).or_else(named);
@@ -90,8 +91,8 @@ pub fn call<'a>(members: &Members<'a>, at: EventTime, error_code: Cow<'a, str>) 
             .filter(given)
             .or_else(|| kept(Member::EventId))
             .unwrap_or_default(),
-        denied_by: cause::denied_by(as_written, message.as_deref()),
-        cause: cause::cause(as_written, message.as_deref()),
+        denied_by: cause::denied_by(&error_code, cause),
+        cause,
         denying_policy: message
             .as_deref()
             .and_then(cause::denying_policy)

@@ -8,7 +8,8 @@ use crate::count::document::{DocumentId, Versioned};
 use crate::count::store::{self, Store};
 
 /// Which document is changed.
-pub(super) struct Target {
+pub struct Target {
+    /// Its place.
     pub id: DocumentId,
     /// What it is, as a failure names it.
     pub what: &'static str,
@@ -17,7 +18,10 @@ pub(super) struct Target {
 }
 
 /// Changes a document, which is read first. `edit` says whether it has changed it, and its answer.
-pub(super) async fn change<D, T>(
+///
+/// # Errors
+/// When the store fails, or others keep changing the document.
+pub async fn change<D, T>(
     store: &impl Store,
     target: &Target,
     edit: impl FnMut(&mut D) -> (bool, T),

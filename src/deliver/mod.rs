@@ -18,7 +18,7 @@
 
 mod admit;
 mod callers;
-mod change;
+pub mod change;
 mod keys;
 mod notify;
 mod record;

@@ -80,7 +80,7 @@ impl Status {
         rows.sort_by_key(|(share, row)| (Reverse(*share), Reverse(row.last_seen)));
         let more_keys = rows.len().saturating_sub(MAX_KEYS);
         let keys = rows.into_iter().take(MAX_KEYS).map(|(_, row)| row).collect();
-        let now = u64::try_from(at.epoch_ms() / 1000).unwrap_or(0);
+        let now = at.epoch_seconds();
         let mut incidents: Vec<IncidentRow> = callers
             .iter()
             .flat_map(|(caller, state)| {
@@ -140,7 +140,7 @@ impl Status {
             ]
         });
         let mutes = self.mutes.iter().map(|mute| {
-            let until = EventTime::from_epoch_ms(i64::try_from(mute.until).unwrap_or(0).saturating_mul(1000));
+            let until = EventTime::from_epoch_seconds(mute.until);
             format!("{} until {}: {}", named(&mute.caller), clock(until), mute.why)
         });
         let mut text = format!("At {} UTC\n", clock(self.at));

@@ -27,15 +27,26 @@ impl EventTime {
         self.0
     }
 
+    /// From whole seconds since the Unix epoch, as clocks and leases count.
+    #[must_use]
+    pub fn from_epoch_seconds(seconds: u64) -> Self {
+        Self(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1000))
+    }
+
+    /// Whole seconds since the Unix epoch; 0 before it.
+    #[must_use]
+    pub fn epoch_seconds(self) -> u64 {
+        u64::try_from(self.0 / 1000).unwrap_or(0)
+    }
+
     /// Reads an RFC 3339 time, as Bedrock logs it (`2025-06-01T10:00:00Z`), also with a space in place of the `T`, and
     /// without an offset, which means UTC: Athena and Panther export it so. `None` for anything else, such as a
     /// year before 0. Truncates to whole milliseconds.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let without_offset = || format!("{text}Z").parse().ok();
         // A date alone is no time.
-        let time: Timestamp =
-            text.parse().ok().or_else(|| without_offset().filter(|_| text.contains(':')))?;
+        let without_offset = || if text.contains(':') { format!("{text}Z").parse().ok() } else { None };
+        let time: Timestamp = text.parse().ok().or_else(without_offset)?;
         let ms = time.as_nanosecond().div_euclid(1_000_000).try_into().ok()?;
         (ms >= FIRST_MS).then_some(Self(ms))
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use bedrock_denial_watch::alert::sanitize::readable;
 use bedrock_denial_watch::alert::words::clock;
 use bedrock_denial_watch::count::caller::Caller;
-use bedrock_denial_watch::count::document::Versioned;
-use bedrock_denial_watch::count::store::{self, Mute, Store};
+use bedrock_denial_watch::count::store::Mute;
+use bedrock_denial_watch::deliver::change::{Target, change};
 use bedrock_denial_watch::lambda::aws::DynamoDbStore;
 use bedrock_denial_watch::rule::identity::Identity;
 use bedrock_denial_watch::source::time::EventTime;
@@ -73,7 +73,7 @@ pub async fn mute(
     why: &str,
 ) -> Result<ExitCode, String> {
     let (caller, end) = (called.caller(), now().plus(span));
-    let until = epoch_seconds(end);
+    let until = end.epoch_seconds();
     set(store, &caller, Mute { until, why: why.to_owned() }, until).await?;
     if caller.arn.as_ref().is_some_and(|arn| arn.ends_with(":federated-user")) {
         print(&format!(
@@ -91,7 +91,7 @@ pub async fn mute(
 
 /// Ends a mute; the status is 1 if there was none.
 pub async fn unmute(store: &DynamoDbStore, called: &Called) -> Result<ExitCode, String> {
-    let (caller, now) = (called.caller(), epoch_seconds(now()));
+    let (caller, now) = (called.caller(), now().epoch_seconds());
     let before = set(store, &caller, Mute::default(), now).await?;
     let was_muted = before.is_on(now);
     print(&format!("{} {}", named(&caller), if was_muted { "is no longer muted" } else { "was not muted" }));
@@ -100,35 +100,22 @@ pub async fn unmute(store: &DynamoDbStore, called: &Called) -> Result<ExitCode, 
 
 /// Replaces the order about a caller; returns the one before. It may be deleted after `expires_at`, in epoch seconds.
 async fn set(store: &DynamoDbStore, caller: &Caller, mute: Mute, expires_at: u64) -> Result<Mute, String> {
-    let id = Mute::document(caller);
-    loop {
-        let known: Versioned<Mute> = store::load(store, &id).await.map_err(|error| error.to_string())?;
-        let before = known.value.clone();
-        let changed = Versioned { value: mute.clone(), ..known };
-        let change = changed.change(id.clone()).map_err(|error| error.to_string())?;
-        // Another operator may be at it.
-        if store.write(&[change], expires_at).await.map_err(|error| error.to_string())? {
-            return Ok(before);
-        }
-    }
-}
-
-fn epoch_seconds(time: EventTime) -> u64 {
-    u64::try_from(time.epoch_ms() / 1000).unwrap_or(0)
+    let target = Target { id: Mute::document(caller), what: "mute", expires_at };
+    let replace = |known: &mut Mute| (true, std::mem::replace(known, mute.clone()));
+    let (_, before) = change(store, &target, replace).await.map_err(|error| error.to_string())?;
+    Ok(before)
 }
 
 /// Prints the mutes that are in force, the soonest end first.
 pub async fn list(store: &DynamoDbStore) -> Result<ExitCode, String> {
     let now = now();
     let contents = store.contents(&[], now).await.map_err(|error| error.to_string())?;
-    let mut mutes: Vec<(EventTime, String)> = contents
-        .callers
-        .into_iter()
-        .filter_map(|(caller, state)| {
-            let mute = state.mute?;
-            let until = EventTime::from_epoch_ms(i64::try_from(mute.until).unwrap_or(0).saturating_mul(1000));
-            let why = readable(&mute.why, SHOWN_BYTES);
-            (until > now).then(|| (until, format!("{} until {} UTC: {why}", named(&caller), clock(until))))
+    let muted = contents.callers.into_iter().filter_map(|(caller, state)| Some((caller, state.mute?)));
+    let mut mutes: Vec<(u64, String)> = muted
+        .filter(|(_, mute)| mute.is_on(now.epoch_seconds()))
+        .map(|(caller, Mute { until, why })| {
+            let (end, why) = (EventTime::from_epoch_seconds(until), readable(&why, SHOWN_BYTES));
+            (until, format!("{} until {} UTC: {why}", named(&caller), clock(end)))
         })
         .collect();
     mutes.sort();

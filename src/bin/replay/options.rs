@@ -131,18 +131,16 @@ impl Options {
 
     /// Refuses S3 in a build without it, and what selects objects there where none is asked for.
     pub fn check_selection(&self) {
+        #[cfg(not(feature = "aws"))]
         if self.reads_s3() {
-            #[cfg(not(feature = "aws"))]
             Self::refuse(
                 "this build of replay reads files only; for S3 build it with AWS: \
                  cargo build --profile fast --features operator --bin replay",
             );
-            #[cfg(feature = "aws")]
-            return;
         }
         let selects =
             [self.since.is_some(), self.until.is_some(), !self.account.is_empty(), !self.region.is_empty()];
-        if selects.contains(&true) {
+        if !self.reads_s3() && selects.contains(&true) {
             Self::refuse(
                 "--since, --until, --account and --region select objects below s3://bucket/prefix; name the files or folders that you want",
             );
