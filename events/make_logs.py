@@ -44,6 +44,8 @@ EVALUATION = f"arn:aws:sts::{LAB}:assumed-role/ModelEvaluation/nightly-evaluatio
 TRANSLATOR = f"arn:aws:sts::{EUROPE}:assumed-role/TranslationService/translation-service"
 CONTRACTOR = f"arn:aws:sts::{EUROPE}:federated-user/contractor-12"
 MAILER = f"arn:aws:iam::{EUROPE}:user/newsletter-mailer"
+CHECKED = f"arn:aws:iam::{LAB}:user/legacy/backup-sync"
+REVIEW = f"arn:aws:sts::{PROD}:assumed-role/ContractReview/contract-review"
 CONFIG = "config.amazonaws.com"  # a service, which calls in its own name
 
 HAIKU = "anthropic.claude-3-haiku-20240307-v1:0"
@@ -54,6 +56,7 @@ NOVA = "amazon.nova-lite-v1:0"
 NOVA_PREMIER = "us.amazon.nova-premier-v1:0"
 TITAN = "amazon.titan-embed-text-v2:0"
 LLAMA = "meta.llama3-1-405b-instruct-v1:0"
+CLAUDE_2 = "anthropic.claude-v2"
 MISTRAL, COMMAND = "mistral.mistral-large-2407-v1:0", "cohere.command-r-plus-v1:0"
 APP_PROFILE = f"arn:aws:bedrock:us-east-1:{PROD}:application-inference-profile/a1b2c3d4e5f6"
 EU_SONNET = f"arn:aws:bedrock:eu-west-1:{EUROPE}:inference-profile/eu.anthropic.claude-sonnet-4-20250514-v1:0"
@@ -85,6 +88,7 @@ BOTO3 = "Boto3/1.38.27 md/Botocore#1.38.27 ua/2.1 os/linux lang/python#3.11.9 cf
 ORIGINS = {
     REPORTS: ("203.0.113.77", "python-requests/2.32.3"),
     MAILER: ("198.51.100.23", BOTO3),
+    CHECKED: ("203.0.113.140", "axios/1.7.9"),
     CONFIG: (CONFIG, CONFIG),
 }
 AT_HOME = ("192.0.2.44", "aws-sdk-java/2.31.50 md/io#sync ua/2.1 os/Linux#5.10 lang/java#21.0.7")
@@ -573,6 +577,26 @@ def objects():
     for call in hungry:
         call["input"]["inputTokenCount"], call["output"]["outputTokenCount"] = 251_300, 9_200
     log(LAB, "04 02:40:55", hungry, honest=0)
+
+    # A program checks a key that was forgotten: a request that cannot succeed in five regions, and who reads the log.
+    for region, second in zip(("ap-northeast-1", "eu-central-1", "eu-west-3", "us-east-1", "us-west-2"), range(10, 15)):
+        check = event(LAB, moment(f"05 03:34:{second}"), CHECKED, "bedrock", INVOKE, {"modelId": CLAUDE_2},
+                      ("ValidationException", "max_tokens_to_sample: range: 1..1,000,000"), awsRegion=region)
+        looks = [event(LAB, moment(f"05 03:34:{second + 2}"), CHECKED, "bedrock", "GetModelInvocationLoggingConfiguration"),
+                 event(LAB, moment(f"05 03:34:{second + 4}"), CHECKED, "bedrock", "ListFoundationModels", {})]
+        trail(LAB, "05 03:40", [check, *(looks if region == REGION[LAB] else [])], region)
+    # AWS has found the key of the model sweep in public; its thief comes back.
+    resource = f"arn:aws:bedrock:eu-west-1::foundation-model/{CLAUDE_2}"
+    quarantine = ("AccessDenied", f"User: {MAILER} is not authorized to perform: bedrock:InvokeModel on resource: {resource} "
+                  "with an explicit deny in an identity-based policy: arn:aws:iam::aws:policy/AWSCompromisedKeyQuarantineV3")
+    trail(EUROPE, "05 06:16", [event(EUROPE, moment(f"05 06:10:{second}"), MAILER, "bedrock", INVOKE, refusal=quarantine)
+                               for second in (20, 41)])
+    # A new application whose account never subscribed to its model.
+    missing = ("AccessDenied", "Model access is denied due to IAM user or service role is not authorized to perform the "
+               "required AWS Marketplace actions (aws-marketplace:ViewSubscriptions, aws-marketplace:Subscribe) to enable "
+               "access to this model. Refer to the Amazon Bedrock documentation for further details.")
+    trail(PROD, "05 08:10", [event(PROD, moment(f"05 08:0{minute}:25"), REVIEW, "bedrock", CONVERSE, {"modelId": OPUS_4},
+                                   missing) for minute in range(5)])
     return made
 
 
@@ -591,7 +615,9 @@ def write():
 # Rule: fires above so many within so many seconds, and at most once in so many.
 HOUR, DAY = 3600, 24 * 3600
 BY_DEFAULT = {"denied-model": (3, HOUR, HOUR), "model-sweep": (3, HOUR, HOUR), "session-rotation": (3, HOUR, HOUR),
-              "role-denials": (6, HOUR, HOUR), "slow-denials": (12, DAY, DAY)}
+              "role-denials": (6, HOUR, HOUR), "slow-denials": (12, DAY, DAY), "model-probe": (5, HOUR, HOUR),
+              "region-sweep": (2, HOUR, HOUR), "impossible-request": (0, HOUR, DAY), "key-quarantined": (0, HOUR, DAY),
+              "key-recon": (2, 15 * 60, DAY), "model-access-changed": (0, HOUR, DAY), "api-key-escape": (0, HOUR, DAY)}
 ALL_RULES = {**BY_DEFAULT, "validation-burst": (3, 60, HOUR), "guardrail-violation": (1, HOUR, HOUR),
              "guardrail-policies": (0, HOUR, HOUR), "guardrail-content": (5, HOUR, HOUR),
              "guardrail-sensitive-information": (5, HOUR, HOUR), "guardrail-topic": (5, HOUR, HOUR),
@@ -627,7 +653,7 @@ def read_objects():
     logs = [path for path in LOGS.rglob("*")
             if path.is_file() and path.stat().st_size and path.name.endswith((".json.gz", ".json"))
             and not {"data", "CloudTrail-Digest"}.intersection(path.relative_to(LOGS).parts)]
-    return [list(read(path)) for path in sorted(logs, key=delivered)]
+    return [list(read(path)) for path in sorted(logs, key=lambda path: (delivered(path), path))]
 
 
 def model(spelled):
@@ -643,8 +669,58 @@ def denial(made):
             return (made["accountId"], made.get("identity", {}).get("arn"), model(made["modelId"]),
                     made["timestamp"], made["requestId"])
     elif made["eventName"] in MODEL_CALLS and code == "AccessDenied":
-        return (made["recipientAccountId"], made["userIdentity"]["arn"],
-                model(MODEL_IN_MESSAGE.search(made["errorMessage"])[1]), made["eventTime"], made["requestID"])
+        return (made["recipientAccountId"], made["userIdentity"]["arn"], asked(made), made["eventTime"], made["requestID"])
+
+
+def asked(made):
+    """The model of a call in CloudTrail, which its message names where its parameters are missing."""
+    sent = made["requestParameters"] or {}
+    return model(sent.get("modelId") or MODEL_IN_MESSAGE.search(made["errorMessage"])[1])
+
+
+def caller_of(user):
+    """The user, or a role or all federated users where the names can be chosen."""
+    owner = (user or "").rpartition("/")[0]
+    is_role = ":sts:" in owner and ":assumed-role/" in owner
+    is_shared = (is_role and not PEOPLE.search(owner)) or (":sts:" in owner and owner.endswith(":federated-user"))
+    return (owner, is_role) if is_shared else (user, False)
+
+
+RECONNAISSANCE = ("GetModelInvocationLoggingConfiguration", "ListFoundationModels", "GetFoundationModelAvailability",
+                  "GetUseCaseForModelAccess")
+ACCESS = ("PutUseCaseForModelAccess", "CreateFoundationModelAgreement", "DeleteFoundationModelAgreement",
+          "PutFoundationModelEntitlement")
+
+
+def calls(made):
+    """What the rules about CloudTrail's records, and those about any failure, make of a record."""
+    if "eventSource" not in made:
+        if made.get("errorCode") in (DENIED, "ResourceNotFoundException"):
+            user = caller_of(made.get("identity", {}).get("arn"))[0]
+            yield "model-probe", "models", (made["accountId"], user, None), model(made["modelId"]), 1
+            yield "region-sweep", "regions", (made["accountId"], user, None), made["region"], 1
+        return
+    user, key = made["userIdentity"].get("arn"), made["userIdentity"].get("accessKeyId", "")
+    account, request, operation = made["recipientAccountId"], made["requestID"], made["eventName"]
+    code, message = made.get("errorCode"), made.get("errorMessage", "")
+    service = made["eventSource"].split(".")[0]
+    if re.search(r":user/(.*/)?BedrockAPIKey-", user or "") and not service.startswith("bedrock"):
+        yield "api-key-escape", "requests", (account, user, None), request, 1
+    if not service.startswith("bedrock"):
+        return
+    is_model_call = operation in MODEL_CALLS
+    impossible = is_model_call and code == "ValidationException" and message.startswith("max_tokens_to_sample: range: 1..")
+    if is_model_call and (impossible or code in ("AccessDenied", "ResourceNotFoundException")):
+        yield "model-probe", "models", (account, caller_of(user)[0], None), asked(made), 1
+        yield "region-sweep", "regions", (account, caller_of(user)[0], None), made["awsRegion"], 1
+    if impossible and key.startswith("AKIA"):
+        yield "impossible-request", "requests", (account, user, None), request, 1
+    if "policy/AWSCompromisedKeyQuarantine" in message:
+        yield "key-quarantined", "requests", (account, user, None), request, 1
+    if key.startswith("AKIA") and (operation in RECONNAISSANCE or (is_model_call and code)):
+        yield "key-recon", "operations", (account, user, None, key), "model" if is_model_call else operation, 1
+    if operation in ACCESS:
+        yield "model-access-changed", "requests", (account, user, None), request, 1
 
 
 # Each session of such a role is a person.
@@ -653,15 +729,13 @@ PEOPLE = re.compile(r":assumed-role/AWSReservedSSO_[^/]+_[0-9a-f]{16}$")
 
 def looks(account, user, model, request):
     """What each rule makes of a denial: the rule, what it counts, for whom, which one this is, and what it weighs."""
-    owner, _, name = (user or "").rpartition("/")
-    is_role = ":sts:" in owner and ":assumed-role/" in owner
-    is_shared = (is_role and not PEOPLE.search(owner)) or (":sts:" in owner and owner.endswith(":federated-user"))
-    caller = owner if is_shared else user
+    name = (user or "").rpartition("/")[2]
+    caller, is_role = caller_of(user)
     yield "denied-model", "denials", (account, user, model), request, 1
     yield "model-sweep", "models", (account, caller, None), model, 1
-    if is_shared and is_role:
+    if is_role:
         yield "role-denials", "denials", (account, caller, model), request, 1
-    if is_shared:
+    if caller != user:
         yield "session-rotation", "sessions", (account, caller, model), name, 1
     yield "slow-denials", "denials", (account, caller, model), request, 1
 
@@ -717,6 +791,8 @@ def sightings(made):
             yield time, *look
     for look in bodies(made):
         yield made["timestamp"], *look
+    for look in calls(made):
+        yield made.get("timestamp") or made["eventTime"], *look
 
 
 def show(at):
@@ -739,7 +815,7 @@ def expected(logs, rules):
                 touched[rule, noun, who] = True
                 known.setdefault((rule, noun, who), set()).add((at, value, weight))
         for key in touched:
-            rule, noun, (account, user, model) = key
+            rule, noun, (account, user, model, *_) = key
             threshold, span, cooldown = rules[rule]
             for at, _, _ in sorted(known[key]):
                 window = [seen for seen in known[key] if at - span <= seen[0] <= at]

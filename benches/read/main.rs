@@ -15,6 +15,7 @@ use std::time::Duration;
 use bedrock_denial_watch::count::tally::Tally;
 use bedrock_denial_watch::reader::{Limits, Reader};
 use bedrock_denial_watch::rule::catalogue::{ALL, DENIED_MODEL};
+use bedrock_denial_watch::rule::condition::Condition;
 use bedrock_denial_watch::rule::definition::Rule;
 use bedrock_denial_watch::rule::settings::Settings;
 use flate2::{Decompress, FlushDecompress};
@@ -45,7 +46,11 @@ impl Rules {
         match self {
             Self::DeniedModel => vec![DENIED_MODEL.clone()],
             Self::Default => Settings::new(ALL.clone()).rules_on(),
-            Self::Needles => ALL.iter().filter(|rule| !rule.record.needs_every_record()).cloned().collect(),
+            Self::Needles => ALL
+                .iter()
+                .filter(|rule| !rule.records.iter().any(Condition::needs_every_record))
+                .cloned()
+                .collect(),
             Self::Every => ALL.clone(),
         }
     }

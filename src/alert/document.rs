@@ -11,6 +11,7 @@ use crate::call::api_key::KEY_TYPE_UNKNOWN;
 use crate::call::cause::ACCESS_DENIED;
 use crate::count::evidence::Kind;
 use crate::count::window::Figures;
+use crate::rule::condition::CallOutcome;
 use crate::rule::definition::{Rule, Weight};
 use crate::rule::field::Field;
 use crate::source::text::MAX_KEPT_BYTES;
@@ -27,13 +28,18 @@ impl Alert<'_> {
         let kept = |value: Shown<'_>| value.program(MAX_KEPT_BYTES);
         let id = |value: Option<&str>| json!({ "id": kept(Shown::id(value)) });
         let (rule, figures, incident) = (self.rule, &self.figures, &self.incident);
+        let (kind, outcome) = match rule.outcome() {
+            CallOutcome::Succeeded => ("allowed", "success"),
+            CallOutcome::Any => ("info", "unknown"),
+            CallOutcome::Failed | CallOutcome::Refused => ("denied", "failure"),
+        };
         let mut document = json!({
             "@timestamp": self.at,
             "event": {
                 "kind": "alert",
                 "category": ["api"],
-                "type": [if rule.record.succeeded { "allowed" } else { "denied" }],
-                "outcome": if rule.record.succeeded { "success" } else { "failure" },
+                "type": [kind],
+                "outcome": outcome,
                 "action": rule.action,
                 "dataset": figures.logs().iter().map(|log| log.dataset()).collect::<Vec<_>>(),
                 "start": figures.first_seen,
@@ -61,7 +67,7 @@ impl Alert<'_> {
         if let Some(elastic) = rule.elastic {
             put(&mut document, "rule.uuid", elastic.uuid);
         }
-        if let Some(code) = rule.record.error_codes.first() {
+        if let Some(code) = rule.error_code() {
             put(&mut document, "gen_ai.response.error_code", code);
         }
         self.put_evidence(&mut document);
@@ -79,6 +85,9 @@ impl Alert<'_> {
             Field::RequestId => Some("request_ids"),
             Field::Model => Some("models"),
             Field::Session => Some("sessions"),
+            Field::Region => Some("regions"),
+            Field::Address => Some("addresses"),
+            Field::Operation => Some("operations"),
             _ => None,
         };
         if let Some(name) = counted {
@@ -142,8 +151,10 @@ impl Alert<'_> {
     /// The totals, each named for what it counts, and whether it is a lower bound.
     fn totals(&self) -> Vec<(&'static str, u64, bool)> {
         let Figures { total, is_lower_bound, .. } = self.figures;
-        let Rule { record, weight, distinct, .. } = self.rule;
-        let calls = if record.error_codes.is_empty() { "total_requests" } else { "total_denials" };
+        let Rule { weight, distinct, .. } = *self.rule;
+        let is_failure = self.rule.error_code().is_some();
+        let is_denial = self.rule.records.iter().any(|record| record.error_codes.contains(&ACCESS_DENIED));
+        let calls = if is_failure { "total_denials" } else { "total_requests" };
         match (weight, distinct) {
             (Weight::Tokens, _) => vec![("total_tokens", total, is_lower_bound)],
             // Each was called at least once.
@@ -153,8 +164,17 @@ impl Alert<'_> {
             (Weight::One, Field::Session) => {
                 vec![(calls, total, true), ("total_sessions", total, is_lower_bound)]
             }
+            (Weight::One, Field::Region) => {
+                vec![(calls, total, true), ("total_regions", total, is_lower_bound)]
+            }
+            (Weight::One, Field::Address) => {
+                vec![(calls, total, true), ("total_addresses", total, is_lower_bound)]
+            }
+            (Weight::One, Field::Operation) => {
+                vec![(calls, total, true), ("total_operations", total, is_lower_bound)]
+            }
             // An invalid request is not a denial; the older name stays for existing consumers.
-            _ if calls == "total_denials" && !record.error_codes.contains(&ACCESS_DENIED) => {
+            _ if is_failure && !is_denial => {
                 vec![(calls, total, is_lower_bound), ("total_requests", total, is_lower_bound)]
             }
             _ => vec![(calls, total, is_lower_bound)],

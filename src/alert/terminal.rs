@@ -72,7 +72,7 @@ impl Alert<'_> {
         field("severity", rule.severity.name());
         field("rule", rule.id);
         for grouped in rule.group_by.iter().filter(|field| **field != Field::Account) {
-            field(&grouped.label().to_lowercase(), &whole(self.key.get(rule, *grouped)));
+            field(&grouped.label().to_lowercase().replace(' ', "_"), &whole(self.key.get(rule, *grouped)));
         }
         field("account", &whole(self.account()));
         field(rule.wording.noun, &figures.total.to_string());

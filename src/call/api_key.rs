@@ -8,9 +8,7 @@
 /// Amazon Bedrock API keys work" in the Amazon Bedrock user guide.
 #[must_use]
 pub fn api_key(user: Option<&str>, marked: Option<bool>, token_type: Option<&str>) -> Option<&'static str> {
-    let names = user.and_then(|user| user.rsplit_once('/'));
-    let is_key_user =
-        names.is_some_and(|(path, name)| name.starts_with("BedrockAPIKey-") && path.contains(":user"));
+    let is_key_user = user.is_some_and(is_key_user);
     if !marked.unwrap_or(is_key_user || token_type.is_some()) {
         return None;
     }
@@ -20,6 +18,13 @@ pub fn api_key(user: Option<&str>, marked: Option<bool>, token_type: Option<&str
         Some(_) => SHORT_TERM,
         None => KEY_TYPE_UNKNOWN,
     })
+}
+
+/// Whether this is the IAM user that a long-term API key belongs to.
+#[must_use]
+pub fn is_key_user(user: &str) -> bool {
+    let names = user.rsplit_once('/');
+    names.is_some_and(|(path, name)| name.starts_with("BedrockAPIKey-") && path.contains(":user"))
 }
 
 const LONG_TERM: &str = "long-term";

@@ -3,6 +3,8 @@
 //! AWS writes the text of `errorMessage`, but the caller chooses the ids in it. So AWS's phrases are
 //! matched only where no id can appear.
 
+use std::collections::BTreeSet;
+
 use memchr::memmem;
 
 /// The error code of a denied call.
@@ -181,6 +183,17 @@ const MESSAGES: [(&str, Cause); 17] = [
     ("Invocation of model ID * with on-demand throughput isn", Cause::new(Class::Request, "on-demand use")),
     ("The request was denied due to a VPC endpoint policy", ENDPOINT_POLICY),
 ];
+
+/// The names of all classes, then of all causes.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    let classes =
+        [Class::Policy, Class::Quarantine, Class::Setup, Class::Account, Class::Request, Class::Unknown];
+    let causes = POLICIES.iter().chain(&MESSAGES).map(|(_, cause)| *cause);
+    let others = [QUARANTINE, IMPOSSIBLE, OTHER_VALIDATION, UNKNOWN];
+    let causes: BTreeSet<&str> = causes.chain(others).map(|cause| cause.name).collect();
+    let classes = classes.map(Class::name);
+    classes.into_iter().chain(causes.into_iter().filter(move |name| !classes.contains(name)))
+}
 
 /// Why a call failed; `None` if its error code has no causes, or if the record has no message.
 #[must_use]

@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use crate::call::api_key::api_key;
+use crate::call::api_key::{api_key, is_key_user};
 use crate::call::cause;
+use crate::call::credential::Credential;
 use crate::call::guardrail::Facts;
 use crate::call::members::{Member, Members};
 use crate::call::{Call, Source, model};
@@ -42,6 +43,25 @@ pub fn is_model_call(source: &str, name: &str) -> bool {
     MODEL_CALLS.iter().any(|(known, names)| *known == source && names.contains(&name))
 }
 
+/// The service that wrote a record with this `eventSource`.
+#[must_use]
+pub fn service(event_source: &str) -> &str {
+    event_source.strip_suffix(".amazonaws.com").unwrap_or(event_source)
+}
+
+/// Whether it is one of Bedrock's services: `bedrock`, `bedrock-mantle`, `bedrock-agent` and others.
+#[must_use]
+pub fn is_bedrock(event_source: &str) -> bool {
+    event_source.starts_with("bedrock")
+}
+
+/// Whether a rule may be about a record with this `eventSource` and user ARN: an operation of Bedrock, or anything that
+/// the user behind an API key of Bedrock does.
+#[must_use]
+pub fn is_watched(event_source: &str, user: Option<&str>) -> bool {
+    is_bedrock(event_source) || user.is_some_and(is_key_user)
+}
+
 /// The error code as Bedrock spells it, whatever CloudTrail wrote.
 #[must_use]
 pub fn error_code(written: Cow<'_, str>) -> Cow<'_, str> {
@@ -52,14 +72,24 @@ pub fn error_code(written: Cow<'_, str>) -> Cow<'_, str> {
 }
 
 /// The call that `members` record. A missing request id is empty.
-pub fn call<'a>(members: &Members<'a>, at: EventTime, error_code: Cow<'a, str>) -> Call<'a> {
+pub fn call<'a>(members: &Members<'a>, at: EventTime, error_code: Cow<'a, str>, succeeded: bool) -> Call<'a> {
     let given = |text: &Cow<'_, str>| !text.is_empty();
     let kept = |field| members.text(field).map(truncate_with_hash);
     let asked = members.below(Member::RequestParameters);
     let caller = members.below(Member::UserIdentity);
     let user = caller.text(Member::Arn);
     let message = members.text(Member::ErrorMessage);
-    let is_mantle = members.text(Member::EventSource).is_some_and(|source| source == MANTLE);
+    let event_source = members.text(Member::EventSource);
+    let is_mantle = event_source.as_deref() == Some(MANTLE);
+    let operation = kept(Member::EventName);
+    let is_model_call = event_source
+        .as_deref()
+        .zip(operation.as_deref())
+        .is_some_and(|(source, operation)| is_model_call(source, operation));
+    let service = event_source.map(|source| match source {
+        Cow::Borrowed(source) => Cow::Borrowed(service(source)),
+        Cow::Owned(source) => Cow::Owned(service(&source).to_owned()),
+    });
     // Only on this endpoint does AWS itself write the bearer-token marks among the request parameters.
     let added = if is_mantle { &asked } else { &members.below(Member::AdditionalEventData) };
     let written = members.text(Member::ErrorCode);
@@ -69,15 +99,23 @@ pub fn call<'a>(members: &Members<'a>, at: EventTime, error_code: Cow<'a, str>) 
     let named = || cause::denied_model(message.as_deref()?).map(|model| Cow::Owned(model.to_owned()));
     let model = asked.text(if is_mantle { Member::Model } else { Member::ModelId });
     let model = model.filter(given).or_else(named);
+    let access_key_id = caller.text(Member::AccessKeyId).map(truncate_with_hash);
+    let api_key = api_key(
+        user.as_deref(),
+        added.flag(Member::CallWithBearerToken),
+        added.text(Member::BearerTokenType).as_deref(),
+    );
     Call {
         source: Source::CloudTrail,
+        is_model_call,
+        service: service.map(truncate_with_hash),
+        operation,
+        succeeded,
+        credential: Credential::of(api_key.is_some(), user.as_deref(), access_key_id.as_deref()),
+        on_behalf: caller.text(Member::InvokedBy).is_some(),
         at,
         account: kept(Member::RecipientAccountId),
-        api_key: api_key(
-            user.as_deref(),
-            added.flag(Member::CallWithBearerToken),
-            added.text(Member::BearerTokenType).as_deref(),
-        ),
+        api_key,
         caller_account: if user.is_none() {
             caller.text(Member::AccountId).map(truncate_with_hash)
         } else {
@@ -100,7 +138,7 @@ pub fn call<'a>(members: &Members<'a>, at: EventTime, error_code: Cow<'a, str>) 
         error_code,
         source_ip: kept(Member::SourceIp),
         user_agent: kept(Member::UserAgent),
-        access_key_id: caller.text(Member::AccessKeyId).map(truncate_with_hash),
+        access_key_id,
         vpc_endpoint: kept(Member::VpcEndpointId),
         facts: Facts::default(),
     }

@@ -1,5 +1,7 @@
 //! Which records the rules need.
 
+use memchr::memmem;
+
 use crate::call::cause::{ACCESS_DENIED, DENIED};
 use crate::call::guardrail::{Facts, INTERVENED};
 
@@ -8,12 +10,51 @@ use crate::call::guardrail::{Facts, INTERVENED};
 pub struct RecordFilter {
     /// Calls that failed with one of these error codes, as Bedrock spells them.
     pub error_codes: Vec<&'static str>,
+    /// All calls that failed.
+    pub failures: bool,
     /// Calls that a guardrail intervened in.
     pub interventions: bool,
     /// Calls in which a guardrail found something and took one of these actions.
     pub actions: Vec<&'static str>,
     /// All calls that succeeded.
     pub successes: bool,
+    /// What only CloudTrail's records can show.
+    pub trail: TrailFilter,
+}
+
+/// Which records of CloudTrail the rules need, beside those that have an error code of [`RecordFilter::error_codes`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrailFilter {
+    /// Records of Bedrock that contain one of these words; the empty word is in all of them.
+    pub bedrock: Vec<&'static str>,
+    /// Records of any service that contain one of these.
+    pub any: Vec<&'static str>,
+}
+
+/// What every record of CloudTrail contains, and few others.
+const TRAIL: &str = "eventSource";
+/// What every record of Bedrock in CloudTrail contains.
+const BEDROCK: &str = "bedrock";
+
+impl TrailFilter {
+    fn is_empty(&self) -> bool {
+        self.bedrock.is_empty() && self.any.is_empty()
+    }
+
+    /// Whether a record of this event source by this user may be needed.
+    pub(crate) fn wants(&self, is_bedrock: bool, user: Option<&str>) -> bool {
+        (is_bedrock && !self.bedrock.is_empty())
+            || self.any.iter().any(|word| user.is_some_and(|user| user.contains(word)))
+    }
+
+    fn selects(&self, json: &[u8]) -> bool {
+        let any = |words: &[&str]| words.iter().any(|word| has(json, word));
+        any(&self.any) || (!self.bedrock.is_empty() && has(json, BEDROCK) && any(&self.bedrock))
+    }
+}
+
+fn has(json: &[u8], word: &str) -> bool {
+    memmem::find(json, word.as_bytes()).is_some()
 }
 
 impl RecordFilter {
@@ -29,27 +70,38 @@ impl RecordFilter {
     }
 
     /// Whether a call without a matching error is needed for what its bodies show.
-    pub(crate) fn wants(&self, facts: &Facts<'_>) -> bool {
+    pub(crate) fn wants(&self, facts: &Facts<'_>, succeeded: bool) -> bool {
         let acted = || facts.findings.iter().filter_map(|finding| finding.action.as_deref());
-        (self.successes && facts.succeeded)
+        (if succeeded { self.successes } else { self.failures })
             || (self.interventions && facts.intervened)
             || acted().any(|action| self.actions.contains(&action))
     }
 
     /// Words of which the JSON of every such record contains one, whether or not it is escaped. Nearly every record
-    /// has a time, so a rule about successful calls reads every record.
+    /// has a time, so a rule about successful calls reads every record. Most of those that contain only the word that
+    /// is in every record of CloudTrail are not needed: [`Self::selects`].
     ///
     /// JSON escapes within a word (`\u0041ccessDenied`) are not matched; AWS writes none.
     #[must_use]
     pub fn words(&self) -> Vec<&'static str> {
+        let trail = (!self.trail.is_empty()).then_some(TRAIL);
+        self.own_words().chain(trail).collect()
+    }
+
+    fn own_words(&self) -> impl Iterator<Item = &'static str> {
         let codes = self.error_codes.iter().map(|code| if *code == ACCESS_DENIED { DENIED } else { code });
         let interventions: &[&str] = if self.interventions { &INTERVENED } else { &[] };
-        let every: &[&str] = if self.successes { &["timestamp"] } else { &[] };
         codes
+            .chain(self.failures.then_some("errorCode"))
             .chain(interventions.iter().copied())
             .chain(self.actions.iter().copied())
-            .chain(every.iter().copied())
-            .collect()
+            .chain(self.successes.then_some("timestamp"))
+    }
+
+    /// Whether a piece of JSON that contains one of [`Self::words`] may hold a record that is needed.
+    #[must_use]
+    pub fn selects(&self, json: &[u8]) -> bool {
+        self.trail.is_empty() || self.own_words().any(|word| has(json, word)) || self.trail.selects(json)
     }
 }
 
@@ -62,11 +114,31 @@ mod tests {
         let codes = ["AccessDeniedException", "ValidationException"];
         assert_eq!(RecordFilter::errors(&codes).words(), ["AccessDenied", "ValidationException"]);
         let filter = RecordFilter {
+            failures: true,
             interventions: true,
             actions: vec!["BLOCKED"],
             successes: true,
+            trail: TrailFilter { bedrock: vec!["ListFoundationModels"], any: vec![] },
             ..RecordFilter::default()
         };
-        assert_eq!(filter.words(), ["INTERVENED", "guardrail_intervened", "BLOCKED", "timestamp"]);
+        let expected =
+            ["errorCode", "INTERVENED", "guardrail_intervened", "BLOCKED", "timestamp", "eventSource"];
+        assert_eq!(filter.words(), expected);
+    }
+
+    #[test]
+    fn of_cloudtrails_records_those_are_selected_that_a_rule_may_be_about() {
+        let trail = TrailFilter { bedrock: vec!["ListFoundationModels"], any: vec!["BedrockAPIKey-"] };
+        let filter = RecordFilter { trail, ..RecordFilter::errors(&["AccessDeniedException"]) };
+        for (json, expected) in [
+            (r#"{"eventSource":"bedrock.amazonaws.com","eventName":"ListFoundationModels"}"#, true),
+            (r#"{"eventSource":"bedrock.amazonaws.com","eventName":"InvokeModel"}"#, false),
+            (r#"{"eventSource":"s3.amazonaws.com","eventName":"ListFoundationModels"}"#, false),
+            (r#"{"eventSource":"s3.amazonaws.com","userIdentity":"user/BedrockAPIKey-1"}"#, true),
+            (r#"{"eventSource":"s3.amazonaws.com","errorCode":"AccessDenied"}"#, true),
+        ] {
+            assert_eq!(filter.selects(json.as_bytes()), expected, "{json}");
+        }
+        assert!(RecordFilter::errors(&["AccessDeniedException"]).selects(b"whatever was found"));
     }
 }

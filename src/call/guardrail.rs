@@ -19,8 +19,6 @@ use crate::source::text::{Bytes, Text, truncate_with_hash, unescaped};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a sign of its own")]
 pub struct Facts<'a> {
-    /// The call has no error code.
-    pub succeeded: bool,
     /// `input.inputTokenCount`.
     pub input_tokens: u64,
     /// `output.outputTokenCount`.

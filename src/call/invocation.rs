@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::call::api_key::api_key;
 use crate::call::cause;
+use crate::call::credential::Credential;
 use crate::call::guardrail::Facts;
 use crate::call::members::{Member, Members};
 use crate::call::{Call, Source, model};
@@ -16,15 +17,23 @@ pub fn call<'a>(
     at: EventTime,
     error_code: Cow<'a, str>,
     facts: Facts<'a>,
+    succeeded: bool,
 ) -> Call<'a> {
     let kept = |field| members.text(field).map(truncate_with_hash);
     let user = members.below(Member::Identity).text(Member::Arn);
     let model = members.text(Member::ModelId);
+    let api_key = api_key(user.as_deref(), None, None);
     Call {
         source: Source::InvocationLog,
+        is_model_call: true,
+        service: Some(Cow::Borrowed("bedrock")),
+        operation: kept(Member::Operation),
+        succeeded,
+        credential: Credential::of(api_key.is_some(), user.as_deref(), None),
+        on_behalf: false,
         at,
         account: kept(Member::AccountId),
-        api_key: api_key(user.as_deref(), None, None),
+        api_key,
         user: user.map(truncate_with_hash),
         model: model::identity_of(&model),
         model_called: model.map(truncate_with_hash),

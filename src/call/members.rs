@@ -29,6 +29,7 @@ pub enum Member {
     Identity,
     ModelId,
     SchemaType,
+    Operation,
     Input,
     Output,
     // In CloudTrail.
@@ -57,6 +58,7 @@ pub enum Member {
     // One level below.
     Arn,
     AccessKeyId,
+    InvokedBy,
     Model,
     CallWithBearerToken,
     BearerTokenType,
@@ -75,6 +77,7 @@ impl Member {
             b"identity" => Self::Identity,
             b"modelId" => Self::ModelId,
             b"schemaType" => Self::SchemaType,
+            b"operation" => Self::Operation,
             b"input" => Self::Input,
             b"output" => Self::Output,
             b"eventSource" => Self::EventSource,
@@ -98,6 +101,7 @@ impl Member {
             b"detail" => Self::Detail,
             b"arn" => Self::Arn,
             b"accessKeyId" => Self::AccessKeyId,
+            b"invokedBy" => Self::InvokedBy,
             b"model" => Self::Model,
             b"callWithBearerToken" => Self::CallWithBearerToken,
             b"bearerTokenType" => Self::BearerTokenType,

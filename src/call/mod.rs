@@ -6,11 +6,12 @@
 //! | Record → its members | `members` |
 //! | Which records are needed | [`filter`] |
 //! | Members → call, from either log | `record`; `invocation`, [`cloudtrail`] |
-//! | Details of a call | [`api_key`], [`cause`], [`guardrail`], [`model`] |
+//! | Details of a call | [`api_key`], [`cause`], [`credential`], [`guardrail`], [`model`] |
 
 pub mod api_key;
 pub mod cause;
 pub mod cloudtrail;
+pub mod credential;
 pub(crate) mod document;
 pub mod filter;
 pub mod guardrail;
@@ -22,6 +23,7 @@ pub(crate) mod record;
 use std::borrow::Cow;
 
 use crate::call::cause::{ACCESS_DENIED, Cause};
+use crate::call::credential::Credential;
 use crate::call::guardrail::Facts;
 use crate::source::text::Text;
 use crate::source::time::EventTime;
@@ -70,13 +72,25 @@ impl Source {
     }
 }
 
-/// One denied model call, or another call that a rule matches. A value that is missing or not text is
+/// One model call, or another call that a rule may be about. A value that is missing or not text is
 /// `None`; [`truncate_with_hash`](crate::source::text::truncate_with_hash) shortens a long one. Each field names its source in the invocation log, then
 /// in CloudTrail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call<'a> {
     /// The log that recorded it.
     pub source: Source,
+    /// Whether it asks a model for something. The invocation log records no other calls.
+    pub is_model_call: bool,
+    /// The service that was called, as in `eventSource` but without `.amazonaws.com`: `bedrock` in the invocation log.
+    pub service: Text<'a>,
+    /// `operation`, `eventName`.
+    pub operation: Text<'a>,
+    /// It has no error code.
+    pub succeeded: bool,
+    /// What signed it, as far as that is known.
+    pub credential: Option<Credential>,
+    /// An AWS service made the call with this identity: `userIdentity.invokedBy`.
+    pub on_behalf: bool,
     /// `timestamp`, `eventTime`: when the call was made.
     pub at: EventTime,
     /// `accountId`, `recipientAccountId`.
@@ -119,9 +133,9 @@ pub struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// Whether access was denied; rules may be about other errors too.
+    /// Whether it is a model call that was denied; rules may be about others too.
     #[must_use]
     pub fn is_denied(&self) -> bool {
-        self.error_code == ACCESS_DENIED
+        self.is_model_call && self.error_code == ACCESS_DENIED
     }
 }

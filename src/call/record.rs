@@ -10,6 +10,7 @@ use crate::call::filter::RecordFilter;
 use crate::call::guardrail::Facts;
 use crate::call::members::{Member, Members};
 use crate::call::{Call, cloudtrail, invocation};
+use crate::source::text::Text;
 use crate::source::time::EventTime;
 
 /// What a record turned out to be.
@@ -37,36 +38,38 @@ pub fn read<'a>(record: &Members<'a>, filter: &RecordFilter, place: impl FnOnce(
     if !is_known(record) {
         return Reading::Unknown;
     }
-    let error_code = match record.text(Member::ErrorCode) {
-        Some(code) if !is_trail => Some(code),
-        Some(code) if is_model_call(record) => Some(cloudtrail::error_code(code)),
-        _ => None,
-    };
+    let origin = if is_trail { Origin::of(record) } else { Origin::default() };
+    let written = record.text(Member::ErrorCode);
+    let error_code = if is_trail { written.map(cloudtrail::error_code) } else { written };
     if let Some(code) = &error_code
+        && (!is_trail || origin.is_model_call)
         && *code != ACCESS_DENIED
         && code.contains(DENIED)
     {
         return Reading::UnknownCode(code.clone());
     }
+    let code = record.json(Member::ErrorCode);
+    let succeeded = code.is_none_or(|code| matches!(code.get(), "null" | "\"\""));
     let mut facts = Facts::default();
     if !is_trail && filter.has_facts() {
         facts = Facts::read(record.json(Member::Input), record.json(Member::Output));
-        let code = record.json(Member::ErrorCode);
-        facts.succeeded = code.is_none_or(|code| matches!(code.get(), "null" | "\"\""));
     }
-    let error_code = match error_code {
-        Some(code) if filter.error_codes.contains(&code.as_ref()) => code,
-        code if filter.wants(&facts) => code.unwrap_or_default(),
-        _ => return Reading::Other,
-    };
+    let is_model_call = !is_trail || origin.is_model_call;
+    let is_needed = (is_model_call
+        && error_code.as_deref().is_some_and(|code| filter.error_codes.contains(&code)))
+        || if is_trail { origin.is_needed(filter) } else { filter.wants(&facts, succeeded) };
+    if !is_needed {
+        return Reading::Other;
+    }
+    let error_code = error_code.unwrap_or_default();
     let time = record.text(if is_trail { Member::EventTime } else { Member::Timestamp });
     let Some(at) = time.as_deref().and_then(EventTime::parse) else {
-        return Reading::NoTimestamp { is_denied: error_code == ACCESS_DENIED };
+        return Reading::NoTimestamp { is_denied: is_model_call && error_code == ACCESS_DENIED };
     };
     let mut call = if is_trail {
-        cloudtrail::call(record, at, error_code)
+        cloudtrail::call(record, at, error_code, succeeded)
     } else {
-        invocation::call(record, at, error_code, facts)
+        invocation::call(record, at, error_code, facts, succeeded)
     };
     if call.request_id.is_empty() {
         call.request_id = place().into();
@@ -94,9 +97,27 @@ fn is_notification(record: &Members<'_>) -> bool {
     record.text(Member::EventSource).is_some_and(|source| source.starts_with("aws:"))
 }
 
-fn is_model_call(record: &Members<'_>) -> bool {
-    let (source, name) = (record.text(Member::EventSource), record.text(Member::EventName));
-    source.zip(name).is_some_and(|(source, name)| cloudtrail::is_model_call(&source, &name))
+/// What decides whether a record of CloudTrail may be needed, before all of it is read.
+#[derive(Default)]
+struct Origin<'a> {
+    is_bedrock: bool,
+    is_model_call: bool,
+    user: Text<'a>,
+}
+
+impl<'a> Origin<'a> {
+    fn of(record: &Members<'a>) -> Self {
+        let (source, name) = (record.text(Member::EventSource), record.text(Member::EventName));
+        let is_bedrock = source.as_deref().is_some_and(cloudtrail::is_bedrock);
+        let is_model_call =
+            source.zip(name).is_some_and(|(source, name)| cloudtrail::is_model_call(&source, &name));
+        let user = if is_bedrock { None } else { record.below(Member::UserIdentity).text(Member::Arn) };
+        Self { is_bedrock, is_model_call, user }
+    }
+
+    fn is_needed(&self, filter: &RecordFilter) -> bool {
+        filter.trail.wants(self.is_bedrock, self.user.as_deref())
+    }
 }
 
 #[cfg(test)]

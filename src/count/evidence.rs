@@ -1,5 +1,6 @@
 //! What records show besides what the rules count: where calls came from, and how.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -23,6 +24,8 @@ pub enum Kind {
     DenyingPolicy,
     /// Why the call failed: its class, and the cause.
     Cause,
+    /// What was called, if it was no model: as in IAM policies, such as `bedrock:ListFoundationModels`.
+    Operation,
     /// The model as it was spelled.
     ModelCalled,
     /// The type of the Bedrock API key that made the call.
@@ -54,7 +57,7 @@ pub struct Names {
 
 impl Kind {
     /// All kinds, in the order in which people see them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Region,
         Self::SourceIp,
         Self::UserAgent,
@@ -62,6 +65,7 @@ impl Kind {
         Self::ApiKey,
         Self::CallerAccount,
         Self::VpcEndpoint,
+        Self::Operation,
         Self::ModelCalled,
         Self::Refusal,
         Self::DenyingPolicy,
@@ -82,6 +86,7 @@ impl Kind {
             Self::Refusal => ("refusal", "Denied by", "denied_by", Some("denied_by")),
             Self::DenyingPolicy => ("policy_arn", "By policy", "policies", Some("policy_arns")),
             Self::Cause => ("cause", "Cause", "causes", Some("causes")),
+            Self::Operation => ("operation", "Operation", "operations", Some("operations")),
             Self::ModelCalled => ("model_called", "Called as", "models_called", Some("models_called")),
             Self::ApiKey => ("api_key", "API key", "bearer_token_types", Some("bearer_token_types")),
             Self::CallerAccount => {
@@ -101,7 +106,8 @@ impl Kind {
     /// user agent of a kilobyte; what AWS writes is not.
     const fn max_bytes(self) -> usize {
         match self {
-            Self::UserAgent | Self::ModelCalled => MAX_EVIDENCE_BYTES,
+            Self::UserAgent => MAX_EVIDENCE_BYTES,
+            Self::ModelCalled => MAX_EVIDENCE_BYTES / 4 * 3,
             Self::DenyingPolicy => MAX_EVIDENCE_BYTES / 2,
             // One of a closed list.
             Self::Cause => MAX_EVIDENCE_BYTES / 8,
@@ -160,7 +166,12 @@ impl FromStr for Evidence {
 }
 
 /// What `denial` shows, each value [`Kind::cut`].
-pub fn shown<'d>(denial: &'d Call<'_>) -> impl Iterator<Item = (Kind, &'d str)> {
+pub fn shown<'d>(denial: &'d Call<'_>) -> impl Iterator<Item = (Kind, Cow<'d, str>)> {
+    let operation = denial.operation.as_deref().filter(|_| !denial.is_model_call);
+    let operation = operation.map(|operation| {
+        let action = format!("{}:{operation}", denial.service.as_deref().unwrap_or_default());
+        (Kind::Operation, Cow::Owned(Kind::Operation.cut(&action).to_owned()))
+    });
     let fields = [
         (Kind::Region, denial.region.as_deref()),
         (Kind::SourceIp, denial.source_ip.as_deref()),
@@ -181,10 +192,11 @@ pub fn shown<'d>(denial: &'d Call<'_>) -> impl Iterator<Item = (Kind, &'d str)> 
     let found = acted.flat_map(|finding| {
         [(Kind::Policy, Some(finding.policy.name())), (Kind::Violation, finding.kind.as_deref())]
     });
-    fields.into_iter().chain(guardrails).chain(found).filter_map(|(kind, value)| {
+    let borrowed = fields.into_iter().chain(guardrails).chain(found).filter_map(|(kind, value)| {
         let value = value.filter(|value| !value.is_empty())?;
-        Some((kind, kind.cut(value)))
-    })
+        Some((kind, Cow::Borrowed(kind.cut(value))))
+    });
+    operation.into_iter().chain(borrowed)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use glob::Pattern;
 use indexmap::{IndexMap, IndexSet};
 
 use crate::call::Call;
-use crate::call::filter::RecordFilter;
+use crate::call::filter::{RecordFilter, TrailFilter};
 use crate::count::counter::{Contribution, Slot};
 use crate::count::evidence::{self, Evidence, Kind, MAX_EVIDENCE};
 use crate::count::key::{Key, sample_value};
@@ -134,12 +134,26 @@ impl Tally {
     #[must_use]
     pub fn wanted(&self) -> RecordFilter {
         let sorted = |words: BTreeSet<&'static str>| words.into_iter().collect::<Vec<_>>();
-        let conditions = || self.rules.iter().map(|rule| &rule.record);
+        let of_trail = |rule: &Rule| {
+            let is_only = rule.is_only_in_cloudtrail();
+            rule.records.iter().map(move |record| (is_only || record.is_only_in_cloudtrail(), record))
+        };
+        let all = || self.rules.iter().flat_map(of_trail);
+        let conditions = || all().filter(|(is_of_trail, _)| !is_of_trail).map(|(_, record)| record);
+        let trail = |other_services: bool| {
+            let needed = all().filter(|(is_of_trail, record)| *is_of_trail || record.needs_trail());
+            let records = needed.filter(|(_, record)| record.is_about_other_services() == other_services);
+            let words = records.map(|(_, record)| record.words());
+            // A condition without words is about all records.
+            words.flat_map(|words| if words.is_empty() { vec![""] } else { words }).collect()
+        };
         RecordFilter {
             error_codes: sorted(conditions().flat_map(|record| record.error_codes).copied().collect()),
+            failures: conditions().any(Condition::needs_failures),
             interventions: conditions().any(Condition::needs_intervention),
             actions: sorted(conditions().filter_map(Condition::needs_action).collect()),
             successes: conditions().any(Condition::needs_every_record),
+            trail: TrailFilter { bedrock: sorted(trail(false)), any: sorted(trail(true)) },
         }
     }
 
@@ -206,7 +220,7 @@ impl Tally {
                 for (kind, value) in evidence::shown(denial) {
                     if self.evidence.saturating_add(self.evidence_texts) < MAX_EVIDENCE_BYTES {
                         let texts = self.texts.bytes;
-                        self.shown.push((kind, self.texts.number(value)));
+                        self.shown.push((kind, self.texts.number(&value)));
                         let grown = self.texts.bytes.saturating_sub(texts);
                         self.evidence_texts = self.evidence_texts.saturating_add(grown);
                     }
@@ -345,6 +359,12 @@ mod tests {
             caller_account: None,
             vpc_endpoint: None,
             api_key: None,
+            is_model_call: true,
+            service: Some("bedrock".into()),
+            operation: None,
+            succeeded: false,
+            credential: None,
+            on_behalf: false,
             facts: Facts::default(),
             denied_by: None,
             cause: None,

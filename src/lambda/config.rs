@@ -197,14 +197,15 @@ mod tests {
             ("LOG_LEVEL", "Debug"),
         ]);
         let config = config.expect("good");
-        let rule = &config.settings.rules[0];
+        let rule = config.settings.rules.iter().find(|rule| rule.id == "denied-model").expect("there");
         assert_eq!(rule.threshold, 5);
         assert_eq!(rule.window, Duration::from_mins(30));
         assert_eq!(rule.cooldown, Duration::from_mins(30));
         assert_eq!(config.settings.exempt_users.len(), 2);
         assert_eq!(config.log_level, Level::DEBUG);
         let config = read(&[("COOLDOWN_MINUTES", "90")]).expect("good");
-        assert_eq!(config.settings.rules[0].cooldown, Duration::from_mins(90));
+        let denied_model = config.settings.rules.iter().find(|rule| rule.id == "denied-model");
+        assert_eq!(denied_model.expect("there").cooldown, Duration::from_mins(90));
         // They are those of one rule.
         assert_eq!(config.settings.rules[1..], ALL[1..]);
     }
@@ -234,7 +235,7 @@ mod tests {
         check_refused(
             "RULES",
             "denied-model,sweep",
-            "expected one or more of denied-model, guardrail-content",
+            "expected one or more of api-key-escape, denied-model, guardrail-content",
         );
         check_refused("RULE_SETTINGS", "denied-model.threshold", "expected <rule>.<setting>=<value>");
         check_refused(

@@ -107,7 +107,7 @@ impl fmt::Display for ItemOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Skipped(skip) => write!(f, "skipped: {skip}"),
-            Self::OtherCall => f.write_str("skipped: a call that uses no model"),
+            Self::OtherCall => f.write_str("skipped: a call that no rule may be about"),
             Self::Read { records, denials, alerts } => {
                 write!(f, "records: {records}, denials: {denials}, alerts: {alerts}")
             }

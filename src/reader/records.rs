@@ -113,6 +113,7 @@ impl<'o> Records<'o> {
     fn read(&mut self, offset: u64, json: &[u8], within: Container, is_named: bool) -> Verdict {
         // Until a record has been recognised, others are read too, because a few do not show whether the log is
         // readable at all.
+        let is_named = is_named && self.filter.selects(json);
         if !is_named && self.recognised {
             return Verdict::Unknown;
         }
@@ -149,7 +150,7 @@ impl Counts {
             Reading::Call(call) => {
                 let statistics = &mut self.statistics;
                 statistics.denials = statistics.denials.saturating_add(u64::from(call.is_denied()));
-                let not_found = u64::from(call.error_code == MODEL_NOT_FOUND);
+                let not_found = u64::from(call.is_model_call && call.error_code == MODEL_NOT_FOUND);
                 statistics.not_found = statistics.not_found.saturating_add(not_found);
                 self.tally.add(&call);
             }

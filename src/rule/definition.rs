@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use glob::Pattern;
 
-use super::condition::Condition;
+use super::condition::{CallOutcome, Condition};
 use super::field::{Field, Values};
 use crate::call::Call;
 
@@ -91,8 +91,8 @@ pub struct Rule {
     pub risk_score: u8,
     /// `event.action` of the alerts.
     pub action: &'static str,
-    /// What a record must show to be counted.
-    pub record: Condition,
+    /// What a record must show to be counted: one of these.
+    pub records: &'static [Condition],
     /// What makes a key.
     pub group_by: &'static [Field],
     /// What is counted, each value once.
@@ -211,10 +211,35 @@ impl Rule {
         user.is_some_and(|user| self.exempt_users.iter().any(|glob| glob.matches(user)))
     }
 
+    /// Whether only CloudTrail's records can make it fire.
+    #[must_use]
+    pub fn is_only_in_cloudtrail(&self) -> bool {
+        self.records.iter().all(Condition::is_only_in_cloudtrail)
+            || self.group_by.iter().chain([&self.distinct]).any(|field| field.is_only_in_cloudtrail())
+    }
+
+    /// The error code that its records have, or the first of several; `None` if they need not have one.
+    #[must_use]
+    pub fn error_code(&self) -> Option<&'static str> {
+        self.records.iter().find_map(|record| record.error_codes.first()).copied()
+    }
+
+    /// How the calls that it counts ended: [`CallOutcome::Any`] if some may have succeeded and others failed.
+    #[must_use]
+    pub fn outcome(&self) -> CallOutcome {
+        if self.records.iter().all(|record| record.outcome == CallOutcome::Succeeded) {
+            CallOutcome::Succeeded
+        } else if self.records.iter().any(Condition::is_about_any_outcome) {
+            CallOutcome::Any
+        } else {
+            CallOutcome::Failed
+        }
+    }
+
     /// Whether the rule counts this denial, whose fields have these values.
     #[must_use]
     pub fn counts(&self, denial: &Call<'_>, values: &Values<'_>) -> bool {
-        self.record.holds(denial, values)
+        self.records.iter().any(|record| record.holds(denial, values))
             && self
                 .group_by
                 .iter()

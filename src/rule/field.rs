@@ -19,6 +19,15 @@ pub enum Field {
     Session,
     /// The model, however the caller spelled it.
     Model,
+    /// The region that was called.
+    Region,
+    /// The caller's address.
+    Address,
+    /// The operation. All model calls are one: [`MODEL_CALL`].
+    Operation,
+    /// The id of the access key.
+    #[serde(rename = "access_key")]
+    AccessKey,
     /// The request id, or the record's place if it is missing.
     #[serde(rename = "request")]
     RequestId,
@@ -36,7 +45,13 @@ impl Field {
     /// Whether a rule ignores records without this field. Any other missing value is a value of its own.
     #[must_use]
     pub const fn is_required(self) -> bool {
-        matches!(self, Self::Role | Self::Session)
+        matches!(self, Self::Role | Self::Session | Self::Region | Self::Address | Self::Operation)
+    }
+
+    /// Whether the invocation log never shows it.
+    #[must_use]
+    pub const fn is_only_in_cloudtrail(self) -> bool {
+        matches!(self, Self::Address | Self::AccessKey)
     }
 
     /// Whether values recur in many slots and objects. Request ids do not.
@@ -55,6 +70,10 @@ impl Field {
             Self::Role => "Role",
             Self::Session => "Session",
             Self::Model => "Model",
+            Self::Region => "Region",
+            Self::Address => "Address",
+            Self::Operation => "Operation",
+            Self::AccessKey => "Access key",
             Self::RequestId => "Request",
         }
     }
@@ -87,6 +106,11 @@ impl<'d> Values<'d> {
         set(Field::Role, identity.and_then(|identity| identity.role));
         set(Field::Session, identity.and_then(|identity| identity.session));
         set(Field::Model, denial.model.as_deref());
+        set(Field::Region, denial.region.as_deref());
+        set(Field::Address, denial.source_ip.as_deref());
+        let operation = if denial.is_model_call { Some(MODEL_CALL) } else { denial.operation.as_deref() };
+        set(Field::Operation, operation);
+        set(Field::AccessKey, denial.access_key_id.as_deref());
         set(Field::RequestId, Some(&denial.request_id));
         Self { fields, is_person: identity.is_some_and(|identity| identity.is_person) }
     }
@@ -120,6 +144,9 @@ impl<T> PerField<T> {
         self.0[field.index()].get_or_insert_with(make)
     }
 }
+
+/// What stands for every model call among operations.
+pub const MODEL_CALL: &str = "model call";
 
 /// Stands for a missing value among counted ones; no id can contain it.
 pub const MISSING: &str = "\u{0}";

@@ -9,10 +9,14 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::bounds;
-use super::condition::{Condition, FindingCondition, Guardrail};
+use super::condition::{CallOutcome, Condition, FindingCondition, Guardrail};
 use super::definition::{Elastic, Rule, Severity, Technique, Weight, Wording};
 use super::field::Field;
-use super::value::{ErrorCode, List, NonBlank, Noun, Policies, RiskScore, Span, Threshold, Url, Word};
+use super::value::{
+    CauseName, ErrorCode, Glob, List, NonBlank, Noun, OperationName, Policies, RiskScore, Span, Threshold,
+    Url, Word,
+};
+use crate::call::credential::Credential;
 use crate::call::guardrail::Policy;
 
 /// What is wrong with a rule file, and where.
@@ -111,6 +115,9 @@ struct Misfit {
     expected: String,
 }
 
+/// A key of more would not fit.
+const MAX_FIELDS: usize = 5;
+
 /// The file, field by field.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -133,7 +140,7 @@ struct Written {
     techniques: Vec<WrittenTechnique>,
     triage: List<NonBlank>,
     false_positives: List<NonBlank>,
-    record: Spanned<RecordTable>,
+    record: Spanned<List<RecordTable>>,
     elastic: Option<WrittenElastic>,
     wording: WrittenWording,
     #[serde(default)]
@@ -144,11 +151,18 @@ struct Written {
 #[serde(deny_unknown_fields)]
 struct RecordTable {
     error_codes: Option<List<ErrorCode>>,
+    causes: Option<List<CauseName>>,
+    operations: Option<List<OperationName>>,
+    services: Option<List<Glob>>,
+    services_not: Option<List<Glob>>,
+    #[serde(default)]
+    outcome: CallOutcome,
+    credential: Option<List<Credential>>,
+    users: Option<List<Glob>>,
+    on_behalf: Option<bool>,
     guardrail: Option<Guardrail>,
     finding: Option<WrittenFinding>,
     min_policies_blocked: Option<Policies>,
-    #[serde(default)]
-    succeeded: bool,
     #[serde(default)]
     has_body: bool,
     #[serde(default)]
@@ -164,11 +178,50 @@ struct WrittenFinding {
     r#type: Option<List<Word>>,
 }
 
+/// What stands in a list that may be left out.
+fn leaked<T, R>(list: Option<List<T>>, take: impl FnMut(T) -> R) -> &'static [R] {
+    list.map_or(&[], |list| list.leak(take))
+}
+
 impl RecordTable {
+    /// What is wrong with it as a whole.
+    fn check(&self) -> Result<(), &'static str> {
+        let fails = self.error_codes.is_some() || self.causes.is_some();
+        let shows = fails
+            || self.operations.is_some()
+            || self.services.is_some()
+            || self.services_not.is_some()
+            || self.outcome != CallOutcome::Any
+            || self.credential.is_some()
+            || self.users.is_some()
+            || self.guardrail == Some(Guardrail::Intervened)
+            || self.finding.is_some()
+            || self.min_policies_blocked.is_some();
+        if !shows {
+            return Err(
+                "expected one or more of error_codes, causes, operations, services, services_not, outcome, \
+                        credential, users, guardrail = \"intervened\", finding and min_policies_blocked",
+            );
+        }
+        if fails && self.outcome == CallOutcome::Succeeded {
+            return Err("expected either error_codes or causes, or outcome = \"succeeded\"");
+        }
+        Ok(())
+    }
+
     fn condition(self) -> Condition {
-        let words = |list: Option<List<Word>>| list.map_or(&[][..], |list| list.leak(|word| word.0));
+        let words = |list: Option<List<Word>>| leaked(list, |word| word.0);
+        let globs = |list: Option<List<Glob>>| leaked(list, |glob| glob.0);
         Condition {
-            error_codes: self.error_codes.map_or(&[][..], |codes| codes.leak(|code| code.0)),
+            error_codes: leaked(self.error_codes, |code| code.0),
+            causes: leaked(self.causes, |cause| cause.0),
+            operations: leaked(self.operations, |operation| operation.0),
+            services: globs(self.services),
+            services_not: globs(self.services_not),
+            outcome: self.outcome,
+            credentials: leaked(self.credential, |credential| credential),
+            users: globs(self.users),
+            on_behalf: self.on_behalf,
             guardrail: self.guardrail,
             finding: self.finding.map(|finding| FindingCondition {
                 policy: finding.policy,
@@ -177,7 +230,6 @@ impl RecordTable {
                 kinds: words(finding.r#type),
             }),
             min_policies_blocked: self.min_policies_blocked.map_or(0, |number| number.0),
-            succeeded: self.succeeded,
             has_body: self.has_body,
             except_people: self.except_people,
         }
@@ -240,7 +292,7 @@ impl Written {
             severity: self.severity,
             risk_score: self.risk_score.0,
             action: self.action.0,
-            record: self.record.into_inner().condition(),
+            records: self.record.into_inner().leak(RecordTable::condition),
             weight,
             group_by: self.group_by.into_inner().leak(),
             distinct: self.count.map_or(Field::RequestId, Spanned::into_inner),
@@ -275,23 +327,22 @@ impl Written {
         let repeated =
             group_by.iter().any(|field| group_by.iter().filter(|other| *other == field).count() > 1);
         let identities = Field::IDENTITIES.into_iter().filter(|field| has(*field)).count();
-        if repeated || !has(Field::Account) || identities > 1 {
-            let expected = "expected \"account\", and perhaps \"model\" and one of \"user\", \"caller\" and \"role\", each once";
+        let is_allowed = |field: &Field| !matches!(field, Field::RequestId | Field::Session);
+        if repeated || !has(Field::Account) || identities > 1 || !group_by.iter().all(is_allowed) {
+            let expected = "expected \"account\", and perhaps one of \"user\", \"caller\" and \"role\", and \"model\", \
+                            \"region\", \"address\", \"operation\" and \"access_key\", each once";
             return misfit(self.group_by.span(), "group_by", expected);
         }
-        let is_allowed = |field: &Field| {
-            Field::IDENTITIES.contains(field) || matches!(field, Field::Account | Field::Model)
-        };
-        if !group_by.iter().all(is_allowed) {
-            let expected = "expected no other than \"account\", \"user\", \"caller\", \"role\" and \"model\"";
-            return misfit(self.group_by.span(), "group_by", expected);
+        if group_by.len() > MAX_FIELDS {
+            return misfit(self.group_by.span(), "group_by", "expected at most five fields");
         }
         match (&self.count, &self.sum) {
             (Some(count), None) => {
                 let field = *count.get_ref();
-                if !matches!(field, Field::RequestId | Field::Model | Field::Session) || has(field) {
-                    let expected =
-                        "expected \"request\", \"model\" or \"session\", and not what the rule groups by";
+                let is_counted = !matches!(field, Field::Account | Field::User | Field::Caller | Field::Role);
+                if !is_counted || has(field) {
+                    let expected = "expected \"request\", \"model\", \"session\", \"region\", \"address\", \"operation\" or \
+                                    \"access_key\", and not what the rule groups by";
                     return misfit(count.span(), "count", expected);
                 }
             }
@@ -306,20 +357,10 @@ impl Written {
                 );
             }
         }
-        let RecordTable { error_codes, guardrail, finding, min_policies_blocked, succeeded, .. } =
-            self.record.get_ref();
-        let shows = error_codes.is_some()
-            || *guardrail == Some(Guardrail::Intervened)
-            || finding.is_some()
-            || min_policies_blocked.is_some()
-            || *succeeded;
-        if !shows {
-            let expected = "expected one or more of error_codes, guardrail = \"intervened\", finding, \
-                            min_policies_blocked and succeeded = true";
-            return misfit(self.record.span(), "record", expected);
-        }
-        if *succeeded && error_codes.is_some() {
-            return misfit(self.record.span(), "record", "expected either error_codes or succeeded = true");
+        for record in &self.record.get_ref().0 {
+            if let Err(expected) = record.check() {
+                return misfit(self.record.span(), "record", expected);
+            }
         }
         let WrittenWording { headline, reason, title, .. } = &self.wording;
         for (field, phrase) in

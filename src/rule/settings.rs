@@ -301,7 +301,7 @@ mod tests {
         assert_eq!(settings.rules_on().len(), ALL.len());
         for text in ["", ",", "denied_model", "denied-model,sweep"] {
             let error = settings.choose("RULES", text).expect_err(text);
-            assert!(error.starts_with("expected one or more of denied-model, "), "{error}");
+            assert!(error.starts_with("expected one or more of api-key-escape, denied-model, "), "{error}");
         }
     }
 

@@ -1,11 +1,17 @@
 //! The types of a rule file's fields, each of which checks its value.
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::time::Duration;
 
+use glob::Pattern;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use toml::Value;
 
 use super::bounds;
+use crate::call::cause;
 
 /// Text that is not blank.
 pub struct NonBlank(pub &'static str);
@@ -43,16 +49,47 @@ impl<T> List<T> {
     }
 }
 
+/// A list, or a single value in place of a list of one.
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let items = Vec::deserialize(deserializer)?;
-        if items.is_empty() {
-            Err(serde::de::Error::custom("expected at least one"))
-        } else {
-            Ok(Self(items))
-        }
+        deserializer.deserialize_any(OneOrMany(PhantomData))
     }
 }
+
+struct OneOrMany<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for OneOrMany<T> {
+    type Value = List<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<List<T>, E> {
+        T::deserialize(text.into_deserializer()).map(|one| List(vec![one]))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<List<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(|one| List(vec![one]))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<List<T>, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element()? {
+            items.push(item);
+        }
+        if items.is_empty() { Err(Error::custom("expected at least one")) } else { Ok(List(items)) }
+    }
+}
+
+/// A glob on services or ARNs.
+pub struct Glob(pub Pattern);
+
+/// The name of an operation, as CloudTrail writes it; the sweep searches for it verbatim.
+pub struct OperationName(pub &'static str);
+
+/// The name of a cause, or of a class of causes.
+pub struct CauseName(pub &'static str);
 
 /// Makes `$type` deserialise from a value that `$read` accepts; otherwise the error is `$expected`.
 macro_rules! value {
@@ -86,6 +123,22 @@ value!(ErrorCode, "expected an error code such as AccessDeniedException, of lett
     let good = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
     text(value, good).map(Self)
 });
+value!(Glob, "expected a glob such as bedrock* or arn:aws:iam::*:user/app-*", |value| {
+    let text = value.as_str().filter(|text| !text.trim().is_empty())?;
+    Pattern::new(text).ok().map(Self)
+});
+value!(OperationName, "expected an operation such as ListFoundationModels, of letters and digits", |value| {
+    let good = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    text(value, good).map(Self)
+});
+value!(
+    CauseName,
+    format!("expected a class of causes or a cause: {}", cause::names().collect::<Vec<_>>().join(", ")),
+    |value| {
+        let given = value.as_str()?;
+        cause::names().find(|name| *name == given).map(Self)
+    }
+);
 value!(Word, "expected a word in capitals such as BLOCKED or PROMPT_ATTACK", |value| {
     let good = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
     text(value, |text| !text.is_empty() && text.bytes().all(good)).map(Self)

@@ -5,11 +5,14 @@ use std::fmt::Write as _;
 use std::fs;
 use std::process::Command;
 
+use bedrock_denial_watch::call::cause;
+use bedrock_denial_watch::call::credential::Credential;
 use bedrock_denial_watch::rule::catalogue::{ALL, FILES, built_in};
-use bedrock_denial_watch::rule::condition::{Condition, FindingCondition, Guardrail};
+use bedrock_denial_watch::rule::condition::{CallOutcome, Condition, FindingCondition, Guardrail};
 use bedrock_denial_watch::rule::definition::{Rule, Severity, Weight};
 use bedrock_denial_watch::rule::field::Field;
 use bedrock_denial_watch::rule::file;
+use glob::Pattern;
 
 const PREFACE: &str = "\
 # Rules
@@ -29,25 +32,60 @@ fn words(fields: impl Iterator<Item = Field>) -> String {
     fields.map(|field| field.label().to_lowercase()).collect::<Vec<_>>().join(", ")
 }
 
+fn plural(noun: &str) -> String {
+    if noun.ends_with("ss") { format!("{noun}es") } else { format!("{noun}s") }
+}
+
+fn listed(words: &[&str]) -> String {
+    format!("`{}`", words.join("` or `"))
+}
+
+/// What a record must show, as a clause.
 fn shown(record: &Condition) -> String {
-    let Condition { error_codes, guardrail, finding, min_policies_blocked, succeeded, has_body, .. } = record;
-    let listed = |words: &[&str]| format!("`{}`", words.join("` or `"));
-    let mut shown = Vec::new();
-    if !error_codes.is_empty() {
-        shown.push(format!("failing with {}", listed(error_codes)));
+    let globs = |globs: &[Pattern]| listed(&globs.iter().map(Pattern::as_str).collect::<Vec<_>>());
+    let mut shown = vec![match (record.operations, record.services, record.services_not) {
+        ([], [], []) => "a model call".to_owned(),
+        ([], [], services) => format!("a call of a service other than {}", globs(services)),
+        ([], services, _) => format!("a call of a service {}", globs(services)),
+        (operations, ..) => format!("a call of {}", listed(operations)),
+    }];
+    match record.outcome {
+        CallOutcome::Any => {}
+        CallOutcome::Refused => shown.push("that was denied".to_owned()),
+        CallOutcome::Failed => shown.push("that failed".to_owned()),
+        CallOutcome::Succeeded => shown.push("that succeeded".to_owned()),
     }
-    if *succeeded {
-        shown.push("that succeeded".to_owned());
+    if !record.error_codes.is_empty() {
+        shown.push(format!("that failed with {}", listed(record.error_codes)));
     }
-    if *has_body {
+    if !record.causes.is_empty() {
+        shown.push(format!("whose cause is {}", listed(record.causes)));
+    }
+    if !record.credentials.is_empty() {
+        let names = record.credentials.iter().map(|one| match one {
+            Credential::ApiKey => "a Bedrock API key",
+            Credential::LongTerm => "a long-term access key",
+            Credential::Temporary => "temporary credentials",
+        });
+        shown.push(format!("with {}", names.collect::<Vec<_>>().join(" or ")));
+    }
+    if !record.users.is_empty() {
+        shown.push(format!("by a user {}", globs(record.users)));
+    }
+    match record.on_behalf {
+        Some(true) => shown.push("made by AWS on the caller's behalf".to_owned()),
+        Some(false) => shown.push("not made by AWS on the caller's behalf".to_owned()),
+        None => {}
+    }
+    if record.has_body {
         shown.push("with the answer in the log".to_owned());
     }
-    match guardrail {
+    match record.guardrail {
         Some(Guardrail::Intervened) => shown.push("in which a guardrail intervened".to_owned()),
         Some(Guardrail::Absent) => shown.push("with no trace of a guardrail".to_owned()),
         None => {}
     }
-    if let Some(FindingCondition { policy, action, confidence, kinds }) = finding {
+    if let Some(FindingCondition { policy, action, confidence, kinds }) = record.finding {
         let mut all = format!("with a finding of {} that is `{action}`", policy.name());
         if !confidence.is_empty() {
             let _ = write!(all, " with confidence {}", listed(confidence));
@@ -57,32 +95,44 @@ fn shown(record: &Condition) -> String {
         }
         shown.push(all);
     }
-    if *min_policies_blocked > 0 {
-        shown.push(format!("that {min_policies_blocked} or more policies of a guardrail blocked"));
+    if record.min_policies_blocked > 0 {
+        let number = record.min_policies_blocked;
+        shown.push(format!("that {number} or more policies of a guardrail blocked"));
     }
     shown.join(", ")
 }
 
+/// `60 minutes`, `24 hours`.
+fn span(span: std::time::Duration) -> String {
+    match span.as_secs() / 60 {
+        1 => "1 minute".to_owned(),
+        minutes if minutes > 60 && minutes.is_multiple_of(60) => format!("{} hours", minutes / 60),
+        minutes => format!("{minutes} minutes"),
+    }
+}
+
 fn section(rule: &Rule) -> String {
     let Rule { id, name, severity, risk_score, threshold, wording, .. } = rule;
-    let minutes = |span: std::time::Duration| span.as_secs() / 60;
     let mut text = format!(
         "\n## {id}\n\n{name}; {severity}, risk score {risk_score}; {on} by default.\n\n{meaning}\n\n\
-         - For each {group}: more than {threshold} {counted} {shown}, within {window} min,\n  \
-         one alert in {cooldown} min\n",
+         - Counts {shown}\n\
+         - For each {group}: fires above {threshold} {counted} within {window}, at most once in {cooldown}\n",
         on = if rule.on { "on" } else { "off" },
         severity = severity.name(),
         meaning = wording.meaning,
         group = words(rule.group_by.iter().copied()),
         counted = match rule.weight {
-            Weight::One => format!("different {}s", words([rule.distinct].into_iter())),
-            Weight::Tokens => "billed tokens of requests".to_owned(),
+            Weight::One => format!("different {}", plural(&rule.distinct.label().to_lowercase())),
+            Weight::Tokens => "billed tokens".to_owned(),
         },
-        shown = shown(&rule.record),
-        window = minutes(rule.window),
-        cooldown = minutes(rule.cooldown),
+        shown = rule.records.iter().map(shown).collect::<Vec<_>>().join("\n- Also counts "),
+        window = span(rule.window),
+        cooldown = span(rule.cooldown),
     );
-    if rule.record.except_people {
+    if rule.is_only_in_cloudtrail() {
+        text += "- Only CloudTrail shows it\n";
+    }
+    if rule.records.iter().any(|record| record.except_people) {
         let roles = "AWSReservedSSO_<permission set>_<16 hexadecimal digits>";
         let _ = writeln!(text, "- Not counted: people, who are the sessions of roles named\n  `{roles}`");
     }
@@ -103,9 +153,9 @@ fn section(rule: &Rule) -> String {
     for (number, step) in (1..).zip(rule.triage) {
         let _ = writeln!(text, "{number}. {step}");
     }
-    text += "\nIt may be honest\n\n";
-    for honest in rule.false_positives {
-        let _ = writeln!(text, "- {honest}");
+    text += "\nPossible benign causes\n\n";
+    for benign in rule.false_positives {
+        let _ = writeln!(text, "- {benign}");
     }
     text
 }
@@ -163,6 +213,14 @@ fn the_figures_are_those_of_the_contract() {
     check_table("denied-model", "account, user, model  3 request  60/60 min  high 73  on");
     check_table("model-sweep", "account, caller  3 model  60/60 min  high 73  on");
     check_table("session-rotation", "account, caller, model  3 session  60/60 min  medium 47  on");
+    check_table("key-quarantined", "account, user  0 request  60/1440 min  critical 99  on");
+    check_table("impossible-request", "account, user  0 request  60/1440 min  high 73  on");
+    check_table("model-probe", "account, caller  5 model  60/60 min  high 73  on");
+    check_table("region-sweep", "account, caller  2 region  60/60 min  medium 47  on");
+    check_table("key-recon", "account, user, access key  2 operation  15/1440 min  medium 47  on");
+    check_table("model-access-changed", "account, user  0 request  60/1440 min  medium 47  on");
+    check_table("api-key-escape", "account, user  0 request  60/1440 min  high 73  on");
+    check_table("key-addresses", "account, user, access key  5 address  60/60 min  medium 47  off");
     check_table("role-denials", "account, role, model  6 request  60/60 min  medium 47  on");
     check_table("slow-denials", "account, caller, model  12 request  1440/1440 min  low 21  on");
     check_table("validation-burst", "account, user  3 request  1/60 min  high 73  off");
@@ -180,6 +238,8 @@ fn check_refused(old: &str, new: &str, told: &str) {
     let line = 1 + text[..place].matches('\n').count();
     assert_eq!(error, format!("rules/denied-model.toml:{line}: {told}"));
 }
+
+const GROUP_BY: &str = "group_by: expected \"account\", and perhaps one of \"user\", \"caller\" and \"role\", and \"model\", \"region\", \"address\", \"operation\" and \"access_key\", each once";
 
 #[test]
 fn a_bad_file_is_refused_with_file_line_field_and_what_was_expected() {
@@ -211,26 +271,54 @@ fn a_bad_file_is_refused_with_file_line_field_and_what_was_expected() {
         "noun = \"refused calls\"",
         "wording.noun: expected one word of at most 9 letters, in the plural",
     );
-    check_refused("[\"AccessDeniedException\"]", "[]", "record.error_codes: expected at least one");
+    check_refused("[\"AccessDeniedException\"]", "[]", "record[0].error_codes: expected at least one");
     check_refused(
         "[\"AccessDeniedException\"]",
         "[\"Access\\\"Denied\"]",
-        "record.error_codes[0]: expected an error code such as AccessDeniedException, of letters and digits",
+        "record[0].error_codes[0]: expected an error code such as AccessDeniedException, of letters and digits",
+    );
+    check_refused(
+        "error_codes = [\"AccessDeniedException\"]",
+        "causes = \"set-up\"",
+        &format!(
+            "record[0].causes: expected a class of causes or a cause: {}",
+            cause::names().collect::<Vec<_>>().join(", ")
+        ),
+    );
+    check_refused(
+        "error_codes = [\"AccessDeniedException\"]",
+        "operations = [\"bedrock:InvokeModel\"]",
+        "record[0].operations[0]: expected an operation such as ListFoundationModels, of letters and digits",
+    );
+    check_refused(
+        "error_codes = [\"AccessDeniedException\"]",
+        "credential = [\"root\"]",
+        "record[0].credential[0]: unknown variant `root`, expected one of `api-key`, `long-term`, `temporary`",
+    );
+    check_refused(
+        "error_codes = [\"AccessDeniedException\"]",
+        "outcome = \"success\"",
+        "record[0].outcome: unknown variant `success`, expected one of `any`, `refused`, `failed`, `succeeded`",
+    );
+    check_refused(
+        "error_codes = [\"AccessDeniedException\"]",
+        "users = \"[\"",
+        "record[0].users: expected a glob such as bedrock* or arn:aws:iam::*:user/app-*",
     );
     check_refused(
         "group_by = [\"account\", \"user\", \"model\"]",
         "group_by = [\"user\", \"model\"]",
-        "group_by: expected \"account\", and perhaps \"model\" and one of \"user\", \"caller\" and \"role\", each once",
+        GROUP_BY,
     );
     check_refused(
         "group_by = [\"account\", \"user\", \"model\"]",
         "group_by = [\"account\", \"user\", \"caller\"]",
-        "group_by: expected \"account\", and perhaps \"model\" and one of \"user\", \"caller\" and \"role\", each once",
+        GROUP_BY,
     );
     check_refused(
         "count = \"request\"",
         "count = \"model\"",
-        "count: expected \"request\", \"model\" or \"session\", and not what the rule groups by",
+        "count: expected \"request\", \"model\", \"session\", \"region\", \"address\", \"operation\" or \"access_key\", and not what the rule groups by",
     );
     check_refused(
         "headline = \"{user} denied {count} times for {model}\"",
@@ -267,6 +355,14 @@ fn a_field_too_many_or_too_few_is_denied() {
     assert!(error.starts_with("rules/denied-model.toml:5: "), "{error}");
     let error = refused("");
     assert_eq!(error, "rules/denied-model.toml:1: missing field `id`");
+}
+
+#[test]
+fn every_cause_that_a_rule_can_name_is_explained() {
+    let page = fs::read_to_string("docs/alerts.md").expect("readable");
+    for name in cause::names() {
+        assert!(page.contains(&format!("`{name}`")), "docs/alerts.md, Causes: {name} is missing");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use bedrock_denial_watch::count::lease::Claimant;
 use bedrock_denial_watch::count::memory::MemoryStore;
 use bedrock_denial_watch::deliver::{Delivery, Pipeline};
 use bedrock_denial_watch::reader::Limits;
-use bedrock_denial_watch::rule::catalogue::ALL;
+use bedrock_denial_watch::rule::catalogue::{ALL, DENIED_MODEL};
 use bedrock_denial_watch::rule::definition::Rule;
 use futures_util::FutureExt;
 use serde_json::{Value, json};
@@ -16,9 +16,11 @@ use std::time::Duration;
 
 use super::harmless::{check_alert, check_message};
 
-/// Each fires at the first denial.
-static RULES: LazyLock<Vec<Rule>> =
-    LazyLock::new(|| ALL.iter().map(|rule| Rule { threshold: 0, ..rule.clone() }).collect());
+/// Each fires at the first denial; the first of them at any.
+static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
+    let others = ALL.iter().filter(|rule| rule.id != DENIED_MODEL.id);
+    std::iter::once(&*DENIED_MODEL).chain(others).map(|rule| Rule { threshold: 0, ..rule.clone() }).collect()
+});
 
 /// Checks whatever it is told.
 struct Checking;

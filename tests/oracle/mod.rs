@@ -8,16 +8,17 @@ use std::time::Duration;
 
 use bedrock_denial_watch::alert::sink::AlertSink;
 use bedrock_denial_watch::call::Source;
+use bedrock_denial_watch::call::credential::Credential;
 use bedrock_denial_watch::count::lease::Claimant;
 use bedrock_denial_watch::count::store::Store;
 use bedrock_denial_watch::deliver::{Delivery, Outcome, Pipeline};
 use bedrock_denial_watch::reader::{Limits, Read};
 use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
-use bedrock_denial_watch::rule::condition::Condition;
+use bedrock_denial_watch::rule::condition::CallOutcome;
 use bedrock_denial_watch::rule::definition::Rule;
 use bedrock_denial_watch::rule::field::Field;
 use bedrock_denial_watch::source::time::EventTime;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// 2025-06-01T10:00:00Z in epoch seconds.
 pub const TEN: i64 = 1_748_772_000;
@@ -62,13 +63,17 @@ pub type Batch = Vec<Denied>;
 /// What a rule's keys and values look like in a record: user, model and request id of a denial.
 fn fields(rule: &Rule, Denied { at, key, value }: &Denied) -> [String; 3] {
     let by_model = rule.group_by.contains(&Field::Model);
+    let is_key_user = rule.records.iter().any(|record| !record.users.is_empty());
     let (session, model, request) = match rule.distinct {
         Field::Session => (value_name(rule, *value), String::new(), format!("r{at}-{key}-{value}")),
         Field::Model => (String::new(), value_name(rule, *value), format!("r{at}-{key}-{value}")),
+        Field::Region | Field::Address => ("s".to_owned(), "m".to_owned(), format!("r{at}-{key}-{value}")),
         _ => ("s".to_owned(), "m".to_owned(), value_name(rule, *value)),
     };
     let user = if rule.distinct == Field::Session || rule.group_by.contains(&Field::Role) {
         format!("arn:aws:sts::1:assumed-role/R/{session}")
+    } else if is_key_user {
+        format!("arn:aws:iam::1:user/BedrockAPIKey-{key}")
     } else if by_model {
         caller_of(*key).to_owned()
     } else {
@@ -86,12 +91,56 @@ pub fn caller_of(key: u8) -> &'static str {
     }
 }
 
-/// What a record must show for the rule to count it, as a member.
+/// Whether a log can be made for it: there are not enough operations to count.
+pub fn has_log(rule: &Rule) -> bool {
+    rule.distinct != Field::Operation
+}
+
+/// A record of CloudTrail that the rule counts.
+fn trail(rule: &Rule, denied: &Denied) -> Value {
+    let time = EventTime::from_epoch_ms((TEN + denied.at) * 1000);
+    let [user, model, request] = fields(rule, denied);
+    let value = value_name(rule, denied.value);
+    let record = &rule.records[0];
+    let is_long_term = record.credentials.contains(&Credential::LongTerm);
+    let mut made = json!({
+        "eventVersion": "1.11",
+        "userIdentity": {"arn": user, "accessKeyId": if is_long_term { "AKIA1" } else { "ASIA1" }},
+        "eventTime": time.to_string(),
+        "eventSource": if record.services_not.is_empty() { "bedrock.amazonaws.com" } else { "iam.amazonaws.com" },
+        "eventName": record.operations.first().unwrap_or(&"InvokeModel"),
+        "sourceIPAddress": if rule.distinct == Field::Address { &value } else { "192.0.2.1" },
+        "requestParameters": {"modelId": model},
+        "requestID": request,
+        "recipientAccountId": "1",
+    });
+    if rule.distinct == Field::Region {
+        made["awsRegion"] = json!(value);
+    }
+    let (code, message) = match record.causes {
+        ["quarantine"] => (
+            Some("AccessDenied"),
+            "User: u is not authorized to perform: bedrock:InvokeModel with an explicit deny in an identity-based policy: \
+             arn:aws:iam::aws:policy/AWSCompromisedKeyQuarantineV3",
+        ),
+        ["impossible"] => (Some("ValidationException"), "max_tokens: range: 1..10"),
+        _ => (
+            rule.error_code().map(|code| if code == "AccessDeniedException" { "AccessDenied" } else { code }),
+            "",
+        ),
+    };
+    if let Some(code) = code {
+        (made["errorCode"], made["errorMessage"]) = (json!(code), json!(message));
+    }
+    made
+}
+
+/// What a record of the invocation log must show for the rule to count it, as members.
 fn shown(rule: &Rule) -> String {
-    match rule.record {
-        Condition { error_codes: [code, ..], .. } => format!(r#""errorCode":"{code}""#),
-        Condition { succeeded: true, .. } => r#""output":{"outputBodyJson":{"content":[]}}"#.to_owned(),
-        _ => concat!(
+    match rule.error_code() {
+        Some(code) => format!(r#""errorCode":"{code}""#),
+        None if rule.outcome() == CallOutcome::Succeeded => r#""output":{"outputBodyJson":{"content":[]}}"#.to_owned(),
+        None => concat!(
             r#""output":{"outputBodyJson":{"stopReason":"guardrail_intervened","trace":{"guardrail":{"inputAssessment":{"g":{"#,
             r#""topicPolicy":{"topics":[{"type":"DENY","action":"BLOCKED"}]},"#,
             r#""contentPolicy":{"filters":[{"type":"HATE","confidence":"HIGH","action":"BLOCKED"}]},"#,
@@ -105,20 +154,26 @@ fn shown(rule: &Rule) -> String {
 /// The log that holds `batch`, as Bedrock or CloudTrail writes it, or as a copy that came through CloudWatch.
 pub fn log(rule: &Rule, source: Source, batch: &[Denied]) -> String {
     let shown = shown(rule);
-    // CloudTrail has no bodies.
-    let code = rule.record.error_codes.first();
-    let (source, code) = code.map_or((Source::InvocationLog, ""), |code| (source, code));
+    // CloudTrail has no bodies, and the invocation log no messages.
+    let source = if rule.is_only_in_cloudtrail() {
+        Source::CloudTrail
+    } else if rule.error_code().is_none() {
+        Source::InvocationLog
+    } else {
+        source
+    };
     let records = batch.iter().map(|denied| {
         let time = EventTime::from_epoch_ms((TEN + denied.at) * 1000);
         let [user, model, request] = fields(rule, denied);
+        let region = match rule.distinct {
+            Field::Region => format!(r#""region":"{}","#, value_name(rule, denied.value)),
+            _ => String::new(),
+        };
         match source {
             Source::InvocationLog | Source::CloudWatch => format!(
-                r#"{{"timestamp":"{time}","accountId":"1","identity":{{"arn":"{user}"}},"modelId":"{model}","requestId":"{request}",{shown}}}"#
+                r#"{{"timestamp":"{time}","accountId":"1","identity":{{"arn":"{user}"}},{region}"modelId":"{model}","requestId":"{request}",{shown}}}"#
             ),
-            Source::CloudTrail => format!(
-                r#"{{"eventVersion":"1.11","userIdentity":{{"arn":"{user}"}},"eventTime":"{time}","eventSource":"bedrock.amazonaws.com","eventName":"InvokeModel","errorCode":"{}","requestParameters":{{"modelId":"{model}"}},"requestID":"{request}","recipientAccountId":"1"}}"#,
-                code.replace("AccessDeniedException", "AccessDenied"),
-            ),
+            Source::CloudTrail => trail(rule, denied).to_string(),
         }
     });
     let records: Vec<String> = records.collect();
@@ -253,15 +308,17 @@ impl Told {
         let model = &document["gen_ai"]["request"]["model"]["id"];
         let grouped_by_model = rule.group_by.contains(&Field::Model);
         let key = if grouped_by_model { model } else { &document["user"]["id"] };
-        let key = key.as_str().expect("a key");
+        let key = key.as_str().expect("a key").rsplit(|part: char| !part.is_ascii_digit()).next();
         let (total, values) = match rule.distinct {
             Field::Model => ("total_models", "models"),
             Field::Session => ("total_sessions", "sessions"),
-            _ if rule.record.error_codes.is_empty() => ("total_requests", "request_ids"),
+            Field::Region => ("total_regions", "regions"),
+            Field::Address => ("total_addresses", "addresses"),
+            _ if rule.error_code().is_none() => ("total_requests", "request_ids"),
             _ => ("total_denials", "request_ids"),
         };
         Self {
-            key: key[1..].parse().expect("a number"),
+            key: key.and_then(|digits| digits.parse().ok()).expect("a number"),
             at: time("@timestamp"),
             id: document["id"].as_str().expect("an id").to_owned(),
             first: time("first_seen"),

@@ -81,7 +81,7 @@ pub struct Options {
     /// Read only the log folders of these regions in S3
     #[arg(long, value_name = "REGION,…", value_delimiter = ',')]
     pub region: Vec<String>,
-    /// How to print alerts
+    /// How to print alerts, or the messages about them
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
     /// Also write a page to look at: time line, incidents, and who is near a threshold
@@ -110,6 +110,14 @@ pub enum Format {
     Json,
     /// One OCSF Detection Finding per line, and nothing else
     Ocsf,
+    /// What people would receive by email, message by message: `Subject: …`, an empty line, the text
+    Email,
+    /// The same as text messages, one per line
+    Sms,
+    /// The same as notifications for Slack and Teams, one JSON document per line
+    Chat,
+    /// The same as programs receive it, one JSON document per line
+    NoticeJson,
 }
 
 impl Options {

@@ -57,7 +57,7 @@ pub fn write(
         Some(asked) => explain(asked, &rules, &exempt_users, &keys, &callers),
         None => match options.format {
             Format::Text => sink.finish(&rules, &keys, summary),
-            Format::Json | Format::Ocsf => sink.broken(),
+            _ => sink.broken(),
         },
     }
 }

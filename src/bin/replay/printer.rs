@@ -44,6 +44,15 @@ struct Printed {
     broken: Option<io::Error>,
 }
 
+impl Printed {
+    /// Prints one document or message.
+    fn print(&mut self, text: &str) {
+        if let Err(error) = writeln!(io::stdout(), "{text}") {
+            self.broken.get_or_insert(error);
+        }
+    }
+}
+
 /// The alerts of one caller that belong together.
 struct IncidentTexts {
     /// The ARN of the caller, a role without its session.
@@ -86,6 +95,17 @@ impl AlertSink for Printer {
                 alerts: notice.incident.alerts,
             });
         }
+        let message = match self.format {
+            Format::Email => {
+                let story = notice.story();
+                format!("Subject: {}\n\n{}", story.subject(), story.email())
+            }
+            Format::Sms => notice.story().sms(),
+            Format::Chat => notice.story().chat(),
+            Format::NoticeJson => notice.document(),
+            Format::Text | Format::Json | Format::Ocsf => return Ok(()),
+        };
+        self.state.borrow_mut().print(&message);
         Ok(())
     }
 
@@ -103,11 +123,10 @@ impl AlertSink for Printer {
             Format::Json => Some(alert.document()),
             Format::Ocsf => Some(alert.ocsf()),
             Format::Text => None,
+            Format::Email | Format::Sms | Format::Chat | Format::NoticeJson => return Ok(()),
         };
         if let Some(line) = line {
-            if let Err(error) = writeln!(io::stdout(), "{line}") {
-                state.broken.get_or_insert(error);
-            }
+            state.print(&line);
             return Ok(());
         }
         let text = self.terminal.map_or_else(|| alert.line(), |layout| alert.block(layout));

@@ -104,6 +104,10 @@ const fn name(field: Field) -> &'static str {
         Field::Model => "model",
         Field::Role => "role",
         Field::Session => "session",
+        Field::Region => "region",
+        Field::Address => "address",
+        Field::Operation => "operation",
+        Field::AccessKey => "access_key",
         Field::RequestId => "request_id",
     }
 }

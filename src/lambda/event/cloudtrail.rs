@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::fields::{self, Fields};
 use super::{EventError, EventItem, Resolved, incomplete};
-use crate::call::cloudtrail::is_model_call;
+use crate::call::cloudtrail::is_watched;
 use crate::source::object::Object;
 
 /// `detail-type` of an EventBridge event that carries a record.
@@ -64,10 +64,10 @@ pub fn is_record(fields: &Fields<'_>) -> bool {
 
 /// The call in the record `json`; `id` is that of the surrounding event.
 pub fn call(json: &str, record: &Fields<'_>, id: Option<String>) -> Resolved {
-    let Some((source, name)) = record.text("eventSource").zip(record.text("eventName")) else {
-        return Err(no_call());
-    };
-    Ok(if is_model_call(&source, &name) {
+    let source = record.text("eventSource").filter(|_| record.text("eventName").is_some());
+    let Some(source) = source else { return Err(no_call()) };
+    let user = record.object("userIdentity").and_then(|user| user.text("arn"));
+    Ok(if is_watched(&source, user.as_deref()) {
         let id = [id, record.text("eventID")].into_iter().flatten().find(|id| is_plain(id));
         // The name must differ for every record: it stands in for a missing request id.
         let id = id.unwrap_or_else(|| hash(json));

@@ -53,7 +53,7 @@ pub enum EventItem {
     Object(Object),
     /// Read this record.
     Record(EventRecord),
-    /// Nothing to do: the CloudTrail call uses no model.
+    /// Nothing to do: the CloudTrail call is none that a rule may be about.
     OtherCall,
 }
 

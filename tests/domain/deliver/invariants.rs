@@ -41,7 +41,7 @@ impl Scenario {
 
 /// Every rule that counts, with a range of figures; `sums` covers the rules that sum.
 fn rules() -> impl Strategy<Value = Rule> {
-    let counting = ALL.iter().filter(|rule| rule.weight == Weight::One);
+    let counting = ALL.iter().filter(|rule| rule.weight == Weight::One && has_log(rule));
     let which = prop::sample::select(counting.cloned().collect::<Vec<_>>());
     let window = prop::sample::select(vec![60, 300, 420, 3600, 3600, 3600, 7200, 86_400]);
     let cooldown = prop::sample::select(vec![None, None, None, Some(60), Some(600), Some(10_000)]);

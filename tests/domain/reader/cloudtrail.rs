@@ -120,8 +120,8 @@ fn what_stands_around_a_trail_file_s_records_is_no_matter() {
 
 #[test]
 fn a_rule_may_ask_for_another_code() {
-    let record = Condition { error_codes: &["ValidationException"], ..Condition::default() };
-    let validation = Rule { record, ..DENIED_MODEL.clone() };
+    let records = vec![Condition { error_codes: &["ValidationException"], ..Condition::default() }].leak();
+    let validation = Rule { records, ..DENIED_MODEL.clone() };
     let failed = expand("&v").replace("AccessDenied", "ValidationException");
     let other = failed.replace("bedrock", "kms");
     for block in [1, 7, 1000] {

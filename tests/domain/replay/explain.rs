@@ -82,7 +82,10 @@ fn the_nearest_to_their_threshold_come_first_and_the_rest_are_counted() {
 fn what_nobody_counted_is_said_with_the_reasons_there_may_be() {
     let text = explained("nobody", &["--rules", "denied-model"]);
     assert!(text.starts_with("Nothing counted by denied-model is about nobody.\n"), "{text}");
-    assert!(text.contains("exempt users") && text.contains("not looked at: guardrail-content, "), "{text}");
+    assert!(
+        text.contains("exempt users") && text.contains("not looked at: api-key-escape, guardrail-content, "),
+        "{text}"
+    );
     let user = "arn:aws:iam::444455556666:user/ci/report-export";
     for exempt in [&["--exempt-user", "*report-export"][..], &["--set", "denied-model.exempt=*report-export"]]
     {

@@ -53,18 +53,21 @@ fn a_model_call_in_the_event_is_a_record() {
 }
 
 #[test]
-fn a_call_without_a_model_is_counted_and_no_more() {
-    for (source, name) in
-        [("s3.amazonaws.com", "PutObject"), ("bedrock.amazonaws.com", "ListFoundationModels")]
-    {
+fn a_call_that_no_rule_may_be_about_is_counted_and_no_more() {
+    for (source, name) in [("s3.amazonaws.com", "PutObject"), ("iam.amazonaws.com", "ListFoundationModels")] {
         check(api_call(&call(source, name)), "other call");
         check(call(source, name), "other call");
         check(json!({"Records":[sqs("m", &call(source, name))]}), "m=[other call]");
     }
-    // The pattern that told of new objects before S3 sent events by itself.
+    // The pattern that reported new objects before S3 sent events by itself.
     let mut put = api_call(&call("s3.amazonaws.com", "PutObject"));
     put["source"] = json!("aws.s3");
     check(put, "other call");
+    let mut escape = call("iam.amazonaws.com", "ListUsers");
+    escape["userIdentity"] = json!({"arn": "arn:aws:iam::111122223333:user/BedrockAPIKey-a1b2"});
+    for watched in [call("bedrock.amazonaws.com", "ListFoundationModels"), escape] {
+        check(api_call(&watched), &format!("eventbridge:b-1 {watched}"));
+    }
     for detail in [json!(null), json!("x"), json!({}), json!({"eventName":"Converse"})] {
         check(
             api_call(&detail),
