@@ -107,8 +107,7 @@ impl Kind {
     const fn max_bytes(self) -> usize {
         match self {
             Self::UserAgent => MAX_EVIDENCE_BYTES,
-            Self::ModelCalled => MAX_EVIDENCE_BYTES / 4 * 3,
-            Self::DenyingPolicy => MAX_EVIDENCE_BYTES / 2,
+            Self::ModelCalled | Self::DenyingPolicy => MAX_EVIDENCE_BYTES / 2,
             // One of a closed list.
             Self::Cause => MAX_EVIDENCE_BYTES / 8,
             _ => MAX_EVIDENCE_BYTES / 4,

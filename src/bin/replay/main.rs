@@ -18,6 +18,7 @@ mod inputs;
 mod options;
 mod output;
 mod parallel;
+mod preview;
 mod printer;
 mod progress;
 mod rules;
@@ -45,6 +46,12 @@ fn main() -> ExitCode {
     let options = Options::of_command_line();
     if options.test_rules {
         return rules::test(options.rules_dir.as_deref());
+    }
+    if let Some(rule) = &options.preview {
+        return match preview::show(rule, options.rules_dir.as_deref()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(why) => Options::refuse(&why),
+        };
     }
     let settings = options.settings();
     for warning in settings.warnings() {

@@ -54,6 +54,9 @@ pub struct Options {
     /// Run the examples in the rule files, built in or from --rules-dir; exit with status 1 if one is not as expected
     #[arg(long)]
     pub test_rules: bool,
+    /// Show every text that this rule produces, for its first example that fires
+    #[arg(long, value_name = "RULE")]
+    pub preview: Option<String>,
     /// The same as --set denied-model.threshold=N [default: 3]
     #[arg(long, value_name = "N")]
     pub threshold: Option<String>,
@@ -94,7 +97,7 @@ pub struct Options {
     #[arg(long)]
     pub fail_on_alert: bool,
     /// A log file (.json.gz, .json, .jsonl, .gz), a folder of them, s3://bucket/prefix, or - for standard input
-    #[arg(value_name = "PATH", required_unless_present_any = ["test_rules", "list_rules"])]
+    #[arg(value_name = "PATH", required_unless_present_any = ["test_rules", "list_rules", "preview"])]
     pub paths: Vec<PathBuf>,
 }
 

@@ -115,6 +115,34 @@ fn the_samples_fire_what_an_independent_count_expects() {
 }
 
 #[test]
+fn the_messages_are_what_people_and_programs_receive() {
+    let burst = &format!(
+        "{LOGS}/AWSLogs/111122223333/BedrockModelInvocationLogs/us-east-1/2025/06/02/09/\
+         20250602T091503066Z_591e09182f98e28c.json.gz"
+    );
+    let printed = |format| text(&replay(&["--format", format, burst]).stdout).to_owned();
+    let email = printed("email");
+    assert!(email.starts_with("Subject: [high] Bedrock: ") && email.contains("\n\n"), "{email}");
+    assert_eq!(printed("sms").lines().count(), 1);
+    let chat = parsed(printed("chat").trim_end());
+    assert_eq!(chat["source"], "custom");
+    let notice = parsed(printed("notice-json").trim_end());
+    assert_eq!((&notice["incident"]["alerts"], &notice["rule"]["id"]), (&1.into(), &"denied-model".into()));
+}
+
+#[test]
+fn a_preview_shows_every_text_of_a_rule() {
+    let shown = replay(&["--preview", "key-quarantined"]);
+    let shown = text(&shown.stdout);
+    for heading in ["email", "SMS", "chat", "programs", "terminal", "pipe"] {
+        assert!(shown.contains(&format!("--- {heading} ---\n")), "{heading}: {shown}");
+    }
+    let unknown = replay(&["--preview", "x"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(text(&unknown.stderr).contains("x: expected the id of a rule"), "{}", text(&unknown.stderr));
+}
+
+#[test]
 fn a_sweep_that_only_cloudtrail_tells_carries_its_evidence() {
     let output = replay(&["--format", "json", "--rules", "model-sweep", LOGS]);
     let alert: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one alert");

@@ -1,0 +1,78 @@
+//! `--preview RULE`: every text that a rule produces, for its first example that fires.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use bedrock_denial_watch::alert::Alert;
+use bedrock_denial_watch::alert::notice::Notice;
+use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
+use bedrock_denial_watch::alert::terminal::Layout;
+use bedrock_denial_watch::count::lease::Claimant;
+use bedrock_denial_watch::count::memory::MemoryStore;
+use bedrock_denial_watch::deliver::{Delivery, Pipeline};
+use bedrock_denial_watch::reader::Limits;
+use bedrock_denial_watch::rule::catalogue;
+use bedrock_denial_watch::rule::file;
+
+/// Prints the texts of the rule `id`, of `folder` or built in.
+///
+/// # Errors
+/// When there is no such rule, its file is no rule, or no example of it fires.
+pub fn show(id: &str, folder: Option<&Path>) -> Result<(), String> {
+    let built_in = catalogue::FILES.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+    let given = folder.map(catalogue::files_in).transpose().map_err(|error| error.to_string())?;
+    for (name, text) in given.into_iter().flatten().chain(built_in) {
+        let (rule, examples) = file::rule_and_examples(&name, &text).map_err(|error| error.to_string())?;
+        if rule.id != id {
+            continue;
+        }
+        let example = examples.iter().find(|example| example.alerts > 0);
+        let example = example.ok_or_else(|| format!("{name}: expected an example that fires"))?;
+        let pipeline = Pipeline {
+            store: MemoryStore::default(),
+            sink: Texts,
+            rules: vec![rule],
+            exempt_users: Vec::new(),
+            limits: Limits::default(),
+        };
+        let mut reader = pipeline.read("example");
+        reader.push(example.log().as_bytes());
+        let claimant = Claimant { owner: "preview", now: 0, lease: Duration::ZERO };
+        let delivery = Delivery { object: "example", claimant };
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let runtime = runtime.map_err(|error| error.to_string())?;
+        runtime.block_on(pipeline.commit(reader.finish().tally, delivery));
+        return Ok(());
+    }
+    Err(format!("{id}: expected the id of a rule: --list-rules shows them"))
+}
+
+/// Prints whatever people and programs would receive.
+struct Texts;
+
+fn print(heading: &str, text: &str) {
+    // Whoever closed the pipe has seen enough.
+    let _ = writeln!(io::stdout(), "--- {heading} ---\n{}\n", text.trim_end());
+}
+
+impl AlertSink for Texts {
+    async fn notice(&self, notice: &Notice<'_>) -> Result<(), SinkError> {
+        let story = notice.story();
+        print("email", &format!("Subject: {}\n\n{}", story.subject(), story.email()));
+        print("SMS", &story.sms());
+        print("chat", &story.chat());
+        print("programs", &notice.document());
+        Ok(())
+    }
+
+    fn wants_alerts(&self) -> bool {
+        true
+    }
+
+    async fn alert(&self, alert: &Alert<'_>) -> Result<(), SinkError> {
+        print("terminal", &alert.block(Layout { columns: 80, colour: false }));
+        print("pipe", &alert.line());
+        Ok(())
+    }
+}
