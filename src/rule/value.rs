@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer};
 use toml::Value;
 
 use super::bounds;
+use crate::call::cause::Class;
 
 /// Text that is not blank.
 pub struct NonBlank(pub &'static str);
@@ -30,6 +31,9 @@ pub struct Threshold(pub Value);
 
 /// Elastic's risk score.
 pub struct RiskScore(pub u8);
+
+/// A class of causes.
+pub struct CauseClass(pub Class);
 
 /// Whole minutes.
 pub struct Span(pub Duration);
@@ -97,6 +101,11 @@ value!(Threshold, "expected a whole number", |value| Some(Self(value.clone())));
 value!(RiskScore, "expected a whole number from 0 to 100", |value| {
     u8::try_from(value.as_integer()?).ok().filter(|score| *score <= 100).map(Self)
 });
+value!(
+    CauseClass,
+    "expected a class of causes: policy, quarantine, setup, account, request or unknown",
+    |value| Class::named(value.as_str()?).map(Self)
+);
 value!(Span, bounds::span("").err().unwrap_or_default(), |value| bounds::span(value.as_str()?)
     .ok()
     .map(Self));
