@@ -48,6 +48,7 @@ pub struct SentNotice {
 pub struct Report<'a> {
     version: &'static str,
     scope: &'a str,
+    causes: &'a [String],
     rules: Vec<Value>,
     callers: Vec<Value>,
     /// Fired first, then the nearest to their threshold.
@@ -70,6 +71,8 @@ pub struct Report<'a> {
 pub struct RunResult<'a> {
     /// What was read, in words.
     pub scope: &'a str,
+    /// Why calls failed, one sentence for each cause.
+    pub causes: &'a [String],
     /// The rules it was counted by.
     pub rules: &'a [Rule],
     /// The keys and their state.
@@ -124,6 +127,7 @@ impl<'a> Report<'a> {
         Self {
             version: env!("CARGO_PKG_VERSION"),
             scope: result.scope,
+            causes: result.causes,
             rules: result.rules.iter().map(rule_row).collect(),
             callers: callers.iter().map(caller).collect(),
             keys,

@@ -444,6 +444,7 @@
   const options = (id, values) => byId(id).append(...[...new Set(values)].sort().map((value) => el("option", { value }, value)));
 
   byId("scope").textContent = `${data.scope}.` + (lanes.length ? ` From ${clock(Math.min(...lanes.map((lane) => lane.start)))} to ${clock(Math.max(...lanes.map((lane) => lane.end)))} UTC.` : "");
+  byId("causes").textContent = data.causes.map((cause) => `${cause}.`).join(" ");
   byId("about").textContent = `bedrock-denial-watch ${data.version}, rules: ${data.rules.map((rule) => rule.id).join(", ")}. Times are UTC.`;
   options("account", lanes.map((lane) => named(lane.account)));
   options("rule", data.rules.map((rule) => rule.id));

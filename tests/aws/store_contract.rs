@@ -20,6 +20,7 @@ use bedrock_denial_watch::count::value::DistinctValue;
 use bedrock_denial_watch::lambda::aws::DynamoDbStore;
 use bedrock_denial_watch::rule::bounds::MAX_THRESHOLD;
 use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
+use bedrock_denial_watch::rule::definition::Severity;
 use bedrock_denial_watch::source::text;
 use bedrock_denial_watch::source::time::EventTime;
 use futures_util::future::join_all;

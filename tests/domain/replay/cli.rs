@@ -104,6 +104,7 @@ fn the_samples_fire_what_an_independent_count_expects() {
     assert_eq!(expected.len(), 9);
     assert_eq!(got, expected);
     let summary = "Read 44 files: 421 records, 116 denials, 9 alerts.\n\
+                   15 calls failed because identity policies do not allow the model.\n\
                    1 record could not be parsed and did not count; see the warnings above.\n\
                    4 files skipped:\n  \
                    Bedrock's permission check (1)\n  \
