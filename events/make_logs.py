@@ -45,6 +45,8 @@ TRANSLATOR = f"arn:aws:sts::{EUROPE}:assumed-role/TranslationService/translation
 CONTRACTOR = f"arn:aws:sts::{EUROPE}:federated-user/contractor-12"
 MAILER = f"arn:aws:iam::{EUROPE}:user/newsletter-mailer"
 CHECKED = f"arn:aws:iam::{LAB}:user/legacy/backup-sync"
+ADMIN = f"arn:aws:sts::{EUROPE}:assumed-role/AWSReservedSSO_PlatformAdmin_fedcba9876543210/admin-2@example.com"
+API_KEY = f"arn:aws:iam::{PROD}:user/BedrockAPIKey-x7k2"
 REVIEW = f"arn:aws:sts::{PROD}:assumed-role/ContractReview/contract-review"
 CONFIG = "config.amazonaws.com"  # a service, which calls in its own name
 
@@ -597,6 +599,15 @@ def objects():
                "access to this model. Refer to the Amazon Bedrock documentation for further details.")
     trail(PROD, "05 08:10", [event(PROD, moment(f"05 08:0{minute}:25"), REVIEW, "bedrock", CONVERSE, {"modelId": OPUS_4},
                                    missing) for minute in range(5)])
+    # An administrator accepts the terms of a model.
+    trail(EUROPE, "06 09:06", [event(EUROPE, moment("06 09:00:31"), ADMIN, "bedrock", "CreateFoundationModelAgreement",
+                                     {"modelId": CLAUDE_2})])
+    # An API key of Bedrock that was passed on: six addresses; then its user's own credentials look around elsewhere.
+    shared = [event(PROD, moment(f"06 10:0{n}:12"), API_KEY, "bedrock", CONVERSE, {"modelId": HAIKU},
+                    sourceIPAddress=f"198.51.100.{101 + n}", additionalEventData={"callWithBearerToken": True}) for n in range(6)]
+    around = [event(PROD, moment("06 10:06:40"), API_KEY, "iam", "ListUsers", refusal=no_policy(API_KEY, "iam:ListUsers")),
+              event(PROD, moment("06 10:06:44"), API_KEY, "s3", "ListBuckets", refusal=no_policy(API_KEY, "s3:ListAllMyBuckets"))]
+    trail(PROD, "06 10:12", [*shared, *around])
     return made
 
 
@@ -622,7 +633,7 @@ ALL_RULES = {**BY_DEFAULT, "validation-burst": (3, 60, HOUR), "guardrail-violati
              "guardrail-policies": (0, HOUR, HOUR), "guardrail-content": (5, HOUR, HOUR),
              "guardrail-sensitive-information": (5, HOUR, HOUR), "guardrail-topic": (5, HOUR, HOUR),
              "guardrail-word": (5, HOUR, HOUR), "no-guardrail": (5, HOUR, HOUR),
-             "token-spike": (1_000_000, HOUR, HOUR)}
+             "token-spike": (1_000_000, HOUR, HOUR), "key-addresses": (5, HOUR, HOUR)}
 MODEL_CALLS = ("InvokeModel", "InvokeModelWithResponseStream", "Converse", "ConverseStream")
 MODEL_IN_MESSAGE = re.compile(r" on resource: \S+/(\S+)")
 # `us.`, `eu.` and the like before the provider, and what an ARN has before the id.
@@ -713,11 +724,13 @@ def calls(made):
     if is_model_call and (impossible or code in ("AccessDenied", "ResourceNotFoundException")):
         yield "model-probe", "models", (account, caller_of(user)[0], None), asked(made), 1
         yield "region-sweep", "regions", (account, caller_of(user)[0], None), made["awsRegion"], 1
+    if is_model_call and not code and key.startswith("AKIA"):
+        yield "key-addresses", "addresses", (account, user, None, key), made["sourceIPAddress"], 1
     if impossible and key.startswith("AKIA"):
         yield "impossible-request", "requests", (account, user, None), request, 1
     if "policy/AWSCompromisedKeyQuarantine" in message:
         yield "key-quarantined", "requests", (account, user, None), request, 1
-    if key.startswith("AKIA") and (operation in RECONNAISSANCE or (is_model_call and code)):
+    if key.startswith("AKIA") and "/BedrockAPIKey-" not in user and (operation in RECONNAISSANCE or (is_model_call and code)):
         yield "key-recon", "operations", (account, user, None, key), "model" if is_model_call else operation, 1
     if operation in ACCESS:
         yield "model-access-changed", "requests", (account, user, None), request, 1

@@ -74,7 +74,7 @@ impl<'o> Reader<'o> {
     /// `object` replaces a missing request id; denials go to `tally`.
     #[must_use]
     pub fn new(object: &'o str, tally: Tally, limits: Limits) -> Self {
-        let filter = records::filter(&tally);
+        let filter = records::filter(object, &tally);
         Self {
             limits,
             inflate: Inflate::default(),

@@ -44,8 +44,8 @@ impl Alert<'_> {
                 "dataset": figures.logs().iter().map(|log| log.dataset()).collect::<Vec<_>>(),
                 "start": figures.first_seen,
                 "end": figures.last_seen,
-                "severity": rule.risk_score,
-                "risk_score": rule.risk_score,
+                "severity": self.risk_score(),
+                "risk_score": self.risk_score(),
                 "reason": self.reason(),
             },
             "rule": {
@@ -94,7 +94,7 @@ impl Alert<'_> {
             put(&mut document, name, self.newest().map(kept).collect::<Vec<_>>());
         }
         put(&mut document, "objects", [Shown::object(self.object).program(DOCUMENT_BYTES)]);
-        put(&mut document, "triage", rule.triage);
+        put(&mut document, "triage", self.triage());
         let queries = self.queries();
         if !queries.is_empty() {
             put(&mut document, "investigate", queries);

@@ -20,7 +20,7 @@ impl Story<'_> {
     #[must_use]
     pub fn subject(&self) -> String {
         let headline = said(&self.headline, |part| part.ascii(40));
-        ascii(&format!("[{}] Bedrock: {headline}", self.rule.severity.name()), SUBJECT_CHARACTERS)
+        ascii(&format!("[{}] Bedrock: {headline}", self.severity.0.name()), SUBJECT_CHARACTERS)
     }
 
     /// One line.
@@ -74,13 +74,13 @@ impl Story<'_> {
     fn all_rows(&self) -> String {
         let (label, count) = &self.count;
         let fires = self.fires.as_ref().map(|fires| format!(" (the rule {fires})")).unwrap_or_default();
-        let severity = self.rule.severity.name();
+        let (severity, risk_score) = self.severity;
         let mut rows: String = self.rows.iter().map(|row| shown(row, 10)).collect();
         rows += &format!(
-            "{label:<10}{count}{fires}\nFirst     {}\nLast      {}\nSeverity  {severity}, risk score {}\n",
+            "{label:<10}{count}{fires}\nFirst     {}\nLast      {}\nSeverity  {}, risk score {risk_score}\n",
             utc(self.first_seen),
             utc(self.last_seen),
-            self.rule.risk_score
+            severity.name(),
         );
         rows.extend(self.evidence.iter().map(|row| shown(row, 10)));
         rows

@@ -35,7 +35,7 @@ impl Message {
             subject: story.subject(),
             attributes: [
                 ("rule", story.rule.id.to_owned()),
-                ("severity", story.rule.severity.name().to_owned()),
+                ("severity", story.severity.0.name().to_owned()),
                 ("account", story.account.whole()),
                 ("alert_id", story.alert),
             ],

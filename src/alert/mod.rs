@@ -21,11 +21,13 @@ use serde_json::Value;
 
 use self::sanitize::Shown;
 
+use crate::call::cause::words as words_of_causes;
 use crate::count::caller::digest;
-use crate::count::evidence::{Kind, MAX_EVIDENCE};
+use crate::count::evidence::Kind;
 use crate::count::key::Key;
+use crate::count::severity;
 use crate::count::window::Figures;
-use crate::rule::definition::Rule;
+use crate::rule::definition::{Rule, Severity, SeverityIf};
 use crate::rule::field::{Field, MISSING};
 use crate::source::time::EventTime;
 
@@ -40,6 +42,8 @@ pub struct Alert<'a> {
     pub key: &'a Key,
     /// The time of the hot denial.
     pub at: EventTime,
+    /// Its severity as recorded: the rule's, or a lower one.
+    pub severity: Severity,
     /// The counters' figures at that moment.
     pub figures: Figures,
     /// The object whose delivery fired it.
@@ -72,6 +76,19 @@ impl Alert<'_> {
     #[must_use]
     pub fn account(&self) -> Option<&str> {
         self.key.get(self.rule, Field::Account)
+    }
+
+    fn risk_score(&self) -> u8 {
+        self.rule.risk_score_of(self.severity)
+    }
+
+    /// What to do first: what to set up, if that is all that is known to be missing, then the rule's steps.
+    fn triage(&self) -> Vec<&'static str> {
+        let evidence = &self.figures.evidence;
+        let explains = |lower: SeverityIf| severity::applies(lower.causes, self.rule, self.key, evidence);
+        let is_explained = self.rule.severity_if.is_some_and(explains);
+        let causes = self.logged(Kind::Cause).filter(|_| is_explained);
+        causes.filter_map(words_of_causes::setup).chain(self.rule.triage.iter().copied()).collect()
     }
 
     fn model(&self) -> Option<&str> {
@@ -108,7 +125,7 @@ impl Alert<'_> {
         filled
     }
 
-    /// Up to ten values of one kind, in order.
+    /// The values of one kind, in order, up to ten but for causes.
     fn evidence(&self, kind: Kind) -> Vec<Shown<'_>> {
         self.logged(kind).map(|value| Shown::evidence(kind, value)).collect()
     }
@@ -116,7 +133,7 @@ impl Alert<'_> {
     /// The same as logged, for what quotes or compares them.
     fn logged(&self, kind: Kind) -> impl Iterator<Item = &str> {
         let same = self.figures.evidence.iter().filter(move |one| one.kind == kind);
-        same.take(MAX_EVIDENCE).map(move |one| kind.cut(&one.value))
+        same.take(kind.most()).map(move |one| kind.cut(&one.value))
     }
 
     /// The distinct values, newest last.

@@ -115,7 +115,7 @@ impl Notice<'_> {
                 "{callers} callers of one account raised alerts within an hour. The first ten were \
                  reported one by one; this is about the others."
             ))],
-            triage: [&[CROWD_TRIAGE], worst.rule.triage].concat(),
+            triage: std::iter::once(CROWD_TRIAGE).chain(worst.triage()).collect(),
             next: Some(format!(
                 "The next message about this account's callers comes at {}, or when one is of higher severity.",
                 crowd.next_level()

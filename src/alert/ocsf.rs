@@ -41,9 +41,9 @@ impl Alert<'_> {
             "start_time": figures.first_seen.epoch_ms(),
             "end_time": figures.last_seen.epoch_ms(),
             "count": figures.total,
-            "severity_id": severity_id(rule.severity),
-            "severity": capitalised(rule.severity.name()),
-            "risk_score": rule.risk_score,
+            "severity_id": severity_id(self.severity),
+            "severity": capitalised(self.severity.name()),
+            "risk_score": self.risk_score(),
             "status_id": 1,
             "status": "New",
             "is_alert": true,
@@ -71,7 +71,7 @@ impl Alert<'_> {
             },
             "cloud": { "provider": "AWS" },
             "evidences": self.evidences(),
-            "remediation": { "desc": rule.triage.join("\n"), "references": rule.references },
+            "remediation": { "desc": self.triage().join("\n"), "references": rule.references },
             // What the schema has no place for.
             "unmapped": {
                 "threshold": rule.threshold,

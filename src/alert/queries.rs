@@ -213,7 +213,7 @@ mod tests {
             evidence: evidence.collect(),
         };
         let incident = IncidentRef { id: "i", caller: None, number: 1, notice: None };
-        Alert { rule, key: &key, at, figures, object, incident }.queries()
+        Alert { rule, key: &key, at, severity: rule.severity, figures, object, incident }.queries()
     }
 
     #[test]

@@ -5,15 +5,17 @@ use super::queries::mute_command;
 use super::sanitize::Shown;
 use super::words::{capitalised, how_many, minutes};
 use crate::count::evidence::Kind;
-use crate::rule::definition::Rule;
+use crate::rule::definition::{Rule, Severity};
 use crate::rule::field::Field;
 use crate::source::time::EventTime;
 
 /// The content of one message. One alert is a notice of one.
 #[derive(Clone, Debug)]
 pub struct Story<'a> {
-    /// The rule of the worst alert: severity, wording, what to do.
+    /// The rule of the worst alert: wording, what to do.
     pub(super) rule: &'a Rule,
+    /// The severity of the worst alert, and its risk score.
+    pub(super) severity: (Severity, u8),
     /// The id of the alert or notice.
     pub(super) id: String,
     /// The id of the worst alert.
@@ -154,6 +156,7 @@ impl Alert<'_> {
         let counted = if rule.distinct == Field::RequestId { "Request id" } else { rule.distinct.label() };
         Story {
             rule,
+            severity: (self.severity, self.risk_score()),
             alert: id.clone(),
             thread: self.thread(),
             headline: self.phrase(wording.headline),
@@ -174,7 +177,7 @@ impl Alert<'_> {
             newest: (format!("{counted}s, newest last"), self.newest().collect()),
             alerts: Vec::new(),
             more: 0,
-            triage: rule.triage.to_vec(),
+            triage: self.triage(),
             next: None,
             ids: vec![
                 Row::one("Log object", Shown::object(self.object)),

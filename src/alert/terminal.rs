@@ -32,7 +32,7 @@ impl Alert<'_> {
         let mut block = format!(
             "{}  {}  {}\n",
             layout.style().bold().apply_to(format!("{} UTC", clock(self.at))),
-            layout.severity(rule.severity).apply_to(rule.severity.name().to_uppercase()),
+            layout.severity(self.severity).apply_to(self.severity.name().to_uppercase()),
             layout.style().bold().apply_to(rule.id),
         );
         let mut row = |label: &str, lines: &[String]| {
@@ -69,7 +69,7 @@ impl Alert<'_> {
         let mut line = String::from("alert");
         let mut field = |name: &str, value: &str| line += &format!(" {name}={}", quoted(value));
         field("time", &self.at.to_string());
-        field("severity", rule.severity.name());
+        field("severity", self.severity.name());
         field("rule", rule.id);
         for grouped in rule.group_by.iter().filter(|field| **field != Field::Account) {
             field(&grouped.label().to_lowercase().replace(' ', "_"), &whole(self.key.get(rule, *grouped)));

@@ -71,6 +71,16 @@ pub enum Class {
 }
 
 impl Class {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Policy, Self::Quarantine, Self::Setup, Self::Account, Self::Request, Self::Unknown];
+
+    /// The class with this [name](Self::name).
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.name() == name)
+    }
+
     /// The word in alerts and rule files.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -318,6 +328,8 @@ fn asks_for_no_tokens(message: &str) -> bool {
         });
     is_limit(name) && is_rejected
 }
+
+pub mod words;
 
 #[cfg(test)]
 mod tests;

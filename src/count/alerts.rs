@@ -13,6 +13,7 @@ use crate::count::error::StoreError;
 use crate::count::incident::{IncidentSlot, SPAN};
 use crate::count::key::Key;
 use crate::count::lease::Lease;
+use crate::rule::definition::Severity;
 use crate::source::time::EventTime;
 
 /// The state of an alert.
@@ -32,10 +33,20 @@ pub struct AlertRecord {
     pub id: String,
     /// Its state.
     pub state: AlertState,
+    /// Its severity, where it was recorded with one that is not its rule's.
+    pub severity: Option<Severity>,
     /// Its place in an incident; `None` before it is recorded there.
     pub place: Option<IncidentSlot>,
     /// The delivery that sends it as a message of its own, where programs want those.
     pub lease: Option<Lease>,
+}
+
+impl AlertRecord {
+    /// A pending alert that is in no incident yet.
+    #[must_use]
+    pub const fn new(id: String) -> Self {
+        Self { id, state: AlertState::Pending, severity: None, place: None, lease: None }
+    }
 }
 
 /// The alerts of one key, by the time of the hot denial.
@@ -109,7 +120,7 @@ pub fn add_due(
                 return done;
             }
             room = room.saturating_sub(1);
-            let alert = AlertRecord { id: id(*at), state: AlertState::Pending, place: None, lease: None };
+            let alert = AlertRecord::new(id(*at));
             log.alerts.insert(*at, alert);
         }
     }
@@ -191,6 +202,8 @@ struct StoredAlert {
     id: String,
     at: EventTime,
     state: AlertState,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    severity: Option<Severity>,
     /// The beginning of its incident. Versions before tickets knew none, and counted alerts after adding them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     incident: Option<EventTime>,
@@ -210,6 +223,7 @@ impl From<AlertLog> for StoredLog {
                 id: alert.id,
                 at,
                 state: alert.state,
+                severity: alert.severity,
                 incident: alert.place.map(|place| place.begin),
                 number: alert.place.map(|place| place.number),
                 owner,
@@ -225,7 +239,7 @@ impl From<StoredLog> for AlertLog {
         let alert = |one: StoredAlert| {
             let place = one.incident.zip(one.number).map(|(begin, number)| IncidentSlot { begin, number });
             let lease = one.owner.zip(one.leased_until).map(|(owner, until)| Lease { owner, until });
-            (one.at, AlertRecord { id: one.id, state: one.state, place, lease })
+            (one.at, AlertRecord { id: one.id, state: one.state, severity: one.severity, place, lease })
         };
         let alerts = stored.alerts.into_iter().map(alert).collect();
         Self { alerts, archived_to: stored.archived_to, archived: BTreeSet::new() }
@@ -243,7 +257,7 @@ mod tests {
     }
 
     fn record(state: AlertState) -> AlertRecord {
-        AlertRecord { id: String::new(), state, place: None, lease: None }
+        AlertRecord { state, ..AlertRecord::new(String::new()) }
     }
 
     /// `log` is written as `<second><state>` with `p` for a pending alert and `d` for a published one.
@@ -334,7 +348,10 @@ mod tests {
         let mut log = AlertLog { archived_to: Some(second(1)), ..AlertLog::default() };
         let place = Some(IncidentSlot { begin: second(4), number: 7 });
         let lease = Some(Lease { owner: "o".to_owned(), until: 9 });
-        log.alerts.insert(second(5), AlertRecord { place, lease, ..record(AlertState::Pending) });
+        log.alerts.insert(
+            second(5),
+            AlertRecord { severity: Some(Severity::Medium), place, lease, ..record(AlertState::Pending) },
+        );
         log.alerts.insert(second(50), record(AlertState::Published));
         let json = serde_json::to_string(&log).expect("JSON");
         assert_eq!(serde_json::from_str::<AlertLog>(&json).expect("a log"), log);

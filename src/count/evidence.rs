@@ -114,6 +114,13 @@ impl Kind {
         }
     }
 
+    /// The most different values that are kept and shown. Causes are a closed list, and one of them may decide the
+    /// severity.
+    #[must_use]
+    pub const fn most(self) -> usize {
+        if matches!(self, Self::Cause) { usize::MAX } else { MAX_EVIDENCE }
+    }
+
     /// `value`, cut to the length kept for this kind.
     #[must_use]
     pub fn cut(self, value: &str) -> &str {
@@ -130,7 +137,7 @@ pub struct Evidence {
     pub value: Arc<str>,
 }
 
-/// The most different values of one kind that an object keeps for a slot, and that an alert shows.
+/// The most different values of one kind that an object keeps for a slot, and that an alert shows, but for causes.
 pub const MAX_EVIDENCE: usize = 10;
 /// The longest value kept, of any kind, in bytes.
 pub const MAX_EVIDENCE_BYTES: usize = 256;

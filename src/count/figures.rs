@@ -11,7 +11,7 @@ use foldhash::HashSet;
 
 use crate::call::Source;
 use crate::count::counter::{Counter, Shard};
-use crate::count::evidence::{Evidence, Kind, MAX_EVIDENCE};
+use crate::count::evidence::{Evidence, Kind};
 use crate::count::sums::{Spanned, Sum, apart};
 use crate::count::value::DistinctValue;
 use crate::rule::definition::Rule;
@@ -171,13 +171,13 @@ fn is_full(shard: &Shard) -> bool {
     shard.contributions.iter().any(|one| one.sampled != one.amount || one.at_least)
 }
 
-/// The first [`MAX_EVIDENCE`] of each kind.
+/// The first of each kind, as many as it [keeps](Kind::most).
 fn first_of_each_kind(mut evidence: BTreeSet<Evidence>) -> BTreeSet<Evidence> {
     let mut count: BTreeMap<Kind, usize> = BTreeMap::new();
     evidence.retain(|one| {
         let count = count.entry(one.kind).or_default();
         *count = count.saturating_add(1);
-        *count <= MAX_EVIDENCE
+        *count <= one.kind.most()
     });
     evidence
 }

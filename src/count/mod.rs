@@ -28,6 +28,7 @@ pub mod key;
 pub mod lease;
 pub mod memory;
 mod samples;
+pub mod severity;
 pub mod store;
 mod sums;
 pub mod tally;

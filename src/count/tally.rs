@@ -13,7 +13,7 @@ use indexmap::{IndexMap, IndexSet};
 use crate::call::Call;
 use crate::call::filter::{RecordFilter, TrailFilter};
 use crate::count::counter::{Contribution, Slot};
-use crate::count::evidence::{self, Evidence, Kind, MAX_EVIDENCE};
+use crate::count::evidence::{self, Evidence, Kind};
 use crate::count::key::{Key, sample_value};
 use crate::count::samples::{ALLOCATION, Distinct, HashedValue, SHARED, Samples, Sampling};
 use crate::rule::condition::Condition;
@@ -289,7 +289,7 @@ impl Pair {
     /// Keeps a piece of evidence unless there is enough of its kind; returns whether it was kept.
     fn show(&mut self, kind: Kind, value: u32) -> bool {
         let same = || self.evidence.iter().filter(|(other, _)| *other == kind);
-        let kept = same().all(|(_, other)| *other != value) && same().count() < MAX_EVIDENCE;
+        let kept = same().all(|(_, other)| *other != value) && same().count() < kind.most();
         if kept {
             self.evidence.push((kind, value));
         }

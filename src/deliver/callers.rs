@@ -139,7 +139,7 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
                 if turn == Turn::Held {
                     others = others.saturating_add(1);
                 } else {
-                    mine.push((*at, alert.place));
+                    mine.push((*at, alert.place, alert.severity));
                 }
             }
             (changed, (mine, others))
@@ -147,10 +147,10 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
         let mut log = alerts.log.clone();
         for look in 0.. {
             let (mut mine, others) = self.change_alerts(alerts, log, delivery, take).await?;
-            mine.retain(|(at, _)| !done.contains(at));
-            let due: Vec<EventTime> = mine.iter().map(|(at, _)| *at).collect();
+            mine.retain(|(at, ..)| !done.contains(at));
+            let due: Vec<EventTime> = mine.iter().map(|(at, ..)| *at).collect();
             let figures = self.figures(alerts.rule, &alerts.key, &due).await?;
-            for ((at, figures), (_, place)) in figures.into_iter().zip(mine) {
+            for ((at, figures), (_, place, severity)) in figures.into_iter().zip(mine) {
                 let Some(place) = place else { continue };
                 let incident = IncidentRef {
                     id: &incident::id(caller, place.begin),
@@ -159,7 +159,8 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
                     notice: reported(place.begin),
                 };
                 let KeyAlerts { rule, key, .. } = alerts;
-                let alert = Alert { rule, key, at, figures, object: delivery.object, incident };
+                let severity = severity.unwrap_or(rule.severity);
+                let alert = Alert { rule, key, at, severity, figures, object: delivery.object, incident };
                 self.sink.alert(&alert).await?;
                 done.push(at);
             }

@@ -14,6 +14,7 @@ use crate::count::counter::Counter;
 use crate::count::document::Versioned;
 use crate::count::incident::NewAlert;
 use crate::count::key::Key;
+use crate::count::severity;
 use crate::count::store::{self, Store, StoreError};
 use crate::count::tally::Summary;
 use crate::count::window::{Figures, Window};
@@ -274,6 +275,7 @@ impl KeyAlerts<'_> {
             rule: self.rule,
             key: self.key.clone(),
             at,
+            severity: severity::of(self.rule, &self.key, &figures.evidence),
             first_seen: figures.first_seen,
             last_seen: figures.last_seen,
             total: figures.total,

@@ -57,6 +57,7 @@ struct Worst<'r> {
     rule: &'r Rule,
     key: Key,
     at: EventTime,
+    severity: Severity,
     number: u64,
 }
 
@@ -265,7 +266,7 @@ impl<'a, S: Store, K: AlertSink> Notifier<'a, S, K> {
         let Some(alerts) = self.callers.get(number) else { return Ok(None) };
         let caller = &alerts.caller;
         let Some(worst) = self.worst(alerts, incident) else { return Ok(None) };
-        let Worst { rule, key, at, number: alert } = worst;
+        let Worst { rule, key, at, severity, number: alert } = worst;
         let figures = match self.pipeline.figures(rule, &key, &[at]).await {
             // Counters that cannot be read hold up no notice.
             Err(error) if error.refused => Vec::new(),
@@ -275,14 +276,15 @@ impl<'a, S: Store, K: AlertSink> Notifier<'a, S, K> {
         let incident_id = incident::id(caller, begin);
         let place =
             IncidentRef { id: &incident_id, caller: caller.arn.as_deref(), number: alert, notice: Some(id) };
-        let worst = Alert { rule, key: &key, at, figures, object: self.delivery.object, incident: place };
+        let object = self.delivery.object;
+        let worst = Alert { rule, key: &key, at, severity, figures, object, incident: place };
         let notice = Notice { id, caller, incident, worst, rules: &self.pipeline.rules, crowd };
         self.refused = self.refused.saturating_add(1);
         self.pipeline.sink.notice(&notice).await?;
         self.refused = 0;
         self.outcome.notices = self.outcome.notices.saturating_add(1);
         self.notices.insert((number, begin), id.into());
-        Ok(Some(incident.highest.unwrap_or(rule.severity)))
+        Ok(Some(incident.highest.unwrap_or(severity)))
     }
 
     /// The worst alert the incident remembers whose rule is enabled, or else one that is pending.
@@ -291,14 +293,15 @@ impl<'a, S: Store, K: AlertSink> Notifier<'a, S, K> {
         let remembered = incident.top.iter().find_map(|one| {
             let rule = rules.iter().find(|rule| rule.id == one.rule)?;
             let key = Key { rule: rule.id, values: one.values.clone() };
-            Some(Worst { rule, key, at: one.at, number: one.number })
+            Some(Worst { rule, key, at: one.at, severity: one.severity, number: one.number })
         });
         remembered.or_else(|| {
             alerts.keys.iter().find_map(|key| {
                 let mut pending = key.log.value.pending();
                 let own = |(at, alert): (EventTime, &crate::count::alerts::AlertRecord)| {
                     let place = alert.place.filter(|place| place.begin == incident.begin)?;
-                    Some(Worst { rule: key.rule, key: key.key.clone(), at, number: place.number })
+                    let severity = alert.severity.unwrap_or(key.rule.severity);
+                    Some(Worst { rule: key.rule, key: key.key.clone(), at, severity, number: place.number })
                 };
                 pending.find_map(own)
             })

@@ -142,6 +142,8 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
                 log
             });
             if let Some(alert) = changed.value.alerts.get_mut(at) {
+                let severity = source.found.get(at).map(|new| new.severity);
+                alert.severity = severity.filter(|severity| *severity != source.rule.severity);
                 (alert.place, alert.lease) = (Some(*place), lease.clone());
             }
         }
@@ -251,7 +253,7 @@ impl<'r> CallerAlerts<'r> {
     /// What is to be recorded, the worst first: the number of a key and the time of an alert.
     fn worst_first(&self) -> VecDeque<(usize, EventTime)> {
         let all = self.keys.iter().enumerate().flat_map(|(number, key)| {
-            key.found.keys().map(move |at| (Reverse(key.rule.severity), *at, &key.key, number))
+            key.found.iter().map(move |(at, new)| (Reverse(new.severity), *at, &key.key, number))
         });
         let mut all: Vec<_> = all.collect();
         all.sort_unstable();

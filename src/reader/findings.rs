@@ -1,6 +1,7 @@
 //! What is reported of one object besides its denials: figures and faults.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 /// The warning about an object with [`Statistics::stray`].
 pub const UNRECOGNISED: &str = "it names the error code of a denial outside every record that was recognised; expected \
@@ -62,6 +63,8 @@ pub struct Statistics {
     /// Calls of models that the account does not have, if a rule asks for them. Not denials by name, but
     /// this is how Bedrock denies a legacy model.
     pub not_found: u64,
+    /// Failed calls by the name of their cause, whether or not a rule counts them. Only CloudTrail's records show causes.
+    pub causes: BTreeMap<&'static str, u64>,
     /// Denials of exempt users.
     pub exempted: u64,
     /// Candidates that could not be read.

@@ -5,7 +5,7 @@ use std::mem;
 use memchr::memmem;
 
 use crate::alert::sanitize;
-use crate::call::cause::{self, ACCESS_DENIED, MODEL_NOT_FOUND};
+use crate::call::cause::{self, ACCESS_DENIED, MODEL_NOT_FOUND, VALIDATION_FAILED};
 use crate::call::document;
 use crate::call::filter::RecordFilter;
 use crate::call::record::Reading;
@@ -45,14 +45,24 @@ pub struct Counts {
     pub faults: Vec<Fault>,
 }
 
-/// The records that must be seen: those that the rules look for, and denials whatever the rules.
-pub fn filter(tally: &Tally) -> RecordFilter {
+/// The records that must be seen: those that the rules look for, and whatever the rules, denials and calls whose
+/// cause may be known. An invocation log shows no causes, so in an `object` that AWS named as one nothing is searched
+/// for their sake.
+pub fn filter(object: &str, tally: &Tally) -> RecordFilter {
     let mut filter = tally.wanted();
-    if !filter.error_codes.contains(&ACCESS_DENIED) {
-        filter.error_codes.push(ACCESS_DENIED);
+    let codes: &[&str] = if object.contains(INVOCATION_LOGS) { &[ACCESS_DENIED] } else { &WITH_CAUSES };
+    for code in codes {
+        if !filter.error_codes.contains(code) {
+            filter.error_codes.push(code);
+        }
     }
     filter
 }
+
+/// The folder of invocation logs in a bucket, by AWS's naming.
+const INVOCATION_LOGS: &str = "/BedrockModelInvocationLogs/";
+/// The error codes of calls whose messages the table of causes knows.
+const WITH_CAUSES: [&str; 3] = [ACCESS_DENIED, MODEL_NOT_FOUND, VALIDATION_FAILED];
 
 impl<'o> Records<'o> {
     /// `object` replaces a missing request id; denials go to `tally`.
@@ -152,6 +162,10 @@ impl Counts {
                 statistics.denials = statistics.denials.saturating_add(u64::from(call.is_denied()));
                 let not_found = u64::from(call.is_model_call && call.error_code == MODEL_NOT_FOUND);
                 statistics.not_found = statistics.not_found.saturating_add(not_found);
+                if let Some(cause) = call.cause {
+                    let failed = statistics.causes.entry(cause.name).or_default();
+                    *failed = failed.saturating_add(1);
+                }
                 self.tally.add(&call);
             }
         }

@@ -48,6 +48,7 @@ pub struct SentNotice {
 pub struct Report<'a> {
     version: &'static str,
     scope: &'a str,
+    causes: &'a [String],
     rules: Vec<Value>,
     callers: Vec<Value>,
     /// Fired first, then the nearest to their threshold.
@@ -70,6 +71,8 @@ pub struct Report<'a> {
 pub struct RunResult<'a> {
     /// What was read, in words.
     pub scope: &'a str,
+    /// Why calls failed, one sentence for each cause.
+    pub causes: &'a [String],
     /// The rules it was counted by.
     pub rules: &'a [Rule],
     /// The keys and their state.
@@ -119,11 +122,12 @@ impl<'a> Report<'a> {
             }));
         }
         incidents.sort_by_key(|(begin, _)| *begin);
-        let alerts = alerts(result.alerts, result.notices);
+        let alerts = alerts(result.alerts, result.notices, result.rules);
         let caller = |Caller { account, arn }: &Caller| json!({ "account": account.as_deref().map(kept), "arn": arn.as_deref().map(kept) });
         Self {
             version: env!("CARGO_PKG_VERSION"),
             scope: result.scope,
+            causes: result.causes,
             rules: result.rules.iter().map(rule_row).collect(),
             callers: callers.iter().map(caller).collect(),
             keys,
@@ -153,13 +157,21 @@ fn rule_row(rule: &Rule) -> Value {
 }
 
 /// The alerts that fit on a page, in order.
-fn alerts(documents: &[String], notices: &[SentNotice]) -> Vec<Value> {
+fn alerts(documents: &[String], notices: &[SentNotice], rules: &[Rule]) -> Vec<Value> {
     let noticed: BTreeSet<&str> = notices.iter().map(|notice| notice.alert.as_str()).collect();
     let slim = documents.iter().enumerate().filter_map(|(number, document)| {
         let mut alert: Value = serde_json::from_str(document).ok()?;
-        for same in ["triage", "threat"] {
-            alert.as_object_mut()?.remove(same);
+        let of_rule = rules.iter().find(|rule| alert.pointer("/rule/id").is_some_and(|id| id == rule.id));
+        let is_same = of_rule.is_some_and(|rule| alert.get("triage") == Some(&json!(rule.triage)));
+        let score = alert.pointer("/event/risk_score").and_then(Value::as_u64);
+        let score = score.and_then(|score| u8::try_from(score).ok());
+        let members = alert.as_object_mut()?;
+        members.remove("threat");
+        if is_same {
+            members.remove("triage");
         }
+        let severity = score.map(|score| Severity::of_risk_score(score).name());
+        members.insert("severity".to_owned(), json!(severity));
         let is_noticed = alert.get("id").and_then(Value::as_str).is_some_and(|id| noticed.contains(id));
         Some((!is_noticed, number, alert))
     });

@@ -40,7 +40,8 @@
     let at = start;
     const times = key.marks.map((delta) => (at += delta));
     const fired = key.alerts.map(([after, id]) => ({ at: start + after, id, alert: alerts.get(id) }));
-    const lane = { ...key, rule, start, end: Date.parse(key.last), times, fired, callerNumber: key.caller, caller };
+    const severities = new Set(fired.length ? fired.map(({ alert }) => alert?.severity ?? rule.severity) : [rule.severity]);
+    const lane = { ...key, rule, severities, start, end: Date.parse(key.last), times, fired, callerNumber: key.caller, caller };
     lane.floods = key.floods.map(([after, length, count]) => ({ from: start + after, to: start + after + length, count }));
     const requests = fired.flatMap(({ alert }) => (alert && alert.request_ids) || []);
     lane.text = [key.user, key.model, key.account, caller.arn, rule.id, rule.name, ...key.models, ...key.names, ...requests]
@@ -80,7 +81,7 @@
   const named = (account) => account ?? UNKNOWN;
   const laneMatches = (filter) => (lane) =>
     (!filter.text || lane.text.includes(filter.text)) && (!filter.account || named(lane.account) === filter.account) &&
-    (!filter.rule || lane.rule.id === filter.rule) && (!filter.severity || lane.rule.severity === filter.severity) &&
+    (!filter.rule || lane.rule.id === filter.rule) && (!filter.severity || lane.severities.has(filter.severity)) &&
     (!filter.fired || lane.fired.length > 0);
   const incidentMatches = (filter) => (incident) =>
     (!filter.text || incident.text().includes(filter.text)) && (!filter.account || named(incident.caller.account) === filter.account) &&
@@ -140,7 +141,7 @@
       if (at < view.from || at > view.to) continue;
       const told = notices.has(id);
       const label = `Alert ${clock(at)} UTC${told ? ", with a notice" : ""}: show its incident`;
-      const flag = el("button", { type: "button", class: `flag ${lane.rule.severity}${told ? " told" : ""}`, "aria-label": label, title: label }, told ? "✉" : "▼");
+      const flag = el("button", { type: "button", class: `flag ${alert?.severity ?? lane.rule.severity}${told ? " told" : ""}`, "aria-label": label, title: label }, told ? "✉" : "▼");
       flag.style.left = `${share(at)}%`;
       flag.addEventListener("click", () => alert && open(alert));
       lane.track.append(flag);
@@ -272,7 +273,7 @@
     const notice = notices.get(alert.id);
     fact(list, "Notice", notice && `${notice.id}, about ${plural(notice.alerts, "alert")}`);
     const one = el("article", { id: `alert-${alert.id}`, tabindex: "-1" }, el("h3", {}, alert.event.reason), list);
-    const triage = data.rules.find((rule) => rule.id === alert.rule.id)?.triage ?? [];
+    const triage = alert.triage ?? data.rules.find((rule) => rule.id === alert.rule.id)?.triage ?? [];
     if (triage.length) one.append(el("strong", {}, "What to do first"), el("ol", {}, ...triage.map((step) => el("li", {}, step))));
     for (const [name, query] of Object.entries(alert.investigate ?? {})) {
       one.append(el("strong", {}, `Look further: ${name.replaceAll("_", " ")}`), el("pre", {}, query));
@@ -443,10 +444,11 @@
   const options = (id, values) => byId(id).append(...[...new Set(values)].sort().map((value) => el("option", { value }, value)));
 
   byId("scope").textContent = `${data.scope}.` + (lanes.length ? ` From ${clock(Math.min(...lanes.map((lane) => lane.start)))} to ${clock(Math.max(...lanes.map((lane) => lane.end)))} UTC.` : "");
+  byId("causes").textContent = data.causes.map((cause) => `${cause}.`).join(" ");
   byId("about").textContent = `bedrock-denial-watch ${data.version}, rules: ${data.rules.map((rule) => rule.id).join(", ")}. Times are UTC.`;
   options("account", lanes.map((lane) => named(lane.account)));
   options("rule", data.rules.map((rule) => rule.id));
-  options("severity", data.rules.map((rule) => rule.severity));
+  options("severity", [...data.rules, ...data.alerts].map((one) => one.severity));
   for (const [id, title] of Object.entries(GROUPS)) {
     const button = el("button", { type: "button", "data-group": id }, title);
     button.addEventListener("click", () => { state.group = id; table(lanes.filter(laneMatches(filters()))); });

@@ -1,5 +1,6 @@
 //! A detection rule is data: what it looks for, how it groups and counts, and what to do about it.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use glob::Pattern;
@@ -7,6 +8,7 @@ use glob::Pattern;
 use super::condition::{CallOutcome, Condition};
 use super::field::{Field, Values};
 use crate::call::Call;
+use crate::call::cause::Class;
 
 /// How much an alert of a rule matters, in Elastic's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize, serde::Serialize)]
@@ -39,6 +41,24 @@ impl Severity {
         }
     }
 
+    /// The risk scores that agree with it: none is nearer to what Elastic gives another severity.
+    #[must_use]
+    pub const fn risk_scores(self) -> RangeInclusive<u8> {
+        match self {
+            Self::Low => 0..=21,
+            Self::Medium => 22..=47,
+            Self::High => 48..=73,
+            Self::Critical => 74..=100,
+        }
+    }
+
+    /// The severity that a risk score agrees with.
+    #[must_use]
+    pub fn of_risk_score(score: u8) -> Self {
+        let found = Self::ALL.into_iter().find(|severity| severity.risk_scores().contains(&score));
+        found.unwrap_or(Self::Critical)
+    }
+
     /// The word as alerts and filter policies carry it.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -49,6 +69,17 @@ impl Severity {
             Self::Critical => "critical",
         }
     }
+}
+
+/// The severity of an alert whose calls all failed for one class of causes, as far as is known. It only lowers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeverityIf {
+    /// The class.
+    pub causes: Class,
+    /// How much such an alert matters.
+    pub severity: Severity,
+    /// Its risk score.
+    pub risk_score: u8,
 }
 
 /// A technique of a threat framework.
@@ -89,6 +120,8 @@ pub struct Rule {
     pub severity: Severity,
     /// Elastic's risk score, 0 to 100.
     pub risk_score: u8,
+    /// When an alert matters less.
+    pub severity_if: Option<SeverityIf>,
     /// `event.action` of the alerts.
     pub action: &'static str,
     /// What a record must show to be counted: one of these.
@@ -176,6 +209,18 @@ impl Rule {
             minutes(self.window),
             self.window.as_secs().div_ceil(u64::from(COOLDOWNS_PER_WINDOW).saturating_mul(60)),
         ))
+    }
+
+    /// The risk score of an alert of this severity.
+    #[must_use]
+    pub fn risk_score_of(&self, severity: Severity) -> u8 {
+        let lower = self.severity_if.filter(|lower| lower.severity == severity);
+        match lower {
+            _ if severity == self.severity => self.risk_score,
+            Some(lower) => lower.risk_score,
+            // As it was recorded under other settings.
+            None => severity.risk_score(),
+        }
     }
 
     /// Length of a counter's slot: a sixth of the window, at least ten minutes, and never longer than

@@ -10,10 +10,10 @@ use toml::Spanned;
 
 use super::bounds;
 use super::condition::{CallOutcome, Condition, FindingCondition, Guardrail};
-use super::definition::{Elastic, Rule, Severity, Technique, Weight, Wording};
+use super::definition::{Elastic, Rule, Severity, SeverityIf, Technique, Weight, Wording};
 use super::field::Field;
 use super::value::{
-    CauseName, ErrorCode, Glob, List, NonBlank, Noun, OperationName, Policies, RiskScore, Span, Threshold,
+    CauseClass, CauseName, ErrorCode, Glob, List, NonBlank, Noun, OperationName, Policies, RiskScore, Span, Threshold,
     Url, Word,
 };
 use crate::call::credential::Credential;
@@ -127,7 +127,8 @@ struct Written {
     version: NonBlank,
     on: bool,
     severity: Severity,
-    risk_score: RiskScore,
+    risk_score: Spanned<RiskScore>,
+    severity_if: Option<WrittenSeverityIf>,
     action: NonBlank,
     group_by: Spanned<Vec<Field>>,
     count: Option<Spanned<Field>>,
@@ -238,6 +239,14 @@ impl RecordTable {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct WrittenSeverityIf {
+    causes: CauseClass,
+    severity: Spanned<Severity>,
+    risk_score: Spanned<RiskScore>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct WrittenTechnique {
     id: NonBlank,
     name: NonBlank,
@@ -290,7 +299,12 @@ impl Written {
             version: self.version.0,
             on: self.on,
             severity: self.severity,
-            risk_score: self.risk_score.0,
+            risk_score: self.risk_score.into_inner().0,
+            severity_if: self.severity_if.map(|lower| SeverityIf {
+                causes: lower.causes.0,
+                severity: lower.severity.into_inner(),
+                risk_score: lower.risk_score.into_inner().0,
+            }),
             action: self.action.0,
             records: self.record.into_inner().leak(RecordTable::condition),
             weight,
@@ -322,6 +336,7 @@ impl Written {
                 "expected the file's name without .toml: lower-case letters, digits and hyphens, at most 64";
             return misfit(self.id.span(), "id", expected);
         }
+        self.check_severities()?;
         let group_by = self.group_by.get_ref();
         let has = |field| group_by.contains(&field);
         let repeated =
@@ -372,6 +387,42 @@ impl Written {
         }
         Ok(())
     }
+}
+
+impl Written {
+    fn check_severities(&self) -> Result<(), Misfit> {
+        agrees("risk_score", self.severity, &self.risk_score)?;
+        let Some(lower) = &self.severity_if else { return Ok(()) };
+        let below: Vec<&str> = Severity::ALL
+            .into_iter()
+            .filter(|severity| *severity < self.severity)
+            .map(Severity::name)
+            .collect();
+        if *lower.severity.get_ref() >= self.severity {
+            let expected = match below.as_slice() {
+                [] => "expected no such table: no severity is below low".to_owned(),
+                below => format!("expected one below the rule's: {}", below.join(" or ")),
+            };
+            return Err(Misfit { at: lower.severity.span(), field: "severity_if.severity", expected });
+        }
+        agrees("severity_if.risk_score", *lower.severity.get_ref(), &lower.risk_score)
+    }
+}
+
+/// Checks that a risk score does not contradict its severity.
+fn agrees(field: &'static str, severity: Severity, score: &Spanned<RiskScore>) -> Result<(), Misfit> {
+    let scores = severity.risk_scores();
+    if scores.contains(&score.get_ref().0) {
+        return Ok(());
+    }
+    let expected = format!(
+        "expected {} to {} for severity {}, such as {}",
+        scores.start(),
+        scores.end(),
+        severity.name(),
+        severity.risk_score()
+    );
+    Err(Misfit { at: score.span(), field, expected })
 }
 
 fn is_id(text: &str) -> bool {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 use toml::Value;
 
 use super::bounds;
-use crate::call::cause;
+use crate::call::cause::{self, Class};
 
 /// Text that is not blank.
 pub struct NonBlank(pub &'static str);
@@ -36,6 +36,9 @@ pub struct Threshold(pub Value);
 
 /// Elastic's risk score.
 pub struct RiskScore(pub u8);
+
+/// A class of causes.
+pub struct CauseClass(pub Class);
 
 /// Whole minutes.
 pub struct Span(pub Duration);
@@ -150,6 +153,11 @@ value!(Threshold, "expected a whole number", |value| Some(Self(value.clone())));
 value!(RiskScore, "expected a whole number from 0 to 100", |value| {
     u8::try_from(value.as_integer()?).ok().filter(|score| *score <= 100).map(Self)
 });
+value!(
+    CauseClass,
+    "expected a class of causes: policy, quarantine, setup, account, request or unknown",
+    |value| Class::named(value.as_str()?).map(Self)
+);
 value!(Span, bounds::span("").err().unwrap_or_default(), |value| bounds::span(value.as_str()?)
     .ok()
     .map(Self));

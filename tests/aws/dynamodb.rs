@@ -8,7 +8,7 @@ use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use bedrock_denial_watch::call::Source;
-use bedrock_denial_watch::count::alerts::{self, AlertLog, AlertRecord, AlertState, ArchivedDay};
+use bedrock_denial_watch::count::alerts::{self, AlertLog, AlertRecord, ArchivedDay};
 use bedrock_denial_watch::count::caller::Caller;
 use bedrock_denial_watch::count::counter::Slot;
 use bedrock_denial_watch::count::document::{Change, DocumentId, Versioned};
@@ -75,7 +75,7 @@ async fn items_have_the_documented_attributes() {
     add(&store, &eve(), "ab12", &["q-1".to_owned()]).await;
     let place = Some(IncidentSlot { begin: time(NOON), number: 1 });
     let lease = Some(Lease { owner: "o".to_owned(), until: 7 });
-    let record = AlertRecord { id: "i".to_owned(), state: AlertState::Pending, place, lease };
+    let record = AlertRecord { place, lease, ..AlertRecord::new("i".to_owned()) };
     let log = AlertLog { alerts: [(time(NOON), record)].into(), ..AlertLog::default() };
     assert!(replace(&store, &log).await.expect("written"));
     let day = ArchivedDay { published: [time(NOON).epoch_ms()].into() };

@@ -20,6 +20,7 @@ use bedrock_denial_watch::count::value::DistinctValue;
 use bedrock_denial_watch::lambda::aws::DynamoDbStore;
 use bedrock_denial_watch::rule::bounds::MAX_THRESHOLD;
 use bedrock_denial_watch::rule::catalogue::DENIED_MODEL;
+use bedrock_denial_watch::rule::definition::Severity;
 use bedrock_denial_watch::source::text;
 use bedrock_denial_watch::source::time::EventTime;
 use futures_util::future::join_all;
@@ -171,6 +172,7 @@ async fn the_largest_incident_comes_back_from_a_small_document(store: &impl Stor
             rule: &DENIED_MODEL,
             key,
             at,
+            severity: DENIED_MODEL.severity,
             first_seen,
             last_seen,
             total,
@@ -294,7 +296,7 @@ async fn documents_come_back_in_order_with_both_ends_of_a_range(store: &impl Sto
 }
 
 fn alert_log(version: u64, id: &str) -> Versioned<AlertLog> {
-    let record = AlertRecord { id: id.to_owned(), state: AlertState::Pending, place: None, lease: None };
+    let record = AlertRecord::new(id.to_owned());
     let value = AlertLog { alerts: BTreeMap::from([(time(NOON), record)]), ..AlertLog::default() };
     Versioned { version, value }
 }
@@ -464,6 +466,7 @@ async fn a_full_alert_log_comes_back_to_the_millisecond(store: &impl Store) {
         let record = AlertRecord {
             id: format!("{number:032x}"),
             state: if number.is_multiple_of(2) { AlertState::Published } else { AlertState::Pending },
+            severity: number.is_multiple_of(2).then_some(Severity::Critical),
             place: number.is_multiple_of(3).then_some(IncidentSlot { begin: at, number: u64::from(number) }),
             // Far longer than a request or message id.
             lease: number.is_multiple_of(5).then(|| Lease { owner: "o".repeat(256), until: u64::MAX }),

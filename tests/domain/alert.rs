@@ -15,7 +15,7 @@ use bedrock_denial_watch::count::evidence::{Evidence, Kind, MAX_EVIDENCE_BYTES};
 use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::count::window::Figures;
 use bedrock_denial_watch::rule::catalogue::{DENIED_MODEL, built_in};
-use bedrock_denial_watch::rule::definition::Rule;
+use bedrock_denial_watch::rule::definition::{Rule, Severity};
 use bedrock_denial_watch::rule::field::MISSING;
 use bedrock_denial_watch::source::time::EventTime;
 use serde_json::Value;
@@ -37,6 +37,7 @@ fn with<T>(values: [Option<&str>; 3], tell: impl FnOnce(&Alert<'_>) -> T) -> T {
         rule: &DENIED_MODEL,
         key: &key,
         at: time("2025-06-02T09:14:48Z"),
+        severity: DENIED_MODEL.severity,
         figures: Figures {
             first_seen: time("2025-06-02T09:14:07Z"),
             last_seen: time("2025-06-02T09:14:48Z"),
@@ -67,7 +68,7 @@ fn of_rule<T>(
     usual(|alert| {
         let caller = Caller::of(rule, &key);
         let incident = IncidentRef { caller: caller.arn.as_deref(), ..alert.incident };
-        let mut alert = Alert { rule, key: &key, incident, ..alert.clone() };
+        let mut alert = Alert { rule, key: &key, severity: rule.severity, incident, ..alert.clone() };
         alert.figures.total = newest.len() as u64;
         alert.figures.newest = newest.iter().map(|value| (*value).to_owned()).collect();
         tell(&alert)
@@ -76,6 +77,55 @@ fn of_rule<T>(
 
 fn usual<T>(tell: impl FnOnce(&Alert<'_>) -> T) -> T {
     with([Some("111122223333"), Some(USER), Some(MODEL)], tell)
+}
+
+/// A usual alert that was recorded as of medium severity, since the account's setup is incomplete.
+fn lowered<T>(tell: impl FnOnce(&Alert<'_>) -> T) -> T {
+    usual(|alert| {
+        let mut alert = Alert { severity: Severity::Medium, ..alert.clone() };
+        let causes = ["setup", "Marketplace subscription", "use-case form"];
+        alert.figures.evidence.extend(causes.map(|cause| evidence(Kind::Cause, cause)));
+        tell(&alert)
+    })
+}
+
+#[test]
+fn every_channel_says_the_severity_of_the_alert_and_what_to_set_up() {
+    let document = json(&lowered(|alert| alert.document()));
+    assert_eq!((&document["event"]["severity"], &document["event"]["risk_score"]), (&47.into(), &47.into()));
+    let steps = [&document["triage"][0], &document["triage"][1], &document["triage"][2]];
+    assert!(
+        steps.iter().take(2).all(|step| step.as_str().is_some_and(|step| step.starts_with("Set up: "))),
+        "{steps:?}"
+    );
+    assert_eq!(steps[2], DENIED_MODEL.triage[0]);
+    let finding = json(&lowered(|alert| alert.ocsf()));
+    assert_eq!(
+        (&finding["severity"], &finding["severity_id"], &finding["risk_score"]),
+        (&"Medium".into(), &3.into(), &47.into())
+    );
+    let remediation = finding["remediation"]["desc"].as_str().expect("steps");
+    assert!(remediation.starts_with("Set up: "), "{remediation}");
+    let message = lowered(|alert| alert.message());
+    assert!(message.subject.starts_with("[medium] "), "{}", message.subject);
+    assert!(message.attributes.contains(&("severity", "medium".to_owned())), "{:?}", message.attributes);
+    assert!(message.body.contains("Severity  medium, risk score 47"), "{}", message.body);
+    assert!(message.body.contains("1. Set up: subscribe"), "{}", message.body);
+    assert!(!message.body.contains("high"), "{}", message.body);
+    assert!(lowered(|alert| alert.line()).contains(" severity=medium "));
+    let block = lowered(|alert| alert.block(Layout { columns: 80, colour: false }));
+    assert!(block.contains("MEDIUM"), "{block}");
+}
+
+#[test]
+fn a_long_term_key_hears_nothing_of_what_to_set_up() {
+    let document = lowered(|alert| {
+        let mut alert = Alert { severity: Severity::High, ..alert.clone() };
+        alert.figures.evidence.insert(evidence(Kind::AccessKeyId, "AKIAIOSFODNN7EXAMPLE"));
+        json(&alert.document())
+    });
+    assert_eq!(document["triage"], Value::from(DENIED_MODEL.triage));
+    assert_eq!(document["event"]["severity"], 73);
 }
 
 fn json(text: &str) -> Value {
@@ -456,7 +506,9 @@ fn the_worst_ids_stay_under_the_limit_of_a_message() {
             alert.figures.newest = vec![long.clone(); 10];
             let value = unit.repeat(MAX_EVIDENCE_BYTES / unit.len());
             for kind in Kind::ALL {
-                let values = (0..20).map(|number| evidence(kind, &format!("{value}{number}")));
+                // No caller writes a cause.
+                let value = if kind == Kind::Cause { "model access never requested" } else { &value };
+                let values = (0..30).map(|number| evidence(kind, &format!("{value}{number}")));
                 alert.figures.evidence.extend(values);
             }
             let size = alert.message().body.len();

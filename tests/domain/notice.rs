@@ -33,7 +33,8 @@ fn found<'r>(rule: &'r Rule, values: &[Option<&str>], seconds: u64, total: u64) 
     let start = time("2025-06-02T09:14:00Z");
     let at = start.plus(Duration::from_secs(seconds));
     let key = Key { rule: rule.id, values: values.iter().map(|value| value.map(Into::into)).collect() };
-    NewAlert { rule, key, at, first_seen: start, last_seen: at, total, is_lower_bound: false, alone: true }
+    let (severity, first_seen) = (rule.severity, start);
+    NewAlert { rule, key, at, severity, first_seen, last_seen: at, total, is_lower_bound: false, alone: true }
 }
 
 /// The notice about `found`, all found at once.
@@ -61,6 +62,7 @@ fn with<T>(found: &[NewAlert<'_>], callers: Option<u64>, tell: impl FnOnce(&Noti
             rule: alert.rule,
             key: &alert.key,
             at: alert.at,
+            severity: alert.severity,
             figures: Figures {
                 first_seen: alert.first_seen,
                 last_seen: alert.last_seen,

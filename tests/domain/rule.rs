@@ -9,7 +9,7 @@ use bedrock_denial_watch::call::cause;
 use bedrock_denial_watch::call::credential::Credential;
 use bedrock_denial_watch::rule::catalogue::{ALL, FILES, built_in};
 use bedrock_denial_watch::rule::condition::{CallOutcome, Condition, FindingCondition, Guardrail};
-use bedrock_denial_watch::rule::definition::{Rule, Severity, Weight};
+use bedrock_denial_watch::rule::definition::{Rule, Severity, SeverityIf, Weight};
 use bedrock_denial_watch::rule::field::Field;
 use bedrock_denial_watch::rule::file;
 use glob::Pattern;
@@ -136,6 +136,15 @@ fn section(rule: &Rule) -> String {
         let roles = "AWSReservedSSO_<permission set>_<16 hexadecimal digits>";
         let _ = writeln!(text, "- Not counted: people, who are the sessions of roles named\n  `{roles}`");
     }
+    if let Some(SeverityIf { causes, severity, risk_score }) = rule.severity_if {
+        let _ = writeln!(
+            text,
+            "- Severity {}, risk score {risk_score}, if every known cause is `{}` and no long-term or API key was used. The\n  \
+             invocation log shows no causes: with it alone, nothing is lowered",
+            severity.name(),
+            causes.name()
+        );
+    }
     for technique in rule.techniques {
         let _ =
             writeln!(text, "- MITRE ATLAS [{} {}]({})", technique.id, technique.name, technique.reference);
@@ -231,11 +240,17 @@ const GOOD: &str = include_str!("../../rules/denied-model.toml");
 /// Puts `new` in place of `old` in a good rule file.
 #[track_caller]
 fn check_refused(old: &str, new: &str, told: &str) {
+    check_refused_at(old, new, 0, told);
+}
+
+/// The same, for a fault so many lines below the first of `new`.
+#[track_caller]
+fn check_refused_at(old: &str, new: &str, below: usize, told: &str) {
     assert!(GOOD.contains(old), "{old}");
     let text = GOOD.replacen(old, new, 1);
     let error = file::rule_and_examples("rules/denied-model.toml", &text).expect_err(new).to_string();
-    let place = text.find(new).expect("there");
-    let line = 1 + text[..place].matches('\n').count();
+    let place = GOOD.find(old).expect("there");
+    let line = 1 + below + text[..place].matches('\n').count();
     assert_eq!(error, format!("rules/denied-model.toml:{line}: {told}"));
 }
 
@@ -338,6 +353,45 @@ fn a_bad_file_is_refused_with_file_line_field_and_what_was_expected() {
 }
 
 #[test]
+fn severities_that_contradict_their_score_or_would_raise_are_refused() {
+    check_refused(
+        "risk_score = 73",
+        "risk_score = 47",
+        "risk_score: expected 48 to 73 for severity high, such as 73",
+    );
+    check_refused(
+        "risk_score = 73",
+        "risk_score = 74",
+        "risk_score: expected 48 to 73 for severity high, such as 73",
+    );
+    let lower = "severity = \"medium\"\nrisk_score = 47";
+    check_refused_at(
+        lower,
+        "severity = \"high\"\nrisk_score = 73",
+        0,
+        "severity_if.severity: expected one below the rule's: low or medium",
+    );
+    check_refused_at(
+        lower,
+        "severity = \"low\"\nrisk_score = 22",
+        1,
+        "severity_if.risk_score: expected 0 to 21 for severity low, such as 21",
+    );
+    check_refused(
+        "causes = \"setup\"",
+        "causes = \"Marketplace subscription\"",
+        "severity_if.causes: expected a class of causes: policy, quarantine, setup, account, request or unknown",
+    );
+    let lowest =
+        GOOD.replacen("severity = \"high\"\nrisk_score = 73", "severity = \"low\"\nrisk_score = 21", 1);
+    let error = file::rule_and_examples("rules/denied-model.toml", &lowest).expect_err("refused").to_string();
+    assert!(
+        error.ends_with(": severity_if.severity: expected no such table: no severity is below low"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_field_too_many_or_too_few_is_denied() {
     let refused = |text: &str| {
         file::rule_and_examples("rules/denied-model.toml", text).expect_err("refused").to_string()
@@ -366,8 +420,13 @@ fn every_cause_that_a_rule_can_name_is_explained() {
 }
 
 #[test]
-fn severities_rise() {
+fn severities_rise_and_each_score_agrees_with_one() {
     assert!(Severity::ALL.is_sorted());
+    for severity in Severity::ALL {
+        assert_eq!(Severity::of_risk_score(severity.risk_score()), severity);
+    }
+    let agrees = |score: u8| Severity::ALL.into_iter().filter(move |one| one.risk_scores().contains(&score));
+    assert!((0..=100).all(|score| agrees(score).eq([Severity::of_risk_score(score)])));
     assert!(Severity::ALL.map(Severity::risk_score).is_sorted());
 }
 

@@ -37,6 +37,7 @@ pub fn write(
         let kept = sink.take_kept();
         let result = RunResult {
             scope: &summary.scope(),
+            causes: &summary.causes(),
             rules: &rules,
             keys: &keys,
             callers: &callers,

@@ -133,10 +133,10 @@ impl AlertSink for Printer {
         let incident = state.incidents.entry(alert.incident.id.to_owned()).or_insert_with(|| IncidentTexts {
             caller: whole(alert.incident.caller),
             account: whole(alert.account()),
-            severity: alert.rule.severity,
+            severity: alert.severity,
             texts: Vec::new(),
         });
-        incident.severity = incident.severity.max(alert.rule.severity);
+        incident.severity = incident.severity.max(alert.severity);
         incident.texts.push((alert.at, text));
         Ok(())
     }

@@ -1,8 +1,10 @@
 //! The result of a run, in words.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use bedrock_denial_watch::call::cause::words;
 use bedrock_denial_watch::reader::Statistics;
 use bedrock_denial_watch::source::object::Skip;
 use indicatif::HumanCount;
@@ -30,6 +32,10 @@ impl RunSummary {
         self.sum.records = self.sum.records.saturating_add(one.records);
         self.sum.denials = self.sum.denials.saturating_add(one.denials);
         self.sum.not_found = self.sum.not_found.saturating_add(one.not_found);
+        for (cause, number) in &one.causes {
+            let failed = self.sum.causes.entry(cause).or_default();
+            *failed = failed.saturating_add(*number);
+        }
         self.sum.exempted = self.sum.exempted.saturating_add(one.exempted);
         self.sum.malformed = self.sum.malformed.saturating_add(one.malformed);
         self.sum.oversized = self.sum.oversized.saturating_add(one.oversized);
@@ -72,9 +78,22 @@ impl RunSummary {
     }
 }
 
+impl RunSummary {
+    /// Why calls failed, as far as CloudTrail shows it, one sentence for each cause, the most frequent first:
+    /// `6 calls failed because Anthropic does not serve this country`.
+    pub fn causes(&self) -> Vec<String> {
+        let mut causes: Vec<_> = self.sum.causes.iter().collect();
+        causes.sort_by_key(|(_, number)| Reverse(**number));
+        let sentence = |(cause, number): (&&str, &u64)| {
+            format!("{} failed because {}", count(*number, "call"), words::because(cause))
+        };
+        causes.into_iter().map(sentence).collect()
+    }
+}
+
 impl fmt::Display for RunSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Statistics { records, denials, not_found, exempted, malformed, oversized, .. } = self.sum;
+        let &Statistics { records, denials, not_found, exempted, malformed, oversized, .. } = &self.sum;
         write!(
             f,
             "Read {}: {}, {}, {}.",
@@ -83,6 +102,9 @@ impl fmt::Display for RunSummary {
             count(denials, "denial"),
             count(self.alerts, "alert"),
         )?;
+        for sentence in self.causes() {
+            write!(f, "\n{sentence}.")?;
+        }
         let mut note = |number: u64, one: &str, rest: &str| match number {
             0 => Ok(()),
             number => write!(f, "\n{} {rest}", count(number, one)),

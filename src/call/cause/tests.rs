@@ -261,3 +261,20 @@ fn an_id_is_no_answer_of_bedrock() {
     check_class("AccessDeniedException", "a b is not available for this account", "unknown: unknown");
     check_class("AccessDeniedException", " is not available for this account", "unknown: unknown");
 }
+
+#[test]
+fn people_read_of_each_cause_and_of_what_a_missing_setup_needs() {
+    let other = [QUARANTINE, IMPOSSIBLE, OTHER_VALIDATION, MARKETPLACE];
+    let all =
+        POLICIES.map(|(_, cause)| cause).into_iter().chain(MESSAGES.map(|(_, cause)| cause)).chain(other);
+    let unknown = words::because("no cause");
+    for Cause { class, name, .. } in all {
+        assert_ne!(words::because(name), unknown, "{name}");
+        assert_eq!(words::setup(name).is_some(), class == Class::Setup, "{name}");
+    }
+    assert_eq!(words::because(UNKNOWN.name), unknown);
+    assert_eq!(words::setup(UNKNOWN.name), None);
+    for class in Class::ALL {
+        assert_eq!(Class::named(class.name()), Some(class));
+    }
+}

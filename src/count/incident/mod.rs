@@ -113,7 +113,7 @@ pub struct RememberedAlert {
     pub values: Vec<Option<Arc<str>>>,
     /// The time of the hot denial.
     pub at: EventTime,
-    /// The rule's severity.
+    /// Its severity.
     pub severity: Severity,
     /// Its total when it was recorded.
     pub total: u64,
@@ -133,6 +133,8 @@ pub struct NewAlert<'r> {
     pub key: Key,
     /// The time of the hot denial.
     pub at: EventTime,
+    /// Its severity, by [`severity::of`](super::severity::of).
+    pub severity: Severity,
     /// Its oldest known denial.
     pub first_seen: EventTime,
     /// Its newest known denial.
@@ -224,7 +226,7 @@ impl Incident {
     /// Adds an alert and returns its number.
     fn add(&mut self, alert: &NewAlert<'_>) -> u64 {
         self.alerts = self.alerts.saturating_add(1);
-        self.highest = self.highest.max(Some(alert.rule.severity));
+        self.highest = self.highest.max(Some(alert.severity));
         self.first_seen = self.first_seen.min(alert.first_seen);
         self.last_seen = self.last_seen.max(alert.last_seen);
         if !self.rules.contains_key(alert.rule.id) {
@@ -238,7 +240,7 @@ impl Incident {
                 figures.models.saturating_add(u64::from(alert.alone && alert.differs_by_model()));
         }
         let rank = |severity, total, at| (Reverse(severity), Reverse(total), at);
-        let own = rank(alert.rule.severity, alert.total, alert.at);
+        let own = rank(alert.severity, alert.total, alert.at);
         let place = self.top.partition_point(|one| rank(one.severity, one.total, one.at) <= own);
         if place < MAX_TOP {
             self.top.truncate(MAX_TOP - 1);
@@ -263,7 +265,7 @@ impl NewAlert<'_> {
             rule: self.rule.id.to_owned(),
             values: self.key.values.clone(),
             at: self.at,
-            severity: self.rule.severity,
+            severity: self.severity,
             total: self.total,
             is_lower_bound: self.is_lower_bound,
             number,

@@ -20,6 +20,7 @@ fn denied(at: i64, model: &str, total: u64) -> NewAlert<'static> {
         rule: &DENIED_MODEL,
         key: Key { rule: DENIED_MODEL.id, values: values(&["1", EVE, model]) },
         at: minute(at),
+        severity: DENIED_MODEL.severity,
         first_seen: minute(at - 1),
         last_seen: minute(at),
         total,
@@ -37,6 +38,7 @@ fn found(words: &str, from: usize) -> Vec<NewAlert<'static>> {
         let medium_alert = NewAlert {
             rule: built_in("session-rotation"),
             key: Key { rule: "session-rotation", values },
+            severity: Severity::Medium,
             ..alert.clone()
         };
         if medium { medium_alert } else { alert }

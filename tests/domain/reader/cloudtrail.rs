@@ -203,3 +203,36 @@ fn one_line_of_64_mb_is_read_piece_by_piece() {
         assert_eq!(read.statistics.records, parts as u64 * 1000 + 1);
     }
 }
+
+#[test]
+fn failed_calls_are_counted_by_cause_even_if_no_rule_counts_them() {
+    let failed = |code: &str, message: &str| {
+        let record = trail("bedrock", 'a', "null").replace(
+            r#""errorCode":"AccessDenied""#,
+            &format!(r#""errorCode":"{code}","errorMessage":"{message}""#),
+        );
+        format!("{record}\n")
+    };
+    let country =
+        "Access to Anthropic models is not allowed from unsupported countries, regions, or territories.";
+    let quoted = serde_json::json!({"timestamp": "2025-06-01T10:00:00Z", "requestId": "q", "input": failed("ValidationException", country)});
+    let text = [
+        failed("ValidationException", country),
+        failed("ValidationException", country),
+        failed("ValidationException", "max_tokens: range: 1..4096"),
+        failed("ResourceNotFoundException", "Access denied. This Model is marked by provider as Legacy."),
+        failed("AccessDenied", "What no one has seen."),
+        // Without a message nothing is known, and a prompt may quote anything.
+        failed("AccessDenied", ""),
+        failed("ThrottlingException", "Too many requests."),
+        quoted.to_string(),
+        r#"{"timestamp":"2025-06-01T10:00:00Z","requestId":"v","errorCode":"ValidationException"}"#
+            .to_owned(),
+    ];
+    let read = read(text.concat().as_bytes(), 1 << 20, Limits::default());
+    let causes: Vec<_> = read.statistics.causes.into_iter().collect();
+    let expected =
+        [("country or region not served", 2), ("impossible", 1), ("legacy model", 1), ("unknown", 1)];
+    assert_eq!(causes, expected);
+    assert_eq!(read.statistics.denials, 2);
+}
