@@ -724,6 +724,8 @@ def calls(made):
     if is_model_call and (impossible or code in ("AccessDenied", "ResourceNotFoundException")):
         yield "model-probe", "models", (account, caller_of(user)[0], None), asked(made), 1
         yield "region-sweep", "regions", (account, caller_of(user)[0], None), made["awsRegion"], 1
+    if is_model_call and code == "ValidationException":
+        yield "validation-burst", "denials", (account, user, None), request, 1
     if is_model_call and not code and key.startswith("AKIA"):
         yield "key-addresses", "addresses", (account, user, None, key), made["sourceIPAddress"], 1
     if impossible and key.startswith("AKIA"):

@@ -18,6 +18,7 @@ impl Story<'_> {
     #[must_use]
     pub fn chat(&self) -> String {
         let title = said(&self.title, |part| part.chat(LISTED_BYTES));
+        let title = format!("{title} ({})", self.account.whole());
         json!({
             "version": "1.0",
             "source": "custom",
@@ -36,9 +37,8 @@ impl Story<'_> {
 
     fn description(&self) -> String {
         let row = |row: &Row<'_>, bytes| format!("*{}* {}", row.label, row.joined(|value| value.chat(bytes)));
-        let mut lines: Vec<String> = Vec::new();
+        let mut lines = vec![said(&self.opening, |part| part.chat(LISTED_BYTES))];
         if let Some(crowd) = self.crowd {
-            lines.push("The first ten were reported one by one; this is about the others.".to_owned());
             lines.push(row(&crowd.latest("Latest callers"), LISTED_BYTES));
             lines.push("*The worst of them*".to_owned());
         }
@@ -66,10 +66,12 @@ impl Story<'_> {
         let (label, id) = &self.reference;
         lines.push(format!("*{label}* {id}"));
         if self.crowd.is_none() {
+            let is_inert = |command: &&String| code(Some(command)) == format!("`{command}`");
+            let stop = self.stop.first().filter(is_inert);
+            lines.extend(stop.map(|command| format!("*Stop it now* `{command}`")));
             // A chat would make a link of what has a scheme.
             let command = self.commands.iter().find(|command| !command.contains("://"));
-            lines.extend(command.map(|command| format!("*To look further* `{command}`")));
-            let is_inert = |command: &&String| code(Some(command)) == format!("`{command}`");
+            lines.extend(command.map(|command| format!("*Look closer* `{command}`")));
             let mute = self.mute.as_ref().filter(is_inert);
             lines.extend(mute.map(|command| format!("*To mute this caller* `{command}`")));
         }

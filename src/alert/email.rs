@@ -4,7 +4,7 @@ use textwrap::{Options, WordSplitter, fill};
 
 use super::sanitize::{Shown, ascii};
 use super::story::{Row, Story, said};
-use super::words::utc;
+use super::words::{clock, utc};
 
 /// SNS refuses a subject of 100 characters or more, or with anything but printable ASCII.
 const SUBJECT_CHARACTERS: usize = 99;
@@ -12,6 +12,8 @@ const SUBJECT_CHARACTERS: usize = 99;
 const SMS_CHARACTERS: usize = 160;
 /// An account id has twelve digits.
 const ACCOUNT_CHARACTERS: usize = 14;
+/// What most often makes many identities fail at once.
+const ONE_CHANGE: &str = ", probably one policy change";
 /// The width of the text; ids stay whole.
 const COLUMNS: usize = 72;
 
@@ -19,19 +21,28 @@ impl Story<'_> {
     /// Under 100 printable ASCII characters.
     #[must_use]
     pub fn subject(&self) -> String {
-        let headline = said(&self.headline, |part| part.ascii(40));
-        ascii(&format!("[{}] Bedrock: {headline}", self.severity.0.name()), SUBJECT_CHARACTERS)
+        let headline = said(&self.headline, |part| part.ascii(30));
+        let account = ascii(&self.account.whole(), ACCOUNT_CHARACTERS);
+        let headline = headline + if self.crowd.is_some() { ONE_CHANGE } else { "" };
+        ascii(&format!("[{}] Bedrock {account}: {headline}", self.severity.0.name()), SUBJECT_CHARACTERS)
     }
 
     /// One line.
     #[must_use]
     pub fn sms(&self) -> String {
         let headline = said(&self.headline, |part| part.ascii(30));
-        let account = match self.crowd {
-            Some(_) => String::new(),
-            None => format!(" in account {}", ascii(&self.account.whole(), ACCOUNT_CHARACTERS)),
+        let severity = self.severity.0.name().to_uppercase();
+        let account = ascii(&self.account.whole(), ACCOUNT_CHARACTERS);
+        let since = clock(self.first_seen);
+        let since = since.get(11..16).unwrap_or(&since);
+        let (label, id) = &self.reference;
+        let id = id.get(..8).unwrap_or(id);
+        let end = match self.crowd {
+            Some(_) => format!(" since {since} UTC{ONE_CHANGE}"),
+            None => format!(" since {since} UTC. {label} {id}"),
         };
-        ascii(&format!("Bedrock: {headline}{account} since {}", utc(self.first_seen)), SMS_CHARACTERS)
+        let room = SMS_CHARACTERS.saturating_sub(end.len());
+        ascii(&format!("{severity} Bedrock {account}: {headline}"), room) + &end
     }
 
     /// The whole text.
@@ -50,25 +61,32 @@ impl Story<'_> {
         let newest = format!("{heading}\n{newest}");
         if self.is_one_alert() {
             parts.push(self.lines("", &self.meaning));
+            parts.extend(self.stop_now());
         } else {
             parts.push(format!("Alerts, worst first\n{}", self.alerts()));
             parts.extend((!self.newest.1.is_empty()).then(|| newest.clone()));
-            parts.push(self.lines("", &format!("{} {}", self.rule.wording.opening, self.meaning)));
+            parts.push(self.lines("", &self.meaning));
+            parts.extend(self.stop_now());
         }
         let steps = (1..).zip(&self.triage);
         let steps = steps.map(|(number, step)| self.lines(&format!("{number:>3}. "), step));
         parts.push(format!("What to do first\n{}", steps.collect::<String>()));
         let benign = self.rule.false_positives.iter().map(|cause| self.lines("  - ", cause));
-        parts.push(format!("It may be honest\n{}", benign.collect::<String>()));
+        parts.push(format!("Possible benign causes\n{}", benign.collect::<String>()));
         parts.extend(self.is_one_alert().then_some(newest));
         parts.extend(self.next.as_ref().map(|next| self.lines("", next)));
         parts.push(self.ids.iter().map(|row| shown(row, 12)).collect());
         let commands: String = self.commands.iter().map(|command| format!("  {command}\n")).collect();
         if !commands.is_empty() {
-            parts.push(format!("To look further:\n{commands}"));
+            parts.push(format!("Look closer:\n{commands}"));
         }
         parts.extend(self.mute.as_ref().map(|mute| format!("To mute this caller for a week:\n  {mute}\n")));
         parts.join("\n")
+    }
+
+    fn stop_now(&self) -> Option<String> {
+        let commands: String = self.stop.iter().map(|command| format!("  {command}\n")).collect();
+        (!commands.is_empty()).then(|| format!("Stop it now, if no one owns these calls\n{commands}"))
     }
 
     fn all_rows(&self) -> String {

@@ -115,7 +115,7 @@ impl Alert<'_> {
         {
             filled.push(Shown::ours(before));
             filled.push(match name {
-                "user" | "caller" | "role" => Shown::id(self.caller()),
+                "user" | "caller" | "role" => Shown::caller(self.caller()),
                 "model" => Shown::model(self.model()),
                 _ => Shown::ours(self.how_many()),
             });

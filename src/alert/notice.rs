@@ -81,7 +81,7 @@ impl Notice<'_> {
             id: self.id.to_owned(),
             headline: self.deed(""),
             title: self.deed(""),
-            opening: [self.deed("was "), vec![Shown::ours(".")]].concat(),
+            opening: [self.deed("was "), self.scope()].concat(),
             rows: vec![Row::one("Caller", arn), Row::one("Account", account.clone()), worst.region()],
             account: account.clone(),
             count: ("Alerts".to_owned(), self.alerts_so_far()),
@@ -109,11 +109,11 @@ impl Notice<'_> {
         Story {
             crowd: self.crowd,
             thread: format!("bedrock-{}", digest(&[&account_key(caller.account.as_deref()).text()])),
-            headline: vec![Shown::ours(format!("{callers} callers within an hour in account ")), account],
-            title: vec![Shown::ours(format!("{callers} Bedrock callers of one account within an hour"))],
+            headline: vec![Shown::ours(format!("{callers} identities denied"))],
+            title: vec![Shown::ours(format!("{callers} identities denied on Bedrock within an hour"))],
             opening: vec![Shown::ours(format!(
-                "{callers} callers of one account raised alerts within an hour. The first ten were \
-                 reported one by one; this is about the others."
+                "{callers} identities of one account raised alerts within an hour, probably after one policy change. The first \
+                 ten were reported one by one; this is about the others."
             ))],
             triage: std::iter::once(CROWD_TRIAGE).chain(worst.triage()).collect(),
             next: Some(format!(
@@ -210,17 +210,25 @@ impl Notice<'_> {
     /// sentence.
     fn deed(&self, was: &str) -> Vec<Shown<'_>> {
         let Scale { models, denials, is_lower_bound } = self.scale();
+        let verb = format!("{was}denied ");
         let was = format!("{was}denied {}", if is_lower_bound { "at least " } else { "" });
+        let times = format!(" {}{}", if is_lower_bound { "at least " } else { "" }, plural(denials, "time"));
         let many = match (models, denials) {
             (0, 0) => self.alerts_by_rule(),
-            (0 | 1, _) if self.worst.model().is_some() => format!("{was}{denials} times for "),
+            (0 | 1, _) if self.worst.model().is_some() => verb,
             (0 | 1, _) => format!("{was}{denials} times"),
             _ if denials == models => format!("{was}{models} models"),
             _ => format!("{was}{models} models, {denials} times"),
         };
-        let model = many.ends_with(" for ").then(|| Shown::model(self.worst.model()));
-        let caller = Shown::name(self.caller.arn.as_deref());
-        [caller, Shown::ours(format!(" {many}"))].into_iter().chain(model).collect()
+        let model = many.ends_with("denied ").then(|| [Shown::model(self.worst.model()), Shown::ours(times)]);
+        let caller = Shown::caller(self.caller.arn.as_deref());
+        [caller, Shown::ours(format!(" {many}"))].into_iter().chain(model.into_iter().flatten()).collect()
+    }
+
+    /// In what time, and where.
+    fn scope(&self) -> Vec<Shown<'_>> {
+        let last = self.incident.last_seen.max(self.worst.figures.last_seen);
+        self.worst.scope(self.incident.first_seen, last)
     }
 
     /// `raised 12 alerts of guardrail-topic, guardrail-word`.

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::Alert;
 use super::links::unlinked;
 use super::sanitize::{plain, shown};
+use crate::call::api_key::is_key_user;
 use crate::count::evidence::Kind;
 use crate::rule::identity::Identity;
 use crate::source::text::MAX_TEXT_BYTES;
@@ -77,6 +78,48 @@ impl Alert<'_> {
         replay.into_iter().chain(cloudtrail).filter(is_inert)
     }
 
+    /// Commands that take the caller's credentials away; none where its name cannot be quoted for certain.
+    ///
+    /// Sources: "Managing access keys for IAM users" and "Revoke IAM role temporary security credentials" in the AWS
+    /// IAM user guide; "Handle compromised long-term and short-term Amazon Bedrock API keys" in the Amazon Bedrock
+    /// user guide.
+    pub(super) fn stop(&self) -> Vec<String> {
+        let Some(caller) = self.incident.caller.filter(|arn| is_plain(arn) && is_whole(arn)) else {
+            return Vec::new();
+        };
+        let resource = caller.splitn(6, ':').nth(5).unwrap_or_default();
+        if let Some(role) = resource.strip_prefix("assumed-role/").filter(|role| !role.contains('/')) {
+            let policy = format!(
+                r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Deny","Action":"*","Resource":"*","Condition":{{"DateLessThan":{{"aws:TokenIssueTime":"{}"}}}}}}]}}"#,
+                self.figures.last_seen.plus(AROUND)
+            );
+            return vec![format!(
+                "aws iam put-role-policy --role-name {role} --policy-name AWSRevokeOlderSessions --policy-document '{policy}'"
+            )];
+        }
+        let Some(name) = resource.strip_prefix("user/").and_then(|user| user.rsplit('/').next()) else {
+            return Vec::new();
+        };
+        if is_key_user(caller) {
+            return vec![
+                format!(
+                    "aws iam list-service-specific-credentials --user-name {name} --service-name bedrock.amazonaws.com"
+                ),
+                format!(
+                    "aws iam update-service-specific-credential --user-name {name} --status Inactive \
+                     --service-specific-credential-id ID"
+                ),
+            ];
+        }
+        let is_long_term =
+            |key: &&str| key.starts_with("AKIA") && key.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let keys = self.logged(Kind::AccessKeyId).filter(is_long_term).map(|key| {
+            format!("aws iam update-access-key --user-name {name} --access-key-id {key} --status Inactive")
+        });
+        let keys: Vec<String> = keys.collect();
+        if keys.is_empty() { vec![format!("aws iam list-access-keys --user-name {name}")] } else { keys }
+    }
+
     fn replay(&self) -> Option<String> {
         let object = Some(self.object).filter(|name| name.starts_with("s3://") && is_whole(name))?;
         let folder = ["/BedrockModelInvocationLogs/", "/CloudTrail/"].iter().find_map(|logs| {
@@ -137,12 +180,17 @@ impl Alert<'_> {
 /// The longest ARN in it, in bytes: longer than any that AWS documents.
 const MAX_ARN_BYTES: usize = 512;
 
+/// Whether an ARN holds nothing that a shell, a mail client or `make` would act on: callers choose parts of it.
+fn is_plain(arn: &str) -> bool {
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || ":/_+=,.@-".contains(character);
+    arn.chars().all(is_plain) && shown(Some(arn)) == arn
+}
+
 /// `make mute …` for `caller` in `account`. `None` if nobody in particular called, or if the ARN holds
 /// anything that a shell, a mail client or `make` would act on: callers choose parts of it.
 pub(super) fn mute_command(account: Option<&str>, caller: Option<&str>) -> Option<String> {
     let arn = caller.filter(|arn| arn.starts_with("arn:aws") && arn.len() <= MAX_ARN_BYTES)?;
-    let is_plain = |character: char| character.is_ascii_alphanumeric() || ":/_+=,.@-".contains(character);
-    if !arn.chars().all(is_plain) || shown(Some(arn)) != arn {
+    if !is_plain(arn) {
         return None;
     }
     let account = account?;

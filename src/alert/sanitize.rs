@@ -15,7 +15,7 @@ pub const DOCUMENT_BYTES: usize = 2048;
 /// The longest id in text for people, in bytes.
 pub const TEXT_BYTES: usize = 256;
 /// The longest name of a caller in a subject or SMS, in characters.
-const NAME_CHARACTERS: usize = 30;
+const NAME_CHARACTERS: usize = 40;
 
 /// A value to show. Callers choose parts of ids, so the only way from a value to text is as one channel
 /// escapes it.
@@ -27,8 +27,8 @@ enum Content<'a> {
     /// Our own words and figures.
     Ours(Cow<'a, str>),
     Id(Option<&'a str>),
-    /// A caller, whom chat, too, knows by the last part of the ARN.
-    Name(Option<&'a str>),
+    /// Who called: in phrases known as [`known_as`].
+    Caller(Option<&'a str>),
     /// Gets more room in a subject than other ids.
     Model(Option<&'a str>),
     /// An address where AWS logs one: no name, and shown as it is.
@@ -48,10 +48,10 @@ impl<'a> Shown<'a> {
         Self(Content::Id(value))
     }
 
-    /// A caller by name.
+    /// Who called, in a phrase.
     #[must_use]
-    pub const fn name(value: Option<&'a str>) -> Self {
-        Self(Content::Name(value))
+    pub const fn caller(value: Option<&'a str>) -> Self {
+        Self(Content::Caller(value))
     }
 
     /// A model.
@@ -79,7 +79,7 @@ impl<'a> Shown<'a> {
         match &self.0 {
             Content::Ours(text) => text.to_string(),
             Content::Address(address) => (*address).to_owned(),
-            Content::Id(id) | Content::Name(id) | Content::Model(id) => shown(*id),
+            Content::Id(id) | Content::Caller(id) | Content::Model(id) => shown(*id),
             Content::Object(name) => object(name),
         }
     }
@@ -88,7 +88,9 @@ impl<'a> Shown<'a> {
     #[must_use]
     pub fn short(&self) -> String {
         match self.0 {
-            Content::Id(id) | Content::Name(id) | Content::Model(id) => short(id),
+            Content::Id(id) => short(id),
+            Content::Caller(id) => known_as(id),
+            Content::Model(id) => model_name(id),
             _ => self.whole(),
         }
     }
@@ -97,8 +99,9 @@ impl<'a> Shown<'a> {
     #[must_use]
     pub fn ascii(&self, model_characters: usize) -> String {
         match self.0 {
-            Content::Model(id) => ascii(&short(id), model_characters),
-            Content::Id(id) | Content::Name(id) => ascii(&short(id), NAME_CHARACTERS),
+            Content::Model(id) => ascii(&model_name(id), model_characters),
+            Content::Caller(id) => ascii(&known_as(id), NAME_CHARACTERS),
+            Content::Id(id) => ascii(&short(id), NAME_CHARACTERS),
             _ => self.whole(),
         }
     }
@@ -108,7 +111,7 @@ impl<'a> Shown<'a> {
     pub fn chat(&self, bytes: usize) -> String {
         match self.0 {
             Content::Id(id) | Content::Model(id) => code(id.map(|id| plain(id, bytes)).as_deref()),
-            Content::Name(id) => code(Some(&short(id))),
+            Content::Caller(id) => code(Some(&known_as(id))),
             Content::Address(address) => span(address),
             _ => self.whole(),
         }
@@ -118,7 +121,7 @@ impl<'a> Shown<'a> {
     #[must_use]
     pub fn terminal(&self) -> String {
         match self.0 {
-            Content::Id(id) | Content::Name(id) | Content::Model(id) => shown_whole(id, DOCUMENT_BYTES),
+            Content::Id(id) | Content::Caller(id) | Content::Model(id) => shown_whole(id, DOCUMENT_BYTES),
             // Host names stay, so that the path of a file can be copied.
             Content::Object(name) => {
                 let (scheme, rest) = without_scheme(name);
@@ -133,7 +136,7 @@ impl<'a> Shown<'a> {
     pub fn program(&self, bytes: usize) -> Option<String> {
         match &self.0 {
             Content::Ours(text) => Some(text.to_string()),
-            Content::Id(id) | Content::Name(id) | Content::Model(id) => id.map(|id| plain(id, bytes)),
+            Content::Id(id) | Content::Caller(id) | Content::Model(id) => id.map(|id| plain(id, bytes)),
             Content::Address(text) | Content::Object(text) => Some(plain(text, bytes)),
         }
     }
@@ -330,9 +333,73 @@ pub fn short(value: Option<&str>) -> String {
     rest.rsplit('/').find(|part| !part.trim().is_empty()).unwrap_or(rest).to_owned()
 }
 
+/// A caller as people know it: `App (i-0a1b)` for a session of a role, `App` for a role, `ci/build` for an IAM user.
+#[must_use]
+pub fn known_as(value: Option<&str>) -> String {
+    let text = shown(value);
+    let resource = if text.starts_with("arn:") { text.splitn(6, ':').nth(5) } else { None };
+    if let Some(role) = resource.and_then(|resource| resource.strip_prefix("assumed-role/")) {
+        return match role.split_once('/') {
+            Some((role, session)) => format!("{role} ({session})"),
+            None => role.to_owned(),
+        };
+    }
+    match resource.and_then(|resource| resource.strip_prefix("user/")) {
+        Some(user) if !user.trim().is_empty() => user.to_owned(),
+        _ => short(value),
+    }
+}
+
+/// A model as people know it: its id without the provider, the date and the version, `claude-3-opus`.
+#[must_use]
+pub fn model_name(value: Option<&str>) -> String {
+    let text = short(value);
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_provider = |text: &str| {
+        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    };
+    let name = match text.split_once('.') {
+        Some((provider, name)) if is_provider(provider) && !name.is_empty() => name,
+        _ => return text,
+    };
+    let Some((name, _)) = name.split_once(':') else { return name.to_owned() };
+    let versioned = name.rsplit_once("-v").filter(|(head, version)| !head.is_empty() && is_number(version));
+    let name = versioned.map_or(name, |(head, _)| head);
+    let dated =
+        name.rsplit_once('-').filter(|(head, date)| !head.is_empty() && date.len() == 8 && is_number(date));
+    dated.map_or(name, |(head, _)| head).to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn people_know_a_caller_by_its_names_and_a_model_by_its_family() {
+        for (arn, expected) in [
+            ("arn:aws:sts::1:assumed-role/App/i-0a1b", "App (i-0a1b)"),
+            ("arn:aws:sts::1:assumed-role/App", "App"),
+            ("arn:aws:iam::1:user/ci/build", "ci/build"),
+            ("arn:aws:sts::1:federated-user/eve", "eve"),
+            ("arn:aws:iam::1:root", "root"),
+            ("eve", "eve"),
+        ] {
+            assert_eq!(known_as(Some(arn)), expected);
+        }
+        assert_eq!(known_as(None), "unknown");
+        for (id, expected) in [
+            ("anthropic.claude-3-opus-20240229-v1:0", "claude-3-opus"),
+            ("amazon.nova-lite-v1:0", "nova-lite"),
+            ("anthropic.claude-v2", "claude-v2"),
+            ("meta.llama3-1-405b-instruct-v1:0", "llama3-1-405b-instruct"),
+            ("arn:aws:bedrock:us-east-1:1:provisioned-model/x1", "x1"),
+            ("a.:0", ":0"),
+            ("v.-v1:0", "-v1"),
+            ("x", "x"),
+        ] {
+            assert_eq!(model_name(Some(id)), expected, "{id}");
+        }
+    }
 
     #[test]
     fn control_and_reordering_characters_are_taken_out() {

@@ -3,7 +3,7 @@
 use super::Alert;
 use super::queries::mute_command;
 use super::sanitize::Shown;
-use super::words::{capitalised, how_many, minutes};
+use super::words::{capitalised, how_many, minutes, span};
 use crate::count::evidence::Kind;
 use crate::rule::definition::{Rule, Severity};
 use crate::rule::field::Field;
@@ -26,7 +26,7 @@ pub struct Story<'a> {
     pub(super) headline: Vec<Shown<'a>>,
     /// The title in chat.
     pub(super) title: Vec<Shown<'a>>,
-    /// The first sentence of the e-mail.
+    /// The first sentence of the email: who, what, how often, in what time, where.
     pub(super) opening: Vec<Shown<'a>>,
     /// What it means.
     pub(super) meaning: String,
@@ -60,11 +60,16 @@ pub struct Story<'a> {
     pub(super) ids: Vec<Row<'a>>,
     /// The same in chat.
     pub(super) reference: (&'static str, String),
+    /// Commands that take the credentials away, and where to do it in the console.
+    pub(super) stop: Vec<String>,
     /// Commands to look further with.
     pub(super) commands: Vec<String>,
     /// The command that mutes the caller.
     pub(super) mute: Option<String>,
 }
+
+/// How many regions the first sentence names.
+const MAX_REGIONS: usize = 3;
 
 /// Many callers of one account within an hour.
 #[derive(Clone, Copy, Debug)]
@@ -161,8 +166,12 @@ impl Alert<'_> {
             thread: self.thread(),
             headline: self.phrase(wording.headline),
             title: self.phrase(wording.title),
-            opening: vec![Shown::ours(wording.opening)],
-            meaning: wording.meaning.to_owned(),
+            opening: [
+                self.phrase(wording.reason),
+                self.scope(self.figures.first_seen, self.figures.last_seen),
+            ]
+            .concat(),
+            meaning: format!("{}\n{}", wording.opening, wording.meaning),
             crowd: None,
             rows: keys
                 .map(|field| Row::one(field.label(), Shown::id(self.key.get(rule, *field))))
@@ -187,6 +196,7 @@ impl Alert<'_> {
             ],
             reference: ("Alert", id.clone()),
             id,
+            stop: self.stop(),
             commands: self.commands().collect(),
             mute: mute_command(self.account(), self.incident.caller),
         }
@@ -215,6 +225,19 @@ impl Alert<'_> {
     pub(super) fn region(&self) -> Row<'_> {
         let known = self.evidence(Kind::Region);
         Row::new("Region", if known.is_empty() { vec![Shown::id(None)] } else { known })
+    }
+
+    /// ` in 41 s, us-east-1.`, to end a sentence about what was seen between the two times.
+    pub(super) fn scope(&self, first: EventTime, last: EventTime) -> Vec<Shown<'_>> {
+        let regions = self.evidence(Kind::Region);
+        let mut scope = vec![Shown::ours(format!(" in {}", span(first, last)))];
+        if regions.len() > MAX_REGIONS {
+            scope.push(Shown::ours(format!(", {} regions", regions.len())));
+        } else {
+            scope.extend(regions.into_iter().flat_map(|region| [Shown::ours(", "), region]));
+        }
+        scope.push(Shown::ours("."));
+        scope
     }
 
     /// `fires above 3 within 60 minutes`.

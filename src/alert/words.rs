@@ -14,6 +14,18 @@ pub fn utc(time: EventTime) -> String {
     clock(time) + " UTC"
 }
 
+/// `41 s`, `38 min` or `20 h`, from one time to another.
+#[must_use]
+pub fn span(first: EventTime, last: EventTime) -> String {
+    let seconds = last.epoch_ms().saturating_sub(first.epoch_ms()).max(0) / 1000;
+    match seconds {
+        ..2 => "a second".to_owned(),
+        2..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        _ => format!("{} h", seconds / 3600),
+    }
+}
+
 /// `word` with a capital letter.
 #[must_use]
 pub fn capitalised(word: &str) -> String {

@@ -162,7 +162,7 @@ impl Counts {
                 statistics.denials = statistics.denials.saturating_add(u64::from(call.is_denied()));
                 let not_found = u64::from(call.is_model_call && call.error_code == MODEL_NOT_FOUND);
                 statistics.not_found = statistics.not_found.saturating_add(not_found);
-                if let Some(cause) = call.cause {
+                if let Some(cause) = call.cause.filter(|_| call.is_model_call) {
                     let failed = statistics.causes.entry(cause.name).or_default();
                     *failed = failed.saturating_add(1);
                 }

@@ -13,8 +13,8 @@ use super::condition::{CallOutcome, Condition, FindingCondition, Guardrail};
 use super::definition::{Elastic, Rule, Severity, SeverityIf, Technique, Weight, Wording};
 use super::field::Field;
 use super::value::{
-    CauseClass, CauseName, ErrorCode, Glob, List, NonBlank, Noun, OperationName, Policies, RiskScore, Span, Threshold,
-    Url, Word,
+    CauseClass, CauseName, ErrorCode, Glob, List, NonBlank, Noun, OperationName, Policies, RiskScore, Span,
+    Threshold, Url, Word,
 };
 use crate::call::credential::Credential;
 use crate::call::guardrail::Policy;

@@ -38,9 +38,13 @@ static HONEST: LazyLock<[RangeInclusive<usize>; 2]> = LazyLock::new(|| {
 /// Without the commands to look further with, which are left out where an id is hostile.
 fn email(alert: &Alert<'_>) -> String {
     let email = alert.story().email();
-    let Some((before, section)) = email.split_once("\nTo look further:\n") else { return email };
-    let end = section.find("\n\n").map_or(section.len(), |end| end + 1);
-    before.to_owned() + &section[end..]
+    let without = |email: String, heading: &str| {
+        let Some((before, section)) = email.split_once(heading) else { return email };
+        let end = section.find("\n\n").map_or(section.len(), |end| end + 1);
+        before.to_owned() + &section[end..]
+    };
+    let stop = "\nStop it now, if no one owns these calls\n";
+    without(without(email, "\nLook closer:\n"), stop)
 }
 
 fn block(alert: &Alert<'_>) -> String {
