@@ -51,8 +51,30 @@ pub fn error_code(written: Cow<'_, str>) -> Cow<'_, str> {
     }
 }
 
+/// What a record shows of a call that succeeded: its tokens. Records of some operations have none; those calls are
+/// left to the invocation log.
+///
+/// Source: "Monitor Amazon Bedrock API calls using CloudTrail" in the Amazon Bedrock user guide.
+pub fn facts(members: &Members<'_>) -> Facts<'static> {
+    let added = members.below(Member::AdditionalEventData);
+    let (input, output) = (added.number(Member::InputTokens), added.number(Member::OutputTokens));
+    let has_failed =
+        members.json(Member::ErrorCode).is_some_and(|code| !matches!(code.get(), "null" | "\"\""));
+    Facts {
+        succeeded: !has_failed && (input.is_some() || output.is_some()),
+        input_tokens: input.unwrap_or_default(),
+        output_tokens: output.unwrap_or_default(),
+        ..Facts::default()
+    }
+}
+
 /// The call that `members` record. A missing request id is empty.
-pub fn call<'a>(members: &Members<'a>, at: EventTime, error_code: Cow<'a, str>) -> Call<'a> {
+pub fn call<'a>(
+    members: &Members<'a>,
+    at: EventTime,
+    error_code: Cow<'a, str>,
+    facts: Facts<'a>,
+) -> Call<'a> {
     let given = |text: &Cow<'_, str>| !text.is_empty();
     let kept = |field| members.text(field).map(truncate_with_hash);
     let asked = members.below(Member::RequestParameters);
@@ -102,7 +124,7 @@ pub fn call<'a>(members: &Members<'a>, at: EventTime, error_code: Cow<'a, str>) 
         user_agent: kept(Member::UserAgent),
         access_key_id: caller.text(Member::AccessKeyId).map(truncate_with_hash),
         vpc_endpoint: kept(Member::VpcEndpointId),
-        facts: Facts::default(),
+        facts,
     }
 }
 

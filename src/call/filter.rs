@@ -3,6 +3,9 @@
 use crate::call::cause::{ACCESS_DENIED, DENIED};
 use crate::call::guardrail::{Facts, INTERVENED};
 
+/// What CloudTrail's records of calls with tokens contain.
+const CLOUDTRAIL_TOKENS: &str = "putTokens";
+
 /// Which records the rules need.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecordFilter {
@@ -37,14 +40,14 @@ impl RecordFilter {
     }
 
     /// Words of which the JSON of every such record contains one, whether or not it is escaped. Nearly every record
-    /// has a time, so a rule about successful calls reads every record.
+    /// of the invocation log has a time, so a rule about successful calls reads every one; of CloudTrail's, those with tokens.
     ///
     /// JSON escapes within a word (`\u0041ccessDenied`) are not matched; AWS writes none.
     #[must_use]
     pub fn words(&self) -> Vec<&'static str> {
         let codes = self.error_codes.iter().map(|code| if *code == ACCESS_DENIED { DENIED } else { code });
         let interventions: &[&str] = if self.interventions { &INTERVENED } else { &[] };
-        let every: &[&str] = if self.successes { &["timestamp"] } else { &[] };
+        let every: &[&str] = if self.successes { &["timestamp", CLOUDTRAIL_TOKENS] } else { &[] };
         codes
             .chain(interventions.iter().copied())
             .chain(self.actions.iter().copied())
@@ -67,6 +70,9 @@ mod tests {
             successes: true,
             ..RecordFilter::default()
         };
-        assert_eq!(filter.words(), ["INTERVENED", "guardrail_intervened", "BLOCKED", "timestamp"]);
+        assert_eq!(
+            filter.words(),
+            ["INTERVENED", "guardrail_intervened", "BLOCKED", "timestamp", "putTokens"]
+        );
     }
 }

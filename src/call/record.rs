@@ -54,6 +54,9 @@ pub fn read<'a>(record: &Members<'a>, filter: &RecordFilter, place: impl FnOnce(
         let code = record.json(Member::ErrorCode);
         facts.succeeded = code.is_none_or(|code| matches!(code.get(), "null" | "\"\""));
     }
+    if is_trail && filter.successes && is_model_call(record) {
+        facts = cloudtrail::facts(record);
+    }
     let error_code = match error_code {
         Some(code) if filter.error_codes.contains(&code.as_ref()) => code,
         code if filter.wants(&facts) => code.unwrap_or_default(),
@@ -64,7 +67,7 @@ pub fn read<'a>(record: &Members<'a>, filter: &RecordFilter, place: impl FnOnce(
         return Reading::NoTimestamp { is_denied: error_code == ACCESS_DENIED };
     };
     let mut call = if is_trail {
-        cloudtrail::call(record, at, error_code)
+        cloudtrail::call(record, at, error_code, facts)
     } else {
         invocation::call(record, at, error_code, facts)
     };
