@@ -55,6 +55,7 @@ pub fn error_code(written: Cow<'_, str>) -> Cow<'_, str> {
 /// left to the invocation log.
 ///
 /// Source: "Monitor Amazon Bedrock API calls using CloudTrail" in the Amazon Bedrock user guide.
+#[must_use]
 pub fn facts(members: &Members<'_>) -> Facts<'static> {
     let added = members.below(Member::AdditionalEventData);
     let (input, output) = (added.number(Member::InputTokens), added.number(Member::OutputTokens));

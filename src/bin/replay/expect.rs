@@ -72,7 +72,7 @@ impl Expected {
                 )),
                 // Of a whole document the rest is noise.
                 None if fields.get("event").is_some() => {
-                    lines.push(format!("missing, line {line}: {}", short(fields)))
+                    lines.push(format!("missing, line {line}: {}", short(fields)));
                 }
                 None => lines.push(format!("missing, line {line}: {fields}")),
             }
