@@ -129,8 +129,8 @@ const PLANNED: [&str; 3] = ["key-recon", "model-access-changed", "api-key-escape
 const ELASTIC_PREFACE: &str = "
 ## Elastic's rules about Bedrock
 
-In its [detection-rules](https://github.com/elastic/detection-rules), Elastic has 36 rules about Amazon Bedrock by its own count; these are the
-34 that we found there on 2026-11-30, each beside ours, or why there is none.
+Elastic has about 36 rules about Amazon Bedrock. These are the 34 that were found in its public repository
+[detection-rules](https://github.com/elastic/detection-rules) on 2026-11-30, each beside ours, or why there is none.
 
 | Elastic's rule | id | here |
 |---|---|---|
