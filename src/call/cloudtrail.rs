@@ -71,8 +71,29 @@ pub fn error_code(written: Cow<'_, str>) -> Cow<'_, str> {
     }
 }
 
+/// What a record shows of a call that succeeded: its tokens. Records of some operations have none; those calls are
+/// left to the invocation log.
+///
+/// Source: "Monitor Amazon Bedrock API calls using CloudTrail" in the Amazon Bedrock user guide.
+#[must_use]
+pub fn facts(members: &Members<'_>) -> Facts<'static> {
+    let added = members.below(Member::AdditionalEventData);
+    let (input, output) = (added.number(Member::InputTokens), added.number(Member::OutputTokens));
+    Facts {
+        input_tokens: input.unwrap_or_default(),
+        output_tokens: output.unwrap_or_default(),
+        ..Facts::default()
+    }
+}
+
 /// The call that `members` record. A missing request id is empty.
-pub fn call<'a>(members: &Members<'a>, at: EventTime, error_code: Cow<'a, str>, succeeded: bool) -> Call<'a> {
+pub fn call<'a>(
+    members: &Members<'a>,
+    at: EventTime,
+    error_code: Cow<'a, str>,
+    facts: Facts<'a>,
+    succeeded: bool,
+) -> Call<'a> {
     let given = |text: &Cow<'_, str>| !text.is_empty();
     let kept = |field| members.text(field).map(truncate_with_hash);
     let asked = members.below(Member::RequestParameters);
@@ -140,7 +161,7 @@ pub fn call<'a>(members: &Members<'a>, at: EventTime, error_code: Cow<'a, str>, 
         user_agent: kept(Member::UserAgent),
         access_key_id,
         vpc_endpoint: kept(Member::VpcEndpointId),
-        facts: Facts::default(),
+        facts,
     }
 }
 

@@ -62,9 +62,11 @@ pub enum Member {
     Model,
     CallWithBearerToken,
     BearerTokenType,
+    InputTokens,
+    OutputTokens,
 }
 
-const COUNT: usize = Member::BearerTokenType as usize + 1;
+const COUNT: usize = Member::OutputTokens as usize + 1;
 
 impl Member {
     fn named(name: &[u8]) -> Option<Self> {
@@ -105,6 +107,8 @@ impl Member {
             b"model" => Self::Model,
             b"callWithBearerToken" => Self::CallWithBearerToken,
             b"bearerTokenType" => Self::BearerTokenType,
+            b"inputTokens" => Self::InputTokens,
+            b"outputTokens" => Self::OutputTokens,
             name => return Container::keyed(name).map(|_| Self::Elements),
         })
     }
@@ -151,6 +155,12 @@ impl<'a> Members<'a> {
     #[must_use]
     pub fn flag(&self, member: Member) -> Option<bool> {
         self.json(member)?.get().trim_matches('"').parse().ok()
+    }
+
+    /// A number that is not negative; `None` for anything else.
+    #[must_use]
+    pub fn number(&self, member: Member) -> Option<u64> {
+        self.json(member)?.get().parse().ok()
     }
 
     /// The members of an object one level below; empty if it is not an object.

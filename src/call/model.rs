@@ -15,6 +15,34 @@ use crate::source::text::{Text, truncate_with_hash};
 /// `sa`, clients that encountered them (langchain-aws, pull request 607).
 const GEOGRAPHIES: [&str; 10] = ["us", "us-gov", "eu", "apac", "jp", "au", "ca", "sa", "amer", "global"];
 
+/// The providers of foundation models, as their ids begin. Before one of these, any short word in lower case is a
+/// geography: AWS adds some, such as `me`, `af` and `ap`, before this list knows them.
+///
+/// Source: "Supported foundation models in Amazon Bedrock" in the Amazon Bedrock user guide.
+const PROVIDERS: [&str; 19] = [
+    "ai21",
+    "amazon",
+    "anthropic",
+    "cohere",
+    "deepseek",
+    "google",
+    "luma",
+    "meta",
+    "minimax",
+    "mistral",
+    "moonshot",
+    "moonshotai",
+    "nvidia",
+    "openai",
+    "qwen",
+    "stability",
+    "twelvelabs",
+    "writer",
+    "zai",
+];
+/// The longest geography that is not in the list.
+const MAX_GEOGRAPHY_BYTES: usize = 5;
+
 /// Kinds of Bedrock ARN that name a foundation model. The ARN of an application inference profile, or
 /// of a provisioned, custom or imported model, does not.
 const NAMED_BY_ID: [&str; 2] = ["foundation-model/", "inference-profile/"];
@@ -49,9 +77,11 @@ fn id_in_arn(arn: &str) -> Option<&str> {
 /// Only an id of the form `<provider>.<model>` can have a geography prefix.
 fn without_geography(id: &str) -> &str {
     let Some((geography, model)) = id.split_once('.') else { return id };
-    let is_model =
-        model.split_once('.').is_some_and(|(provider, rest)| !provider.is_empty() && !rest.is_empty());
-    if is_model && GEOGRAPHIES.contains(&geography) { model } else { id }
+    let Some((provider, rest)) = model.split_once('.') else { return id };
+    let is_short = (2..=MAX_GEOGRAPHY_BYTES).contains(&geography.len())
+        && geography.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+    let is_geography = GEOGRAPHIES.contains(&geography) || (is_short && PROVIDERS.contains(&provider));
+    if is_geography && !provider.is_empty() && !rest.is_empty() { model } else { id }
 }
 
 #[cfg(test)]
@@ -110,6 +140,31 @@ mod tests {
         ] {
             check(whole, whole);
         }
+    }
+
+    #[test]
+    fn a_new_geography_is_known_by_the_provider_behind_it() {
+        for geography in ["me", "af", "ap", "latam", "eu-x"] {
+            for provider in PROVIDERS {
+                check(&format!("{geography}.{provider}.m-1"), &format!("{provider}.m-1"));
+            }
+        }
+        check(
+            "arn:aws:bedrock:me-south-1:1:inference-profile/me.amazon.nova-pro-v1:0",
+            "amazon.nova-pro-v1:0",
+        );
+        for whole in [
+            "m.amazon.x",
+            "ME.amazon.x",
+            "me1.amazon.x",
+            "region.amazon.x",
+            "me.amazon",
+            "me.amazon.",
+            "me.amazonia.x",
+        ] {
+            check(whole, whole);
+        }
+        check("me.us.amazon.x", "me.us.amazon.x");
     }
 
     #[test]

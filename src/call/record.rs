@@ -62,12 +62,15 @@ pub fn read<'a>(record: &Members<'a>, filter: &RecordFilter, place: impl FnOnce(
         return Reading::Other;
     }
     let error_code = error_code.unwrap_or_default();
+    if is_trail && filter.successes && is_model_call {
+        facts = cloudtrail::facts(record);
+    }
     let time = record.text(if is_trail { Member::EventTime } else { Member::Timestamp });
     let Some(at) = time.as_deref().and_then(EventTime::parse) else {
         return Reading::NoTimestamp { is_denied: is_model_call && error_code == ACCESS_DENIED };
     };
     let mut call = if is_trail {
-        cloudtrail::call(record, at, error_code, succeeded)
+        cloudtrail::call(record, at, error_code, facts, succeeded)
     } else {
         invocation::call(record, at, error_code, facts, succeeded)
     };

@@ -7,7 +7,7 @@ use glob::Pattern;
 
 use super::condition::{CallOutcome, Condition};
 use super::field::{Field, Values};
-use crate::call::Call;
+use crate::call::{Call, Source};
 use crate::call::cause::Class;
 
 /// How much an alert of a rule matters, in Elastic's words.
@@ -284,7 +284,11 @@ impl Rule {
     /// Whether the rule counts this denial, whose fields have these values.
     #[must_use]
     pub fn counts(&self, denial: &Call<'_>, values: &Values<'_>) -> bool {
-        self.records.iter().any(|record| record.holds(denial, values))
+        // Calls whose tokens CloudTrail does not record are left to the invocation log.
+        let has_amount =
+            self.weight == Weight::One || denial.source != Source::CloudTrail || denial.facts.tokens() > 0;
+        has_amount
+            && self.records.iter().any(|record| record.holds(denial, values))
             && self
                 .group_by
                 .iter()

@@ -47,6 +47,9 @@ pub struct Example {
     pub name: String,
     /// The alerts that the rule must raise.
     pub alerts: usize,
+    /// The other rules that are on by default and fire as well.
+    #[serde(default)]
+    pub also: Vec<String>,
     /// A log object as Bedrock or CloudTrail writes it.
     records: String,
     /// How often each line is repeated; `{n}` in it becomes a number from 1.

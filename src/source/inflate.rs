@@ -27,7 +27,7 @@ pub enum Damage {
     },
     /// The decompressed data is gzip again.
     #[error(
-        "gzip inside gzip: compressed twice, and not read; where Firehose takes it from CloudWatch Logs, turn its compression off"
+        "gzip inside gzip, and not read: CloudWatch Logs compresses what it sends, so turn Firehose's compression off, and set its file extension to .gz, since other names are skipped"
     )]
     Nested,
     /// The text is UTF-16, as PowerShell writes it.

@@ -60,7 +60,9 @@ pub fn find<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> Inputs {
                     missing.push((entry.path().display().to_string(), "not a regular file".to_owned()));
                 }
                 Ok(entry) => inputs.push(Input {
-                    skip: object::skip_by_name(&key(entry.path())),
+                    // Whoever names a file means it, whatever its name ends in.
+                    skip: object::skip_by_name(&key(entry.path()))
+                        .filter(|skip| entry.depth() > 0 || *skip != Skip::Suffix),
                     bytes: entry.metadata().map_or(0, |metadata| metadata.len()),
                     explicit: entry.depth() == 0,
                     name: entry.path().to_string_lossy().into_owned(),

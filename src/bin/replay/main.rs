@@ -14,6 +14,7 @@
 )]
 
 mod denied;
+mod expect;
 mod inputs;
 mod options;
 mod output;
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     options.check_selection();
+    let expected = options.expected();
     let mut found = inputs::find(options.paths.iter().filter(|path| !inputs::is_s3(path)));
     #[cfg(feature = "aws")]
     let s3 = options.reads_s3().then(|| s3::S3::connect(&options, &mut found));
@@ -78,13 +80,13 @@ fn main() -> ExitCode {
     };
     let pipeline = Pipeline {
         store: MemoryStore::default(),
-        sink: Printer::new(options.format, terminal(), options.report.is_some()),
+        sink: Printer::new(options.format, terminal(), options.report.is_some() || expected.is_some()),
         rules: settings.rules_on(),
         exempt_users: settings.exempt_users.clone(),
         limits: Limits::default(),
     };
     let (progress, mut summary) = run::all(&pipeline, &found, options.jobs(), open);
-    let printed = output::write(&options, pipeline, &progress, &mut summary);
+    let printed = output::write(&options, expected.as_ref(), pipeline, &progress, &mut summary);
     // Whoever closed the pipe has seen enough.
     if let Err(error) = printed
         && error.kind() != io::ErrorKind::BrokenPipe
@@ -95,7 +97,7 @@ fn main() -> ExitCode {
     if let Some(why) = summary.incomplete() {
         progress.say(&why);
         ExitCode::from(2)
-    } else if options.fail_on_alert && summary.alerts > 0 {
+    } else if summary.differs || (options.fail_on_alert && summary.alerts > 0) {
         ExitCode::from(1)
     } else {
         ExitCode::SUCCESS

@@ -12,6 +12,7 @@ use clap::error::{ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
 use glob::Pattern;
 
+use crate::expect::Expected;
 use crate::inputs;
 
 /// Finds callers who keep trying Amazon Bedrock models they are denied, in invocation logs and
@@ -34,9 +35,10 @@ use crate::inputs;
   replay --rules model-sweep,validation-burst logs      other rules
   replay --exempt-user 'arn:aws:sts::*:assumed-role/x/*' logs    count these callers, never alert
   replay s3://bucket/prefix --since 7d                  a week of logs in S3
+  replay --expect expected.jsonl logs                   are the alerts the expected ones?
 
-Exit status: 0 if everything was read; 1 with --fail-on-alert if a rule fired;
-2 for bad usage or an incomplete result, which the last line explains, once all inputs are done."
+Exit status: 0 if everything was read; 1 with --fail-on-alert if a rule fired,
+or if the alerts are not those of --expect; 2 for bad usage or an incomplete result, which the last line explains, once all inputs are done."
 )]
 pub struct Options {
     /// Apply only these rules, separated by commas, or all [default: the rules that RULES.md calls on by default]
@@ -93,6 +95,9 @@ pub struct Options {
     /// Say why a key fired or did not, instead of printing alerts: the id of an alert, or part of a user, role, model or account
     #[arg(long, value_name = "TEXT", conflicts_with = "format")]
     pub explain: Option<String>,
+    /// Compare the alerts with those that this file expects, one JSON object a line: the fields that an alert must have, such as {"rule":"denied-model","user":"arn:aws:iam::111122223333:user/eve"}, or what --format json printed; exit with status 1 if one is missing or unexpected
+    #[arg(long, value_name = "FILE")]
+    pub expect: Option<PathBuf>,
     /// Exit with status 1 if a rule fired
     #[arg(long)]
     pub fail_on_alert: bool,
@@ -156,6 +161,15 @@ impl Options {
                 "--since, --until, --account and --region select objects below s3://bucket/prefix; name the files or folders that you want",
             );
         }
+    }
+
+    /// What `--expect` names; for a file that cannot be read it prints what is wrong and exits.
+    pub fn expected(&self) -> Option<Expected> {
+        let file = self.expect.as_ref()?;
+        Some(
+            Expected::read(file)
+                .unwrap_or_else(|why| Self::refuse(&format!("--expect: {}{why}", file.display()))),
+        )
     }
 
     /// Prints what is wrong with the command line, and exits.

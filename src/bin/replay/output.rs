@@ -18,6 +18,7 @@ use bedrock_denial_watch::rule::definition::Rule;
 use bedrock_denial_watch::source::time::EventTime;
 use glob::Pattern;
 
+use crate::expect::{Compared, Expected};
 use crate::options::{Format, Options};
 use crate::printer::Printer;
 use crate::progress::Progress;
@@ -26,6 +27,7 @@ use crate::summary::RunSummary;
 /// Writes it all; fails if standard output does.
 pub fn write(
     options: &Options,
+    expected: Option<&Expected>,
     pipeline: Pipeline<MemoryStore, Printer>,
     progress: &Progress,
     summary: &mut RunSummary,
@@ -33,8 +35,15 @@ pub fn write(
     let Pipeline { store, sink, rules, exempt_users, .. } = pipeline;
     let callers = store.callers();
     let keys: Vec<_> = store.into_keys().collect();
+    let kept = sink.take_kept();
+    if let Some(expected) = expected {
+        let Compared { lines, differs } = expected.compare(&kept.alerts);
+        summary.differs = differs;
+        for line in lines {
+            progress.say(&sanitize::plain(&line, sanitize::DOCUMENT_BYTES));
+        }
+    }
     if let Some(file) = &options.report {
-        let kept = sink.take_kept();
         let result = RunResult {
             scope: &summary.scope(),
             causes: &summary.causes(),

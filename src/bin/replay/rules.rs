@@ -1,20 +1,24 @@
 //! The rules themselves: `--list-rules` shows them with their settings, `--test-rules` runs the examples in their
-//! files, each against its own rule.
+//! files: each fires its own rule as often as it says, and of the rules that are on by default no other.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use bedrock_denial_watch::alert::Alert;
+use bedrock_denial_watch::alert::notice::Notice;
 use bedrock_denial_watch::alert::sanitize;
-use bedrock_denial_watch::alert::sink::DiscardSink;
+use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
 use bedrock_denial_watch::alert::words::minutes;
 use bedrock_denial_watch::count::lease::Claimant;
 use bedrock_denial_watch::count::memory::MemoryStore;
 use bedrock_denial_watch::deliver::{Delivery, Pipeline};
 use bedrock_denial_watch::reader::Limits;
-use bedrock_denial_watch::rule::catalogue::{self, LoadError};
+use bedrock_denial_watch::rule::catalogue::{self, ALL, LoadError};
 use bedrock_denial_watch::rule::definition::Rule;
 use bedrock_denial_watch::rule::file::{self, Example};
 use bedrock_denial_watch::rule::settings::{Setting, Settings};
@@ -42,11 +46,16 @@ fn run(folder: Option<&Path>, runtime: &Runtime) -> Result<bool, LoadError> {
             catalogue::FILES.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
         }
     };
+    let others: Vec<Rule> = match folder {
+        Some(folder) => catalogue::with_rules_in(folder)?,
+        None => ALL.clone(),
+    };
+    let others: Vec<Rule> = others.into_iter().filter(|rule| rule.on).collect();
     let mut good = true;
     for (name, text) in files {
         let (rule, examples) = file::rule_and_examples(&name, &text)?;
         let wrong: Vec<String> =
-            examples.iter().filter_map(|example| wrong(&rule, example, runtime)).collect();
+            examples.iter().filter_map(|example| wrong(&rule, &others, example, runtime)).collect();
         let missing = missing(&examples);
         good &= wrong.is_empty() && missing.is_none();
         let fine = examples.len().saturating_sub(wrong.len());
@@ -67,11 +76,13 @@ fn missing(examples: &[Example]) -> Option<String> {
 }
 
 /// How an example's alerts differ from what was expected.
-fn wrong(rule: &Rule, example: &Example, runtime: &Runtime) -> Option<String> {
+fn wrong(rule: &Rule, others: &[Rule], example: &Example, runtime: &Runtime) -> Option<String> {
+    let fired = Fired::default();
+    let others = others.iter().filter(|other| other.id != rule.id);
     let pipeline = Pipeline {
         store: MemoryStore::default(),
-        sink: DiscardSink,
-        rules: vec![rule.clone()],
+        sink: &fired,
+        rules: std::iter::once(rule).chain(others).cloned().collect(),
         exempt_users: Vec::new(),
         limits: Limits::default(),
     };
@@ -85,10 +96,37 @@ fn wrong(rule: &Rule, example: &Example, runtime: &Runtime) -> Option<String> {
         return Some(format!("{:?}: line {place} of its log: {}", example.name, fault.kind.advice()));
     }
     let claimant = Claimant { owner: "example", now: 0, lease: Duration::ZERO };
-    let outcome = runtime.block_on(pipeline.commit(read.tally, Delivery { object: "example", claimant }));
-    let raised = outcome.published.len();
-    let expected = example.alerts;
-    (raised != expected).then(|| format!("{:?}: expected {expected} alerts, raised {raised}", example.name))
+    runtime.block_on(pipeline.commit(read.tally, Delivery { object: "example", claimant }));
+    let mut fired = fired.0.into_inner();
+    let (raised, expected) = (fired.remove(rule.id).unwrap_or_default(), example.alerts);
+    if raised != expected {
+        return Some(format!("{:?}: expected {expected} alerts, raised {raised}", example.name));
+    }
+    let also: Vec<&str> = fired.into_keys().collect();
+    let mut listed: Vec<&str> = example.also.iter().map(String::as_str).collect();
+    listed.sort_unstable();
+    (also != listed).then(|| format!("{:?}: expected also = {listed:?}, fired also {also:?}", example.name))
+}
+
+/// How many alerts each rule raised.
+#[derive(Default)]
+struct Fired(RefCell<BTreeMap<&'static str, usize>>);
+
+impl AlertSink for &Fired {
+    async fn notice(&self, _: &Notice<'_>) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn wants_alerts(&self) -> bool {
+        true
+    }
+
+    async fn alert(&self, alert: &Alert<'_>) -> Result<(), SinkError> {
+        let mut fired = self.0.borrow_mut();
+        let raised = fired.entry(alert.rule.id).or_default();
+        *raised = raised.saturating_add(1);
+        Ok(())
+    }
 }
 
 /// Every rule with its settings, one a line, and where each came from if not from its file.

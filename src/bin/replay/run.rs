@@ -119,8 +119,7 @@ impl<S: Store> Run<'_, S> {
     fn skip(&mut self, skip: Skip, input: &Input) {
         self.summary.skip(skip);
         if input.explicit {
-            let advice = if skip == Skip::Suffix { "; to read it anyway: replay - < FILE" } else { "" };
-            self.warn(&input.name, &format!("skipped: {skip}{advice}"));
+            self.warn(&input.name, &format!("skipped: {skip}"));
         }
     }
 

@@ -18,6 +18,8 @@ pub struct RunSummary {
     pub failed: u64,
     /// Alerts raised.
     pub alerts: u64,
+    /// They are not those of `--expect`.
+    pub differs: bool,
     skipped: BTreeMap<String, u64>,
     sum: Statistics,
 }

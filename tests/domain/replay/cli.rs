@@ -122,6 +122,79 @@ fn the_samples_fire_what_an_independent_count_expects() {
     assert!(text(&output.stderr).ends_with(summary), "{}", text(&output.stderr));
 }
 
+/// What `--expect` says of `lines`, with the exit status.
+#[track_caller]
+fn check_expected(lines: &str, status: i32, said: &[&str]) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("expected.jsonl");
+    fs::write(&file, lines).expect("writable");
+    let case = "tests/golden/a-role-whose-setup-is-missing/input";
+    let output = replay(&["--format", "json", "--expect", file.to_str().expect("text"), case]);
+    let stderr = text(&output.stderr);
+    for words in said {
+        assert!(stderr.contains(words), "{words}: {stderr}");
+    }
+    assert_eq!(output.status.code(), Some(status), "{stderr}");
+}
+
+#[test]
+fn a_run_is_compared_with_what_was_expected() {
+    let whole =
+        fs::read_to_string("tests/golden/a-role-whose-setup-is-missing/alerts.jsonl").expect("alerts");
+    check_expected(&whole, 0, &["Expected alerts: 4 found, 0 missing"]);
+    check_expected(
+        &whole.replace("\"severity\":47", "\"severity\":73"),
+        1,
+        &["different, line 1: ", "event: expected {"],
+    );
+    let rules = "{\"rule\":\"denied-model\"}\n".repeat(3)
+        + "{\"rule\":\"role-denials\",\"event\":{\"severity\":21}}\n";
+    check_expected(&rules, 0, &["4 found"]);
+    check_expected(
+        &rules.replace("role-denials", "model-sweep"),
+        1,
+        &["missing, line 4: {", "unexpected: {"],
+    );
+    check_expected("{", 2, &["--expect: ", "expected.jsonl:1: "]);
+}
+
+#[test]
+fn a_file_that_is_named_itself_is_read_whatever_its_name_ends_in() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("bedrock-stream-1-2026-02-20-09-00-05-4e5f6a7b");
+    let denial =
+        r#"{"timestamp":"2025-06-01T10:00:00Z","requestId":"a","errorCode":"AccessDeniedException"}"#;
+    fs::write(&file, denial).expect("writable");
+    let output = replay(&[file.to_str().expect("text")]);
+    assert!(text(&output.stderr).contains("Read 1 file: 1 record, 1 denial"), "{}", text(&output.stderr));
+    assert_eq!(output.status.code(), Some(0));
+    let output = replay(&[folder.path().to_str().expect("text")]);
+    assert!(
+        text(&output.stderr).contains("(exit status 2): there was nothing to read."),
+        "{}",
+        text(&output.stderr)
+    );
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn an_example_on_which_another_rule_fires_must_say_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rule = fs::read_to_string("rules/validation-burst.toml").expect("a rule");
+    let silent = rule.replace("also = [\"denied-model\"]\n", "");
+    let stale = rule.replace("also = [\"denied-model\"]", "also = [\"denied-model\", \"model-sweep\"]");
+    for (text_of_rule, status, said) in [
+        (rule.clone(), 0, "3 of 3 examples as expected"),
+        (silent, 1, r#"expected also = [], fired also ["denied-model"]"#),
+        (stale, 1, r#"expected also = ["denied-model", "model-sweep"], fired also ["denied-model"]"#),
+    ] {
+        fs::write(folder.path().join("validation-burst.toml"), text_of_rule).expect("writable");
+        let output = replay(&["--test-rules", "--rules-dir", folder.path().to_str().expect("text")]);
+        assert!(text(&output.stdout).contains(said), "{}", text(&output.stdout));
+        assert_eq!(output.status.code(), Some(status));
+    }
+}
+
 #[test]
 fn the_messages_are_what_people_and_programs_receive() {
     let burst = &format!(
