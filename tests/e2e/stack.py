@@ -76,13 +76,16 @@ def for_ministack(template):
 
 def cloudformation(parameters):
     """What the SAM transform makes of template.yaml."""
+    return transformed(template(), parameters)
 
+
+def transformed(template, parameters):
     class NoManagedPolicies:
         def load(self):
             return {}
 
     os.environ.setdefault("AWS_DEFAULT_REGION", REGION)
-    return transform(for_ministack(template()), parameters, NoManagedPolicies())
+    return transform(for_ministack(template), parameters, NoManagedPolicies())
 
 
 def packaged(folder):

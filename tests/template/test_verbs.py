@@ -748,3 +748,98 @@ def test_a_test_alert_that_fails_says_why_and_leaves_nothing(aws, new_bucket, mo
     stack._instead["lambda"] = types.SimpleNamespace(invoke=lambda **_: {"Payload": io.BytesIO(b"null")})
     assert try_alert.main(options(), stack) == 1
     assert "✗ no notice within 0 s" in capsys.readouterr().out and left_behind(aws, topic) == []
+
+
+# ------------------------------------------------------------------ test-alert: by a log object, and with real calls
+
+
+RULE_IDS = sorted(path.stem for path in (ROOT / "rules").glob("*.toml"))
+
+
+@pytest.mark.parametrize("rule", RULE_IDS)
+def test_every_rule_has_an_example_to_send(rule):
+    """Of the made-up account, just now, and never twice the same requests."""
+    now = time.time()
+    first, second = try_alert.example(rule, now), try_alert.example(rule, now)
+    text = json.dumps(first)
+    assert first and "111122223333" not in text and try_alert.ACCOUNT in text and "{n}" not in text
+    newest = max(record["timestamp"] for record in first)
+    assert abs(time.time() - time.mktime(time.strptime(newest, "%Y-%m-%dT%H:%M:%SZ")) + time.timezone) < 60
+    ids = [{record["requestId"] for record in records if "requestId" in record} for records in (first, second)]
+    assert not ids[0] & ids[1]
+
+
+def test_a_rules_example_goes_through_the_bucket_and_is_removed(aws, create, capsys, monkeypatch):
+    create("by-object", NewLogBucketName="by-object-logs", LogPrefix="ai/bedrock")
+    stack, sent = Deployed(aws, "by-object"), []
+
+    class S3:
+        """Bedrock's place: what is put there is reported."""
+
+        def __getattr__(self, name):
+            return getattr(aws("s3"), name)
+
+        def put_object(self, **given):
+            sent.append(given)
+            notice = {"event": {"dataset": ["aws.bedrock_invocation"]}, "rule": "model-sweep", "account": try_alert.ACCOUNT}
+            aws("sns").publish(TopicArn=stack.output("TopicArn"), Message=json.dumps(notice))
+            return aws("s3").put_object(**given)
+
+    stack._instead["s3"] = S3()
+    assert try_alert.main(options(rule="model-sweep"), stack) == 0
+    shown = capsys.readouterr().out
+    assert "records of rule model-sweep are in s3://by-object-logs/ai/bedrock/AWSLogs/000000000000/" in shown
+    assert "reported by aws.bedrock_invocation" in shown
+    assert sent[0]["Key"].endswith(".json.gz") and "Contents" not in aws("s3").list_objects_v2(Bucket="by-object-logs")
+    with pytest.raises(verbs.Failure, match="There is no rule nonsense: expected one of denied-model"):
+        try_alert.main(options(rule="nonsense"), stack)
+    with pytest.raises(verbs.Failure, match="RULE=… or REAL=yes"):
+        try_alert.main(options(rule="model-sweep", real=True), stack)
+
+
+class Model:
+    """Bedrock for the probe: denies, or not."""
+
+    def __init__(self, code="AccessDeniedException", denied=lambda: None):
+        self.code, self.denied, self.calls = code, denied, 0
+
+    def converse(self, **_):
+        self.calls += 1
+        if self.code:
+            self.denied()
+            raise ClientError({"Error": {"Code": self.code, "Message": "no"}}, "Converse")
+
+
+def test_the_probe_is_denied_and_the_source_that_reported_it_is_named(aws, new_bucket, capsys, monkeypatch):
+    stack = Deployed(aws, new_bucket["FunctionName"])
+    role = stack.output("ProbeRoleArn").rpartition("/")[2]
+
+    def reported():
+        if model.calls == 4:
+            notice = {"event": {"dataset": ["aws.cloudtrail"]}, "user": f"{role}/test-alert"}
+            aws("sns").publish(TopicArn=stack.output("TopicArn"), Message=json.dumps(notice))
+
+    model = Model(denied=reported)
+    monkeypatch.setattr(try_alert, "probe", lambda stack: model)
+    assert try_alert.main(options(real=True), stack) == 0
+    shown = capsys.readouterr().out
+    assert model.calls == 4 and f"✓ Bedrock denied 4 real calls of {role}/test-alert" in shown and "reported by aws.cloudtrail" in shown
+    assert left_behind(aws, stack.output("TopicArn")) == []
+    monkeypatch.setattr(try_alert, "REAL_PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(try_alert, "probe", lambda stack: Model())
+    assert try_alert.main(options(real=True), stack) == 1
+    assert "✗ no notice within 0 s: make status says which source is missing" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("code, says", [(None, "The probe role was allowed to call"), ("ValidationException", "not with AccessDeniedException")])
+def test_a_probe_that_is_not_denied_proves_nothing(aws, new_bucket, monkeypatch, code, says):
+    stack = Deployed(aws, new_bucket["FunctionName"])
+    monkeypatch.setattr(try_alert, "probe", lambda stack: Model(code))
+    with pytest.raises(verbs.Failure, match=says):
+        try_alert.main(options(real=True), stack)
+    assert left_behind(aws, stack.output("TopicArn")) == []
+
+
+def test_the_probe_gets_a_session_of_the_stacks_role(aws, new_bucket):
+    client = try_alert.probe(Deployed(aws, new_bucket["FunctionName"]))
+    assert client.meta.service_model.service_name == "bedrock-runtime" and client.meta.region_name == "us-east-1"
