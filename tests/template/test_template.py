@@ -900,11 +900,71 @@ def test_prefixes_may_hold_an_equals_sign(template):
         assert re.match(parameters[name]["AllowedPattern"], "logs/year=2026"), name
 
 
-def test_member_accounts_send_what_the_detector_takes(template):
-    member = stack.add_on("organization-member")
+# ------------------------------------------------------------------ an organization
+
+
+@pytest.fixture(scope="session")
+def member():
+    return stack.add_on("organization-member")
+
+
+def test_member_accounts_send_what_the_detector_takes(template, member):
     sent, taken = (resource(one, "ModelCallRule") for one in (member, template))
     assert sent["State"] == taken["State"]
     pattern = copy.deepcopy(taken["EventPattern"])
     errors = [one if isinstance(one, str) else one["Fn::If"][1] for one in pattern["detail"]["errorCode"]]
     pattern["detail"]["errorCode"] = errors
     assert sent["EventPattern"] == pattern
+
+
+def test_a_members_path_loses_nothing_silently(member):
+    for rule in ["ModelCallRule", "TamperRule"]:
+        [target] = resource(member, rule)["Targets"]
+        assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["UndeliveredQueue", "Arn"]}}, rule
+        assert target["RoleArn"] and target["RetryPolicy"]["MaximumRetryAttempts"] == 185, rule
+    [statement] = resource(member, "Role")["AssumeRolePolicyDocument"]["Statement"]
+    assert set(statement["Condition"]) == {"StringEquals", "ArnLike"}
+    alarms = {one["Properties"]["MetricName"]: one["Properties"] for one in member["Resources"].values() if one["Type"] == "AWS::CloudWatch::Alarm"}
+    assert set(alarms) == {"FailedInvocations", "ApproximateNumberOfMessagesVisible"}
+    assert all(alarm["AlarmActions"]["Fn::If"][1] == [{"Ref": "AlarmTopicArn"}] for alarm in alarms.values())
+    # All rules of a member begin as the detector's tamper rules expect.
+    names = [one["Properties"]["Name"]["Fn::Sub"] for one in member["Resources"].values() if one["Type"] == "AWS::Events::Rule"]
+    assert all(name.startswith("${DetectorName}-") and len(name.removeprefix("${DetectorName}")) <= 15 for name in names)
+
+
+def test_what_touches_a_members_path_becomes_a_notice_of_the_detector(here, aws, existing_bucket):
+    """The member's rule sends it, one of the detector's takes it from the bus."""
+    parameters = {"BusArn": "arn:aws:events:us-east-1:111122223333:event-bus/default", "DetectorName": "watch"}
+    add_on = stack.for_ministack(stack.add_on("organization-member"))
+    add_on["Conditions"]["IsMember"] = {"Fn::Equals": ["", ""]}  # the stand-in splits nothing in a condition
+    outputs = stack.create(here, "member", parameters, TemplateBody=json.dumps(add_on))
+    assert outputs["UndeliveredQueueUrl"]
+    sender = aws("events").describe_rule(Name="watch-member-tamper")["EventPattern"]
+    takers = [aws("events").describe_rule(Name=f"watch-{name}")["EventPattern"] for name in ("logging-tamper", "tamper", "alert-tamper")]
+
+    def matches(pattern, source, call, parameters):
+        event = {
+            "id": "1", "version": "0", "account": "444455556666", "region": "us-east-1", "time": "2026-01-01T00:00:00Z", "resources": [],
+            "source": source, "detail-type": "AWS API Call via CloudTrail", "detail": {"eventName": call, "requestParameters": parameters},
+        }  # fmt: skip
+        return aws("events").test_event_pattern(EventPattern=pattern, Event=json.dumps(event))["Result"]
+
+    for source, call, parameters in [
+        ("aws.bedrock", "DeleteModelInvocationLoggingConfiguration", {}),
+        ("aws.cloudtrail", "StopLogging", {"name": "trail"}),
+        ("aws.events", "DisableRule", {"name": "watch-member"}),
+        ("aws.events", "RemoveTargets", {"rule": "watch-member-tamper"}),
+    ]:
+        assert matches(sender, source, call, parameters), call
+        assert any(matches(taker, source, call, parameters) for taker in takers), call
+    assert not matches(sender, "aws.events", "DisableRule", {"name": "another"})
+
+
+def test_only_the_organization_may_send_to_the_bus_and_the_topic(here, aws):
+    central = stack.add_on("organization-central")
+    statement = resource(central, "BusPolicy")["Statement"]
+    assert statement["Condition"] == {"StringEquals": {"aws:PrincipalOrgID": {"Ref": "OrganizationId"}}}
+    [alarms] = resource(central, "MemberAlarmsPolicy")["PolicyDocument"]["Statement"]
+    assert alarms["Condition"] == {"StringEquals": {"aws:SourceOrgID": {"Ref": "OrganizationId"}}}
+    # The member asks for what this one has.
+    assert set(central["Outputs"]) <= set(stack.add_on("organization-member")["Parameters"])
