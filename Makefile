@@ -241,12 +241,10 @@ supply-chain: .venv-build/.done #m Check licences and sources of all that is bui
 validate: .venv-build/.done .venv-validate/.done #m Check the template: sam, cfn-lint, checkov
 	$(SAM) validate --lint --region us-east-1
 	.venv-build/bin/python scripts/package.py --out target/validate
-	.venv-validate/bin/cfn-lint template.yaml examples/*.yaml
-	.venv-validate/bin/cfn-lint --ignore-checks W1030 --regions us-east-1 us-west-2 eu-west-1 ap-northeast-1 -- target/validate/template.json \
-		target/validate/template-for-stacksets.json
-	.venv-validate/bin/cfn-lint --ignore-checks W2001 --regions us-gov-east-1 us-gov-west-1 cn-north-1 cn-northwest-1 \
-		-- target/validate/template-without-chat.json
-	.venv-validate/bin/checkov --skip-download --compact --quiet -f template.yaml examples/*.yaml
+	.venv-validate/bin/cfn-lint template.yaml deploy/*.yaml examples/*.yaml
+	.venv-validate/bin/cfn-lint --ignore-checks W1030 --regions us-east-1 us-west-2 eu-west-1 ap-northeast-1 us-gov-east-1 us-gov-west-1 \
+		cn-north-1 cn-northwest-1 -- target/validate/template.json target/validate/template-for-stacksets.json
+	.venv-validate/bin/checkov --skip-download --compact --quiet -f template.yaml deploy/*.yaml examples/*.yaml
 
 # The zips that `package` puts into dist/, each for one processor.
 ARCHS ?= arm64 x86_64
@@ -286,16 +284,33 @@ sbom: #m Write an SBOM into dist/ (needs cargo-cyclonedx)
 
 # A command in scripts/, on the stack: $(call script,status.py).
 script = .venv-operate/bin/python scripts/$(1) --stack "$(STACK)" $(if $(YES),--yes)
-# What the command line sets, but for what the Makefile itself knows: the parameters for `make set`.
-NAMED = $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(filter-out STACK YES ARCH AWS_REGION AWS_PROFILE MAKEFLAGS,$(name))))
+# What the command line sets, but for what the Makefile itself knows: parameters of the template.
+NAMED = $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(filter-out STACK YES ARCH AWS_REGION AWS_DEFAULT_REGION AWS_PROFILE MAKEFLAGS,$(name))))
+
+# Name=value words, as the shell must have them.
+WORDS = $(foreach name,$(NAMED),'$(name)=$($(name))')
+
+.PHONY: doctor
+doctor: .venv-build/.done ##O Say before a deployment what would fail (Name=value)
+	@.venv-build/bin/python scripts/doctor.py --stack "$(STACK)" $(WORDS)
 
 .PHONY: deploy
-deploy: .venv-build/.done ##O Build and deploy (ARCH=x86_64: not for arm64)
-	PATH="$(CURDIR)/.venv-build/bin:$$PATH" .venv-build/bin/python scripts/deploy.py --stack "$(STACK)" $(if $(YES),--yes) deploy --sam .venv-build/bin/sam $(if $(ARCH),--arch $(ARCH))
+deploy: .venv-build/.done ##O Build and deploy (Name=value; ARCH=x86_64: not for arm64)
+	PATH="$(CURDIR)/.venv-build/bin:$$PATH" .venv-build/bin/python scripts/deploy.py --stack "$(STACK)" $(if $(YES),--yes) deploy --sam .venv-build/bin/sam $(if $(ARCH),--arch $(ARCH)) $(WORDS)
+
+.PHONY: add-source add-chat add-dashboard
+add-source: .venv-operate/.done #o Read one more bucket: Bucket=… Prefix=… (CloudTrail's files)
+	@$(call script,add_on.py) source $(WORDS)
+
+add-chat: .venv-operate/.done #o Slack or Teams: SlackWorkspaceId=T… SlackChannelId=C…
+	@$(call script,add_on.py) chat $(WORDS)
+
+add-dashboard: .venv-operate/.done #o A CloudWatch dashboard, $$3 a month
+	@$(call script,add_on.py) dashboard
 
 .PHONY: set
-set: .venv-operate/.done #o Change parameters: make set Threshold=5 SilenceHours=72
-	@$(call script,deploy.py) set $(foreach name,$(NAMED),'$(name)=$($(name))')
+set: .venv-operate/.done #o Change parameters: make set SilenceHours=24 EveryAlert=yes
+	@$(call script,deploy.py) set $(WORDS)
 
 .PHONY: redeploy
 redeploy: .venv-build/.done #o Build and deploy this version with the stack's answers
@@ -303,7 +318,7 @@ redeploy: .venv-build/.done #o Build and deploy this version with the stack's an
 
 .PHONY: enable-logging
 enable-logging: .venv-operate/.done #o Send Bedrock's logs to the stack's bucket; asks first
-	@$(call script,enable_logging.py)
+	@$(call script,enable_logging.py) $(if $(MOVE),--move "$(MOVE)")
 
 .PHONY: watch-bucket
 watch-bucket: .venv-operate/.done #o Make BUCKET=name announce new objects; asks first
@@ -314,8 +329,8 @@ status: .venv-operate/.done ##O Show what works, and what to do about the rest
 	@$(call script,status.py) $(if $(filter no,$(LOGGING)),--without-logging)
 
 .PHONY: test-alert
-test-alert: .venv-operate/.done ##O Send four made-up denials through; see what arrives
-	@$(call script,try_alert.py)
+test-alert: .venv-operate/.done ##O Send denials through; see what arrives (REAL=yes, RULE=id)
+	@$(call script,try_alert.py) $(if $(filter yes,$(REAL)),--real) $(if $(RULE),--rule "$(RULE)")
 
 # The program that knows the table.
 WATCH := target/fast/denial-watch
@@ -354,8 +369,8 @@ redrive: .venv-operate/.done #o Feed failures back, counted once (OBJECTS=s3://�
 	@.venv-operate/bin/python scripts/redrive.py --stack "$(STACK)" $(if $(OBJECTS),--objects "$(OBJECTS)")
 
 .PHONY: delete
-delete: .venv-build/.done #o Delete the stack; a log bucket that it made is kept
-	$(SAM) delete --stack-name $(STACK) $(REGION)
+delete: .venv-operate/.done #o Delete the stack; a log bucket that it made is kept
+	@$(call script,deploy.py) delete
 
 # Python tools live in the project folder, with pinned versions, each set where it is needed: the tests' is small,
 # checkov and ministack want different versions of the same packages, and operating a stack takes boto3 only.

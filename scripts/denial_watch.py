@@ -14,8 +14,6 @@ import verbs
 ROOT = pathlib.Path(__file__).parents[1]
 # These judge counters, so they need the stack's own rules and settings.
 NEED_RULES = ("status", "explain")
-# Parameters that are settings of one rule.
-SETTINGS = {"Threshold": "threshold={}", "WindowMinutes": "window={}m", "CooldownMinutes": "cooldown={}m"}
 
 
 def program():
@@ -35,9 +33,8 @@ def command(stack, verb, arguments):
         parameters = stack.parameters
         if parameters.get("DetectionRules"):
             options += ["--rules", parameters["DetectionRules"]]
-        given = [f"denied-model.{form.format(parameters[name])}" for name, form in SETTINGS.items() if parameters.get(name) not in (None, "", "0")]
-        for setting in given + [parameters.get("RuleSettings", "")]:
-            options += ["--set", setting] if setting else []
+        if parameters.get("RuleSettings"):
+            options += ["--set", parameters["RuleSettings"]]
     return [binary, verb, *options, *arguments]
 
 

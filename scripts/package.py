@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Writes `dist/`: what deploys without Rust and without a transform (`make package`).
 
-- `template.json`: template.yaml with the SAM transform done, small enough to be passed inline.
-  Where the code lies are its parameters `CodeBucket` and `CodeKey`.
-- `template-without-chat.json`: the same for partitions that know no AWS::Chatbot resources.
-  CloudFormation refuses a template that names a type it does not know, whatever its condition.
-- `template-for-stacksets.json`: the same, named by its parameter `Name`. A StackSet calls its stacks
-  `StackSet-<name>-<uuid>`, which is too long for a function and its rules.
+- `template.json`: template.yaml with the SAM transform done, and nothing left out. Where the code lies are
+  its parameters `CodeBucket` and `CodeKey`. CloudFormation takes it from S3.
+- `template-for-stacksets.json`: the same, named by its parameter `Name`, as a StackSet calls its stacks
+  `StackSet-<name>-<uuid>`, which is too long for a function and its rules. It creates no bucket, and its code
+  lies in `CodeBucketPrefix-REGION`.
+- `deploy/`: the add-ons and the templates of an organization, as they are.
 - `bedrock-denial-watch-<architecture>.zip`: the function, of each zip that is given.
 - `SHA256SUMS` of all that lies there.
 """
@@ -16,14 +16,13 @@ import hashlib
 import json
 import os
 import pathlib
-import re
+import shutil
 import sys
 import zipfile
 
 ROOT = pathlib.Path(__file__).parents[1]
-# What a request to CloudFormation may hold as TemplateBody, in bytes.
-MAX_INLINE_BYTES = 51_200
-CHAT = "AWS::Chatbot::"
+# What CloudFormation takes from S3, in bytes.
+MAX_BYTES = 1_000_000
 CODE_PARAMETERS = {
     "CodeBucket": {
         "Type": "String",
@@ -39,15 +38,23 @@ CODE_PARAMETERS = {
         "Description": "Key of the zip there, built for the Architecture below. A new version needs a new key.",
     },
 }
-NAME_PARAMETER = {
+STACKSET_PARAMETERS = {
     "Name": {
         "Type": "String",
         "Default": "bedrock-denial-watch",
         "AllowedPattern": "^[A-Za-z][A-Za-z0-9-]{0,48}$",
         "ConstraintDescription": "at most 49 letters, digits and hyphens",
         "Description": "Name of the function, and the beginning of what belongs to it.",
-    }
+    },
+    "CodeBucketPrefix": {
+        "Type": "String",
+        "AllowedPattern": "^[a-z0-9][a-z0-9.-]{1,42}[a-z0-9]$",
+        "ConstraintDescription": "the name of the buckets without -REGION, at most 44 characters",
+        "Description": "The zip lies in the bucket CodeBucketPrefix-REGION of each region, so that no override for a region is needed.",
+    },
 }
+# What makes a bucket. A StackSet that is given a new account again would find the one that was kept, and fail.
+BUCKET = ["LogBucket", "BucketPolicy", "BucketPermission"]
 
 
 def transformed(source):
@@ -66,114 +73,74 @@ def transformed(source):
 
 
 def packaged(template):
-    """With the code as parameters, and without what only a reader of the source needs."""
+    """With the code as parameters."""
     code = template["Resources"]["Function"]["Properties"]["Code"]
     assert code == {"S3Bucket": "code-bucket", "S3Key": "code-key"}, code
     code.update(S3Bucket={"Ref": "CodeBucket"}, S3Key={"Ref": "CodeKey"})
     template["Parameters"] = CODE_PARAMETERS | template["Parameters"]
-    interface = template["Metadata"]["AWS::CloudFormation::Interface"]
-    interface["ParameterGroups"].insert(0, {"Label": {"default": "The code"}, "Parameters": list(CODE_PARAMETERS)})
-    template["Metadata"] = {"AWS::CloudFormation::Interface": interface}
-    for parameter in template["Parameters"].values():
-        parameter["Description"] = first_sentence(parameter["Description"])
-    for output in template["Outputs"].values():
-        output.pop("Description", None)
-    for resource in template["Resources"].values():
-        resource.pop("Metadata", None)
-        if isinstance(resource.get("Properties", {}).get("Description"), str):
-            del resource["Properties"]["Description"]
-    return with_short_conditions(compact(without_sids(template)))
-
-
-def without_sids(value):
-    """A statement's name is for its readers, who have template.yaml: half a kilobyte less.
-
-    The policies of topics and queues keep theirs: SNS refuses statements without an id of their own.
-    """
-    if isinstance(value, list):
-        return [without_sids(inner) for inner in value]
-    if not isinstance(value, dict) or value.get("Type") in ("AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy"):
-        return value
-    return {key: without_sids(inner) for key, inner in value.items() if key != "Sid"}
-
-
-def first_sentence(text):
-    """docs/deploy.md has the rest."""
-    return re.split(r"(?<=\.) ", text)[0]
-
-
-def with_short_conditions(template):
-    """Only the template uses their names, so each becomes C1, C2 …: a kilobyte less."""
-    short = {name: f"C{number}" for number, name in enumerate(template["Conditions"], 1)}
-
-    def renamed(value):
-        if isinstance(value, list):
-            return [renamed(inner) for inner in value]
-        if not isinstance(value, dict):
-            return value
-        value = {key: renamed(inner) for key, inner in value.items()}
-        if isinstance(value.get("Condition"), str):
-            value["Condition"] = short[value["Condition"]]
-        if "Fn::If" in value:
-            value["Fn::If"][0] = short[value["Fn::If"][0]]
-        return value
-
-    template["Conditions"] = {short[name]: condition for name, condition in template["Conditions"].items()}
-    return renamed(template)
-
-
-def compact(value):
-    """Without the spaces of JSON that stands as text in the template."""
-    if isinstance(value, dict):
-        return {key: compact(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [compact(inner) for inner in value]
-    if isinstance(value, str) and value.lstrip().startswith("{"):
-        return json.dumps(json.loads(value), separators=(",", ":"), ensure_ascii=False)
-    return value
-
-
-def without_chat(template):
-    """Without the resources of chat and all that is only there for them."""
-    template = json.loads(json.dumps(template))
-    resources = template["Resources"]
-    for name in [name for name, one in resources.items() if one["Type"].startswith(CHAT)] + ["ChatRole"]:
-        del resources[name]
-    conditions = template["Conditions"]
-    while unused := [name for name in conditions if f'"{name}"' not in json.dumps(template).replace(f'"{name}": ', "")]:
-        for name in unused:
-            del conditions[name]
+    groups(template).insert(0, {"Label": {"default": "The code"}, "Parameters": list(CODE_PARAMETERS)})
+    del template["Metadata"]["AWS::ServerlessRepo::Application"]
     return template
 
 
+def groups(template):
+    return template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+
+
 def for_stacksets(template):
-    """Named by a parameter instead of by the stack."""
+    """Named by a parameter instead of by the stack; the code by region; without a bucket of its own."""
 
     def renamed(value):
         if isinstance(value, list):
             return [renamed(inner) for inner in value]
         if isinstance(value, dict):
+            if "Fn::If" in value and value["Fn::If"][0] == "NewBucket":
+                return renamed(value["Fn::If"][2])
             return {key: renamed(inner) for key, inner in value.items()}
         return value.replace("AWS::StackName", "Name") if isinstance(value, str) else value
 
     template = renamed(template)
-    template["Parameters"] = NAME_PARAMETER | template["Parameters"]
-    template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"][0]["Parameters"].append("Name")
+    for name in BUCKET:
+        del template["Resources"][name]
+    parameters = template["Parameters"]
+    for name in ("NewLogBucketName", "NewLogBucketDays", "CodeBucket"):
+        del parameters[name]
+        for group in groups(template):
+            group["Parameters"] = [one for one in group["Parameters"] if one != name]
+    template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"] = [group for group in groups(template) if group["Parameters"]]
+    template["Parameters"] = STACKSET_PARAMETERS | parameters
+    groups(template)[0]["Parameters"][:0] = list(STACKSET_PARAMETERS)
+    bucket = template["Parameters"]["LogBucketName"]
+    bucket["Default"] = "none"
+    bucket["AllowedPattern"] = bucket["AllowedPattern"].removeprefix("^$|")
+    bucket["Description"] = "Bucket that Bedrock logs to, the same name in each account of the stack set; none reads no invocation log."
+    template["Resources"]["Function"]["Properties"]["Code"]["S3Bucket"] = {"Fn::Sub": "${CodeBucketPrefix}-${AWS::Region}"}
+    statements = template["Resources"]["FunctionRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+    for statement in (one["Fn::If"][1] for one in statements if "Fn::If" in one):
+        if statement["Sid"] == "ReadLogObjects":
+            statement["Resource"] = statement["Resource"]["Fn::If"][1]
+    template["Rules"]["SomethingIsRead"]["Assertions"] = [
+        one for one in template["Rules"]["SomethingIsRead"]["Assertions"] if "NewLogBucketName" not in json.dumps(one)
+    ]
+    conditions = template["Conditions"]
+    del conditions["NamesBucket"]
+    conditions["ExistingBucket"] = {"Condition": "ReadsLog"}
+    conditions.pop("NewBucket")
     return template
 
 
 def write(template, path):
-    text = json.dumps(template, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(template, indent=2, ensure_ascii=False) + "\n"
     size = len(text.encode())
-    if size > MAX_INLINE_BYTES:
-        sys.exit(f"{path.name} has {size} bytes; CloudFormation takes {MAX_INLINE_BYTES} inline: shorten template.yaml")
+    if size > MAX_BYTES:
+        sys.exit(f"{path.name} has {size} bytes; CloudFormation takes {MAX_BYTES} from S3: shorten template.yaml")
     path.write_text(text)
     print(f"{path}: {size} bytes")
 
 
 def sums(folder):
-    files = sorted(path for path in folder.iterdir() if path.name != "SHA256SUMS")
-    lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files]
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "SHA256SUMS")
+    lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder)}\n" for path in files]
     (folder / "SHA256SUMS").write_text("".join(lines))
 
 
@@ -202,8 +169,8 @@ def main():
     arguments.out.mkdir(parents=True, exist_ok=True)
     template = packaged(transformed(ROOT / "template.yaml"))
     write(template, arguments.out / "template.json")
-    write(without_chat(template), arguments.out / "template-without-chat.json")
     write(for_stacksets(template), arguments.out / "template-for-stacksets.json")
+    shutil.copytree(ROOT / "deploy", arguments.out / "deploy", dirs_exist_ok=True)
     for architecture, path in arguments.zip:
         repack(path, arguments.out / f"bedrock-denial-watch-{architecture}.zip")
     sums(arguments.out)

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """`make status`: what works and what to do about the rest, one line each.
 
-✓ works, ✗ is wrong (exit status 1), · is a fact without a judgement, ? could not be looked at
-(counts as wrong). It changes nothing.
+✓ OK, ✗ action needed (exit status 1), · info, ? could not check (counts as ✗). It changes nothing.
+
+What should be there it takes from the stack itself: each of its resources, that CloudFormation made, is looked for.
 """
 
 import datetime
@@ -10,7 +11,7 @@ import subprocess
 import time
 
 import denial_watch
-import enable_logging
+import look
 import verbs
 
 # How far back the last object and event are looked for.
@@ -84,102 +85,131 @@ def subscriptions(report, stack):
         else:
             report.bad(f"{where} has not confirmed its subscription", "follow the mail of AWS Notifications; make subscribe-email EMAIL=… sends it again")
     if not confirmed:
-        report.bad("nobody gets the alerts", "make subscribe-email EMAIL=you@example.com, or Slack with make set")
+        report.bad("no one gets the alerts", "make subscribe-email EMAIL=you@example.com, or make add-chat")
 
 
 def logging(report, stack, wanted):
-    bucket, prefix = stack.output("LogBucketName"), enable_logging.key_prefix(stack.parameters["LogPrefix"])
-    present = stack.client("bedrock").get_model_invocation_logging_configuration().get("loggingConfig") or {}
-    there = present.get("s3Config")
-    if there and (there["bucketName"], there.get("keyPrefix", "").strip("/")) == (bucket, prefix):
+    if "LogBucketName" not in stack.outputs:
+        report.note("no invocation log is read (LogBucketName=none): only CloudTrail reports denials")
+        return
+    bucket, prefix = stack.output("LogBucketName"), look.key_prefix(stack.parameters["LogPrefix"])
+    configuration = look.logging_configuration(stack.client("bedrock"))
+    there = look.logs_to(configuration)
+    if there == (bucket, prefix):
         report.good(f"Bedrock logs to s3://{bucket}/{prefix}")
+        if not configuration.get("textDataDeliveryEnabled", True):
+            report.bad("Bedrock logs no text, so records of text models may be missing", "make enable-logging")
     elif not wanted:
-        report.note("Bedrock does not log to the stack's bucket, as LOGGING=no expects: only CloudTrail reports refusals")
+        report.note("Bedrock does not log to the stack's bucket, as LOGGING=no expects: only CloudTrail reports denials")
     elif there:
-        report.bad(f"Bedrock logs to s3://{there['bucketName']}/{there.get('keyPrefix', '')}, not to s3://{bucket}/{prefix}", "make enable-logging")
+        report.bad(
+            f"Bedrock logs to s3://{there[0]}/{there[1]}, not to s3://{bucket}/{prefix}",
+            f"make deploy LogBucketName={there[0]} LogPrefix={look.log_prefix(there[1], stack.account)} reads it there; make enable-logging MOVE={there[0]} moves it",
+        )
     else:
-        report.bad("Bedrock's logging to S3 is off", "make enable-logging, or make status LOGGING=no where nobody may log prompts")
-    if stack.parameters.get("PreviousLogBucket"):
-        place = f"s3://{stack.parameters['PreviousLogBucket']}/{stack.parameters['PreviousLogPrefix']}"
-        report.note(f"{place} is still watched; once logs come to the new place: make set PreviousLogBucket= PreviousLogPrefix=")
-
-
-def notified(stack, bucket):
-    """Whether a bucket tells of new objects through EventBridge, and whether it calls the function itself."""
-    present = stack.client("s3").get_bucket_notification_configuration(Bucket=bucket)
-    calls = [one["LambdaFunctionArn"] for one in present.get("LambdaFunctionConfigurations", [])]
-    return "EventBridgeConfiguration" in present, stack.output("FunctionArn") in calls
+        report.bad("Bedrock's logging to S3 is off", "make enable-logging, or make status LOGGING=no where no one may log prompts")
 
 
 def buckets(report, stack):
-    names = {stack.parameters.get(name) for name in ("ExistingLogBucket", "CloudTrailBucket", "PreviousLogBucket")} - {"", None}
-    if not stack.parameters.get("ExistingLogBucket"):
-        names.discard(stack.output("LogBucketName"))
-    for bucket in sorted(names):
-        by_events, directly = notified(stack, bucket)
-        if by_events:
-            report.good(f"{bucket} sends its events to EventBridge")
-        elif bucket == stack.parameters.get("PreviousLogBucket") and directly:
-            report.good(f"{bucket} still notifies the function")
-        else:
+    """Each bucket that is read: does it announce new objects, and may the function decrypt them?"""
+    s3, function = stack.client("s3"), stack.output("FunctionArn")
+    own = not stack.parameters.get("LogBucketName")
+    if "LogBucketName" in stack.outputs:
+        bucket = stack.output("LogBucketName")
+        by_events, directly = look.notified(s3, bucket, function)
+        if own and not directly:
+            report.bad(f"{bucket} does not notify the function of new objects", f"docs/operate.md, After a tamper notice, then {stack.remedy}")
+        elif not own and not by_events:
             report.bad(f"{bucket} does not announce new objects to EventBridge", f"make watch-bucket BUCKET={bucket}")
+        elif not own:
+            report.good(f"{bucket} sends its events to EventBridge")
+        keys(report, stack.client, bucket, stack.parameters.get("LogBucketKmsKeyArn", ""))
+    for name, bucket in verbs.sources(stack):
+        by_events, directly = look.notified(s3, bucket, function)
+        if by_events or directly:
+            report.good(f"{bucket}, read by the stack {name}, announces new objects")
+        else:
+            report.bad(f"{bucket}, read by the stack {name}, does not announce new objects", f"make watch-bucket BUCKET={bucket}")
+    if stack.parameters.get("CloudTrail") in ("files", "both") and not list(verbs.sources(stack)):
+        report.bad("CloudTrail's files are wanted, and no stack names their bucket", "make add-source Bucket=… Prefix=…")
+
+
+def keys(report, client, bucket, given):
+    """Whether the bucket's key is the one that the function may decrypt with, and usable."""
+    key = look.key_of(client("s3"), bucket)
+    if key in ("", "aws/s3") and not given:
+        return
+    if not given:
+        report.bad(f"{bucket} encrypts with {key}, which the function may not use", f"make set LogBucketKmsKeyArn={key}")
+        return
+    if not look.same_key(key, given):
+        report.bad(f"{bucket} encrypts with {key or 'SSE-S3'}, and LogBucketKmsKeyArn is {given}", "name the bucket's key, or change the bucket's encryption")
+    state = client("kms").describe_key(KeyId=given)["KeyMetadata"]["KeyState"]
+    if state != "Enabled":
+        report.bad(f"the key {given} is {state}: no log can be read", "aws kms enable-key, or aws kms cancel-key-deletion first")
+    else:
+        report.good(f"the key of {bucket} is enabled")
 
 
 def rules(report, stack):
-    """The rules that bring events; a disabled one blinds the detector without an error."""
-    client = stack.client("events")
-    # Rules and alarms are named after the function, which in a StackSet is not called like its stack.
-    pages = client.get_paginator("list_rules").paginate(NamePrefix=f"{stack.output('FunctionName')}-")
-    off = [one["Name"] for page in pages for one in page["Rules"] if one["State"] == "DISABLED"]
-    for name in off:
-        report.bad(f"the rule {name} is disabled", f"aws events enable-rule --name {name}")
+    """The rules that should be there, on both buses; one that is gone or disabled blinds or mutes without an error."""
+    client, name = stack.client("events"), stack.output("FunctionName")
+    resources = stack.client("cloudformation").describe_stack_resources(StackName=stack.name)["StackResources"]
+    # A rule on a bus of its own is bus|name to CloudFormation.
+    expected = {one["PhysicalResourceId"].rpartition("|")[2].rpartition("/")[2] for one in resources if one["ResourceType"] == "AWS::Events::Rule"}
+    found, wrong = {}, 0
+    for bus in ("default", f"{name}-tamper"):
+        try:
+            pages = client.get_paginator("list_rules").paginate(EventBusName=bus)
+            # Rules are named after the function, which in a StackSet is not called like its stack.
+            found |= {one["Name"]: (bus, one["State"]) for page in pages for one in page["Rules"] if one["Name"].startswith(f"{name}-")}
+        except client.exceptions.ResourceNotFoundException:
+            report.bad(f"the event bus {bus} is gone: no tamper notice is sent", stack.remedy)
+            wrong += 1
+    for rule in sorted(expected - set(found)):
+        report.bad(f"the rule {rule} is gone", f"docs/operate.md, After a tamper notice, then {stack.remedy}")
+        wrong += 1
+    for rule, (bus, state) in sorted(found.items()):
+        where = "" if bus == "default" else f" --event-bus-name {bus}"
+        if state == "DISABLED":
+            report.bad(f"the rule {rule} is disabled", f"aws events enable-rule --name {rule}{where}")
+            wrong += 1
+        elif rule in expected and not client.list_targets_by_rule(Rule=rule, EventBusName=bus)["Targets"]:
+            report.bad(f"the rule {rule} has no target", f"docs/operate.md, After a tamper notice, then {stack.remedy}")
+            wrong += 1
+    if not wrong:
+        report.good(f"{len(expected)} rules are there and enabled, on both buses")
 
 
-def own_bucket(report, stack):
-    """Whether the bucket that the stack made still calls the function."""
-    if stack.parameters.get("ExistingLogBucket"):
-        return
-    bucket = stack.output("LogBucketName")
-    _, directly = notified(stack, bucket)
-    if not directly:
-        report.bad(f"{bucket} does not notify the function of new objects", f"docs/operate.md, After a tamper notice, then {stack.remedy}")
+def protection(report, stack):
+    described = verbs.describe(stack.session, stack.name)
+    if described.get("EnableTerminationProtection"):
+        report.good("the stack is protected from deletion")
+    else:
+        report.bad("anyone who may delete stacks can delete this one in one call", f"aws cloudformation update-termination-protection --enable-termination-protection --stack-name {stack.name}")
 
 
 def trail(report, stack):
-    from botocore.exceptions import ClientError
-
-    client, foreign = stack.client("cloudtrail"), []
-    for one in client.describe_trails(includeShadowTrails=True)["trailList"]:
-        arn = one["TrailARN"]
-        try:
-            if client.get_trail_status(Name=arn)["IsLogging"] and management(client, arn):
-                report.good(f"trail {one['Name']} logs management events, read and write")
-                return
-        except ClientError:
-            # An organization's trail belongs to another account, which alone may look at its selectors.
-            if arn.split(":")[4] == stack.account:
-                raise
-            foreign.append(one["Name"])
-    if foreign:
+    seen = list(look.trails(stack.client("cloudtrail"), stack.account))
+    managed = [name for name, _, management, _ in seen if management]
+    foreign = [name for name, _, management, _ in seen if management is None]
+    if managed:
+        report.good(f"trail {managed[0]} logs management events, read and write")
+    elif foreign:
         report.note(f"the organization's trail {foreign[0]} cannot be inspected from this account: does it log management events, read and write?")
-        return
-    report.bad(
-        "no trail logs management events, read and write, in this region",
-        "create one (aws cloudtrail create-trail); CloudTrail events and tamper notices need it",
-    )
-
-
-def management(client, arn):
-    """Whether a trail logs management events, reading calls too."""
-    selectors = client.get_event_selectors(TrailName=arn)
-    for one in selectors.get("EventSelectors", []):
-        if one.get("IncludeManagementEvents") and one.get("ReadWriteType", "All") == "All":
-            return True
-    for one in selectors.get("AdvancedEventSelectors", []):
-        fields = {field["Field"]: field for field in one["FieldSelectors"]}
-        if fields.get("eventCategory", {}).get("Equals") == ["Management"] and "readOnly" not in fields:
-            return True
-    return not selectors.get("EventSelectors") and not selectors.get("AdvancedEventSelectors")
+    else:
+        report.bad(
+            "no trail logs management events, read and write, in this region",
+            "create one (aws cloudtrail create-trail); CloudTrail events and tamper notices need it",
+        )
+    if any(mantle for _, _, _, mantle in seen):
+        report.good("a trail selects the data events of bedrock-mantle")
+    elif managed:
+        arn = next(arn for _, arn, management, _ in seen if management)
+        selectors = stack.client("cloudtrail").get_event_selectors(TrailName=arn)
+        report.note("calls of bedrock-mantle are not seen: they are data events, which no trail selects here. $0.10 per 100,000 events. This selects them:")
+        print(f"  {look.mantle_command(selectors, arn)}" if not any(one.get("DataResources") for one in selectors.get("EventSelectors", []))
+              else f"  first convert the selectors of {arn} to advanced ones: docs/deploy.md, bedrock-mantle")  # fmt: skip
 
 
 def ago(seconds):
@@ -222,11 +252,15 @@ def queues(report, stack):
         attributes = sqs.get_queue_attributes(QueueUrl=stack.output(output), AttributeNames=names)["Attributes"]
         return sum(int(attributes[name]) for name in names)
 
-    for output, what in (("FailureQueueUrl", "failed deliveries"), ("EventFailureQueueUrl", "failed CloudTrail events")):
+    wanted = ["FailureQueueUrl", "NoticeFailureQueueUrl"] + ["EventFailureQueueUrl"] * ("EventQueueUrl" in stack.outputs)
+    what_of = {"FailureQueueUrl": "failed deliveries", "EventFailureQueueUrl": "failed CloudTrail events", "NoticeFailureQueueUrl": "undelivered tamper notices"}
+    for output, what in ((output, what_of[output]) for output in wanted):
         if output in stack.outputs:
             number = waiting(output)
-            if number:
-                report.bad(f"{number} {what} wait, their denials are not counted", "make logs says why; mend it, then make redrive")
+            if number and output == "NoticeFailureQueueUrl":
+                report.bad(f"{number} {what} wait in {stack.output(output)}", "docs/operate.md, After a tamper notice")
+            elif number:
+                report.bad(f"{number} {what} wait, their denials are not counted", "make logs says why; fix it, then make redrive")
             else:
                 report.good(f"no {what}")
     if "EventQueueUrl" in stack.outputs:
@@ -236,15 +270,20 @@ def queues(report, stack):
 def alarms(report, stack):
     pages = stack.client("cloudwatch").get_paginator("describe_alarms").paginate(AlarmNamePrefix=f"{stack.output('FunctionName')}-")
     topic = stack.output("TopicArn")
-    ours = [one for page in pages for one in page["MetricAlarms"] if topic in one["AlarmActions"]]
-    for one in ours:
+    ours = {one["AlarmName"]: one for page in pages for one in page["MetricAlarms"] if topic in one["AlarmActions"]}
+    resources = stack.client("cloudformation").describe_stack_resources(StackName=stack.name)["StackResources"]
+    expected = {one["PhysicalResourceId"] for one in resources if one["ResourceType"] == "AWS::CloudWatch::Alarm"}
+    for name in sorted(expected - set(ours)):
+        report.bad(f"the alarm {name} is gone, or reports elsewhere", f"docs/operate.md, After a tamper notice, then {stack.remedy}")
+    on = [one for one in ours.values() if one["StateValue"] == "ALARM"]
+    for one in ours.values():
         if one["StateValue"] == "ALARM":
             report.bad(f"alarm {one['AlarmName']}", one.get("AlarmDescription", "docs/operate.md, Alarms"))
         elif not one["ActionsEnabled"]:
             report.bad(f"alarm {one['AlarmName']} is mute", f"aws cloudwatch enable-alarm-actions --alarm-names {one['AlarmName']}")
-    if not ours:
+    if not expected:
         report.note("no alarms (Alarms=no)")
-    elif not any(one["StateValue"] == "ALARM" for one in ours):
+    elif not on:
         report.good(f"none of {len(ours)} alarms is on")
 
 
@@ -268,11 +307,11 @@ def main(arguments=None, stack=None):
     stack = stack or verbs.Stack.of(arguments)
     now, report = time.time(), Report()
     report.check("stack", stack_state, stack)
+    report.check("protection", protection, stack)
     report.check("function", function, stack)
     report.check("subscriptions", subscriptions, stack)
     report.check("Bedrock's logging", logging, stack, not arguments.without_logging)
     report.check("buckets", buckets, stack)
-    report.check("the stack's bucket", own_bucket, stack)
     report.check("rules", rules, stack)
     report.check("trail", trail, stack)
     report.check("last object and event", last, stack, now)

@@ -12,6 +12,7 @@ import os
 import pathlib
 import re
 import sys
+import time
 
 SAMCONFIG = pathlib.Path(__file__).parents[1] / "samconfig.toml"
 DEFAULT_STACK = "bedrock-denial-watch"
@@ -20,7 +21,7 @@ DEAD = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED"
 
 
 class Failure(Exception):
-    """Something that the operator can mend; its text says how."""
+    """Something that the operator can fix; its text says how."""
 
 
 def parser(description, **options):
@@ -117,7 +118,7 @@ class Stack:
         self.status = described["StackStatus"]
         self.id = described["StackId"]
         self.outputs = {one["OutputKey"]: one["OutputValue"] for one in described.get("Outputs", [])}
-        self.parameters = {one["ParameterKey"]: one.get("ParameterValue", "") for one in described.get("Parameters", [])}
+        self.parameters = parameters_of(described)
         if not self.outputs:
             hint = "make deploy offers to delete it and creates it anew." if self.status in DEAD else "Wait until it is done."
             raise Failure(f"Stack {name} in {self.region} is {self.status} and has no outputs yet. {hint}")
@@ -137,7 +138,7 @@ class Stack:
     @property
     def remedy(self):
         """What puts this version in place."""
-        return "update it from dist/" if "CodeBucket" in self.parameters else "make redeploy"
+        return "update it from dist/" if {"CodeBucket", "CodeBucketPrefix"} & set(self.parameters) else "make redeploy"
 
     @property
     def account(self):
@@ -160,13 +161,39 @@ def describe(session, name):
         raise
 
 
+def parameters_of(described):
+    """The parameters of a stack as CloudFormation describes it, none of no stack."""
+    return {one["ParameterKey"]: one.get("ParameterValue", "") for one in (described or {}).get("Parameters", [])}
+
+
+def sources(stack):
+    """(stack, bucket) of each deploy/source.yaml that adds a bucket to this stack."""
+    pages = stack.client("cloudformation").get_paginator("describe_stacks").paginate()
+    for one in (one for page in pages for one in page["Stacks"]):
+        given = parameters_of(one)
+        if given.get("FunctionRoleName") == stack.outputs.get("FunctionRoleName") and "Bucket" in given and one["StackStatus"] != "DELETE_COMPLETE":
+            yield one["StackName"], given["Bucket"]
+
+
+def wait(session, name):
+    """Until CloudFormation is done with a stack."""
+    while True:
+        described = describe(session, name)
+        status = described["StackStatus"]
+        if not status.endswith("IN_PROGRESS"):
+            break
+        time.sleep(1)
+    if status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+        raise Failure(f"The stack {name} is {status}: {described.get('StackStatusReason', 'its events in the console say why')}")
+
+
 def ask(question, default=""):
     """An answer from the terminal; Enter takes the default, a dash empties it."""
     shown = f" [{default}]" if default else ""
     try:
         answer = input(f"{question}{shown}: ").strip()
     except EOFError:
-        raise Failure("Nobody answers: run this in a terminal, or use make set.") from None
+        raise Failure("No one answers: run this in a terminal, or say YES=1.") from None
     return "" if answer == "-" else answer or default
 
 

@@ -3,8 +3,11 @@
 
 The call that does it replaces the bucket's whole notification configuration, so this reads it,
 adds what is missing and shows the difference first. A notification to this stack's function is
-taken out, unless the stack made the bucket: a deleted stack of this name left it behind, and S3
-would refuse the whole configuration.
+taken out, unless the stack made the bucket: a deleted stack of this name left it behind. Other destinations that are
+gone stay as they are, and S3 is asked not to test them.
+
+Whoever else owns the bucket's notifications, such as Terraform, must have EventBridge in them too: the next
+`terraform apply` would turn it off again. docs/deploy.md, Use an existing log bucket.
 """
 
 import verbs
@@ -26,11 +29,11 @@ def main(arguments=None, stack=None):
     parser.add_argument("bucket", nargs="?", help="the bucket (default: the existing buckets of the stack)")
     arguments = arguments or parser.parse_args()
     stack = stack or verbs.Stack.of(arguments)
-    named = [stack.parameters.get("ExistingLogBucket"), stack.parameters.get("CloudTrailBucket")]
-    buckets = [arguments.bucket] if arguments.bucket else sorted({bucket for bucket in named if bucket})
+    named = [stack.parameters.get("LogBucketName"), *(bucket for _, bucket in verbs.sources(stack))]
+    buckets = [arguments.bucket] if arguments.bucket else sorted({bucket for bucket in named if bucket and bucket != "none"})
     if not buckets:
         raise verbs.Failure("The stack made its bucket itself and watches it. Which other one? make watch-bucket BUCKET=…")
-    if not stack.parameters.get("ExistingLogBucket") and stack.output("LogBucketName") in buckets:
+    if not stack.parameters.get("LogBucketName") and stack.output("LogBucketName") in buckets:
         raise verbs.Failure(f"{stack.output('LogBucketName')} belongs to the stack, which gets its events from the bucket directly.")
     return max([watch(stack, bucket, arguments) for bucket in buckets])
 
@@ -48,7 +51,8 @@ def watch(stack, bucket, arguments):
     if not verbs.confirmed("Write this?", arguments):
         print("nothing was changed")
         return 1
-    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=wanted)
+    # One stale queue of someone else's would make the call fail.
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=wanted, SkipDestinationValidation=True)
     print(f"✓ {bucket} sends its events to EventBridge; it may take five minutes to begin")
     return 0
 

@@ -39,10 +39,17 @@ resource "aws_s3_object" "zip" {
   source = local.zip
 }
 
+# CloudFormation takes up to 51,200 bytes with the request, and the template from here.
+resource "aws_s3_object" "template" {
+  bucket = aws_s3_bucket.code.id
+  key    = "${filesha256("${var.dist}/template.json")}.json"
+  source = "${var.dist}/template.json"
+}
+
 resource "aws_cloudformation_stack" "detector" {
-  name          = "bedrock-denial-watch"
-  capabilities  = ["CAPABILITY_IAM"]
-  template_body = file("${var.dist}/template.json")
+  name         = "bedrock-denial-watch"
+  capabilities = ["CAPABILITY_IAM"]
+  template_url = "https://${aws_s3_bucket.code.bucket_regional_domain_name}/${aws_s3_object.template.key}"
   parameters = {
     CodeBucket   = aws_s3_bucket.code.id
     CodeKey      = aws_s3_object.zip.key

@@ -42,16 +42,17 @@ def both(cloud):
     """With CloudTrail's log files beside the invocation logs, each in a bucket that was there before."""
     bucket = told_to_eventbridge(cloud, "both-trail")
     key = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/11112222-3333-4444-5555-666677778888"
-    return on_existing_bucket(
-        cloud, "both", CloudTrailBucket=bucket, CloudTrailPrefix=TRAIL_PREFIX, CloudTrailKmsKeyArn=key
-    )
+    one = on_existing_bucket(cloud, "both", CloudTrail="both")
+    one.add_source(bucket, TRAIL_PREFIX, key=key)
+    return one
 
 
 @pytest.fixture(scope="session")
 def events(cloud):
     """With all three sources: invocation logs, CloudTrail's files and its events."""
     bucket = told_to_eventbridge(cloud, "events-trail")
-    one = on_existing_bucket(cloud, "events", CloudTrailBucket=bucket, CloudTrailPrefix=TRAIL_PREFIX)
+    one = on_existing_bucket(cloud, "events", CloudTrail="both")
+    one.add_source(bucket, TRAIL_PREFIX)
     listen_to_us(cloud, "events")
     return one
 
@@ -79,9 +80,7 @@ def tuned(cloud):
         cloud,
         "tuned",
         DetectionRules="denied-model,validation-burst",
-        Threshold="1",
-        WindowMinutes="10",
-        CooldownMinutes="20",
+        RuleSettings="denied-model.threshold=1,denied-model.window=10m,denied-model.cooldown=20m",
         ExemptUsers=f"arn:aws:iam::{ACCOUNT}:user/exempt-*",
         LogLevel="trace",
         EventBusArn=bus,
@@ -89,7 +88,7 @@ def tuned(cloud):
 
 
 def on_existing_bucket(cloud, name, **parameters):
-    return Detector(cloud, name, ExistingLogBucket=told_to_eventbridge(cloud, f"{name}-logs"), **parameters)
+    return Detector(cloud, name, LogBucketName=told_to_eventbridge(cloud, f"{name}-logs"), **parameters)
 
 
 def told_to_eventbridge(cloud, bucket):

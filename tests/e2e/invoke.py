@@ -60,7 +60,7 @@ def deploy(cloud):
     s3.create_bucket(Bucket=BUCKET)
     for key, body in example_logs():
         s3.put_object(Bucket=BUCKET, Key=key, Body=body)
-    return Detector(cloud, "bedrock-denial-watch", ExistingLogBucket=BUCKET)
+    return Detector(cloud, "bedrock-denial-watch", LogBucketName=BUCKET)
 
 
 def deliver(detector, event, folder):

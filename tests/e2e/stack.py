@@ -23,10 +23,17 @@ ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "template.yaml"
 ZIP = Path(os.environ.get("BOOTSTRAP_ZIP", ROOT / "target/lambda/bootstrap/bootstrap.zip"))
 CODE = ("deployment", "bootstrap.zip")
+# What deploy/source.yaml takes from the detector's outputs.
+SOURCE_OUTPUTS = ["FunctionName", "FunctionArn", "FunctionRoleName", "FailureQueueArn", "NoticeFailureQueueArn", "TamperBusArn", "TamperRoleArn"]
 
 
 def template():
     return yaml_parse(TEMPLATE.read_text())
+
+
+def add_on(name):
+    """A template of deploy/, as data."""
+    return yaml_parse((ROOT / "deploy" / f"{name}.yaml").read_text())
 
 
 def upload_code(cloud):
@@ -43,6 +50,7 @@ def for_ministack(template):
        is spoken to without.
     3. Rules are ENABLED: ministack passes over one that asks for read-only calls as well.
     4. Conditions know the partition: ministack resolves it everywhere else.
+    5. An alarm on a sum watches its first part: ministack knows no arithmetic of metrics.
     """
     for name, condition in template["Conditions"].items():
         if condition == {"Fn::Equals": [{"Ref": "AWS::Partition"}, "aws"]}:
@@ -54,6 +62,9 @@ def for_ministack(template):
             properties["CodeUri"] = "s3://" + "/".join(CODE)
         if resource["Type"] == "AWS::Events::Rule":
             properties.pop("State", None)
+        if "Metrics" in properties:
+            first = next(one["MetricStat"] for one in properties.pop("Metrics") if "MetricStat" in one)
+            properties |= first["Metric"] | {"Period": first["Period"], "Statistic": first["Stat"]}
         policy = properties.get("PolicyDocument")
         if policy:
             statements = [one for one in policy["Statement"] if "aws:SecureTransport" not in json.dumps(one, default=str)]
@@ -65,19 +76,48 @@ def for_ministack(template):
 
 def cloudformation(parameters):
     """What the SAM transform makes of template.yaml."""
+    return transformed(template(), parameters)
 
+
+def transformed(template, parameters):
     class NoManagedPolicies:
         def load(self):
             return {}
 
     os.environ.setdefault("AWS_DEFAULT_REGION", REGION)
-    return transform(for_ministack(template()), parameters, NoManagedPolicies())
+    return transform(for_ministack(template), parameters, NoManagedPolicies())
 
 
 def packaged(folder):
-    """What `make package` writes: template.json as text, no larger than a request may hold."""
+    """What `make package` writes: template.json as text."""
     subprocess.run([sys.executable, ROOT / "scripts/package.py", "--out", folder], check=True, stdout=subprocess.DEVNULL)
     return (Path(folder) / "template.json").read_text()
+
+
+def create(cloud, name, parameters, **template):
+    """Creates a stack and returns its outputs, or raises why it could not be created."""
+    stacks = cloud.client("cloudformation")
+    stacks.create_stack(
+        StackName=name,
+        **template,
+        Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"],
+        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+    )
+
+    def settled():
+        stack = stacks.describe_stacks(StackName=name)["Stacks"][0]
+        return None if stack["StackStatus"].endswith("IN_PROGRESS") else stack
+
+    stack = poll(f"stack {name}", settled, 60)
+    if stack["StackStatus"] != "CREATE_COMPLETE":
+        events = stacks.describe_stack_events(StackName=name)["StackEvents"]
+        reasons = [
+            f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason')}"
+            for event in events
+            if "FAILED" in event["ResourceStatus"]
+        ]
+        raise RuntimeError(f"stack {name}: {stack['StackStatus']}: {reasons}")
+    return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
 
 @dataclass(frozen=True)
@@ -97,10 +137,10 @@ class Detector:
         self.functions, self.logs = cloud.client("lambda"), cloud.client("logs")
         self.parameters = {"Architecture": "x86_64", "EveryAlert": "yes", **parameters}
         self._create(json.dumps(self._template()))
-        self.topic, self.bucket = self.outputs["TopicArn"], self.outputs["LogBucketName"]
+        self.topic, self.bucket = self.outputs["TopicArn"], self.outputs.get("LogBucketName")
         self.function, self.failures = self.outputs["FunctionName"], self.outputs["FailureQueueUrl"]
         self.prefix = self.parameters.get("LogPrefix", "bedrock") + "/"
-        self.trail_bucket = self.parameters.get("CloudTrailBucket")
+        self.trail_bucket = None
         self.inbox = self.subscribe(f"{name}-inbox", self.outputs.get("EveryAlertTopicArn"), RawMessageDelivery="true")
         self.people = self.subscribe(f"{name}-people", RawMessageDelivery="true")
 
@@ -108,34 +148,22 @@ class Detector:
         return cloudformation(self.parameters)
 
     def _create(self, template):
-        stacks = self.cloud.client("cloudformation")
-        stacks.create_stack(
-            StackName=self.name,
-            **self._passed(template),
-            Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"],
-            Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in self.parameters.items()],
-        )
-
-        def settled():
-            stack = stacks.describe_stacks(StackName=self.name)["Stacks"][0]
-            return None if stack["StackStatus"].endswith("IN_PROGRESS") else stack
-
-        stack = poll(f"stack {self.name}", settled, 60)
-        if stack["StackStatus"] != "CREATE_COMPLETE":
-            events = stacks.describe_stack_events(StackName=self.name)["StackEvents"]
-            reasons = [
-                f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason')}"
-                for event in events
-                if "FAILED" in event["ResourceStatus"]
-            ]
-            raise RuntimeError(f"stack {self.name}: {stack['StackStatus']}: {reasons}")
-        self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+        self.outputs = create(self.cloud, self.name, self.parameters, **self._passed(template))
 
     def _passed(self, template):
-        """By URL, as `sam deploy` does: a request holds at most 51,200 bytes."""
+        """By URL, as `sam deploy` does: a request holds at most 51,200 bytes, and the template has more."""
         bucket, key = CODE[0], f"{self.name}.json"
         self.s3.put_object(Bucket=bucket, Key=key, Body=template)
         return {"TemplateURL": f"{self.cloud.url}/{bucket}/{key}"}
+
+    def add_source(self, bucket, prefix, kind="cloudtrail", name="trail", key=""):
+        """deploy/source.yaml: one more bucket to read."""
+        given = {"Name": name, "Kind": kind, "Bucket": bucket, "Prefix": prefix, "KmsKeyArn": key}
+        given |= {name: self.outputs[name] for name in SOURCE_OUTPUTS}
+        if kind == "cloudtrail":
+            self.trail_bucket = bucket
+        body = json.dumps(for_ministack(add_on("source")))
+        return create(self.cloud, f"{self.name}-{name}", given, TemplateBody=body)
 
     def subscribe(self, name, topic=None, **attributes):
         """A new queue on the topic for people, or on another; returns its URL."""
@@ -309,7 +337,7 @@ class Detector:
 
 
 class PackagedDetector(Detector):
-    """The same, from dist/template.json: passed inline, without a transform, the code by parameters."""
+    """The same, from dist/template.json: without a transform, the code by parameters."""
 
     def __init__(self, cloud, name, **parameters):
         bucket, key = CODE
@@ -318,6 +346,3 @@ class PackagedDetector(Detector):
     def _template(self):
         with tempfile.TemporaryDirectory(prefix="dist-") as folder:
             return for_ministack(json.loads(packaged(folder)))
-
-    def _passed(self, template):
-        return {"TemplateBody": json.dumps(json.loads(template), separators=(",", ":"))}

@@ -58,22 +58,40 @@ def test_deploy_asks_deploys_and_offers_the_answers_the_next_time(cloud, project
     def answering(*answers):
         given = iter(answers)
         monkeypatch.setattr("builtins.input", lambda question: asked.append(question) or next(given))
+        monkeypatch.setattr("sys.stdin", types.SimpleNamespace(isatty=lambda: bool(answers)))
 
-    arguments = types.SimpleNamespace(stack="by-sam", region=None, arch="x86_64", sam=project.sam, yes=False)
+    # The stand-in knows no alarm on a sum.
+    arguments = types.SimpleNamespace(stack="by-sam", region=None, arch="x86_64", sam=project.sam, yes=False, changes=["Alarms=no"])
 
-    def parameters():
-        stack = cloud.client("cloudformation").describe_stacks(StackName="by-sam")["Stacks"][0]
-        return {one["ParameterKey"]: one["ParameterValue"] for one in stack["Parameters"]}
+    def stack():
+        return cloud.client("cloudformation").describe_stacks(StackName="by-sam")["Stacks"][0]
 
-    answering("", "a@example.com", "")
+    answering("", "", "a@example.com", "denied-model.threshold=5", "", "", "")
     assert deploy.deploy(arguments) == 0, capfd.readouterr()
-    assert len(asked) == 3 and project.saved == ["us-east-1"]
-    first = parameters()
-    assert (first["AlertEmail"], first["Architecture"]) == ("a@example.com", "x86_64")
+    assert len(asked) == 7 and project.saved == ["us-east-1"]
+    first = verbs.parameters_of(stack())
+    assert (first["AlertEmail"], first["Architecture"], first["RuleSettings"]) == ("a@example.com", "x86_64", "denied-model.threshold=5")
+    assert stack()["EnableTerminationProtection"] is True
     assert "confirm the mail that AWS sends to a@example.com" in capfd.readouterr().out
 
     del asked[:]
-    answering("", "-", "")
+    answering("", "", "-", "", "", "", "")
     assert deploy.deploy(arguments) == 0
-    assert "[a@example.com]" in asked[1]
-    assert parameters() == first | {"AlertEmail": ""}, "nothing else has changed"
+    assert "[a@example.com]" in asked[2]
+    assert verbs.parameters_of(stack()) == first | {"AlertEmail": ""}, "nothing else has changed"
+
+    # In a pipeline: no terminal, named answers, a permissions boundary.
+    answering()
+    boundary = "arn:aws:iam::000000000000:policy/boundary"
+    arguments.changes += [f"PermissionsBoundaryArn={boundary}", "LogBucketName=none"]
+    assert deploy.deploy(arguments) == 0
+    assert verbs.parameters_of(stack()) == first | {"AlertEmail": "", "PermissionsBoundaryArn": boundary, "LogBucketName": "none"}
+
+    # The bucket that Bedrock may still log to stays read, until someone says that it need not be.
+    arguments.yes = True
+    with pytest.raises(verbs.Failure, match="by-sam-old add to this stack's role: delete them first"):
+        deploy.delete(arguments)
+    cloud.client("cloudformation").delete_stack(StackName="by-sam-old")
+    poll("by-sam-old is gone", lambda: verbs.describe(verbs.session("us-east-1"), "by-sam-old") is None)
+    assert deploy.delete(arguments) == 0
+    assert "✓ deleted" in capfd.readouterr().out

@@ -68,7 +68,7 @@ def new_bucket(create):
     """The outputs of a stack with its own bucket and every option that ministack can create."""
     return create(
         LONG_NAME, NewLogBucketName="new-" + "n" * 59, LogPrefix="logs/bedrock", AlertEmail="a@example.com",
-        SilenceHours="24", ReservedConcurrency="10", CooldownMinutes="90", ExemptUsers="arn:*:role/a",
+        ReservedConcurrency="10", ExemptUsers="arn:*:role/a",
     )  # fmt: skip
 
 
@@ -79,34 +79,34 @@ def existing_bucket(aws, create):
     aws("s3").put_bucket_notification_configuration(
         Bucket="old-logs", NotificationConfiguration={"EventBridgeConfiguration": {}}
     )
-    return create("watch", ExistingLogBucket="old-logs")
+    return create("watch", LogBucketName="old-logs")
 
 
 @pytest.fixture(scope="session")
-def both_sources(aws, create):
-    """The outputs of a stack that reads CloudTrail too, with the longest possible names."""
+def both_sources(here, aws):
+    """The outputs of a stack that reads CloudTrail's files too, with the longest possible names."""
     logs, trail = "logs-" + "l" * 58, "trail-" + "t" * 57
     for bucket in (logs, trail):
         aws("s3").create_bucket(Bucket=bucket)
         aws("s3").put_bucket_notification_configuration(
             Bucket=bucket, NotificationConfiguration={"EventBridgeConfiguration": {}}
         )
-    return create(
-        LONG_NAME.replace("bedrock", "bothsrc"), ExistingLogBucket=logs, LogPrefix="logs/bedrock",
-        CloudTrailBucket=trail, CloudTrailPrefix="AWSLogs/o-example", CloudTrailKmsKeyArn=TRAIL_KEY,
+    detector = stack.Detector(
+        here, LONG_NAME.replace("bedrock", "bothsrc"), LogBucketName=logs, LogPrefix="logs/bedrock", CloudTrail="both",
         DetectionRules="validation-burst", RuleSettings="validation-burst.threshold=9,denied-model.window=30m",
         LogBucketKmsKeyArn=LOG_KEY, PermissionsBoundaryArn=BOUNDARY,
     )  # fmt: skip
+    detector.add_source(trail, "AWSLogs/o-example", name="files12", key=TRAIL_KEY)
+    return detector.outputs
 
 
 @pytest.fixture(scope="session")
-def bare(aws, create):
+def bare(create):
     """The outputs of a stack without anything that costs money each month or is optional."""
-    aws("s3").create_bucket(Bucket="bare-logs")
-    return create("bare", ExistingLogBucket="bare-logs", CloudTrailEvents="no", Alarms="no", Dashboard="no", EveryAlert="no")
+    return create("bare", NewLogBucketName="bare-logs", CloudTrail="no", Alarms="no", EveryAlert="no")
 
 
 @pytest.fixture(scope="session")
-def moved(aws, create):
-    """The outputs of a stack whose bucket and prefix were changed, while Bedrock logs to the old ones."""
-    return create("moved", NewLogBucketName="new-place", PreviousLogBucket="old-logs", PreviousLogPrefix="old/prefix")
+def events_only(create):
+    """The outputs of a stack that reads no invocation log."""
+    return create("events-only", LogBucketName="none")

@@ -5,6 +5,7 @@ import json
 import pathlib
 import re
 import tomllib
+import types
 
 import pytest
 
@@ -45,7 +46,10 @@ def test_the_environment_is_what_the_function_reads(template, source):
     config = source("src/lambda/config.rs").split("#[cfg(test)]")[0]
     read = set(re.findall(r'(?:required|parsed)\(\s*"([A-Z_]+)"', config))
     assert read >= {"TABLE_NAME", "TOPIC_ARN"}
-    assert set(resource(template, "Function")["Environment"]["Variables"]) == read
+    # RULE_SETTINGS says what these would say of one rule.
+    of_one_rule = {"THRESHOLD", "WINDOW_MINUTES", "COOLDOWN_MINUTES"}
+    assert of_one_rule < read
+    assert set(resource(template, "Function")["Environment"]["Variables"]) == read - of_one_rule
     shipped = [text.split("#[cfg(test)]")[0] for path, text in RUST.items() if path.name != "tests.rs" and "tests" not in path.parts]
     elsewhere = {name for text in shipped for name in re.findall(r'env::var\("([A-Z_]+)"\)', text)}
     assert elsewhere <= {"AWS_LAMBDA_FUNCTION_NAME"}, "Lambda sets only its own variables"
@@ -60,27 +64,30 @@ def test_the_binary_is_the_one_that_is_built(template):
 
 
 def test_what_a_parameter_allows_the_code_accepts(template, source):
-    parameters = template["Parameters"]
-    settings = source("src/rule/bounds.rs")
-    threshold = parameters["Threshold"]
-    assert f"MAX_THRESHOLD: usize = {threshold['MaxValue']};" in settings
-    assert threshold["MinValue"] == 0
-    assert "MAX_MINUTES: u64 = 24 * 60;" in settings
-    window = parameters["WindowMinutes"]
-    assert (window["MinValue"], window["MaxValue"]) == (1, 24 * 60)
-    cooldown = re.compile(parameters["CooldownMinutes"]["AllowedPattern"])
-    assert [minutes for minutes in range(2000) if cooldown.match(str(minutes))] == list(range(24 * 60 + 1))
-    assert not any(cooldown.match(text) for text in ["00", "000", "01", "060"])
     levels = re.findall(r'"(\w+)" => Ok\(Level::', source("src/lambda/config.rs"))
-    assert sorted(parameters["LogLevel"]["AllowedValues"]) == sorted(levels)
+    assert sorted(template["Parameters"]["LogLevel"]["AllowedValues"]) == sorted(levels)
 
 
-def test_the_defaults_are_those_of_the_rule(template, rules):
+def test_the_longest_answers_fit_into_lambdas_environment(template):
+    """Lambda keeps 4,096 bytes for all names and values; CloudFormation finds out only while it creates."""
     parameters = template["Parameters"]
-    rule = rules["denied-model"]
-    assert parameters["Threshold"]["Default"] == rule["threshold"]
-    assert f"{parameters['WindowMinutes']['Default']}m" == rule["window"]
-    assert parameters["CooldownMinutes"]["Default"] == "" and "cooldown" not in rule
+    longest = {"TABLE_NAME": 80, "TOPIC_ARN": 160, "EVERY_ALERT_TOPIC_ARN": 160, "LOG_LEVEL": 5}
+    for name, value in resource(template, "Function")["Environment"]["Variables"].items():
+        answer = value.get("Fn::If", [None, value])[1]["Ref"]
+        longest.setdefault(name, parameters[answer].get("MaxLength") if answer in parameters else None)
+    assert sum(len(name) + length for name, length in longest.items()) <= 4096
+
+
+def test_the_template_can_be_read_in_half_an_hour(template, source):
+    assert source("template.yaml").count("\n") <= 1000
+    assert len(template["Parameters"]) <= 22
+    assert max(map(len, source("template.yaml").splitlines())) < 200
+
+
+def test_the_seven_decisions_come_first(template):
+    group = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"][0]
+    decisions = ["LogBucketName", "LogPrefix", "LogBucketKmsKeyArn", "AlertEmail", "RuleSettings", "CloudTrail", "EveryAlert", "PermissionsBoundaryArn"]
+    assert group["Parameters"] == decisions == list(template["Parameters"])[: len(decisions)]
 
 
 def test_every_rule_can_be_chosen(template, rules):
@@ -110,8 +117,9 @@ def test_every_setting_of_every_rule_can_be_given(template, rules, source):
 
 def test_no_concurrency_of_zero_which_stops_everything(template):
     pattern = re.compile(template["Parameters"]["ReservedConcurrency"]["AllowedPattern"])
-    assert all(pattern.match(text) for text in ["", "-1", "1", "10", "1000"])
-    assert not any(pattern.match(text) for text in ["0", "00", "-2", "1.5", "many"])
+    assert all(pattern.match(text) for text in ["", "-1", "5", "10", "1000"])
+    # Lambda polls the queue of events with five pollers.
+    assert not any(pattern.match(text) for text in ["0", "00", "-2", "1.5", "many", "1", "4"])
 
 
 def test_every_parameter_and_variable_is_documented(template):
@@ -148,8 +156,7 @@ def test_the_table_has_the_keys_and_the_ttl_that_the_code_writes(template, sourc
 def test_the_function_gives_up_before_lambda_does(template, source):
     services = [source(f"src/lambda/aws/{name}.rs") for name in ["s3", "dynamodb", "sns"]]
     patience = sum(seconds(service, "OPERATION") for service in services)
-    timeout = template["Parameters"]["TimeoutSeconds"]
-    assert patience < timeout["MinValue"] <= timeout["Default"] <= timeout["MaxValue"] == 900
+    assert patience < resource(template, "Function")["Timeout"] == 900
 
 
 def test_a_redrive_waits_longer_than_a_lease(source):
@@ -165,7 +172,7 @@ def test_counters_outlive_the_longest_redrive(template, source):
 
 
 def test_a_message_stays_out_of_sight_while_the_function_works_on_it(template):
-    longest = template["Parameters"]["TimeoutSeconds"]["MaxValue"]
+    longest = resource(template, "Function")["Timeout"]
     assert resource(template, "FailureQueue")["VisibilityTimeout"] > longest
     text = (ROOT / "scripts/redrive.py").read_text()
     assert int(re.search(r"INVISIBLE_SECONDS = (\d+)", text)[1]) > longest
@@ -176,22 +183,79 @@ def test_a_message_stays_out_of_sight_while_the_function_works_on_it(template):
 
 
 def test_no_wildcards_and_no_managed_policies(template):
-    for role in ["FunctionRole", "ChatRole"]:
+    for role in ["FunctionRole", "TamperRole"]:
         assert "ManagedPolicyArns" not in resource(template, role)
         for statement in statements(template, role):
             assert statement["Effect"] == "Allow"
             assert not [action for action in listed(statement["Action"]) if "*" in action]
             for arn in listed(statement["Resource"]):
                 text = json.dumps(arn)
-                objects = [
-                    "${LogBucketName}/${LogPrefix}/*",
-                    "${PreviousLogBucket}/${PreviousLogPrefix}/*",
-                    "${CloudTrailBucket}/${CloudTrailPrefix}/*",
-                ]
-                ours = any(f'"arn:${{AWS::Partition}}:s3:::{one}"' in text for one in objects)
-                assert text.count("*") == (1 if ours else 0), text
+                # The bucket that was there under its prefix; the stack's own as a whole.
+                objects = ["${LogBucketName}/${LogPrefix}/*", "${Name}/*"]
+                ours = [one for one in objects if f'"arn:${{AWS::Partition}}:s3:::{one}"' in text]
+                assert text.count("*") == len(ours), text
     assert "Policies" not in resource(template, "Function"), "SAM would add them to a role of its own"
-    assert not list(statements(template, "ChatRole"))
+
+
+def test_the_probe_is_denied_everything(template):
+    [statement] = statements(template, "ProbeRole")
+    assert (statement["Effect"], statement["Action"], statement["Resource"]) == ("Deny", "*", "*")
+    assert "ManagedPolicyArns" not in resource(template, "ProbeRole")
+
+
+def test_no_service_of_another_account_gets_in(template):
+    """Each statement for a service names this account or what may call; only Lambda's for EventBridge is by rule alone."""
+    for name, one in template["Resources"].items():
+        documents = [one["Properties"].get(key) for key in ("AssumeRolePolicyDocument", "KeyPolicy", "PolicyDocument")]
+        for statement in (statement for document in documents if document for statement in document["Statement"]):
+            statement = statement["Fn::If"][1] if "Fn::If" in statement else statement
+            if "Service" in json.dumps(statement.get("Principal", "")):
+                assert re.search("aws:Source(Account|Arn)", json.dumps(statement["Condition"])), (name, statement)
+        if one["Type"] == "AWS::Lambda::Permission":
+            assert "SourceArn" in one["Properties"], name
+    assert "events.amazonaws.com" not in json.dumps([resource(template, name) for name in ("TopicKey", "TopicPolicy")])
+
+
+def test_tamper_rules_lose_nothing_and_publish_by_their_own_role(template):
+    rules = {name: one["Properties"] for name, one in template["Resources"].items() if one["Type"] == "AWS::Events::Rule"}
+    assert len(rules) == 7
+    for name, rule in rules.items():
+        for target in rule["Targets"]:
+            assert target["DeadLetterConfig"], name
+            to_role = name in ("ObjectRule", "ModelCallRule")
+            assert ("RoleArn" not in target) if to_role else target["RoleArn"] == {"Fn::GetAtt": ["TamperRole", "Arn"]}, name
+    trust = resource(template, "TamperRole")["AssumeRolePolicyDocument"]["Statement"][0]["Condition"]
+    assert trust["ArnLike"]["aws:SourceArn"]["Fn::Sub"].endswith(":rule/${AWS::StackName}-*")
+
+
+def test_no_rule_takes_forged_events(template):
+    for name, one in template["Resources"].items():
+        if one["Type"] == "AWS::Events::Rule":
+            pattern = one["Properties"]["EventPattern"]
+            branches = [branch.get("Fn::If", [None, branch])[1] for branch in pattern.get("$or", [pattern])]
+            for source in (branch["source"] for branch in branches):
+                # PutEvents refuses a source that begins with aws.
+                assert all((one["prefix"] if isinstance(one, dict) else one).startswith("aws.") for one in source), name
+
+
+def test_a_stack_that_is_deleted_reports_it_before_its_guards_go(template):
+    """CloudFormation deletes what depends on others first."""
+    resources = template["Resources"]
+
+    def needs(name, seen=None):
+        seen = seen if seen is not None else set()
+        text = json.dumps(resources[name])
+        named = set(re.findall(r'"(?:Ref|Fn::GetAtt)": \[?"(\w+)', text)) | set(re.findall(r"\$\{(\w+)[.}]", text)) | set(listed(resources[name].get("DependsOn", [])))
+        for other in (named & set(resources)) - seen:
+            seen.add(other)
+            needs(other, seen)
+        return seen
+
+    assert {"Topic", "TopicKey", "TamperRole", "EmailSubscription", "NoticeFailureQueue"} <= needs("StackRule")
+    for slow in ["Function", "Table", "FailureQueue", "EventSource"]:
+        assert "StackRule" in needs(slow), slow
+    statuses = resource(template, "StackRule")["EventPattern"]["detail"]["status-details"]["status"]
+    assert {"DELETE_IN_PROGRESS", "UPDATE_IN_PROGRESS"} <= set(statuses)
 
 
 def test_every_suppressed_check_has_its_reason(source):
@@ -230,8 +294,7 @@ TRAIL_FILE = TRAIL + "111122223333_CloudTrail_us-east-1_20250610T0905Z_Mu0KsOhtH
 
 
 def test_cloudtrail_files_come_in_and_nothing_else_beside_them(aws, both_sources):
-    name = both_sources["FunctionName"]
-    [rule] = [r for r in aws("events").list_rules()["Rules"] if r["Name"].startswith(f"{name}-C")]
+    rule = aws("events").describe_rule(Name=f"{both_sources['FunctionName']}-files12")
 
     def arrives(key, bucket="trail-" + "t" * 57):
         event = json.loads((ROOT / "events/eventbridge-object-created.json").read_text())
@@ -252,73 +315,56 @@ def test_cloudtrail_files_come_in_and_nothing_else_beside_them(aws, both_sources
     assert not arrives(f"AWSLogs/o-example/111122223333/{logs}")
 
 
-def test_cloudtrail_files_come_in_as_reliably_as_logs(template):
-    rules = {"ObjectRule": "ExistingBucket", "CloudTrailRule": "ReadsCloudTrail", "PreviousObjectRule": "PreviousElsewhere"}
-    for rule, condition in rules.items():
-        targets = resource(template, rule)["Targets"]
-        assert targets == resource(template, "ObjectRule")["Targets"], "same retries, same dead letters"
-        assert template["Resources"][rule]["Condition"] == condition
-    assert template["Resources"]["RulePermission"]["Condition"] == "HasObjectRules"
-    any_of = [{"Condition": condition} for condition in rules.values()]
-    assert template["Conditions"]["HasObjectRules"] == {"Fn::Or": any_of}
+def test_another_source_comes_in_as_reliably_as_the_log(template):
+    target, [ours] = resource(template, "ObjectRule")["Targets"][0], resource(stack.add_on("source"), "ObjectRule")["Targets"]
+    assert ours["RetryPolicy"] == target["RetryPolicy"]
+    assert ours["DeadLetterConfig"] == {"Arn": {"Ref": "FailureQueueArn"}}
     # CloudFormation would cut a long stack's name in the names of rules that have none of their own.
-    permitted = resource(template, "RulePermission")["SourceArn"]["Fn::Sub"]
-    assert permitted == "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:rule/${AWS::StackName}-*"
-    for rule in [*rules, "ModelCallRule"]:
-        name = resource(template, rule)["Name"]["Fn::Sub"]
-        assert name.startswith("${AWS::StackName}-") and len(name.removeprefix("${AWS::StackName}")) <= len("-logging-tamper")
+    rules = [(one["Properties"]["Name"]["Fn::Sub"], "${AWS::StackName}") for one in template["Resources"].values() if one["Type"] == "AWS::Events::Rule"]
+    rules += [(one["Properties"]["Name"]["Fn::Sub"].replace("${Name}", "n" * 7), "${FunctionName}") for one in stack.add_on("source")["Resources"].values() if one["Type"] == "AWS::Events::Rule"]
+    for name, prefix in rules:
+        assert name.startswith(f"{prefix}-") and len(name.removeprefix(prefix)) <= len("-logging-tamper")
 
 
 def deployed(aws, outputs):
     """A stack's resources, and the statements of its role and of its on-failure queue, by Sid."""
     resources = aws("cloudformation").describe_stack_resources(StackName=outputs["FunctionName"])["StackResources"]
     ids = {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in resources}
-    [name] = aws("iam").list_role_policies(RoleName=ids["FunctionRole"])["PolicyNames"]
-    role = aws("iam").get_role_policy(RoleName=ids["FunctionRole"], PolicyName=name)["PolicyDocument"]
+    role = aws("iam").get_role_policy(RoleName=ids["FunctionRole"], PolicyName="detector")["PolicyDocument"]
     url = outputs["FailureQueueUrl"]
     queue = aws("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"]).get("Attributes", {}).get("Policy")
     documents = [json.loads(one) if isinstance(one, str) else one for one in (role, queue or {"Statement": []})]
     return ids, *({one["Sid"]: one for one in document["Statement"]} for document in documents)
 
 
-def test_without_cloudtrail_the_stack_is_what_it_was(aws, new_bucket, existing_bucket, both_sources):
-    for outputs in [new_bucket, existing_bucket]:
-        assert "CloudTrail" not in str(deployed(aws, outputs))
-    without, logs, _ = deployed(aws, existing_bucket)
-    ids, role, _ = deployed(aws, both_sources)
-    assert set(ids) - set(without) == {"CloudTrailRule"}
-    assert set(without) <= set(ids)
-    assert set(role) - set(logs) == {"ReadCloudTrailObjects", "DecryptCloudTrailObjects", "DecryptLogObjects"}
+def test_another_source_adds_these_permissions_and_no_others(aws, both_sources):
+    ids, _, queue = deployed(aws, both_sources)
+    document = aws("iam").get_role_policy(RoleName=ids["FunctionRole"], PolicyName="source-files12")["PolicyDocument"]
+    document = json.loads(document) if isinstance(document, str) else document
+    assert document["Statement"] == [
+        {
+            "Sid": "ReadLogObjects",
+            "Effect": "Allow",
+            "Action": ["s3:GetObject", "s3:GetObjectVersion"],
+            "Resource": "arn:aws:s3:::trail-" + "t" * 57 + "/AWSLogs/o-example/*",
+        },
+        {
+            "Sid": "DecryptLogObjects",
+            "Effect": "Allow",
+            "Action": "kms:Decrypt",
+            "Resource": TRAIL_KEY,
+            "Condition": {"StringEquals": {"kms:ViaService": "s3.us-east-1.amazonaws.com"}},
+        },
+    ]
+    sender = queue["EventsThatCouldNotBeDelivered"]["Condition"]["ArnLike"]["aws:SourceArn"]
+    assert sender.endswith(f":rule/{both_sources['FunctionName']}-*"), "of the rule of each source, too"
 
 
-def test_one_bucket_may_hold_both_sources(aws, create, existing_bucket):
-    bucket = existing_bucket["LogBucketName"]
-    ids, role, _ = deployed(aws, create("shared", ExistingLogBucket=bucket, CloudTrailBucket=bucket))
-    assert {"ObjectRule", "CloudTrailRule"} <= set(ids)
-    assert "ReadCloudTrailObjects" in role and "DecryptCloudTrailObjects" not in role, "no key was given"
-    pattern = json.loads(aws("events").describe_rule(Name="shared-logging-tamper")["EventPattern"])
-    names = [one["detail"]["requestParameters"]["bucketName"] for one in pattern["$or"] if one["source"] == ["aws.s3"]]
-    assert names == [[bucket]], "watched once"
-
-
-def test_cloudtrail_adds_these_permissions_and_no_others(aws, both_sources):
-    ids, role, queue = deployed(aws, both_sources)
-    assert role["ReadCloudTrailObjects"] == {
-        "Sid": "ReadCloudTrailObjects",
-        "Effect": "Allow",
-        "Action": ["s3:GetObject", "s3:GetObjectVersion"],
-        "Resource": "arn:aws:s3:::trail-" + "t" * 57 + "/AWSLogs/o-example/*",
-    }
-    assert role["DecryptCloudTrailObjects"] == {
-        "Sid": "DecryptCloudTrailObjects",
-        "Effect": "Allow",
-        "Action": "kms:Decrypt",
-        "Resource": TRAIL_KEY,
-        "Condition": {"StringEquals": {"kms:ViaService": "s3.us-east-1.amazonaws.com"}},
-    }
-    senders = {sid: one["Condition"]["ArnEquals"]["aws:SourceArn"] for sid, one in queue.items() if sid != "TlsOnly"}
-    arns = {rule["Name"]: rule["Arn"] for rule in aws("events").list_rules()["Rules"]}
-    assert senders == {"EventsThatCouldNotBeDelivered": [arns[ids["ObjectRule"]], arns[ids["CloudTrailRule"]]]}
+def test_where_no_invocation_log_is_read_nothing_of_it_is_there(aws, events_only):
+    ids, role, _ = deployed(aws, events_only)
+    assert {"LogBucket", "BucketPolicy", "BucketPermission", "ObjectRule", "SilenceAlarm"} & set(ids) == set()
+    assert "ReadLogObjects" not in role and "ModelCallRule" in ids
+    assert {"LogBucketName", "BedrockLoggingCommand"} & set(events_only) == set()
 
 
 def test_the_rules_that_were_chosen_and_their_settings_reach_the_function(aws, new_bucket, both_sources):
@@ -345,29 +391,25 @@ def test_a_topic_for_programs_is_there_where_it_is_wanted(template, aws, new_buc
 
 def test_the_stack_comes_up_all_ways(new_bucket, existing_bucket, both_sources):
     names = {
-        "FunctionName", "FunctionArn", "TopicArn", "TableName", "FailureQueueUrl", "LogBucketName",
-        "LogGroupName", "DashboardUrl", "BedrockLoggingCommand",
-        "EventQueueUrl", "EventFailureQueueUrl", "TamperChatTopicArn", "EveryAlertTopicArn",
+        *stack.SOURCE_OUTPUTS, "TopicArn", "TableName", "FailureQueueUrl", "LogBucketName", "LogGroupName", "BedrockLoggingCommand",
+        "EventQueueUrl", "EventFailureQueueUrl", "NoticeFailureQueueUrl", "TamperChatTopicArn", "EveryAlertTopicArn", "ProbeRoleArn",
     }  # fmt: skip
     assert set(new_bucket) == set(existing_bucket) == set(both_sources) == names
     assert existing_bucket["LogBucketName"] == "old-logs"
     command = new_bucket["BedrockLoggingCommand"]
     configuration = json.loads(command[command.index("'") + 1 : command.rindex("'")])
     assert configuration["s3Config"] == {"bucketName": new_bucket["LogBucketName"], "keyPrefix": "logs/bedrock"}
+    assert [kind for kind, on in configuration.items() if on is True] == ["textDataDeliveryEnabled"]
 
 
 @pytest.mark.parametrize(
     "parameters, says",
     [
-        ({"NewLogBucketName": "some-logs", "ExistingLogBucket": "some-logs"}, "Leave one empty"),
+        ({"NewLogBucketName": "some-logs", "LogBucketName": "some-logs"}, "Leave one empty"),
         ({"NewLogBucketName": "some-logs", "LogPrefix": "bedrock/"}, "a prefix without a slash"),
-        ({"NewLogBucketName": "some-logs", "ReservedConcurrency": "0"}, "without a word"),
-        ({"PreviousLogPrefix": "bedrock"}, "or neither"),
-        ({"NewLogBucketName": "some-logs", "MoreTopicArns": "a, b"}, "commas and no spaces"),
-        ({"CloudTrailPrefix": "AWSLogs/o-example"}, "mean nothing without CloudTrailBucket"),
-        ({"CloudTrailKmsKeyArn": TRAIL_KEY}, "mean nothing without CloudTrailBucket"),
-        ({"NewLogBucketName": "some-logs", "CloudTrailBucket": "some-logs"}, "not one to be created"),
-        ({"ExistingLogBucket": "a-b", "LogPrefix": "AWSLogs", "CloudTrailBucket": "a-b"}, "a prefix of its own"),
+        ({"NewLogBucketName": "some-logs", "ReservedConcurrency": "0"}, "would stop the detector silently"),
+        ({"LogBucketName": "none", "CloudTrail": "no"}, "Nothing would be read"),
+        ({"LogBucketName": "none", "LogBucketKmsKeyArn": LOG_KEY}, "means nothing with LogBucketName=none"),
         ({"NewLogBucketName": "some-logs", "DetectionRules": "denied-model, model-sweep"}, "ids of rules"),
         ({"NewLogBucketName": "some-logs", "RuleSettings": "threshold=5"}, "<rule>.<setting>=<value>"),
     ],
@@ -393,7 +435,8 @@ def test_every_metric_of_ours_exists(template, source, aws, new_bucket):
     assert {"objects", "lag"} <= known
     assert '"Dimensions": [["function"]]' in metrics
     alarms = [entry["Properties"] for entry in template["Resources"].values() if entry["Type"].endswith("::Alarm")]
-    ours = [alarm for alarm in alarms if alarm.get("Namespace") == namespace]
+    measured = [one["MetricStat"]["Metric"] for alarm in alarms for one in alarm.get("Metrics", [alarm]) if "MetricStat" in one]
+    ours = [one for one in [*alarms, *measured] if one.get("Namespace") == namespace]
     assert {alarm["MetricName"] for alarm in ours} == {"malformed", "oversized", "unrecognised", "objects"} & known
     for alarm in ours:
         assert [dimension["Name"] for dimension in alarm["Dimensions"]] == ["function"]
@@ -415,8 +458,22 @@ def test_every_metric_of_ours_exists(template, source, aws, new_bucket):
 
 
 def dashboard(aws, outputs):
-    name = outputs["DashboardUrl"].split("name=")[1]
+    """What deploy/dashboard.yaml shows of a stack."""
+    add_on = stack.add_on("dashboard")
+    parameters = {name: outputs[name] for name in add_on["Parameters"] if name in outputs}
+    made = stack.create(types.SimpleNamespace(client=aws), "dashboard", parameters, TemplateBody=json.dumps(add_on))
+    name = made["DashboardUrl"].split("name=")[1]
     return json.loads(aws("cloudwatch").get_dashboard(DashboardName=name)["DashboardBody"])
+
+
+def test_silence_is_reported_by_default_and_only_of_a_log_that_came(template):
+    alarm = resource(template, "SilenceAlarm")
+    assert template["Parameters"]["SilenceHours"]["Default"] > 0
+    # A log that stopped leaves no data; one that never came changes no state.
+    assert alarm["TreatMissingData"] == "missing"
+    assert alarm["InsufficientDataActions"] == alarm["AlarmActions"] == [{"Ref": "Topic"}]
+    # CloudWatch looks back a week at most.
+    assert template["Parameters"]["SilenceHours"]["MaxValue"] * alarm["Period"] <= 7 * 24 * 3600
 
 
 def test_every_alarm_tells_the_topic_what_to_do(template):
@@ -429,7 +486,7 @@ def test_every_alarm_tells_the_topic_what_to_do(template):
             # The topic policy lets in the alarms of this name only.
             assert alarm["AlarmName"]["Fn::Sub"].startswith("${AWS::StackName}-"), name
             assert name == "SilenceAlarm" or "Alarms" in entry["Condition"], "Alarms=no leaves none"
-            silent = "breaching" if name == "SilenceAlarm" else "notBreaching"
+            silent = "missing" if name == "SilenceAlarm" else "notBreaching"
             assert alarm["TreatMissingData"] == silent, name
 
 
@@ -444,7 +501,8 @@ def tells(aws, outputs):
     """Whether a call to AWS is told to the topic: tells("aws.sns", "Unsubscribe", subscriptionArn=…)."""
     all_rules = aws("events").list_rules(NamePrefix=outputs["FunctionName"])["Rules"]
     rules = [rule for rule in all_rules if rule["Name"].endswith("-tamper")]
-    assert len(rules) == 3
+    # A source of its own has one, too.
+    assert len(rules) == 3 + ("bothsrc" in outputs["FunctionName"])
 
     def tells(source, call, /, **parameters):
         event = {
@@ -457,6 +515,7 @@ def tells(aws, outputs):
         return any(test(EventPattern=rule["EventPattern"], Event=json.dumps(event))["Result"] for rule in rules)
 
     tells.rules, tells.all_rules, tells.ids = rules, all_rules, deployed(aws, outputs)[0]
+    tells.stack = aws("cloudformation").describe_stacks(StackName=outputs["FunctionName"])["Stacks"][0]["StackId"]
     tells.key = tells.ids["TopicKey"]
     return tells
 
@@ -495,6 +554,12 @@ def test_a_blinded_detector_says_so(tells, outputs):
         ("aws.sqs", "PurgeQueue", {"queueUrl": outputs["EventQueueUrl"]}),
         ("aws.sqs", "DeleteQueue", {"queueUrl": outputs["EventFailureQueueUrl"]}),
         ("aws.sns", "Unsubscribe", {"subscriptionArn": f"{outputs['TamperChatTopicArn']}:1234"}),
+        ("aws.sqs", "SetQueueAttributes", {"queueUrl": outputs["NoticeFailureQueueUrl"]}),
+        ("aws.monitoring", "PutMetricAlarm", {"alarmName": f"{function}-errors"}),
+        ("aws.cloudformation", "UpdateTerminationProtection", {"stackName": function, "enableTerminationProtection": False}),
+        ("aws.cloudformation", "DeleteStack", {"stackName": tells.stack}),
+        ("aws.events", "DeleteEventBus", {"name": f"{function}-tamper"}),
+        *(("aws.events", "DisableRule", {"name": f"{function}-{name}"}) for name in ("notice", "stack")),
         *(("aws.events", "DisableRule", {"name": rule["Name"]}) for rule in tells.all_rules),
         *(("aws.events", "RemoveTargets", {"rule": rule["Name"]}) for rule in tells.all_rules),
         ("aws.kms", "DisableKey", {"keyId": tells.key}),
@@ -529,6 +594,9 @@ def test_other_peoples_changes_are_not_told(tells, outputs):
         ("aws.sns", "Unsubscribe", {"subscriptionArn": "arn:aws:sns:us-east-1:000000000000:another:1"}),
         ("aws.events", "DisableRule", {"name": "another"}),
         ("aws.monitoring", "DeleteAlarms", {"alarmNames": ["another"]}),
+        ("aws.monitoring", "PutMetricAlarm", {"alarmName": "another"}),
+        ("aws.cloudformation", "DeleteStack", {"stackName": "another"}),
+        ("aws.cloudformation", "DescribeStacks", {"stackName": outputs["FunctionName"]}),
         ("aws.logs", "DeleteLogGroup", {"logGroupName": "/aws/lambda/another"}),
         ("aws.sqs", "PurgeQueue", {"queueUrl": "https://sqs.us-east-1.amazonaws.com/000000000000/another"}),
     ]
@@ -541,14 +609,12 @@ def test_names_and_patterns_stay_within_the_limits_of_eventbridge(tells):
         assert len(rule["EventPattern"]) <= 2048, rule["Name"]
 
 
-@pytest.fixture
-def notices(template):
-    """What one refused call sends to the topic and to the chat topic."""
-    plain, chat = resource(template, "TamperNoticeRule")["Targets"]
-    assert plain["Arn"] == {"Ref": "Topic"}
-    assert chat["Fn::If"][0] == "ChatExists" and chat["Fn::If"][1]["Arn"] == {"Ref": "TamperChatTopic"}
+def sent_by(template, rule):
+    """What one event sends to the topic and to the chat topic."""
+    plain, chat = resource(template, rule)["Targets"]
+    assert plain["Arn"] == {"Ref": "Topic"} and chat["Arn"] == {"Ref": "TamperChatTopic"}
     texts = []
-    for target in [plain, chat["Fn::If"][1]]:
+    for target in [plain, chat]:
         transformer = target["InputTransformer"]
         text = transformer["InputTemplate"]
         assert set(re.findall(r"<(\w+)>", text)) == set(transformer["InputPathsMap"])
@@ -557,6 +623,61 @@ def notices(template):
             text = text.replace(f"<{variable}>", path.replace("$.detail.", "the "))
         texts.append(text)
     return texts
+
+
+@pytest.fixture
+def notices(template):
+    """What one denied call sends."""
+    return sent_by(template, "TamperNoticeRule")
+
+
+def test_a_notice_of_the_stack_says_what_and_when_in_both_forms(template):
+    plain, chat = sent_by(template, "StackRule")
+    assert all(isinstance(json.loads(line), str) for line in plain.split("\n"))
+    content = json.loads(chat)["content"]
+    for part in ["the status-details.status", "the stack-id", "$.time", "docs/operate.md"]:
+        assert part in plain and part in content["title"] + content["description"] + str(content["nextSteps"]), part
+
+
+@pytest.mark.parametrize(
+    "call, invoked_by, told",
+    [
+        ("PutRule", None, True),
+        ("PutRule", "cloudformation.amazonaws.com", False),
+        ("PutRule", "servicecatalog.amazonaws.com", True),
+        ("UpdateFunctionCode20150331v2", "cloudformation.amazonaws.com", False),
+        # Another stack could put a policy on the topic, the queues or the bucket.
+        ("SetTopicAttributes", "cloudformation.amazonaws.com", True),
+        ("PutBucketPolicy", "cloudformation.amazonaws.com", True),
+    ],
+)
+def test_a_deployment_is_reported_once_and_not_call_by_call(aws, existing_bucket, call, invoked_by, told):
+    rule = aws("events").describe_rule(Name="watch-notice", EventBusName="watch-tamper")
+    event = {
+        "id": "1", "version": "0", "account": "000000000000", "region": "us-east-1", "time": "2026-01-01T00:00:00Z", "resources": [],
+        "source": "aws.events", "detail-type": "AWS API Call via CloudTrail",
+        "detail": {"eventName": call, "userIdentity": {"arn": "arn:aws:iam::1:user/eve"} | ({"invokedBy": invoked_by} if invoked_by else {})},
+    }  # fmt: skip
+    test = aws("events").test_event_pattern
+    assert test(EventPattern=rule["EventPattern"], Event=json.dumps(event))["Result"] == told
+    assert not test(EventPattern=rule["EventPattern"], Event=json.dumps(event | {"source": "example.events"}))["Result"], "forged"
+
+
+@pytest.mark.parametrize("status, told", [("DELETE_IN_PROGRESS", True), ("UPDATE_IN_PROGRESS", True), ("UPDATE_COMPLETE", False)])
+def test_an_update_and_the_deletion_of_this_stack_are_reported(aws, existing_bucket, status, told):
+    rule = aws("events").describe_rule(Name="watch-stack")
+    stack_id = aws("cloudformation").describe_stacks(StackName="watch")["Stacks"][0]["StackId"]
+
+    def reported(stack_id):
+        event = {
+            "id": "1", "version": "0", "account": "000000000000", "region": "us-east-1", "time": "2026-01-01T00:00:00Z", "resources": [stack_id],
+            "source": "aws.cloudformation", "detail-type": "CloudFormation Stack Status Change",
+            "detail": {"stack-id": stack_id, "status-details": {"status": status, "status-reason": ""}, "client-request-token": ""},
+        }  # fmt: skip
+        return aws("events").test_event_pattern(EventPattern=rule["EventPattern"], Event=json.dumps(event))["Result"]
+
+    assert reported(stack_id) == told
+    assert not reported(stack_id.replace("/watch/", "/another/"))
 
 
 TOLD = ["eventName", "eventSource", "userIdentity.arn", "sourceIPAddress", "eventTime", "errorCode", "eventID"]
@@ -591,14 +712,20 @@ def test_a_tamper_notice_reaches_the_topic_as_text_and_chat_in_its_schema(aws, e
         "eventName": "StopLogging", "eventSource": "cloudtrail.amazonaws.com", "eventID": "e-1", "eventTime": "2026-01-01T00:00:00Z", "sourceIPAddress": "203.0.113.7",
         "userIdentity": {"arn": "arn:aws:iam::1:user/eve"}, "errorCode": "AccessDenied", "requestParameters": {"name": "t"},
     }  # fmt: skip
-    # Only AWS may send as aws.cloudtrail, so for once the rule listens to another source.
-    rule = aws("events").describe_rule(Name="watch-logging-tamper")
-    aws("events").put_rule(Name=rule["Name"], EventPattern=json.dumps({"source": ["example.cloudtrail"]}))
+    # Only AWS may send as aws.cloudtrail, so for once the rules listen to another source.
+    rules = [aws("events").describe_rule(**one) for one in ({"Name": "watch-logging-tamper"}, {"Name": "watch-notice", "EventBusName": "watch-tamper"})]
+
+    def put(rule, pattern):
+        aws("events").put_rule(Name=rule["Name"], EventBusName=rule["EventBusName"], EventPattern=pattern)
+
+    for rule in rules:
+        put(rule, json.dumps({"source": ["example.cloudtrail"]}))
     try:
         entry = {"Source": "example.cloudtrail", "DetailType": "AWS API Call via CloudTrail", "Detail": json.dumps(detail)}
         answer = aws("events").put_events(Entries=[entry])
     finally:
-        aws("events").put_rule(Name=rule["Name"], EventPattern=rule["EventPattern"])
+        for rule in rules:
+            put(rule, rule["EventPattern"])
     assert answer["FailedEntryCount"] == 0, answer
     bodies = {}
     for output, queue in inboxes.items():
@@ -695,7 +822,7 @@ def test_events_come_in_batches_and_none_is_lost(template, aws, new_bucket):
     )
     assert source["EventSourceArn"] == queue["QueueArn"]
     assert json.loads(queue["RedrivePolicy"])["deadLetterTargetArn"] == failed["QueueArn"]
-    longest = template["Parameters"]["TimeoutSeconds"]["MaxValue"]
+    longest = resource(template, "Function")["Timeout"]
     assert int(queue["VisibilityTimeout"]) > longest and int(failed["VisibilityTimeout"]) > longest
     assert int(failed["MessageRetentionPeriod"]) == 14 * 24 * 3600
     assert role["TakeEvents"]["Resource"] == queue["QueueArn"]
@@ -717,29 +844,27 @@ def test_what_costs_money_each_month_can_be_left_out(aws, bare, new_bucket):
     assert not [one for one in kinds if one["ResourceType"] in ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard")]
     events = {"ModelCallRule", "EventQueue", "EventFailureQueue", "EventSource"}
     assert events <= set(full) and not events & set(ids) and "TakeEvents" not in role
-    assert {"DashboardUrl", "EventQueueUrl", "EventFailureQueueUrl"} & set(bare) == set()
+    assert {"EventQueueUrl", "EventFailureQueueUrl"} & set(bare) == set()
 
 
-def test_a_changed_bucket_or_prefix_goes_on_being_watched(aws, create, moved, new_bucket):
-    """In another bucket: through a rule. In the stack's own bucket: by a second notification."""
-    ids, role, queue = deployed(aws, moved)
-    assert role["ReadPreviousLogObjects"]["Resource"] == "arn:aws:s3:::old-logs/old/prefix/*"
-    pattern = json.loads(aws("events").describe_rule(Name=ids["PreviousObjectRule"])["EventPattern"])
-    assert pattern["detail"] == {"bucket": {"name": ["old-logs"]}, "object": {"key": [{"wildcard": "old/prefix/*.json.gz"}]}}
-    assert len(queue["EventsThatCouldNotBeDelivered"]["Condition"]["ArnEquals"]["aws:SourceArn"]) > 0
+def test_in_its_own_bucket_a_changed_prefix_leaves_no_gap(aws, new_bucket):
+    bucket = new_bucket["LogBucketName"]
+    [notification] = aws("s3").get_bucket_notification_configuration(Bucket=bucket)["LambdaFunctionConfigurations"]
+    assert [rule["Name"].lower() for rule in notification["Filter"]["Key"]["FilterRules"]] == ["suffix"]
+    policy = json.loads(aws("s3").get_bucket_policy(Bucket=bucket)["Policy"])
+    [write] = [one for one in policy["Statement"] if one["Sid"] == "BedrockWritesLogs"]
+    assert write["Resource"] == f"arn:aws:s3:::{bucket}/*"
+
+
+def test_the_place_that_bedrock_logged_to_before_a_move_is_one_more_source(here, aws):
+    detector = stack.Detector(here, "moved", NewLogBucketName="new-place")
+    aws("s3").create_bucket(Bucket="old-place")
+    detector.add_source("old-place", "old/prefix", kind="invocation-log", name="old")
+    pattern = json.loads(aws("events").describe_rule(Name="moved-old")["EventPattern"])
+    assert pattern["detail"] == {"bucket": {"name": ["old-place"]}, "object": {"key": [{"wildcard": "old/prefix/*.json.gz"}]}}
     statements = json.loads(aws("lambda").get_policy(FunctionName="moved")["Policy"])["Statement"]
     sources = [one["Condition"]["ArnLike"]["AWS:SourceArn"] for one in statements if one.get("Condition", {}).get("ArnLike")]
-    assert "arn:aws:s3:::old-logs" in sources, "a bucket that an earlier stack made calls the function itself"
-
-    outputs = create("renamed", NewLogBucketName="renamed-logs", PreviousLogBucket="renamed-logs", PreviousLogPrefix="old=1")
-    ids, role, _ = deployed(aws, outputs)
-    assert "PreviousObjectRule" not in ids and "ReadPreviousLogObjects" in role
-    notifications = aws("s3").get_bucket_notification_configuration(Bucket="renamed-logs")["LambdaFunctionConfigurations"]
-    prefixes = [rule["Value"] for one in notifications for rule in one["Filter"]["Key"]["FilterRules"] if rule["Name"].lower() == "prefix"]
-    assert sorted(prefixes) == ["bedrock/", "old=1/"]
-    policy = json.loads(aws("s3").get_bucket_policy(Bucket="renamed-logs")["Policy"])
-    [write] = [one for one in policy["Statement"] if one["Sid"] == "BedrockWritesLogs"]
-    assert write["Resource"] == ["arn:aws:s3:::renamed-logs/bedrock/*", "arn:aws:s3:::renamed-logs/old=1/*"]
+    assert "arn:aws:s3:::old-place" in sources, "a bucket that an earlier stack made calls the function itself"
 
 
 def test_what_outlives_the_stack_does_not_outlive_a_creation_that_failed(template):
@@ -749,40 +874,97 @@ def test_what_outlives_the_stack_does_not_outlive_a_creation_that_failed(templat
 
 
 def test_every_role_takes_the_boundary(template):
-    for name, one in template["Resources"].items():
-        if one["Type"] == "AWS::IAM::Role":
-            boundary = {"Fn::If": ["HasBoundary", {"Ref": "PermissionsBoundaryArn"}, {"Ref": "AWS::NoValue"}]}
-            assert one["Properties"]["PermissionsBoundary"] == boundary, name
+    found = 0
+    for one in [template, *map(stack.add_on, ["chat", "organization-member"])]:
+        for name, role in one["Resources"].items():
+            if role["Type"] == "AWS::IAM::Role":
+                boundary = {"Fn::If": ["HasBoundary", {"Ref": "PermissionsBoundaryArn"}, {"Ref": "AWS::NoValue"}]}
+                assert role["Properties"]["PermissionsBoundary"] == boundary, name
+                found += 1
+    assert found == 5
 
 
-def test_chat_is_left_out_where_it_does_not_exist(template):
-    for name in ["SlackChannel", "TeamsChannel", "ChatRole"]:
-        assert template["Resources"][name]["Condition"] in ("HasSlack", "HasTeams", "HasChat")
-    conditions = template["Conditions"]
-    assert conditions["ChatExists"] == {"Fn::Equals": [{"Ref": "AWS::Partition"}, "aws"]}
-    for name in ["HasSlack", "HasTeams"]:
-        assert {"Condition": "ChatExists"} in conditions[name]["Fn::And"]
-
-
-def test_a_chat_configuration_is_named_for_its_region_and_shows_topics_of_others(template):
-    names = [resource(template, name)["ConfigurationName"]["Fn::Sub"] for name in ["SlackChannel", "TeamsChannel"]]
-    assert all("${AWS::Region}" in name for name in names) and len(set(names)) == 2
+def test_chat_is_a_template_of_its_own_and_may_do_nothing(template):
+    assert "AWS::Chatbot" not in json.dumps(template), "it does not exist in GovCloud and China"
+    chat = stack.add_on("chat")
+    assert "Policies" not in resource(chat, "ChatRole") and "ManagedPolicyArns" not in resource(chat, "ChatRole")
     for name in ["SlackChannel", "TeamsChannel"]:
-        with_more, alone = resource(template, name)["SnsTopicArns"]["Fn::If"][1:]
-        assert alone == [{"Ref": "Topic"}, {"Ref": "TamperChatTopic"}]
-        assert with_more["Fn::Split"] == [",", {"Fn::Sub": "${Topic},${TamperChatTopic},${MoreTopicArns}"}]
+        assert resource(chat, name)["SnsTopicArns"] == {"Ref": "TopicArns"}
+        assert "AWSDenyAll" in json.dumps(resource(chat, name)["GuardrailPolicies"])
+    names = [json.dumps(resource(chat, name)["ConfigurationName"]) for name in ["SlackChannel", "TeamsChannel"]]
+    assert len(set(names)) == 2, "unique in the account"
 
 
 def test_prefixes_may_hold_an_equals_sign(template):
-    for name in ["LogPrefix", "CloudTrailPrefix", "PreviousLogPrefix"]:
-        assert re.match(template["Parameters"][name]["AllowedPattern"], "logs/year=2026"), name
+    for parameters, name in [(template["Parameters"], "LogPrefix"), (stack.add_on("source")["Parameters"], "Prefix")]:
+        assert re.match(parameters[name]["AllowedPattern"], "logs/year=2026"), name
 
 
-def test_member_accounts_send_what_the_detector_takes(template):
-    member = stack.yaml_parse((ROOT / "examples/organization-member.yaml").read_text())
+# ------------------------------------------------------------------ an organization
+
+
+@pytest.fixture(scope="session")
+def member():
+    return stack.add_on("organization-member")
+
+
+def test_member_accounts_send_what_the_detector_takes(template, member):
     sent, taken = (resource(one, "ModelCallRule") for one in (member, template))
     assert sent["State"] == taken["State"]
     pattern = copy.deepcopy(taken["EventPattern"])
     errors = [one if isinstance(one, str) else one["Fn::If"][1] for one in pattern["detail"]["errorCode"]]
     pattern["detail"]["errorCode"] = errors
     assert sent["EventPattern"] == pattern
+
+
+def test_a_members_path_loses_nothing_silently(member):
+    for rule in ["ModelCallRule", "TamperRule"]:
+        [target] = resource(member, rule)["Targets"]
+        assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["UndeliveredQueue", "Arn"]}}, rule
+        assert target["RoleArn"] and target["RetryPolicy"]["MaximumRetryAttempts"] == 185, rule
+    [statement] = resource(member, "Role")["AssumeRolePolicyDocument"]["Statement"]
+    assert set(statement["Condition"]) == {"StringEquals", "ArnLike"}
+    alarms = {one["Properties"]["MetricName"]: one["Properties"] for one in member["Resources"].values() if one["Type"] == "AWS::CloudWatch::Alarm"}
+    assert set(alarms) == {"FailedInvocations", "ApproximateNumberOfMessagesVisible"}
+    assert all(alarm["AlarmActions"]["Fn::If"][1] == [{"Ref": "AlarmTopicArn"}] for alarm in alarms.values())
+    # All rules of a member begin as the detector's tamper rules expect.
+    names = [one["Properties"]["Name"]["Fn::Sub"] for one in member["Resources"].values() if one["Type"] == "AWS::Events::Rule"]
+    assert all(name.startswith("${DetectorName}-") and len(name.removeprefix("${DetectorName}")) <= 15 for name in names)
+
+
+def test_what_touches_a_members_path_becomes_a_notice_of_the_detector(here, aws, existing_bucket):
+    """The member's rule sends it, one of the detector's takes it from the bus."""
+    parameters = {"BusArn": "arn:aws:events:us-east-1:111122223333:event-bus/default", "DetectorName": "watch"}
+    add_on = stack.for_ministack(stack.add_on("organization-member"))
+    add_on["Conditions"]["IsMember"] = {"Fn::Equals": ["", ""]}  # the stand-in splits nothing in a condition
+    outputs = stack.create(here, "member", parameters, TemplateBody=json.dumps(add_on))
+    assert outputs["UndeliveredQueueUrl"]
+    sender = aws("events").describe_rule(Name="watch-member-tamper")["EventPattern"]
+    takers = [aws("events").describe_rule(Name=f"watch-{name}")["EventPattern"] for name in ("logging-tamper", "tamper", "alert-tamper")]
+
+    def matches(pattern, source, call, parameters):
+        event = {
+            "id": "1", "version": "0", "account": "444455556666", "region": "us-east-1", "time": "2026-01-01T00:00:00Z", "resources": [],
+            "source": source, "detail-type": "AWS API Call via CloudTrail", "detail": {"eventName": call, "requestParameters": parameters},
+        }  # fmt: skip
+        return aws("events").test_event_pattern(EventPattern=pattern, Event=json.dumps(event))["Result"]
+
+    for source, call, parameters in [
+        ("aws.bedrock", "DeleteModelInvocationLoggingConfiguration", {}),
+        ("aws.cloudtrail", "StopLogging", {"name": "trail"}),
+        ("aws.events", "DisableRule", {"name": "watch-member"}),
+        ("aws.events", "RemoveTargets", {"rule": "watch-member-tamper"}),
+    ]:
+        assert matches(sender, source, call, parameters), call
+        assert any(matches(taker, source, call, parameters) for taker in takers), call
+    assert not matches(sender, "aws.events", "DisableRule", {"name": "another"})
+
+
+def test_only_the_organization_may_send_to_the_bus_and_the_topic(here, aws):
+    central = stack.add_on("organization-central")
+    statement = resource(central, "BusPolicy")["Statement"]
+    assert statement["Condition"] == {"StringEquals": {"aws:PrincipalOrgID": {"Ref": "OrganizationId"}}}
+    [alarms] = resource(central, "MemberAlarmsPolicy")["PolicyDocument"]["Statement"]
+    assert alarms["Condition"] == {"StringEquals": {"aws:SourceOrgID": {"Ref": "OrganizationId"}}}
+    # The member asks for what this one has.
+    assert set(central["Outputs"]) <= set(stack.add_on("organization-member")["Parameters"])

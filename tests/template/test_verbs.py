@@ -14,9 +14,12 @@ from botocore.exceptions import ClientError
 
 ROOT = pathlib.Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
+import add_on  # noqa: E402
 import denial_watch  # noqa: E402
 import deploy  # noqa: E402
+import doctor  # noqa: E402
 import enable_logging  # noqa: E402
+import look  # noqa: E402
 import status  # noqa: E402
 import try_alert  # noqa: E402
 import verbs  # noqa: E402
@@ -26,7 +29,8 @@ ARN = "arn:aws:sts::111122223333:assumed-role/app"
 
 
 def options(**values):
-    return types.SimpleNamespace(**({"yes": True, "without_logging": False, "bucket": None} | values))
+    chosen = {"yes": True, "without_logging": False, "bucket": None, "move": "", "rule": "", "real": False}
+    return types.SimpleNamespace(**(chosen | values))
 
 
 class Deployed:
@@ -35,7 +39,8 @@ class Deployed:
     def __init__(self, aws, name, **instead):
         described = aws("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
         self.outputs = {one["OutputKey"]: one["OutputValue"] for one in described["Outputs"]}
-        self.parameters = {one["ParameterKey"]: one.get("ParameterValue", "") for one in described["Parameters"]}
+        self.parameters = verbs.parameters_of(described)
+        self.session = types.SimpleNamespace(client=self.client)
         self.name, self.region, self.account, self.partition = name, "us-east-1", "000000000000", "aws"
         self.status, self._aws, self._instead = described["StackStatus"], aws, instead
 
@@ -63,22 +68,37 @@ class Bedrock:
 
 CLOUDWATCH = {"logGroupName": "bedrock", "roleArn": "arn:aws:iam::111122223333:role/bedrock-logs"}
 ALL = {"textDataDeliveryEnabled": True, "imageDataDeliveryEnabled": True, "embeddingDataDeliveryEnabled": True}
+TEXT = dict.fromkeys(enable_logging.KINDS, False) | {"textDataDeliveryEnabled": True}
 OURS = {"bucketName": "logs", "keyPrefix": "bedrock"}
 
 
 @pytest.mark.parametrize(
     "present, wanted",
     [
-        ({}, {"s3Config": OURS} | ALL),
+        ({}, {"s3Config": OURS} | TEXT),
         ({"cloudWatchConfig": CLOUDWATCH} | ALL, {"cloudWatchConfig": CLOUDWATCH, "s3Config": OURS} | ALL),
         ({"s3Config": {"bucketName": "old"}, "textDataDeliveryEnabled": True}, {"s3Config": OURS, "textDataDeliveryEnabled": True}),
         ({"s3Config": OURS, "imageDataDeliveryEnabled": False}, {"s3Config": OURS, "imageDataDeliveryEnabled": False, "textDataDeliveryEnabled": True}),
     ],
 )
-def test_logging_keeps_what_is_configured_and_goes_to_our_bucket(present, wanted):
+def test_logging_keeps_what_is_configured_and_turns_on_text_alone(present, wanted):
     before = json.dumps(present)
     assert enable_logging.merged(present, "logs", "bedrock") == wanted
     assert json.dumps(present) == before
+
+
+def test_a_log_that_goes_elsewhere_is_moved_only_by_its_name(aws, existing_bucket, capsys):
+    siem = {"s3Config": {"bucketName": "corp-logs", "keyPrefix": "ai/bedrock"}, "textDataDeliveryEnabled": True}
+    for bucket, move in [("corp-logs", ""), ("corp-logs", "another"), ("old-logs", "")]:
+        there = {**siem, "s3Config": {"bucketName": bucket, "keyPrefix": "ai/bedrock"}}
+        bedrock = Bedrock(dict(there))
+        with pytest.raises(verbs.Failure, match=f"LogBucketName={bucket} LogPrefix=ai/bedrock.*MOVE={bucket}"):
+            enable_logging.main(options(move=move), Deployed(aws, "watch", bedrock=bedrock))
+        assert bedrock.configuration == there
+    bedrock = Bedrock(dict(siem))
+    assert enable_logging.main(options(move="corp-logs"), Deployed(aws, "watch", bedrock=bedrock)) == 0
+    assert bedrock.configuration["s3Config"] == {"bucketName": "old-logs", "keyPrefix": "bedrock"}
+    assert "Bedrock will no longer log to s3://corp-logs/ai/bedrock." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -86,7 +106,8 @@ def test_logging_keeps_what_is_configured_and_goes_to_our_bucket(present, wanted
     [("bedrock", "bedrock"), ("a/b=c", "a/b=c"), ("AWSLogs/111122223333/BedrockModelInvocationLogs", ""), ("AWSLogsX", "AWSLogsX")],
 )
 def test_bedrock_puts_awslogs_behind_the_prefix_itself(log_prefix, expected):
-    assert enable_logging.key_prefix(log_prefix) == expected
+    assert look.key_prefix(log_prefix) == expected
+    assert look.log_prefix(expected, "111122223333") == log_prefix
 
 
 def test_logging_is_turned_on_with_the_difference_shown_first(aws, existing_bucket, capsys):
@@ -132,6 +153,21 @@ def test_a_bucket_keeps_its_notifications_and_sends_to_eventbridge(aws, existing
     assert "already" in capsys.readouterr().out
 
 
+def test_a_stale_destination_of_someone_else_does_not_stand_in_the_way(aws, existing_bucket):
+    asked = []
+
+    class S3:
+        def get_bucket_notification_configuration(self, **_):
+            return {"QueueConfigurations": [{"QueueArn": "arn:aws:sqs:us-east-1:1:gone", "Events": ["s3:ObjectCreated:*"]}]}
+
+        def put_bucket_notification_configuration(self, **given):
+            asked.append(given)
+
+    assert watch_bucket.main(options(bucket="theirs"), Deployed(aws, "watch", s3=S3())) == 0
+    assert asked[0]["SkipDestinationValidation"] is True
+    assert set(asked[0]["NotificationConfiguration"]) == {"QueueConfigurations", "EventBridgeConfiguration"}
+
+
 def test_what_a_deleted_stack_left_behind_is_taken_out_and_nothing_else():
     ours, another = ({"LambdaFunctionArn": f"arn:aws:lambda:us-east-1:1:function:{name}", "Events": ["s3:ObjectCreated:*"]} for name in ("watch", "another"))
     present = {"LambdaFunctionConfigurations": [ours, another], "TopicConfigurations": ["kept"]}
@@ -174,10 +210,8 @@ def test_denial_watch_gets_the_stacks_table_and_region(aws, existing_bucket, ech
 
 def test_denial_watch_judges_by_the_stacks_own_rules(aws, existing_bucket, echo, capfd):
     stack = Deployed(aws, "watch")
-    stack.parameters |= {"DetectionRules": "denied-model,model-sweep", "RuleSettings": "model-sweep.threshold=5", "Threshold": "4"}
-    stack.parameters |= {"WindowMinutes": "30", "CooldownMinutes": "0"}
-    given = ["denied-model.threshold=4", "denied-model.window=30m", "model-sweep.threshold=5"]
-    expected = ["--rules", "denied-model,model-sweep", *(text for one in given for text in ("--set", one)), "eve"]
+    stack.parameters |= {"DetectionRules": "denied-model,model-sweep", "RuleSettings": "model-sweep.threshold=5,denied-model.window=30m"}
+    expected = ["--rules", "denied-model,model-sweep", "--set", "model-sweep.threshold=5,denied-model.window=30m", "eve"]
     assert run_watch(stack, capfd, "explain", "eve")[4:] == expected
 
 
@@ -199,86 +233,154 @@ def test_status_shows_what_denial_watch_says_and_says_where_it_comes_from(aws, e
 # ------------------------------------------------------------------ deploy and set
 
 
-def test_deploy_asks_four_questions_and_offers_what_the_stack_has():
+DEFAULTS = {
+    "LogBucketName": "", "LogPrefix": "bedrock", "LogBucketKmsKeyArn": "", "AlertEmail": "", "RuleSettings": "", "CloudTrail": "events",
+    "EveryAlert": "no", "PermissionsBoundaryArn": "",
+}  # fmt: skip
+
+
+def test_deploy_asks_seven_questions_and_offers_what_it_found():
+    asked = {}
+    offered = DEFAULTS | {"LogBucketName": "corp-logs", "LogPrefix": "ai/bedrock", "AlertEmail": "a@example.com"}
+    given = deploy.answers(offered, {}, lambda question, default: asked.setdefault(question, default))
+    assert len(asked) == 7 and list(asked.values())[:3] == ["corp-logs/ai/bedrock", "", "a@example.com"]
+    assert given == offered
+
+
+def test_what_is_named_is_not_asked_and_defaults_answer_without_a_terminal():
+    named = {"LogBucketName": "none", "PermissionsBoundaryArn": "arn:aws:iam::1:policy/b", "MemorySize": "1024"}
     asked = []
-
-    def ask(question, default):
-        asked.append((question.split(",")[0], default))
-        return default or "T0123456789"
-
-    given = deploy.answers({"AlertEmail": "a@example.com", "Threshold": "9"}, True, ask)
-    assert len(asked) == 4 and asked[1][1] == "a@example.com"
-    assert list(given) == ["ExistingLogBucket", "AlertEmail", "SlackWorkspaceId", "SlackChannelId"]
-    assert "Threshold" not in given, "the rest is left alone"
-
-
-@pytest.mark.parametrize("chat, number", [(True, 3), (False, 2)])
-def test_nobody_is_asked_for_a_channel_without_a_workspace_or_where_chat_does_not_exist(chat, number):
-    asked = []
-    given = deploy.answers({}, chat, lambda question, default: asked.append(question) or "")
-    assert len(asked) == number and set(given.values()) == {""}
-
-
-def test_an_unknown_name_is_refused_with_the_nearest():
-    with pytest.raises(verbs.Failure, match="Did you mean Threshold"):
-        deploy.named_changes(["Treshold=5"], ["Threshold", "LogPrefix"])
-    assert deploy.named_changes(["LogPrefix=a/b=c", "Threshold="], ["Threshold", "LogPrefix"]) == {"LogPrefix": "a/b=c", "Threshold": ""}
+    given = deploy.answers(DEFAULTS, named, lambda question, default: asked.append(question) or default)
+    assert given["MemorySize"] == "1024" and given["LogBucketName"] == "none" and len(asked) == 4, "nor for a key of no bucket"
+    assert deploy.answers(DEFAULTS, named) == given
 
 
 @pytest.mark.parametrize(
-    "changes, watched",
+    "answer, bucket, prefix",
     [
-        ({"Threshold": "5"}, False),
-        ({"LogPrefix": "bedrock"}, False),
-        ({"LogPrefix": "new"}, True),
-        ({"ExistingLogBucket": "other"}, True),
-        ({"LogPrefix": "new", "PreviousLogBucket": ""}, False),
+        ("corp-logs/ai/bedrock", "corp-logs", "ai/bedrock"),
+        ("s3://corp-logs/ai/", "corp-logs", "ai"),
+        ("corp-logs", "corp-logs", "bedrock"),
+        ("none", "none", "bedrock"),
+        ("", "", "bedrock"),
     ],
 )
-def test_a_move_keeps_the_old_place_watched(changes, watched):
-    present = {"LogPrefix": "bedrock", "ExistingLogBucket": "logs", "NewLogBucketName": ""}
-    expected = {"PreviousLogBucket": "logs", "PreviousLogPrefix": "bedrock"} if watched else {}
-    assert deploy.kept_watched(present, "logs", changes) == expected
+def test_bucket_and_prefix_are_one_answer(answer, bucket, prefix):
+    given = deploy.answers(DEFAULTS, {}, lambda question, default: answer if "Bucket and prefix" in question else default)
+    assert (given["LogBucketName"], given["LogPrefix"]) == (bucket, prefix)
 
 
-def test_a_second_move_before_the_first_is_done_is_refused():
-    present = {"LogPrefix": "b", "PreviousLogBucket": "logs", "PreviousLogPrefix": "a"}
-    with pytest.raises(verbs.Failure, match="s3://logs/a is still watched"):
-        deploy.kept_watched(present, "logs", {"LogPrefix": "c"})
-    assert deploy.kept_watched(present, "logs", {"LogPrefix": "c", "PreviousLogPrefix": "b"}) == {}, "whoever names it knows"
+def test_deploy_finds_where_bedrock_logs_to_and_that_buckets_key(aws):
+    key = "arn:aws:kms:us-east-1:000000000000:key/99992222-3333-4444-5555-666677778888"
+    aws("s3").create_bucket(Bucket="found-logs")
+    by_default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
+    rules = {"Rules": [{"ApplyServerSideEncryptionByDefault": by_default}]}
+    aws("s3").put_bucket_encryption(Bucket="found-logs", ServerSideEncryptionConfiguration=rules)
+
+    def found(configuration):
+        return deploy.found(session_of(aws, bedrock=Bedrock(configuration)), "111122223333")
+
+    assert found(None) == found({"cloudWatchConfig": CLOUDWATCH}) == {}
+    there = {"s3Config": {"bucketName": "found-logs", "keyPrefix": "ai/bedrock/"}}
+    assert found(there) == {"LogBucketName": "found-logs", "LogPrefix": "ai/bedrock", "LogBucketKmsKeyArn": key}
+    without = {"s3Config": {"bucketName": "found-logs"}}
+    assert found(without)["LogPrefix"] == "AWSLogs/111122223333/BedrockModelInvocationLogs"
 
 
-@pytest.mark.parametrize("before, after", [("bedrock", "bedrock/x"), ("bedrock/x", "bedrock")])
-def test_nested_prefixes_are_refused_where_s3_refuses_them(before, after):
-    present = {"LogPrefix": before, "ExistingLogBucket": ""}
-    with pytest.raises(verbs.Failure, match=f"neither of {before} and {after} may contain the other"):
-        deploy.kept_watched(present, "logs", {"LogPrefix": after})
-    assert deploy.kept_watched(present, "logs", {"LogPrefix": "bed/rock"})
-    assert deploy.kept_watched(present | {"ExistingLogBucket": "logs"}, "logs", {"LogPrefix": after}), "rules may overlap"
+def test_an_unknown_name_is_refused_with_the_nearest():
+    with pytest.raises(verbs.Failure, match="Did you mean SilenceHours"):
+        deploy.named_changes(["SilenceHour=5"], ["SilenceHours", "LogPrefix"])
+    with pytest.raises(verbs.Failure, match="Did you mean LogBucketName"):
+        deploy.named_changes(["LogBucket=a"], ["SilenceHours", "LogPrefix", "LogBucketName", "NewLogBucketName"])
+    assert deploy.named_changes(["LogPrefix=a/b=c", "AlertEmail="], ["AlertEmail", "LogPrefix"]) == {"LogPrefix": "a/b=c", "AlertEmail": ""}
 
 
-GOOD = {"ExistingLogBucket": "", "AlertEmail": "", "SlackWorkspaceId": "", "SlackChannelId": ""}
+@pytest.mark.parametrize(
+    "present, changes, kept",
+    [
+        ({"LogBucketName": "logs"}, {"SilenceHours": "5"}, False),
+        ({"LogBucketName": "logs"}, {"LogPrefix": "bedrock"}, False),
+        ({"LogBucketName": "logs"}, {"LogPrefix": "new"}, True),
+        ({"LogBucketName": "logs"}, {"LogBucketName": "other"}, True),
+        ({"LogBucketName": "logs"}, {"LogBucketName": "none"}, True),
+        ({"LogBucketName": ""}, {"LogPrefix": "new"}, False),
+        ({"LogBucketName": ""}, {"LogBucketName": "other"}, True),
+        ({"LogBucketName": "none"}, {"LogBucketName": "other"}, False),
+    ],
+)
+def test_a_move_keeps_the_old_place_read(monkeypatch, present, changes, kept):
+    monkeypatch.setattr(verbs, "describe", lambda session, name: None)
+    parameters = {"LogPrefix": "bedrock", "LogBucketKmsKeyArn": "k"} | present
+    stack = types.SimpleNamespace(name="watch", session=None, parameters=parameters, output=lambda name: "logs")
+    expected = {"Name": "old", "Kind": "invocation-log", "Bucket": "logs", "Prefix": "bedrock", "KmsKeyArn": "k"}
+    assert deploy.left_behind(stack, changes) == (expected if kept else None)
+
+
+def test_a_second_move_before_the_first_is_done_is_refused(monkeypatch):
+    monkeypatch.setattr(verbs, "describe", lambda session, name: {"Outputs": [{"OutputKey": "Source", "OutputValue": "s3://logs/a"}]})
+    stack = types.SimpleNamespace(name="watch", session=None, parameters={"LogPrefix": "b", "LogBucketName": "logs"}, output=lambda name: "logs")
+    with pytest.raises(verbs.Failure, match="s3://logs/a is still read, by the stack watch-old"):
+        deploy.left_behind(stack, {"LogPrefix": "c"})
 
 
 @pytest.mark.parametrize(
     "answer, says",
     [
         ({"AlertEmail": "nobody"}, "AlertEmail=nobody: expected an e-mail address"),
-        ({"SlackWorkspaceId": "T0123456789"}, "Slack needs a channel"),
-        ({"ExistingLogBucket": "no-such-bucket"}, "There is no bucket no-such-bucket"),
+        ({"CloudTrail": "maybe"}, "CloudTrail=maybe: expected one of events, files, both, no"),
+        ({"MemorySize": "12"}, "MemorySize=12: expected a number from 128 to 10240"),
+        ({"LogBucketName": "none", "CloudTrail": "no"}, "Nothing would be read"),
+        ({"LogBucketName": "no-such-bucket"}, "There is no bucket no-such-bucket"),
+        ({"LogBucketName": "locked"}, "The bucket locked belongs to another account"),
+        ({"NewLogBucketName": "locked"}, "The name locked belongs to another account"),
+        ({"LogBucketName": "encrypted"}, "encrypted is encrypted with the KMS key k-1: say LogBucketKmsKeyArn"),
         ({}, "There is a bucket bedrock-logs-000000000000-us-east-1 already"),
     ],
 )
-def test_a_bad_answer_is_refused_before_the_build(aws, answer, says):
-    session = types.SimpleNamespace(client=aws, region_name="us-east-1")
-    aws("s3").create_bucket(Bucket="bedrock-logs-000000000000-us-east-1")
-    try:
-        with pytest.raises(verbs.Failure, match=says):
-            deploy.check(session, "000000000000", None, GOOD | answer)
-        deploy.check(session, "000000000000", {"StackStatus": "CREATE_COMPLETE"}, GOOD)
-        deploy.check(session, "000000000000", None, GOOD | {"ExistingLogBucket": "bedrock-logs-000000000000-us-east-1"})
-    finally:
-        aws("s3").delete_bucket(Bucket="bedrock-logs-000000000000-us-east-1")
+def test_a_bad_answer_is_refused_before_the_build(monkeypatch, answer, says):
+    made = "bedrock-logs-000000000000-us-east-1"
+    monkeypatch.setattr(look, "bucket", lambda s3, name: {"locked": 403, "no-such-bucket": 404}.get(name, 200))
+    monkeypatch.setattr(look, "key_of", lambda s3, name: "k-1" if name == "encrypted" else "")
+    session = types.SimpleNamespace(client=lambda service: None, region_name="us-east-1")
+    parameters = deploy.template()["Parameters"]
+    with pytest.raises(verbs.Failure, match=says):
+        deploy.check(session, "000000000000", parameters, None, DEFAULTS | answer, {})
+    deploy.check(session, "000000000000", parameters, {"StackStatus": "CREATE_COMPLETE"}, DEFAULTS, {})
+    deploy.check(session, "000000000000", parameters, None, DEFAULTS | {"LogBucketName": made}, {})
+
+
+def test_a_new_bucket_is_refused_where_bedrock_logs_elsewhere():
+    session = types.SimpleNamespace(client=lambda service: None, region_name="us-east-1")
+    there = {"LogBucketName": "corp-logs", "LogPrefix": "ai/bedrock"}
+    with pytest.raises(verbs.Failure, match="Say LogBucketName=corp-logs LogPrefix=ai/bedrock, which moves nothing"):
+        deploy.check(session, "000000000000", deploy.template()["Parameters"], None, DEFAULTS, there)
+
+
+TUNED = {"Threshold": "5", "WindowMinutes": "30", "RuleSettings": "model-sweep.on=false"}
+
+
+@pytest.mark.parametrize(
+    "old, new, extra",
+    [
+        ({"ExistingLogBucket": "logs"}, {"LogBucketName": "logs", "CloudTrail": "events"}, []),
+        ({"NewLogBucketName": "mine"}, {"LogBucketName": "", "NewLogBucketName": "mine"}, []),
+        (TUNED, {"RuleSettings": "denied-model.threshold=5,denied-model.window=30m,model-sweep.on=false"}, []),
+        ({"Threshold": "0"}, {"RuleSettings": "denied-model.threshold=0"}, []),
+        ({"CloudTrailEvents": "no", "CloudTrailBucket": "t", "CloudTrailPrefix": "AWSLogs"}, {"CloudTrail": "files"}, ["source"]),
+        ({"CloudTrailEvents": "no"}, {"CloudTrail": "no"}, []),
+        ({"SilenceHours": "0"}, {"SilenceHours": "72"}, []),
+        ({"SilenceHours": "24"}, {"SilenceHours": "24"}, []),
+        ({"ReservedConcurrency": "2"}, {"ReservedConcurrency": "5"}, []),
+        ({"SlackWorkspaceId": "T1", "SlackChannelId": "C1", "Dashboard": "yes"}, {}, ["chat", "dashboard"]),
+        ({"PreviousLogBucket": "before", "PreviousLogPrefix": "p"}, {}, ["source"]),
+    ],
+)
+def test_the_answers_of_version_0_1_are_kept(old, new, extra):
+    present = {"Threshold": "3", "WindowMinutes": "60", "CooldownMinutes": "", "ExistingLogBucket": "", "CloudTrailEvents": "yes", "RuleSettings": ""} | old
+    now, add_ons = deploy.migrated(present)
+    assert {name: now.get(name, "") for name in new} == new
+    assert [kind for kind, _ in add_ons] == extra
+    assert deploy.migrated(DEFAULTS) == (DEFAULTS, []), "of this version nothing changes"
 
 
 def test_a_stack_that_could_not_be_created_is_deleted_first(monkeypatch, capsys):
@@ -313,13 +415,88 @@ def test_a_reservation_that_lambda_would_refuse_is_refused_before(free, wanted, 
         deploy.check_concurrency(client, {}, {"ReservedConcurrency": "ten"})
 
 
-def test_templates_for_govcloud_and_china_name_no_chat_resources(tmp_path, monkeypatch):
-    import stack
+# ------------------------------------------------------------------ doctor and add-ons
 
-    monkeypatch.setattr(deploy, "ROOT", tmp_path)
-    (tmp_path / "template.yaml").write_text((ROOT / "template.yaml").read_text())
-    left, whole = (set(stack.yaml_parse(path.read_text())["Resources"]) for path in (deploy.without_chat(), ROOT / "template.yaml"))
-    assert whole - left == {"SlackChannel", "TeamsChannel"}
+
+class NoBoundary:
+    def get_policy(self, **_):
+        raise ClientError({"Error": {"Code": "NoSuchEntity", "Message": "none"}}, "GetPolicy")
+
+
+class SmallAccount:
+    def get_account_settings(self):
+        return {"AccountLimit": {"UnreservedConcurrentExecutions": 10}}
+
+
+class Chatbot:
+    def describe_slack_workspaces(self):
+        return {"SlackWorkspaces": [{"SlackTeamId": "T1"}]}
+
+    def describe_slack_channel_configurations(self):
+        return {"SlackChannelConfigurations": [{"SlackChannelId": "C1", "ConfigurationName": "ops"}]}
+
+
+def session_of(aws, **instead):
+    return types.SimpleNamespace(client=lambda service, **_: instead.get(service) or aws(service), region_name="us-east-1")
+
+
+def test_doctor_says_before_a_deployment_what_would_fail(aws, capsys):
+    aws("s3").create_bucket(Bucket="doctor-logs")
+    bedrock = Bedrock({"s3Config": {"bucketName": "doctor-logs", "keyPrefix": "ai"}, "textDataDeliveryEnabled": True})
+    session = session_of(aws, bedrock=bedrock, chatbot=Chatbot(), iam=NoBoundary(), **{"lambda": SmallAccount()})
+    changes = ["ReservedConcurrency=10", "PermissionsBoundaryArn=arn:aws:iam::000000000000:policy/missing", "SlackWorkspaceId=T2", "SlackChannelId=C2"]
+    assert doctor.main(options(stack="not-there", changes=changes), session) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert all(line[0] in "✓✗·?" for line in lines)
+    for part in [
+        "· there is no stack not-there in us-east-1 yet",
+        "✓ Bedrock logs to s3://doctor-logs/ai, which make deploy offers",
+        "· doctor-logs does not announce new objects yet: make watch-bucket",
+        "✗ no trail logs management events",
+        "✗ Lambda would refuse the reservation",
+        "✗ there is no policy arn:aws:iam::000000000000:policy/missing",
+        "✗ chat would fail: Slack workspace T2 is not authorized",
+    ]:
+        assert any(line.startswith(part) for line in lines), (part, lines)
+
+
+@pytest.mark.parametrize("workspace, channel, says", [("T1", "C1", "configured already, as ops"), ("T2", "C2", "is not authorized"), ("T1", "C2", None)])
+def test_chat_that_would_fail_is_refused_before(workspace, channel, says):
+    wrong = look.slack(Chatbot(), workspace, channel)
+    assert (says in wrong) if says else wrong is None
+
+
+def test_an_add_on_gets_the_stacks_outputs_and_can_be_changed(aws, create, capsys):
+    create("adds", NewLogBucketName="adds-logs")
+    aws("s3").create_bucket(Bucket="adds-trail")
+    stack = Deployed(aws, "adds")
+    with pytest.raises(verbs.Failure, match="Prefix is missing"):
+        add_on.check(stack, "source", {"Bucket": "adds-trail"})
+    with pytest.raises(verbs.Failure, match="There is no bucket adds-none"):
+        add_on.check(stack, "source", {"Bucket": "adds-none", "Prefix": "AWSLogs"})
+    with pytest.raises(verbs.Failure, match="deploy/source.yaml has no such parameter"):
+        add_on.put(stack, "source", {"Bukcet": "adds-trail"})
+    for prefix in ["AWSLogs", "AWSLogs/o-example"]:
+        assert add_on.put(stack, "source", {"Bucket": "adds-trail", "Prefix": prefix}) == "adds-trail"
+        pattern = json.loads(aws("events").describe_rule(Name="adds-trail")["EventPattern"])
+        assert pattern["detail"]["object"]["key"][0] == {"wildcard": f"{prefix}/*_CloudTrail_*.json.gz"}
+    assert list(verbs.sources(stack)) == [("adds-trail", "adds-trail")]
+    assert add_on.put(stack, "dashboard", {}) == "adds-dashboard"
+
+
+@pytest.mark.parametrize(
+    "selectors, management, mantle",
+    [
+        ({}, True, False),
+        ({"EventSelectors": [{"IncludeManagementEvents": True, "ReadWriteType": "WriteOnly"}]}, False, False),
+        ({"AdvancedEventSelectors": [{"FieldSelectors": [{"Field": "eventCategory", "Equals": ["Management"]}]}]}, True, False),
+    ],
+)
+def test_what_a_trail_selects_and_the_command_that_selects_bedrock_mantle(selectors, management, mantle):
+    assert (look.management(selectors), look.mantle(selectors)) == (management, mantle)
+    command = look.mantle_command(selectors, "arn:aws:cloudtrail:us-east-1:1:trail/t")
+    written = {"AdvancedEventSelectors": json.loads(command[command.index("'") + 1 : command.rindex("'")])}
+    assert look.mantle(written) and look.management(written), "the call replaces what is there"
 
 
 # ------------------------------------------------------------------ as programs
@@ -342,16 +519,16 @@ def verb(here, tmp_path):
 
 
 SCRIPTS = [
-    ["deploy.py", "set", "Threshold=5"], ["enable_logging.py"], ["watch_bucket.py", "some-bucket"], ["status.py"], ["try_alert.py"],
+    ["deploy.py", "set", "SilenceHours=5"], ["deploy.py", "delete"], ["add_on.py", "source"], ["enable_logging.py"], ["watch_bucket.py", "some-bucket"], ["status.py"], ["try_alert.py"],
     ["denial_watch.py", "mutes"], ["subscribe_email.py", "a@example.com"], ["redrive.py"],
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script[0])
+@pytest.mark.parametrize("script", SCRIPTS, ids=" ".join)
 def test_every_verb_says_what_is_missing(verb, script):
     name, *rest = script
     stack = verb(name, "--stack", "no-such-stack", *rest)
-    assert stack.returncode == 2 and "There is no stack no-such-stack in us-east-1. make deploy creates one" in stack.stderr
+    assert stack.returncode == 2 and "There is no stack no-such-stack in us-east-1." in stack.stderr
     credentials = verb(name, *rest, AWS_ACCESS_KEY_ID=None, AWS_SECRET_ACCESS_KEY=None)
     assert credentials.returncode == 2 and "No AWS credentials" in credentials.stderr
     region = verb(name, *rest, AWS_REGION="eu west 1")
@@ -380,14 +557,14 @@ def test_a_region_must_be_known_from_somewhere(tmp_path, monkeypatch):
 
 
 def test_set_changes_only_what_is_named(verb, aws, create):
-    create("settable", NewLogBucketName="settable-logs", Threshold="7")
-    answer = verb("deploy.py", "--stack", "settable", "--yes", "set", "SilenceHours=72", "LogLevel=debug")
+    create("settable", NewLogBucketName="settable-logs", LogRetentionDays="7")
+    answer = verb("deploy.py", "--stack", "settable", "--yes", "set", "SilenceHours=24", "LogLevel=debug")
     assert answer.returncode == 0, answer.stderr
-    assert "SilenceHours: 0 → 72" in answer.stdout and "✓ done" in answer.stdout
+    assert "SilenceHours: 72 → 24" in answer.stdout and "✓ done" in answer.stdout
     stack = aws("cloudformation").describe_stacks(StackName="settable")["Stacks"][0]
     now = {one["ParameterKey"]: one["ParameterValue"] for one in stack["Parameters"]}
-    assert (now["SilenceHours"], now["LogLevel"], now["Threshold"]) == ("72", "debug", "7")
-    again = verb("deploy.py", "--stack", "settable", "--yes", "set", "SilenceHours=72")
+    assert (now["SilenceHours"], now["LogLevel"], now["LogRetentionDays"]) == ("24", "debug", "7")
+    again = verb("deploy.py", "--stack", "settable", "--yes", "set", "SilenceHours=24")
     assert again.returncode == 0 and "already" in again.stdout
 
 
@@ -414,12 +591,24 @@ def test_status_sees_a_detector_that_was_blinded(aws, create, capsys):
     aws("events").disable_rule(Name="blinded-ModelCallRule")
     [source] = aws("lambda").list_event_source_mappings(FunctionName="blinded")["EventSourceMappings"]
     aws("lambda").delete_event_source_mapping(UUID=source["UUID"])
+    aws("events").disable_rule(Name="blinded-notice", EventBusName="blinded-tamper")
+    for rule in ["blinded-alert-tamper", "blinded-stack"]:
+        targets = aws("events").list_targets_by_rule(Rule=rule)["Targets"]
+        aws("events").remove_targets(Rule=rule, Ids=[one["Id"] for one in targets])
+    aws("events").delete_rule(Name="blinded-alert-tamper")
+    aws("cloudwatch").delete_alarms(AlarmNames=["blinded-errors"])
     assert status.main(options(), stack) == 1
     shown = capsys.readouterr().out
     for line in [
         "✗ blinded-logs does not notify the function of new objects: ",
         "✗ the rule blinded-ModelCallRule is disabled: aws events enable-rule --name blinded-ModelCallRule",
         "✗ CloudTrail events are not taken, the event source mapping is gone: ",
+        # It would mute every tamper notice, the one about itself too.
+        "✗ the rule blinded-notice is disabled: aws events enable-rule --name blinded-notice --event-bus-name blinded-tamper",
+        "✗ the rule blinded-alert-tamper is gone: ",
+        "✗ the rule blinded-stack has no target: ",
+        "✗ the alarm blinded-errors is gone, or reports elsewhere: ",
+        "✗ anyone who may delete stacks can delete this one in one call: ",
     ]:
         assert line in shown
 
@@ -444,6 +633,7 @@ def test_an_organizations_trail_is_no_failure_of_its_members(aws, new_bucket, ca
 def test_status_is_content_when_all_is_well(aws, create, capsys):
     create("fine", NewLogBucketName="fine-logs")
     stack = Deployed(aws, "fine", bedrock=Bedrock({"s3Config": {"bucketName": "fine-logs", "keyPrefix": "bedrock"}} | ALL))
+    aws("cloudformation").update_termination_protection(StackName="fine", EnableTerminationProtection=True)
     aws("s3").create_bucket(Bucket="trail-files")
     aws("cloudtrail").create_trail(Name="management", S3BucketName="trail-files")
     aws("cloudtrail").start_logging(Name="management")
@@ -475,7 +665,7 @@ def test_what_may_not_be_looked_at_is_said_and_hides_nothing_else(aws, existing_
 
 
 class Function:
-    """Publishes a notice of the refusals, as the function does."""
+    """Publishes a notice of the denials, as the function does."""
 
     def __init__(self, aws, topic, fails=False):
         self.aws, self.topic, self.fails, self.events = aws, topic, fails, []
@@ -508,7 +698,7 @@ class WithUnconfirmedMail:
     "settings, expected", [("", 3), ("model-sweep.threshold=9", 3), ("model-sweep.on=true,denied-model.threshold=7", 7)]
 )
 def test_a_test_alert_knows_the_threshold(settings, expected):
-    assert try_alert.threshold({"Threshold": "3", "RuleSettings": settings}) == expected
+    assert try_alert.threshold({"RuleSettings": settings}) == expected
 
 
 def left_behind(aws, topic):
@@ -518,7 +708,7 @@ def left_behind(aws, topic):
 
 
 def test_a_test_alert_goes_through_the_topic_and_leaves_nothing(aws, create, capsys):
-    create("tried", NewLogBucketName="tried-logs", Threshold="5")
+    create("tried", NewLogBucketName="tried-logs", RuleSettings="denied-model.threshold=5")
     stack = Deployed(aws, "tried")
     function = stack._instead["lambda"] = Function(aws, stack.output("TopicArn"))
     item = {"pk": {"S": json.dumps(["denied-model", try_alert.ACCOUNT, "u", "m"], separators=(",", ":"))}, "sk": {"S": "alerts"}}
@@ -527,7 +717,7 @@ def test_a_test_alert_goes_through_the_topic_and_leaves_nothing(aws, create, cap
         aws("dynamodb").put_item(TableName=stack.output("TableName"), Item=one)
     assert try_alert.main(options(), stack) == 0
     shown = capsys.readouterr().out
-    assert "✓ the function took 6 refusals" in shown and "✓ the notice arrived" in shown
+    assert "✓ the function took 6 denials" in shown and "✓ the notice arrived" in shown
     assert "✓ SNS sent it to sqs arn:aws:sqs:us-east-1:000000000000:tried-people: look there" in shown
     assert len({event["detail"]["requestID"] for event in function.events}) == 6
     assert left_behind(aws, stack.output("TopicArn")) == []
@@ -544,7 +734,7 @@ def test_a_test_alert_that_only_this_program_got_is_a_failure(aws, create, capsy
     stack._instead["sns"] = WithUnconfirmedMail(aws("sns"))
     assert try_alert.main(options(), stack) == 1
     shown = capsys.readouterr().out
-    assert "✗ email a@example.com has not confirmed and got nothing" in shown and "✗ nobody else gets the alerts" in shown
+    assert "✗ email a@example.com has not confirmed and got nothing" in shown and "✗ no one else gets the alerts" in shown
 
 
 def test_a_test_alert_that_fails_says_why_and_leaves_nothing(aws, new_bucket, monkeypatch, capsys):
@@ -558,3 +748,98 @@ def test_a_test_alert_that_fails_says_why_and_leaves_nothing(aws, new_bucket, mo
     stack._instead["lambda"] = types.SimpleNamespace(invoke=lambda **_: {"Payload": io.BytesIO(b"null")})
     assert try_alert.main(options(), stack) == 1
     assert "✗ no notice within 0 s" in capsys.readouterr().out and left_behind(aws, topic) == []
+
+
+# ------------------------------------------------------------------ test-alert: by a log object, and with real calls
+
+
+RULE_IDS = sorted(path.stem for path in (ROOT / "rules").glob("*.toml"))
+
+
+@pytest.mark.parametrize("rule", RULE_IDS)
+def test_every_rule_has_an_example_to_send(rule):
+    """Of the made-up account, just now, and never twice the same requests."""
+    now = time.time()
+    first, second = try_alert.example(rule, now), try_alert.example(rule, now)
+    text = json.dumps(first)
+    assert first and "111122223333" not in text and try_alert.ACCOUNT in text and "{n}" not in text
+    newest = max(record["timestamp"] for record in first)
+    assert abs(time.time() - time.mktime(time.strptime(newest, "%Y-%m-%dT%H:%M:%SZ")) + time.timezone) < 60
+    ids = [{record["requestId"] for record in records if "requestId" in record} for records in (first, second)]
+    assert not ids[0] & ids[1]
+
+
+def test_a_rules_example_goes_through_the_bucket_and_is_removed(aws, create, capsys, monkeypatch):
+    create("by-object", NewLogBucketName="by-object-logs", LogPrefix="ai/bedrock")
+    stack, sent = Deployed(aws, "by-object"), []
+
+    class S3:
+        """Bedrock's place: what is put there is reported."""
+
+        def __getattr__(self, name):
+            return getattr(aws("s3"), name)
+
+        def put_object(self, **given):
+            sent.append(given)
+            notice = {"event": {"dataset": ["aws.bedrock_invocation"]}, "rule": "model-sweep", "account": try_alert.ACCOUNT}
+            aws("sns").publish(TopicArn=stack.output("TopicArn"), Message=json.dumps(notice))
+            return aws("s3").put_object(**given)
+
+    stack._instead["s3"] = S3()
+    assert try_alert.main(options(rule="model-sweep"), stack) == 0
+    shown = capsys.readouterr().out
+    assert "records of rule model-sweep are in s3://by-object-logs/ai/bedrock/AWSLogs/000000000000/" in shown
+    assert "reported by aws.bedrock_invocation" in shown
+    assert sent[0]["Key"].endswith(".json.gz") and "Contents" not in aws("s3").list_objects_v2(Bucket="by-object-logs")
+    with pytest.raises(verbs.Failure, match="There is no rule nonsense: expected one of denied-model"):
+        try_alert.main(options(rule="nonsense"), stack)
+    with pytest.raises(verbs.Failure, match="RULE=… or REAL=yes"):
+        try_alert.main(options(rule="model-sweep", real=True), stack)
+
+
+class Model:
+    """Bedrock for the probe: denies, or not."""
+
+    def __init__(self, code="AccessDeniedException", denied=lambda: None):
+        self.code, self.denied, self.calls = code, denied, 0
+
+    def converse(self, **_):
+        self.calls += 1
+        if self.code:
+            self.denied()
+            raise ClientError({"Error": {"Code": self.code, "Message": "no"}}, "Converse")
+
+
+def test_the_probe_is_denied_and_the_source_that_reported_it_is_named(aws, new_bucket, capsys, monkeypatch):
+    stack = Deployed(aws, new_bucket["FunctionName"])
+    role = stack.output("ProbeRoleArn").rpartition("/")[2]
+
+    def reported():
+        if model.calls == 4:
+            notice = {"event": {"dataset": ["aws.cloudtrail"]}, "user": f"{role}/test-alert"}
+            aws("sns").publish(TopicArn=stack.output("TopicArn"), Message=json.dumps(notice))
+
+    model = Model(denied=reported)
+    monkeypatch.setattr(try_alert, "probe", lambda stack: model)
+    assert try_alert.main(options(real=True), stack) == 0
+    shown = capsys.readouterr().out
+    assert model.calls == 4 and f"✓ Bedrock denied 4 real calls of {role}/test-alert" in shown and "reported by aws.cloudtrail" in shown
+    assert left_behind(aws, stack.output("TopicArn")) == []
+    monkeypatch.setattr(try_alert, "REAL_PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(try_alert, "probe", lambda stack: Model())
+    assert try_alert.main(options(real=True), stack) == 1
+    assert "✗ no notice within 0 s: make status says which source is missing" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("code, says", [(None, "The probe role was allowed to call"), ("ValidationException", "not with AccessDeniedException")])
+def test_a_probe_that_is_not_denied_proves_nothing(aws, new_bucket, monkeypatch, code, says):
+    stack = Deployed(aws, new_bucket["FunctionName"])
+    monkeypatch.setattr(try_alert, "probe", lambda stack: Model(code))
+    with pytest.raises(verbs.Failure, match=says):
+        try_alert.main(options(real=True), stack)
+    assert left_behind(aws, stack.output("TopicArn")) == []
+
+
+def test_the_probe_gets_a_session_of_the_stacks_role(aws, new_bucket):
+    client = try_alert.probe(Deployed(aws, new_bucket["FunctionName"]))
+    assert client.meta.service_model.service_name == "bedrock-runtime" and client.meta.region_name == "us-east-1"
