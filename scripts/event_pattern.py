@@ -13,8 +13,10 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-TEMPLATE = ROOT / "template.yaml"
-BLOCK = re.compile(r"(?<=# Written by scripts/event_pattern\.py\.\n).*?(?=^ *# End of what is written\.)", re.DOTALL | re.MULTILINE)
+TEMPLATES = [ROOT / "template.yaml", ROOT / "deploy/organization-member.yaml"]
+BLOCK = re.compile(
+    r"(?<=# Written by scripts/event_pattern\.py\.\n).*?(?=^ *# End of what is written\.)", re.DOTALL | re.MULTILINE
+)
 # Only AWS can send events whose source begins so; anyone who may call PutEvents can send others.
 AWS = "aws."
 # What CloudTrail writes for Bedrock's code.
@@ -114,27 +116,30 @@ def rules_on():
     return [rule for rule in rules if rule["on"]]
 
 
-class Flow(yaml.SafeDumper):
-    """Short lists on one line."""
+def written():
+    """The pattern as it stands in a template."""
 
+    class Flow(yaml.SafeDumper):
+        pass
 
-def lists(dumper, values):
-    flow = len(json.dumps(values)) < 90 and "source" not in str(values[0])
-    return dumper.represent_sequence("tag:yaml.org,2002:seq", values, flow_style=flow)
+    def lists(dumper, values):
+        is_branches = any("detail" in one for one in values)
+        return dumper.represent_sequence("tag:yaml.org,2002:seq", values, flow_style=not is_branches)
 
-
-Flow.add_representer(list, lists)
+    Flow.add_representer(list, lists)
+    Flow.ignore_aliases = lambda *_: True
+    return yaml.dump(pattern(rules_on()), Dumper=Flow, sort_keys=False, width=130)
 
 
 def main():
-    text = TEMPLATE.read_text()
-    found = BLOCK.search(text)
-    if not found:
-        sys.exit(f"{TEMPLATE.name}: expected the comments `Written by scripts/event_pattern.py.` and `End of what is written.`")
-    indent = re.search(r"( *)# End of what is written", text[found.start():])[1]
-    block = yaml.dump(pattern(rules_on()), Dumper=Flow, sort_keys=False, width=110)
-    lines = "".join(indent + line for line in block.splitlines(keepends=True))
-    TEMPLATE.write_text(text[: found.start()] + lines + text[found.end() :])
+    for template in TEMPLATES:
+        text = template.read_text()
+        found = BLOCK.search(text)
+        if not found:
+            sys.exit(f"{template.name}: expected the comments `Written by scripts/event_pattern.py.` and `End of what is written.`")
+        indent = re.search(r"( *)# End of what is written", text[found.start() :])[1]
+        lines = "".join(indent + line for line in written().splitlines(keepends=True))
+        template.write_text(text[: found.start()] + lines + text[found.end() :])
 
 
 if __name__ == "__main__":
