@@ -18,7 +18,10 @@ impl Story<'_> {
     #[must_use]
     pub fn chat(&self) -> String {
         let title = said(&self.title, |part| part.chat(LISTED_BYTES));
-        let title = format!("{title} ({})", self.account.whole());
+        let account = self.account.whole();
+        let is_account = account.bytes().all(|byte| byte.is_ascii_digit());
+        let account = if is_account { account } else { self.account.chat(LISTED_BYTES) };
+        let title = format!("{title} ({account})");
         json!({
             "version": "1.0",
             "source": "custom",

@@ -120,6 +120,16 @@ impl Alert<'_> {
                 _ => Shown::ours(self.how_many()),
             });
             rest = after;
+            if name == "count" && self.figures.total == 1 {
+                let (word, behind) = after.split_at(
+                    after
+                        .get(1..)
+                        .and_then(|word| word.find(' '))
+                        .map_or(after.len(), |at| at.saturating_add(1)),
+                );
+                filled.push(Shown::ours(word.strip_suffix('s').unwrap_or(word)));
+                rest = behind;
+            }
         }
         filled.push(Shown::ours(rest));
         filled

