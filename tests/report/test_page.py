@@ -17,6 +17,10 @@ ELEMENTS = set(
 ) - {"link"}
 
 
+# The page names what the documents give as a score.
+SEVERITIES = {21: "low", 47: "medium", 73: "high", 99: "critical"}
+
+
 def tiles(one):
     return [int(text.replace(",", "")) for text in one.page.locator("#tiles strong").all_inner_texts()]
 
@@ -26,11 +30,14 @@ def test_the_sample_logs_read_as_replay_counts_them(open_report, sample):
     one = open_report(path)
     data = one.data()
     shown = [{name: value for name, value in alert.items() if name not in ("triage", "threat")} for alert in alerts]
+    for alert in shown:
+        alert["severity"] = SEVERITIES[alert["event"]["risk_score"]]
     assert data["alerts"] == shown and len(alerts) == 9
     near = [key for key in data["keys"] if not key["alerts"] and key["peak"] >= key["threshold"] > 0]
     assert tiles(one) == [6, 9, len(data["notices"]), len(near), len(data["keys"])]
     assert sum(len(key["alerts"]) for key in data["keys"]) == 9
     assert "116 denials" in one.page.locator("#scope").inner_text()
+    assert one.page.locator("#causes").inner_text() == "15 calls failed because identity policies do not allow the model."
     # What fired comes first, and then what is nearest to its threshold.
     counts = one.rows(4)
     assert counts[0].startswith("39+ of >3")
