@@ -264,7 +264,7 @@ fn nothing_in_an_id_acts_in_chat() {
             }
         }
         let description = chat["content"]["description"].as_str().expect("text");
-        assert_eq!(description.matches('`').count(), 12, "{description}");
+        assert_eq!(description.matches('`').count(), 14, "{description}");
         assert_eq!(description.lines().count(), 9, "{description}");
     });
 }

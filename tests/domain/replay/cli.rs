@@ -112,6 +112,9 @@ fn the_samples_fire_what_an_independent_count_expects() {
     assert_eq!(got, expected);
     let summary = "Read 53 files: 444 records, 123 denials, 17 alerts.\n\
                    15 calls failed because identity policies do not allow the model.\n\
+                   5 calls failed because the account has no AWS Marketplace subscription to the model.\n\
+                   5 calls failed because the token limit is below one.\n\
+                   2 calls failed because AWS has quarantined the access key.\n\
                    1 record could not be parsed and did not count; see the warnings above.\n\
                    4 files skipped:\n  \
                    Bedrock's permission check (1)\n  \
