@@ -224,7 +224,12 @@ def update(stack, changes, arguments):
         resource = one["ResourceChange"]
         replaced = ", replaced" if resource.get("Replacement") == "True" else ""
         print(f"  {resource['Action'].lower()} {resource['LogicalResourceId']}{replaced}")
-    if not verbs.confirmed("Change this?", arguments):
+    try:
+        agreed = verbs.confirmed("Change this?", arguments)
+    except verbs.Failure:
+        cloudformation.delete_change_set(StackName=stack.name, ChangeSetName=name)
+        raise
+    if not agreed:
         cloudformation.delete_change_set(StackName=stack.name, ChangeSetName=name)
         raise verbs.Failure("nothing was changed")
     cloudformation.execute_change_set(StackName=stack.name, ChangeSetName=name)

@@ -275,9 +275,9 @@ def alarms(report, stack):
     expected = {one["PhysicalResourceId"] for one in resources if one["ResourceType"] == "AWS::CloudWatch::Alarm"}
     for name in sorted(expected - set(ours)):
         report.bad(f"the alarm {name} is gone, or reports elsewhere", f"docs/operate.md, After a tamper notice, then {stack.remedy}")
-    on = [one for one in ours.values() if one["StateValue"] == "ALARM"]
+    on = [one for one in ours.values() if one["StateValue"] == "ALARM" or silent(stack, one)]
     for one in ours.values():
-        if one["StateValue"] == "ALARM":
+        if one in on:
             report.bad(f"alarm {one['AlarmName']}", one.get("AlarmDescription", "docs/operate.md, Alarms"))
         elif not one["ActionsEnabled"]:
             report.bad(f"alarm {one['AlarmName']} is mute", f"aws cloudwatch enable-alarm-actions --alarm-names {one['AlarmName']}")
@@ -285,6 +285,12 @@ def alarms(report, stack):
         report.note("no alarms (Alarms=no)")
     elif not on:
         report.good(f"none of {len(ours)} alarms is on")
+
+
+def silent(stack, alarm):
+    """Whether it is the silence alarm, which has no data where a log that came has stopped."""
+    without_data = alarm["AlarmName"].endswith("-silence") and alarm["StateValue"] == "INSUFFICIENT_DATA"
+    return without_data and last_seen(stack, "objects", time.time()) is not None
 
 
 def counters(report, stack):

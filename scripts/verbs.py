@@ -168,10 +168,13 @@ def parameters_of(described):
 
 def sources(stack):
     """(stack, bucket) of each deploy/source.yaml that adds a bucket to this stack."""
+    role = stack.outputs.get("FunctionRoleName")
+    if role is None:
+        return  # version 0.1, which had its sources inside
     pages = stack.client("cloudformation").get_paginator("describe_stacks").paginate()
     for one in (one for page in pages for one in page["Stacks"]):
         given = parameters_of(one)
-        if given.get("FunctionRoleName") == stack.outputs.get("FunctionRoleName") and "Bucket" in given and one["StackStatus"] != "DELETE_COMPLETE":
+        if given.get("FunctionRoleName") == role and "Bucket" in given and one["StackStatus"] != "DELETE_COMPLETE":
             yield one["StackName"], given["Bucket"]
 
 

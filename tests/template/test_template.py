@@ -193,7 +193,7 @@ def test_no_wildcards_and_no_managed_policies(template):
             for arn in listed(statement["Resource"]):
                 text = json.dumps(arn)
                 # The bucket that was there under its prefix; the stack's own as a whole.
-                objects = ["${LogBucketName}/${LogPrefix}/*", "${Name}/*"]
+                objects = ["${LogBucketName}/${LogPrefix}/*", "${OwnBucket}/*"]
                 ours = [one for one in objects if f'"arn:${{AWS::Partition}}:s3:::{one}"' in text]
                 assert text.count("*") == len(ours), text
     assert "Policies" not in resource(template, "Function"), "SAM would add them to a role of its own"

@@ -613,6 +613,21 @@ def test_status_sees_a_detector_that_was_blinded(aws, create, capsys):
         assert line in shown
 
 
+@pytest.mark.parametrize("came, wrong", [(True, 1), (False, 0)])
+def test_status_sees_a_log_that_stopped_and_waits_for_one_that_never_came(monkeypatch, capsys, came, wrong):
+    alarm = {"AlarmName": "watch-silence", "StateValue": "INSUFFICIENT_DATA", "ActionsEnabled": True, "AlarmActions": ["topic"], "AlarmDescription": "no object"}
+    cloudwatch = types.SimpleNamespace(get_paginator=lambda _: types.SimpleNamespace(paginate=lambda **_: [{"MetricAlarms": [alarm]}]))
+    cloudformation = types.SimpleNamespace(describe_stack_resources=lambda **_: {"StackResources": []})
+    stack = types.SimpleNamespace(
+        name="watch", client=lambda service: {"cloudwatch": cloudwatch, "cloudformation": cloudformation}[service],
+        output=lambda name: {"FunctionName": "watch", "TopicArn": "topic"}[name], remedy="make redeploy",
+    )  # fmt: skip
+    monkeypatch.setattr(status, "last_seen", lambda *_: 1.0 if came else None)
+    report = status.Report()
+    status.alarms(report, stack)
+    assert report.wrong == wrong and ("✗ alarm watch-silence: no object" in capsys.readouterr().out) == came
+
+
 def test_an_organizations_trail_is_no_failure_of_its_members(aws, new_bucket, capsys):
     class Member:
         def describe_trails(self, **_):
