@@ -16,6 +16,7 @@ use bedrock_denial_watch::deliver::{Delivery, Outcome};
 use bedrock_denial_watch::lambda::aws::{DynamoDbStore, Meter};
 use bedrock_denial_watch::rule::catalogue::{ALL, DENIED_MODEL};
 use bedrock_denial_watch::rule::definition::Rule;
+use bedrock_denial_watch::rule::field::Field;
 use bedrock_denial_watch::source::time::EventTime;
 use futures_util::StreamExt;
 use futures_util::stream;
@@ -81,7 +82,7 @@ fn object(source: Source, rule: &Rule, object: usize, denials: usize, sessions: 
             }
             _ => "i-0a1b2c3d4e5f67890".to_owned(),
         };
-        let model = if rule.id == "model-sweep" { MODELS[number % MODELS.len()] } else { MODELS[0] };
+        let model = if rule.distinct == Field::Model { MODELS[number % MODELS.len()] } else { MODELS[0] };
         match source {
             Source::Log => format!(
                 r#"{{"timestamp":"{at}","accountId":"111122223333","region":"us-east-1","identity":{{"arn":"{ROLE}/{session}"}},"modelId":"us.{model}","requestId":"{request}","operation":"Converse","errorCode":"AccessDeniedException"}}"#
@@ -215,7 +216,7 @@ async fn fill(rule: &Rule, (source, denials, sessions): Objects, at: &[usize]) -
 }
 
 fn rules() -> impl Iterator<Item = &'static Rule> {
-    ALL.iter().filter(|rule| rule.on)
+    ALL.iter().filter(|rule| rule.on && !rule.is_only_in_cloudtrail())
 }
 
 #[tokio::test]

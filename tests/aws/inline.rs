@@ -242,10 +242,10 @@ async fn denials_of_exempt_users_in_a_batch_are_each_counted_once() {
 }
 
 #[tokio::test]
-async fn a_call_without_a_model_succeeds_and_is_only_counted() {
+async fn a_call_that_no_rule_may_be_about_succeeds_and_is_only_counted() {
     let s3 = bucket(&[]);
     let mut other = event(1);
-    other["detail"]["eventName"] = json!("ListFoundationModels");
+    other["detail"]["eventSource"] = json!("s3.amazonaws.com");
     let delivered = deliver(&recording(&s3), &json!([other, event(1)])).await;
     assert_eq!(delivered.answer.expect("success"), Answer::Done);
     assert_eq!((delivered.metrics.other_calls, delivered.metrics.event_records), (1, 1));

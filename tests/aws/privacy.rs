@@ -78,7 +78,11 @@ async fn log_and_answer_name_no_caller_and_messages_and_items_only_what_the_cont
     let keys: Vec<String> = (0..texts.len()).map(|number| format!("{number:03}.json")).collect();
     let objects: Vec<(&str, Vec<u8>)> =
         keys.iter().zip(&texts).map(|(key, text)| (&**key, text.clone().into_bytes())).collect();
-    let shown = published(&notification(&keys), &objects).await;
+    // As many as one invocation has time for.
+    let mut shown = BTreeSet::new();
+    for keys in keys.chunks(28) {
+        shown.extend(published(&notification(keys), &objects).await);
+    }
     for name in ["account", "role", "session", "model", "address", "client"] {
         assert!(shown.contains(name), "{name}: {shown:?}");
     }

@@ -131,7 +131,7 @@ fn a_bucket_gives_the_alerts_of_the_same_files_on_disk() {
     let (from_s3, summary) = text(&replay(&server.url, &["--format", "json", "s3://logs/"], &[]), CUT_OFF);
     let (from_disk, same) = text(&replay(&server.url, &["--format", "json", "events/logs"], &[]), CUT_OFF);
     assert_eq!(alerts(&from_s3), alerts(&from_disk));
-    assert_eq!(alerts(&from_s3).len(), 9);
+    assert_eq!(alerts(&from_s3).len(), 17);
     // What lies under data/ and CloudTrail-Digest/ is not even listed.
     let first = |text: &str| text.lines().find(|line| line.starts_with("Read ")).map(str::to_owned);
     assert_eq!(first(&summary), first(&same));
