@@ -31,10 +31,10 @@ pub struct TrailFilter {
     pub any: Vec<&'static str>,
 }
 
-/// What every record of CloudTrail contains, and few others.
+/// What every record of CloudTrail contains.
 const TRAIL: &str = "eventSource";
 /// What every record of Bedrock in CloudTrail contains.
-const BEDROCK: &str = "bedrock";
+const BEDROCK: &str = "\"bedrock";
 
 impl TrailFilter {
     fn is_empty(&self) -> bool {
@@ -78,14 +78,15 @@ impl RecordFilter {
     }
 
     /// Words of which the JSON of every such record contains one, whether or not it is escaped. Nearly every record
-    /// has a time, so a rule about successful calls reads every record. Most of those that contain only the word that
-    /// is in every record of CloudTrail are not needed: [`Self::selects`].
+    /// has a time, so a rule about successful calls reads every record. Most of those that contain only the name of
+    /// Bedrock are not needed: [`Self::selects`].
     ///
     /// JSON escapes within a word (`\u0041ccessDenied`) are not matched; AWS writes none.
     #[must_use]
     pub fn words(&self) -> Vec<&'static str> {
-        let trail = (!self.trail.is_empty()).then_some(TRAIL);
-        self.own_words().chain(trail).collect()
+        let bedrock = (!self.trail.bedrock.is_empty()).then_some(BEDROCK);
+        let any = self.trail.any.iter().map(|word| if word.is_empty() { TRAIL } else { word });
+        self.own_words().chain(bedrock).chain(any).collect()
     }
 
     fn own_words(&self) -> impl Iterator<Item = &'static str> {
@@ -122,7 +123,7 @@ mod tests {
             ..RecordFilter::default()
         };
         let expected =
-            ["errorCode", "INTERVENED", "guardrail_intervened", "BLOCKED", "timestamp", "eventSource"];
+            ["errorCode", "INTERVENED", "guardrail_intervened", "BLOCKED", "timestamp", "\"bedrock"];
         assert_eq!(filter.words(), expected);
     }
 

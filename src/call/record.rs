@@ -38,7 +38,7 @@ pub fn read<'a>(record: &Members<'a>, filter: &RecordFilter, place: impl FnOnce(
     if !is_known(record) {
         return Reading::Unknown;
     }
-    let origin = if is_trail { Origin::of(record) } else { Origin::default() };
+    let origin = if is_trail { Origin::of(record, !filter.trail.any.is_empty()) } else { Origin::default() };
     let written = record.text(Member::ErrorCode);
     let error_code = if is_trail { written.map(cloudtrail::error_code) } else { written };
     if let Some(code) = &error_code
@@ -109,12 +109,16 @@ struct Origin<'a> {
 }
 
 impl<'a> Origin<'a> {
-    fn of(record: &Members<'a>) -> Self {
+    fn of(record: &Members<'a>, needs_user: bool) -> Self {
         let (source, name) = (record.text(Member::EventSource), record.text(Member::EventName));
         let is_bedrock = source.as_deref().is_some_and(cloudtrail::is_bedrock);
         let is_model_call =
             source.zip(name).is_some_and(|(source, name)| cloudtrail::is_model_call(&source, &name));
-        let user = if is_bedrock { None } else { record.below(Member::UserIdentity).text(Member::Arn) };
+        let user = if is_bedrock || !needs_user {
+            None
+        } else {
+            record.below(Member::UserIdentity).text(Member::Arn)
+        };
         Self { is_bedrock, is_model_call, user }
     }
 

@@ -7,7 +7,7 @@ use memchr::memmem;
 use crate::alert::sanitize;
 use crate::call::cause::{self, ACCESS_DENIED, MODEL_NOT_FOUND, VALIDATION_FAILED};
 use crate::call::document;
-use crate::call::filter::RecordFilter;
+use crate::call::filter::{RecordFilter, TrailFilter};
 use crate::call::record::Reading;
 use crate::count::tally::Tally;
 use crate::reader::findings::{Fault, FaultKind, MAX_REPORTED_FAULTS, Statistics};
@@ -46,11 +46,15 @@ pub struct Counts {
 }
 
 /// The records that must be seen: those that the rules look for, and whatever the rules, denials and calls whose
-/// cause may be known. An invocation log shows no causes, so in an `object` that AWS named as one nothing is searched
-/// for their sake.
+/// cause may be known. An invocation log shows no causes and no other operations, so in an `object` that AWS named as one
+/// nothing is searched for their sake.
 pub fn filter(object: &str, tally: &Tally) -> RecordFilter {
     let mut filter = tally.wanted();
-    let codes: &[&str] = if object.contains(INVOCATION_LOGS) { &[ACCESS_DENIED] } else { &WITH_CAUSES };
+    let is_invocation_log = object.contains(INVOCATION_LOGS);
+    if is_invocation_log {
+        filter.trail = TrailFilter::default();
+    }
+    let codes: &[&str] = if is_invocation_log { &[ACCESS_DENIED] } else { &WITH_CAUSES };
     for code in codes {
         if !filter.error_codes.contains(code) {
             filter.error_codes.push(code);
