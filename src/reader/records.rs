@@ -47,26 +47,26 @@ pub struct Counts {
 
 /// The records that must be seen: those that the rules look for, and whatever the rules, denials and calls whose
 /// cause may be known. An invocation log shows no causes and no other operations, so in an `object` that AWS named as one
-/// nothing is searched for their sake.
+/// nothing is searched for their sake. In one that AWS named as a trail's, what is needed names Bedrock.
 pub fn filter(object: &str, tally: &Tally) -> RecordFilter {
     let mut filter = tally.wanted();
-    let is_invocation_log = object.contains(INVOCATION_LOGS);
-    if is_invocation_log {
+    if object.contains(INVOCATION_LOGS) {
         filter.trail = TrailFilter::default();
+    } else {
+        filter.trail.bedrock.extend([MODEL_NOT_FOUND, VALIDATION_FAILED]);
     }
-    let codes: &[&str] = if is_invocation_log { &[ACCESS_DENIED] } else { &WITH_CAUSES };
-    for code in codes {
-        if !filter.error_codes.contains(code) {
-            filter.error_codes.push(code);
-        }
+    if TRAILS.iter().any(|folder| object.contains(folder)) {
+        filter.trail.bedrock.extend(std::mem::take(&mut filter.error_codes));
+    }
+    if !filter.error_codes.contains(&ACCESS_DENIED) {
+        filter.error_codes.push(ACCESS_DENIED);
     }
     filter
 }
 
-/// The folder of invocation logs in a bucket, by AWS's naming.
+/// The folders of invocation logs and of trails in a bucket, by AWS's naming.
 const INVOCATION_LOGS: &str = "/BedrockModelInvocationLogs/";
-/// The error codes of calls whose messages the table of causes knows.
-const WITH_CAUSES: [&str; 3] = [ACCESS_DENIED, MODEL_NOT_FOUND, VALIDATION_FAILED];
+const TRAILS: [&str; 2] = ["/CloudTrail/", "/CloudTrail-NetworkActivity/"];
 
 impl<'o> Records<'o> {
     /// `object` replaces a missing request id; denials go to `tally`.
