@@ -6,6 +6,8 @@
 mod findings;
 mod records;
 
+use crate::call::Call;
+use crate::call::filter::RecordFilter;
 use crate::count::tally::Tally;
 pub use crate::reader::findings::{Fault, FaultKind, MAX_REPORTED_FAULTS, Statistics, UNRECOGNISED};
 use crate::reader::records::{Counts, Records};
@@ -75,12 +77,30 @@ impl<'o> Reader<'o> {
     #[must_use]
     pub fn new(object: &'o str, tally: Tally, limits: Limits) -> Self {
         let filter = records::filter(object, &tally);
+        let framer = Framer::new(&filter.words(), limits.record_bytes);
+        Self::of(Records::new(object, tally, filter), framer, limits)
+    }
+
+    /// Hands every call that `filter` selects to `take`, and counts nothing.
+    #[must_use]
+    pub fn of_calls(
+        object: &'o str,
+        limits: Limits,
+        filter: RecordFilter,
+        take: impl FnMut(&Call<'_>) + Send + 'o,
+    ) -> Self {
+        let framer = Framer::new(&filter.words(), limits.record_bytes);
+        let tally = Tally::new(Vec::new(), Vec::new());
+        Self::of(Records::new(object, tally, filter).shown_to(Box::new(take)), framer, limits)
+    }
+
+    fn of(records: Records<'o>, framer: Framer, limits: Limits) -> Self {
         Self {
             limits,
             inflate: Inflate::default(),
             text: Buffer::new(limits.block_bytes),
-            framer: Framer::new(&filter.words(), limits.record_bytes),
-            records: Records::new(object, tally, filter),
+            framer,
+            records,
             text_bytes: 0,
             damage: None,
         }

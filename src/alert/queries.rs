@@ -20,12 +20,18 @@ const AROUND: Duration = Duration::from_secs(30 * 60);
 /// How far back an identity's other calls are worth reading.
 const BEFORE: Duration = Duration::from_secs(48 * 3600);
 
+/// The folders of logs in an account's.
+const LOGS: [&str; 2] = ["/BedrockModelInvocationLogs/", "/CloudTrail/"];
+
 /// One text for each tool; missing where there is nothing to ask it.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Queries {
     /// Counts the log folder's objects around the denials again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replay: Option<String>,
+    /// Tells the caller's story from all logs of the account: what was denied, what was served after it, what it cost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caller: Option<String>,
     /// Bedrock's log group in CloudWatch Logs Insights: what the caller called, and what succeeded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logs_insights: Option<String>,
@@ -62,6 +68,7 @@ impl Alert<'_> {
         let who = self.caller().filter(|arn| is_whole(arn)).map(Who::of);
         Queries {
             replay: self.replay(),
+            caller: self.story_of_caller(),
             logs_insights: who.as_ref().and_then(logs_insights),
             athena: who.as_ref().map(|who| self.athena(who)),
             cloudtrail: self.lookup_events(who.as_ref()),
@@ -70,12 +77,12 @@ impl Alert<'_> {
 
     /// The commands that hold nothing a mail client, a chat or a shell would act on.
     pub(super) fn commands(&self) -> impl Iterator<Item = String> {
-        let Queries { replay, cloudtrail, .. } = self.queries();
+        let Queries { replay, caller, cloudtrail, .. } = self.queries();
         let is_inert = |command: &String| {
             let rest = command.replacen("s3://", "", 1);
             rest.is_ascii() && !rest.contains(['`', '<', '>', '&', '\\', '$', '@']) && unlinked(&rest) == rest
         };
-        replay.into_iter().chain(cloudtrail).filter(is_inert)
+        caller.into_iter().chain(replay).chain(cloudtrail).filter(is_inert)
     }
 
     /// Commands that take the caller's credentials away; none where its name cannot be quoted for certain.
@@ -120,9 +127,28 @@ impl Alert<'_> {
         if keys.is_empty() { vec![format!("aws iam list-access-keys --user-name {name}")] } else { keys }
     }
 
+    /// The object, if it lies in a bucket.
+    fn stored(&self) -> Option<&str> {
+        Some(self.object).filter(|name| name.starts_with("s3://") && is_whole(name))
+    }
+
+    /// None where the ARN would be taken for a pattern.
+    fn story_of_caller(&self) -> Option<String> {
+        let is_one = |arn: &&str| arn.starts_with("arn:") && is_whole(arn) && !arn.contains(['*', '?', '[']);
+        let caller = self.caller().filter(is_one)?;
+        let object = self.stored()?;
+        let account = LOGS.iter().find_map(|logs| object.split_once(logs)).map(|(account, _)| account)?;
+        Some(format!(
+            "replay --caller {} {} --since {}",
+            shell(caller),
+            shell(&format!("{account}/")),
+            self.figures.first_seen.minus(BEFORE)
+        ))
+    }
+
     fn replay(&self) -> Option<String> {
-        let object = Some(self.object).filter(|name| name.starts_with("s3://") && is_whole(name))?;
-        let folder = ["/BedrockModelInvocationLogs/", "/CloudTrail/"].iter().find_map(|logs| {
+        let object = self.stored()?;
+        let folder = LOGS.iter().find_map(|logs| {
             let (_, below) = object.split_once(logs)?;
             let (_, rest) = below.split_once('/')?;
             object.strip_suffix(rest)
@@ -271,6 +297,7 @@ mod tests {
             queries(&DENIED_MODEL, &["111122223333", user, "m"], OBJECT, &[(Kind::Region, "us-east-1")]);
         let expected = Queries {
             replay: Some("replay s3://logs/bedrock/AWSLogs/111122223333/BedrockModelInvocationLogs/us-east-1/ --since 2025-06-02T08:44:48Z --until 2025-06-02T09:44:48Z".to_owned()),
+            caller: Some(r"replay --caller 'arn:aws:iam::111122223333:user/o'\''brien' s3://logs/bedrock/AWSLogs/111122223333/ --since 2025-05-31T09:14:48Z".to_owned()),
             logs_insights: Some(r#"fields @timestamp, identity.arn, operation, modelId, errorCode, input.inputTokenCount, output.outputTokenCount, requestId | filter identity.arn = "arn:aws:iam::111122223333:user/o'brien" | sort @timestamp desc | limit 1000"#.to_owned()),
             athena: Some("SELECT eventtime, eventsource, eventname, awsregion, sourceipaddress, useragent, errorcode, errormessage FROM cloudtrail_logs WHERE useridentity.arn = 'arn:aws:iam::111122223333:user/o''brien' AND eventtime BETWEEN '2025-05-31T09:14:48Z' AND '2025-06-02T09:44:48Z' ORDER BY eventtime".to_owned()),
             // The name has a character that the CLI's shorthand may read otherwise.
@@ -310,6 +337,21 @@ mod tests {
         );
         let lookup = "aws cloudtrail lookup-events --lookup-attributes AttributeKey=AccessKeyId,AttributeValue=AKIAEXAMPLE --start-time 2025-05-31T09:14:48Z --end-time 2025-06-02T09:44:48Z";
         assert_eq!(found.cloudtrail.as_deref(), Some(lookup));
+    }
+
+    #[test]
+    fn the_story_is_asked_for_where_the_caller_is_no_pattern_and_the_folder_is_known() {
+        let caller = |user, object| queries(&DENIED_MODEL, &["1", user, "m"], object, &[]).caller;
+        let user = "arn:aws:iam::1:user/eve";
+        let command =
+            "replay --caller arn:aws:iam::1:user/eve s3://b/AWSLogs/o-1/1/ --since 2025-05-31T09:14:48Z";
+        let object = "s3://b/AWSLogs/o-1/1/CloudTrail/us-east-1/2025/06/02/a.json.gz";
+        assert_eq!(caller(user, object).as_deref(), Some(command));
+        assert_eq!(caller(user, "s3://b/x.json"), None);
+        assert_eq!(caller(user, "/logs/AWSLogs/1/CloudTrail/us-east-1/a.json.gz"), None);
+        for other in ["arn:aws:iam::1:user/*", "arn:aws:iam::1:user/a?", "arn:aws:iam::1:user/[a]", "eve"] {
+            assert_eq!(caller(other, object), None, "{other}");
+        }
     }
 
     #[test]

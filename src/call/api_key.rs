@@ -24,9 +24,11 @@ pub fn api_key(user: Option<&str>, marked: Option<bool>, token_type: Option<&str
 #[must_use]
 pub fn is_key_user(user: &str) -> bool {
     let names = user.rsplit_once('/');
-    names.is_some_and(|(path, name)| name.starts_with("BedrockAPIKey-") && path.contains(":user"))
+    names.is_some_and(|(path, name)| name.starts_with(KEY_USER) && path.contains(":user"))
 }
 
+/// How the name of such a user begins.
+pub const KEY_USER: &str = "BedrockAPIKey-";
 const LONG_TERM: &str = "long-term";
 const SHORT_TERM: &str = "short-term";
 /// CloudTrail marks the call without naming the type of key.

@@ -5,6 +5,7 @@ use std::mem;
 use memchr::memmem;
 
 use crate::alert::sanitize;
+use crate::call::Call;
 use crate::call::cause::{self, ACCESS_DENIED, MODEL_NOT_FOUND, VALIDATION_FAILED};
 use crate::call::document;
 use crate::call::filter::{RecordFilter, TrailFilter};
@@ -36,7 +37,11 @@ pub struct Records<'o> {
     has_envelope: bool,
     /// The parts so far of a record that is too long name a denial.
     names_denial: bool,
+    also: Option<Also<'o>>,
 }
+
+/// Sees each call that is read, beside the tally.
+pub type Also<'o> = Box<dyn FnMut(&Call<'_>) + Send + 'o>;
 
 /// What was found.
 pub struct Counts {
@@ -82,7 +87,13 @@ impl<'o> Records<'o> {
             has_pieces: false,
             has_envelope: false,
             names_denial: false,
+            also: None,
         }
+    }
+
+    /// Hands each call to `also`, too.
+    pub fn shown_to(self, also: Also<'o>) -> Self {
+        Self { also: Some(also), ..self }
     }
 
     pub fn tally(&self) -> &Tally {
@@ -131,10 +142,13 @@ impl<'o> Records<'o> {
         if !is_named && self.recognised {
             return Verdict::Unknown;
         }
-        let Self { object, filter, counts, .. } = self;
+        let Self { object, filter, counts, also, .. } = self;
         let place = || format!("{object}@{offset}");
         let read = document::read(json, within, filter, &place, &mut |reading| {
             if is_named {
+                if let (Reading::Call(call), Some(also)) = (&reading, &mut *also) {
+                    also(call);
+                }
                 counts.count(reading, offset);
             }
         });

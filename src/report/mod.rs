@@ -2,6 +2,7 @@
 //!
 //! Works on counters, alerts and incidents as a store keeps them; counts nothing itself.
 
+pub mod caller;
 pub mod explain;
 mod lane;
 pub mod page;

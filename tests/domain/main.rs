@@ -18,6 +18,7 @@ mod oracle;
 mod privacy;
 mod reader;
 mod replay;
+mod report;
 mod rule;
 mod structure;
 mod support;

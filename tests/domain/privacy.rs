@@ -13,6 +13,10 @@ use bedrock_denial_watch::alert::terminal::Layout;
 use bedrock_denial_watch::count::lease::Claimant;
 use bedrock_denial_watch::count::memory::MemoryStore;
 use bedrock_denial_watch::deliver::Delivery;
+use bedrock_denial_watch::reader::{Limits, Reader};
+use bedrock_denial_watch::report::caller::asked::Asked;
+use bedrock_denial_watch::report::caller::calls::Calls;
+use bedrock_denial_watch::report::caller::story::Story;
 use bedrock_denial_watch::rule::catalogue::ALL;
 use bedrock_denial_watch::rule::definition::Rule;
 
@@ -87,6 +91,26 @@ fn no_alert_notice_or_state_holds_what_the_contract_does_not_name() {
     // No answer comes without a guardrail.
     let loud = ALL.iter().map(|rule| rule.id).filter(|id| *id != "no-guardrail");
     assert_eq!(fired, loud.collect(), "every other rule told something");
+}
+
+#[test]
+fn a_callers_story_holds_nothing_else_either() {
+    let mut seen = BTreeSet::new();
+    for (form, log) in inputs(&canary) {
+        let asked = Asked::parse("*").expect("a pattern");
+        let mut calls = Calls::new(asked);
+        let mut reader =
+            Reader::of_calls("object", Limits::default(), Calls::filter(), |call| calls.add(call));
+        assert!(reader.push(log.as_bytes()), "{form}");
+        assert_eq!(reader.finish().faults, [], "{form}");
+        let story = Story::new("*", &calls, Vec::new());
+        for text in [story.text(80), story.text(2_000), story.document()] {
+            check(form, &text);
+            seen.extend(canaries(&text));
+        }
+    }
+    let expected = SHOWN.iter().filter(|name| **name != "request");
+    assert!(expected.clone().all(|name| seen.contains(*name)), "{seen:?}");
 }
 
 #[test]

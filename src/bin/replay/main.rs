@@ -13,9 +13,11 @@
     )
 )]
 
+mod caller;
 mod denied;
 mod expect;
 mod inputs;
+mod notes;
 mod options;
 mod output;
 mod parallel;
@@ -42,6 +44,7 @@ use crate::inputs::Input;
 use crate::options::Options;
 use crate::printer::Printer;
 use crate::progress::Progress;
+use crate::summary::RunSummary;
 
 fn main() -> ExitCode {
     let options = Options::of_command_line();
@@ -78,6 +81,10 @@ fn main() -> ExitCode {
         }
         _ => inputs::read(input, reader, progress),
     };
+    if let Some(asked) = options.asked() {
+        let (progress, summary, printed) = caller::tell(&options, &asked, &found, open);
+        return finish(&options, &progress, summary, printed);
+    }
     let pipeline = Pipeline {
         store: MemoryStore::default(),
         sink: Printer::new(options.format, terminal(), options.report.is_some() || expected.is_some()),
@@ -87,6 +94,16 @@ fn main() -> ExitCode {
     };
     let (progress, mut summary) = run::all(&pipeline, &found, options.jobs(), open);
     let printed = output::write(&options, expected.as_ref(), pipeline, &progress, &mut summary);
+    finish(&options, &progress, summary, printed)
+}
+
+/// Says what went wrong, and answers the exit status.
+fn finish(
+    options: &Options,
+    progress: &Progress,
+    mut summary: RunSummary,
+    printed: io::Result<()>,
+) -> ExitCode {
     // Whoever closed the pipe has seen enough.
     if let Err(error) = printed
         && error.kind() != io::ErrorKind::BrokenPipe

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::thread;
 
 use bedrock_denial_watch::alert::sanitize;
+use bedrock_denial_watch::report::caller::asked::Asked;
 use bedrock_denial_watch::rule::bounds;
 use bedrock_denial_watch::rule::catalogue::{self, ALL, DENIED_MODEL};
 use bedrock_denial_watch::rule::settings::{Setting, Settings};
@@ -31,6 +32,7 @@ use crate::inputs;
   replay --format json logs | jq .user.id               one JSON document per alert
   replay --report week.html logs                        a page to look at, in one file
   replay --explain report-export logs                   why this user's keys fired, or did not
+  replay --caller report-export logs                    did they get in? what was served, and what it cost
   replay --threshold 10 --window 30m logs               fire later, look at half an hour
   replay --rules model-sweep,validation-burst logs      other rules
   replay --exempt-user 'arn:aws:sts::*:assumed-role/x/*' logs    count these callers, never alert
@@ -95,6 +97,9 @@ pub struct Options {
     /// Say why a key fired or did not, instead of printing alerts: the id of an alert, or part of a user, role, model or account
     #[arg(long, value_name = "TEXT", conflicts_with = "format")]
     pub explain: Option<String>,
+    /// Tell one caller's story instead of printing alerts: what was denied, what was served after it, tokens and estimated cost; GLOB matches the ARN of a user, or of a role without its session; without wildcards and arn: it may be part of one
+    #[arg(long, value_name = "GLOB", conflicts_with_all = ["explain", "report", "expect", "fail_on_alert", "rules", "set", "rules_dir", "threshold", "window", "cooldown", "exempt_user"])]
+    pub caller: Option<String>,
     /// Compare the alerts with those that this file expects, one JSON object a line: the fields that an alert must have, such as {"rule":"denied-model","user":"arn:aws:iam::111122223333:user/eve"}, or what --format json printed; exit with status 1 if one is missing or unexpected
     #[arg(long, value_name = "FILE")]
     pub expect: Option<PathBuf>,
@@ -161,6 +166,16 @@ impl Options {
                 "--since, --until, --account and --region select objects below s3://bucket/prefix; name the files or folders that you want",
             );
         }
+    }
+
+    /// Whose story `--caller` asks for; for a broken pattern it prints what is wrong and exits.
+    pub fn asked(&self) -> Option<Asked> {
+        let text = self.caller.as_ref()?;
+        if !matches!(self.format, Format::Text | Format::Json) {
+            Self::refuse("--caller prints text or json: --format text, --format json");
+        }
+        let refused = |why| Self::refuse(&format!("invalid value '{text}' for '--caller <GLOB>': {why}"));
+        Some(Asked::parse(text).unwrap_or_else(refused))
     }
 
     /// What `--expect` names; for a file that cannot be read it prints what is wrong and exits.

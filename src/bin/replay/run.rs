@@ -3,16 +3,16 @@
 use std::num::NonZero;
 use std::time::{Duration, SystemTime};
 
-use bedrock_denial_watch::alert::sanitize;
 use bedrock_denial_watch::count::lease::Claimant;
 use bedrock_denial_watch::count::store::Store;
 use bedrock_denial_watch::deliver::{Delivery, Pipeline};
-use bedrock_denial_watch::reader::{self, Reader, UNRECOGNISED};
+use bedrock_denial_watch::reader::{self, Reader};
 use bedrock_denial_watch::source::object::Skip;
 
 use tokio::runtime::{Builder, Runtime};
 
 use crate::inputs::{Input, Inputs};
+use crate::notes::Notes;
 use crate::parallel;
 use crate::printer::Printer;
 use crate::progress::Progress;
@@ -26,16 +26,13 @@ pub fn all<S: Store>(
     open: impl Fn(&Input, Reader<'_>, &Progress) -> Result<reader::Read, String> + Sync,
 ) -> (Progress, RunSummary) {
     let progress = Progress::over(&found.inputs);
-    let mut run = Run { pipeline, progress: progress.clone(), summary: RunSummary::default() };
-    for (name, why) in &found.missing {
-        run.fail(name, why);
-    }
+    let mut run = Run { pipeline, notes: Notes::of(&progress, found) };
     match Builder::new_current_thread().build() {
         Ok(runtime) => run.inputs(&found.inputs, at_once, &runtime, open),
-        Err(error) => run.fail("replay", &format!("cannot start: {error}")),
+        Err(error) => run.notes.fail("replay", &format!("cannot start: {error}")),
     }
     progress.clear();
-    let mut summary = run.summary;
+    let mut summary = run.notes.summary;
     summary.alerts = pipeline.sink.count();
     // On a terminal the alerts come last, nearest the prompt.
     progress.say(&summary.to_string());
@@ -45,8 +42,7 @@ pub fn all<S: Store>(
 /// A run over many inputs.
 struct Run<'p, S> {
     pipeline: &'p Pipeline<S, Printer>,
-    progress: Progress,
-    summary: RunSummary,
+    notes: Notes,
 }
 
 impl<S: Store> Run<'_, S> {
@@ -57,7 +53,7 @@ impl<S: Store> Run<'_, S> {
         runtime: &Runtime,
         open: impl Fn(&Input, Reader<'_>, &Progress) -> Result<reader::Read, String> + Sync,
     ) {
-        let (pipeline, progress) = (self.pipeline, self.progress.clone());
+        let (pipeline, progress) = (self.pipeline, self.notes.progress.clone());
         let begun = inputs.iter().map(|input| {
             let reader = input.skip.is_none().then(|| pipeline.read(&input.name));
             (input, reader)
@@ -73,11 +69,11 @@ impl<S: Store> Run<'_, S> {
         parallel::in_order(begun, at_once, read, |(skip, read)| {
             let Some(input) = taken.next() else { return };
             match (skip, read) {
-                (Some(skip), _) => self.skip(skip, input),
-                (None, Some(Ok(read))) if read.statistics.bytes == 0 => self.skip(Skip::Empty, input),
+                (Some(skip), _) => self.notes.skip(skip, input),
+                (None, Some(Ok(read))) if read.statistics.bytes == 0 => self.notes.skip(Skip::Empty, input),
                 (None, Some(Ok(read))) => runtime.block_on(self.take(&input.name, read)),
                 // As in the cloud, nothing is committed of an object that did not arrive whole.
-                (None, Some(Err(error))) => self.fail(&input.name, &error),
+                (None, Some(Err(error))) => self.notes.fail(&input.name, &error),
                 (None, None) => {}
             }
         });
@@ -85,50 +81,17 @@ impl<S: Store> Run<'_, S> {
 
     /// Commits what one input holds.
     async fn take(&mut self, name: &str, read: reader::Read) {
-        for fault in &read.faults {
-            self.warn(name, &format!("byte {}: {}", fault.offset, fault.kind.advice()));
-        }
-        let statistics = &read.statistics;
-        if statistics.stray > 0 {
-            self.warn(name, UNRECOGNISED);
-        } else if statistics.without_records > 0 && read.damage.is_none() {
-            let what = if statistics.records == 0 { "JSON record" } else { "record of a known log" };
-            self.warn(name, &format!("no {what} in it; is it a log?"));
-        }
-        self.summary.add(statistics);
+        self.notes.take(name, &read);
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs());
         // Nobody else uses the store.
         let claimant = Claimant { owner: "replay", now, lease: Duration::ZERO };
         let outcome = self.pipeline.commit(read.tally, Delivery { object: name, claimant }).await;
         if let Some(damage) = read.damage {
-            self.fail(name, &damage.to_string());
+            self.notes.fail(name, &damage.to_string());
         } else if let Some(failure) = outcome.failures.first() {
-            self.fail(name, &failure.to_string());
+            self.notes.fail(name, &failure.to_string());
         } else {
-            self.summary.read = self.summary.read.saturating_add(1);
+            self.notes.done();
         }
     }
-
-    /// Notes that an input could not be read, or not to its end.
-    fn fail(&mut self, name: &str, why: &str) {
-        self.summary.failed = self.summary.failed.saturating_add(1);
-        self.progress.say(&format!("error: {}: {why}", shown(name)));
-    }
-
-    /// Only what you named yourself is worth a warning.
-    fn skip(&mut self, skip: Skip, input: &Input) {
-        self.summary.skip(skip);
-        if input.explicit {
-            self.warn(&input.name, &format!("skipped: {skip}"));
-        }
-    }
-
-    fn warn(&self, name: &str, what: &str) {
-        self.progress.say(&format!("warning: {}: {what}", shown(name)));
-    }
-}
-
-/// On one line, whatever the name.
-fn shown(name: &str) -> String {
-    sanitize::plain(name, sanitize::DOCUMENT_BYTES)
 }

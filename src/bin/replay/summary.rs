@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use bedrock_denial_watch::alert::words::capitalised;
 use bedrock_denial_watch::call::cause::words;
 use bedrock_denial_watch::reader::Statistics;
 use bedrock_denial_watch::source::object::Skip;
@@ -50,6 +51,16 @@ impl RunSummary {
     /// Why a result without alerts must not be mistaken for a clean log, in one line; `None` if everything was
     /// read.
     pub fn incomplete(&self) -> Option<String> {
+        let reasons = self.reasons();
+        (!reasons.is_empty()).then(|| format!("Incomplete (exit status 2): {}.", reasons.join("; ")))
+    }
+
+    /// The same, one sentence for each reason.
+    pub fn unread(&self) -> Vec<String> {
+        self.reasons().iter().map(|reason| capitalised(reason) + ".").collect()
+    }
+
+    fn reasons(&self) -> Vec<String> {
         let Statistics { text_bytes, stray, without_records, uncounted, .. } = self.sum;
         let mut reasons = Vec::new();
         if text_bytes == 0 && self.failed == 0 {
@@ -64,7 +75,7 @@ impl RunSummary {
         reason(without_records, "file", "without any record of a known log");
         reason(stray, "file", "with the error code of a denial outside every recognised record");
         reason(uncounted, "record", "that may be a denial could not be counted");
-        (!reasons.is_empty()).then(|| format!("Incomplete (exit status 2): {}.", reasons.join("; ")))
+        reasons
     }
 
     /// What was read: `392 records in 39 files, 116 denials among them`.

@@ -1,5 +1,6 @@
 //! The built `replay`.
 
+mod caller;
 mod cli;
 mod explain;
 mod golden;

@@ -1,0 +1,3 @@
+//! What was counted, to look at.
+
+mod caller;
