@@ -115,6 +115,7 @@ impl Notice<'_> {
                 "{callers} identities of one account raised alerts within an hour, probably after one policy change. The first \
                  ten were reported one by one; this is about the others."
             ))],
+            served: None,
             triage: std::iter::once(CROWD_TRIAGE).chain(worst.triage()).collect(),
             next: Some(format!(
                 "The next message about this account's callers comes at {}, or when one is of higher severity.",

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::change::{Target, change};
 use super::keys::{self, KeyAlerts};
+use super::watch::WatchedIncidents;
 use super::{Delivery, Failure, MAX_ATTEMPTS, Pipeline, RETENTION};
 use crate::alert::sink::AlertSink;
 use crate::count::alerts::{self, ArchivedDay, DAY};
@@ -37,6 +38,8 @@ pub(super) struct CallerAlerts<'r> {
     pub handled: BTreeSet<EventTime>,
     /// How many of them began now.
     pub begun: u64,
+    /// Those whose caller is watched.
+    pub watched: WatchedIncidents,
 }
 
 /// The incidents of one caller that have been read, by the clock hour in which they begin.
@@ -60,6 +63,7 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
             incidents: Incidents::default(),
             handled: BTreeSet::new(),
             begun: 0,
+            watched: WatchedIncidents::default(),
         };
         let result = self.record_all(&mut alerts, delivery).await;
         (alerts, result)

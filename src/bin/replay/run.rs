@@ -6,10 +6,12 @@ use std::time::{Duration, SystemTime};
 use bedrock_denial_watch::alert::sanitize;
 use bedrock_denial_watch::count::lease::Claimant;
 use bedrock_denial_watch::count::store::Store;
-use bedrock_denial_watch::deliver::{Delivery, Pipeline};
+use bedrock_denial_watch::count::tally::Tally;
+use bedrock_denial_watch::deliver::{Again, Delivery, Pipeline, TimeLeft};
 use bedrock_denial_watch::reader::{self, Reader, UNRECOGNISED};
 use bedrock_denial_watch::source::object::Skip;
 
+use futures_util::FutureExt;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::inputs::{Input, Inputs};
@@ -58,8 +60,9 @@ impl<S: Store> Run<'_, S> {
         open: impl Fn(&Input, Reader<'_>, &Progress) -> Result<reader::Read, String> + Sync,
     ) {
         let (pipeline, progress) = (self.pipeline, self.progress.clone());
+        let watched = || runtime.block_on(pipeline.watch_list()).unwrap_or_default();
         let begun = inputs.iter().map(|input| {
-            let reader = input.skip.is_none().then(|| pipeline.read(&input.name));
+            let reader = input.skip.is_none().then(|| pipeline.read_watching(&input.name, watched()));
             (input, reader)
         });
         let read = |(input, reader): (&'_ Input, Option<Reader<'_>>)| {
@@ -67,15 +70,31 @@ impl<S: Store> Run<'_, S> {
             progress.done();
             (input.skip, read)
         };
+        let quiet = progress.silent();
         // One input needs no second thread, whose memory would lie beside that of the first.
         let at_once = NonZero::new(inputs.len()).map_or(at_once, |count| at_once.min(count));
         let mut taken = inputs.iter();
         parallel::in_order(begun, at_once, read, |(skip, read)| {
             let Some(input) = taken.next() else { return };
+            let is_again = !input.is_stdin();
+            let again = |tally: Tally| {
+                let read = is_again.then(|| open(input, pipeline.reader(&input.name, tally), &quiet));
+                async move { read.and_then(Result::ok) }.boxed_local()
+            };
+            // What was read ahead was read by an older list.
+            let list = watched();
+            let read = match read {
+                Some(Ok(read)) if is_again && *read.tally.watched() != list => {
+                    Some(open(input, pipeline.read_watching(&input.name, list), &quiet))
+                }
+                read => read,
+            };
             match (skip, read) {
                 (Some(skip), _) => self.skip(skip, input),
                 (None, Some(Ok(read))) if read.statistics.bytes == 0 => self.skip(Skip::Empty, input),
-                (None, Some(Ok(read))) => runtime.block_on(self.take(&input.name, read)),
+                (None, Some(Ok(read))) => {
+                    runtime.block_on(self.take(&input.name, read, &again));
+                }
                 // As in the cloud, nothing is committed of an object that did not arrive whole.
                 (None, Some(Err(error))) => self.fail(&input.name, &error),
                 (None, None) => {}
@@ -84,7 +103,7 @@ impl<S: Store> Run<'_, S> {
     }
 
     /// Commits what one input holds.
-    async fn take(&mut self, name: &str, read: reader::Read) {
+    async fn take(&mut self, name: &str, read: reader::Read, again: Again<'_>) {
         for fault in &read.faults {
             self.warn(name, &format!("byte {}: {}", fault.offset, fault.kind.advice()));
         }
@@ -99,7 +118,9 @@ impl<S: Store> Run<'_, S> {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs());
         // Nobody else uses the store.
         let claimant = Claimant { owner: "replay", now, lease: Duration::ZERO };
-        let outcome = self.pipeline.commit(read.tally, Delivery { object: name, claimant }).await;
+        let delivery = Delivery { object: name, claimant };
+        let outcome =
+            self.pipeline.commit_with(TimeLeft::UNLIMITED, read.tally, delivery, Some(again)).await;
         if let Some(damage) = read.damage {
             self.fail(name, &damage.to_string());
         } else if let Some(failure) = outcome.failures.first() {

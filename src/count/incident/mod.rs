@@ -63,6 +63,12 @@ pub struct Incident {
     pub told_severity: Option<Severity>,
     /// Notices sent.
     pub notices: u64,
+    /// An alert says that its caller was served what it was denied before.
+    #[serde(default)]
+    pub served: bool,
+    /// A notice reported that.
+    #[serde(default)]
+    pub told_served: bool,
     /// For each severity that its alerts rose to, which notices it gets.
     pub admissions: BTreeMap<Severity, Admission>,
     /// The oldest known denial of its alerts.
@@ -183,6 +189,8 @@ impl Incident {
             told: 0,
             told_severity: None,
             notices: 0,
+            served: false,
+            told_served: false,
             admissions: BTreeMap::new(),
             first_seen: first.first_seen,
             last_seen: first.last_seen,
@@ -227,6 +235,7 @@ impl Incident {
     fn add(&mut self, alert: &NewAlert<'_>) -> u64 {
         self.alerts = self.alerts.saturating_add(1);
         self.highest = self.highest.max(Some(alert.severity));
+        self.served |= alert.rule.is_about_watched();
         self.first_seen = self.first_seen.min(alert.first_seen);
         self.last_seen = self.last_seen.max(alert.last_seen);
         if !self.rules.contains_key(alert.rule.id) {
@@ -255,7 +264,8 @@ impl Incident {
         let rises = self.highest > self.told_severity
             && self.highest.and_then(|highest| self.admissions.get(&highest)) == Some(&Admission::Ticket);
         let grows = self.notices == 0 || self.alerts >= self.told.saturating_mul(GROWTH);
-        self.has_ticket() && (grows || rises)
+        let enters = self.served && !self.told_served;
+        self.has_ticket() && (grows || rises || enters)
     }
 }
 
