@@ -54,7 +54,8 @@ fn words(served: &Served) -> Vec<Shown<'_>> {
         Served::Unknown => return vec![Shown::ours("not known")],
         Served::Calls(calls) => calls,
     };
-    let mut words = vec![Shown::ours(format!("{}{}", if *at_least { "at least " } else { "" }, thousands(*calls)))];
+    let mut words =
+        vec![Shown::ours(format!("{}{}", if *at_least { "at least " } else { "" }, thousands(*calls)))];
     let between = std::iter::once(" (").chain(std::iter::repeat(", "));
     for (model, before) in models.iter().zip(between) {
         words.extend([Shown::ours(before), Shown::model(Some(model))]);

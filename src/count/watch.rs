@@ -269,13 +269,9 @@ mod tests {
     fn a_call_counts_from_the_first_denial_for_a_day_after_the_beginning() {
         let eve = entry("eve", 10, Severity::High);
         let day = 24 * 60;
-        for (account, at, expected) in [
-            ("1", 8, false),
-            ("1", 9, true),
-            ("2", 9, false),
-            ("1", 10 + day, true),
-            ("1", 11 + day, false),
-        ] {
+        for (account, at, expected) in
+            [("1", 8, false), ("1", 9, true), ("2", 9, false), ("1", 10 + day, true), ("1", 11 + day, false)]
+        {
             assert_eq!(eve.covers(Some(account), minute(at)), expected, "{account} {at}");
         }
     }
@@ -287,10 +283,9 @@ mod tests {
         assert!(eve.over("m", Some("r"), minute(5)).is_none(), "at the same time");
         assert!(eve.over("n", Some("r"), minute(6)).is_none(), "another model");
         assert!(eve.over("m", Some("s"), minute(6)).is_none(), "another region");
-        for (arn, expected) in [
-            ("arn:aws:sts::1:federated-user", false),
-            ("arn:aws:sts::1:assumed-role/App", true),
-        ] {
+        for (arn, expected) in
+            [("arn:aws:sts::1:federated-user", false), ("arn:aws:sts::1:assumed-role/App", true)]
+        {
             let one = Watched { arn: arn.to_owned(), ..eve.clone() };
             assert_eq!(one.over("m", Some("r"), minute(6)).is_some(), expected, "{arn}");
         }

@@ -173,7 +173,9 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
                 let severity = severity.unwrap_or(rule.severity);
                 let served = match served.entry(place.begin) {
                     Entry::Occupied(known) => known.get().clone(),
-                    Entry::Vacant(new) => new.insert(self.served(caller, place.begin).boxed_local().await?).clone(),
+                    Entry::Vacant(new) => {
+                        new.insert(self.served(caller, place.begin).boxed_local().await?).clone()
+                    }
                 };
                 let object = delivery.object;
                 let alert = Alert { rule, key, at, severity, figures, served, object, incident };

@@ -123,9 +123,11 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
         let (Some(arn), Some(incident)) = (arn, alerts.incidents.get(begin)) else { return Ok(None) };
         let mut denied: Vec<DeniedModels> = Vec::new();
         for key in alerts.keys.iter().filter(|key| key.rule.is_about_failures()) {
-            let own = key.log.value.pending().filter(|(_, alert)| {
-                alert.place.is_some_and(|place| place.begin == begin)
-            });
+            let own = key
+                .log
+                .value
+                .pending()
+                .filter(|(_, alert)| alert.place.is_some_and(|place| place.begin == begin));
             for (at, _) in own {
                 match key.denied.get(&at) {
                     Some(known) => denied.push(known.clone()),

@@ -7,8 +7,8 @@ use glob::Pattern;
 
 use super::condition::{CallOutcome, Condition};
 use super::field::{Field, Values};
-use crate::call::{Call, Source};
 use crate::call::cause::Class;
+use crate::call::{Call, Source};
 
 /// How much an alert of a rule matters, in Elastic's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize, serde::Serialize)]

@@ -113,7 +113,11 @@ impl<'d> Values<'d> {
         set(Field::Operation, operation);
         set(Field::AccessKey, denial.access_key_id.as_deref());
         set(Field::RequestId, Some(&denial.request_id));
-        Self { fields, is_person: identity.is_some_and(|identity| identity.is_person), is_after_denial: false }
+        Self {
+            fields,
+            is_person: identity.is_some_and(|identity| identity.is_person),
+            is_after_denial: false,
+        }
     }
 
     /// The value of `field`, `None` if the record has none.

@@ -38,6 +38,7 @@ fn with<T>(values: [Option<&str>; 3], tell: impl FnOnce(&Alert<'_>) -> T) -> T {
         key: &key,
         at: time("2025-06-02T09:14:48Z"),
         severity: DENIED_MODEL.severity,
+        served: None,
         figures: Figures {
             first_seen: time("2025-06-02T09:14:07Z"),
             last_seen: time("2025-06-02T09:14:48Z"),

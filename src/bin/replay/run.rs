@@ -119,8 +119,7 @@ impl<S: Store> Run<'_, S> {
         // Nobody else uses the store.
         let claimant = Claimant { owner: "replay", now, lease: Duration::ZERO };
         let delivery = Delivery { object: name, claimant };
-        let outcome =
-            self.pipeline.commit_with(TimeLeft::UNLIMITED, read.tally, delivery, Some(again)).await;
+        let outcome = self.pipeline.commit_with(TimeLeft::UNLIMITED, read.tally, delivery, Some(again)).await;
         if let Some(damage) = read.damage {
             self.fail(name, &damage.to_string());
         } else if let Some(failure) = outcome.failures.first() {

@@ -65,7 +65,8 @@ fn deliver(log: &mut IncidentLog, alerts: &[NewAlert<'_>], answer: Admission) ->
         while incident.is_due() {
             let (number, count) = (incident.notices + 1, incident.alerts);
             sent.push(format!("{}:{count}", begin.epoch_ms() / 60_000));
-            let told = NoticeOutcome { number, count, severity: incident.highest.expect("an alert") };
+            let (severity, served) = (incident.highest.expect("an alert"), incident.served);
+            let told = NoticeOutcome { number, count, severity, served };
             assert!(mark(incident, told, "a"));
         }
     }
@@ -120,7 +121,7 @@ fn a_notice_that_was_marked_is_not_marked_again() {
     let mut log = IncidentLog::default();
     record(&mut log, &found("0 1 2", 0), false);
     let incident = log.incidents.get_mut(&minute(0)).expect("recorded");
-    let told = NoticeOutcome { number: 1, count: 1, severity: Severity::High };
+    let told = NoticeOutcome { number: 1, count: 1, severity: Severity::High, served: false };
     incident.lease = Some(Lease { owner: "b".to_owned(), until: 9 });
     assert!(mark(incident, told, "a"));
     assert!(!mark(incident, NoticeOutcome { count: 3, ..told }, "a"), "its number is there");
