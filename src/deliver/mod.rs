@@ -224,7 +224,7 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
         delivery: Delivery<'_>,
         again: Option<Again<'_>>,
     ) -> Outcome {
-        let looking = Looking { known: Arc::clone(tally.watched()), again };
+        let looking = Looking::new(Arc::clone(tally.watched()), again);
         let mut outcome = Outcome::default();
         let mut round = Round::default();
         let keys = tally.into_summaries();

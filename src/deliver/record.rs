@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::change::{Target, change};
 use super::keys::{self, KeyAlerts};
-use super::watch::WatchedIncidents;
 use super::{Delivery, Failure, MAX_ATTEMPTS, Pipeline, RETENTION};
 use crate::alert::sink::AlertSink;
 use crate::count::alerts::{self, ArchivedDay, DAY};
@@ -16,6 +15,7 @@ use crate::count::incident::{self, Incident, IncidentLog, NewAlert, SPAN};
 use crate::count::key::Key;
 use crate::count::lease::Lease;
 use crate::count::store::{self, Mute, Store, StoreError};
+use crate::count::watch::Watched;
 use crate::source::time::EventTime;
 
 /// The most alerts that one write records.
@@ -40,6 +40,14 @@ pub(super) struct CallerAlerts<'r> {
     pub begun: u64,
     /// Those whose caller is watched.
     pub watched: WatchedIncidents,
+}
+
+/// The incidents of one caller that are watched, by their beginning.
+#[derive(Default)]
+pub(super) struct WatchedIncidents {
+    pub entries: BTreeMap<EventTime, Watched>,
+    /// Those whose calls in this delivery's object are not counted.
+    pub unread: BTreeSet<EventTime>,
 }
 
 /// The incidents of one caller that have been read, by the clock hour in which they begin.

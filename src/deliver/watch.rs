@@ -4,7 +4,8 @@
 //! The delivery read its object before it knew whom to watch, so it reads it once more, for these callers' successful
 //! calls alone. Where it cannot, what it says of them is a lower bound, and it does not say that there were none.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::future::LocalBoxFuture;
@@ -27,18 +28,23 @@ pub type Again<'a> = &'a dyn Fn(Tally) -> LocalBoxFuture<'a, Option<Read>>;
 
 /// How successful calls are looked for.
 pub(super) struct Looking<'a> {
-    /// The list by which the object was read.
-    pub known: Arc<WatchList>,
+    /// The list by which the object was read, and then the one by which it was read again.
+    known: RefCell<Arc<WatchList>>,
+    /// It could not be read again.
+    is_unread: Cell<bool>,
     /// Reads the object again.
-    pub again: Option<Again<'a>>,
+    again: Option<Again<'a>>,
 }
 
-/// The incidents of one caller that are watched, by their beginning.
-#[derive(Default)]
-pub(super) struct WatchedIncidents {
-    entries: BTreeMap<EventTime, Watched>,
-    /// Those whose calls in this delivery's object are not counted.
-    unread: BTreeSet<EventTime>,
+impl<'a> Looking<'a> {
+    /// Of an object that was read by the list `known`.
+    pub(super) fn new(known: Arc<WatchList>, again: Option<Again<'a>>) -> Self {
+        Self { known: RefCell::new(known), is_unread: Cell::new(false), again }
+    }
+
+    fn known(&self) -> Arc<WatchList> {
+        Arc::clone(&self.known.borrow())
+    }
 }
 
 impl<S: Store, K: AlertSink> Pipeline<S, K> {
@@ -85,28 +91,31 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
                     outcome.fail(failure);
                     lost.extend(0..callers.len());
                 }
-                Arc::clone(&looking.known)
+                looking.known()
             }
         };
+        let known = looking.known.replace(Arc::clone(&list));
         let mut fresh = WatchList::default();
         for alerts in &mut *callers {
             for begin in alerts.handled.clone() {
                 let Some(entry) = list.about(&alerts.caller, begin) else { continue };
-                let known = looking.known.get(&alerts.caller, entry.begin);
+                let known = known.get(&alerts.caller, entry.begin);
                 if known.is_none_or(|known| known.denied != entry.denied) {
                     fresh.callers.push(entry.clone());
                 }
-                if known.is_none() {
+                if known.is_none() || looking.is_unread.get() {
                     alerts.watched.unread.insert(begin);
                 }
                 alerts.watched.entries.insert(begin, entry.clone());
             }
         }
-        if fresh.callers.is_empty() || !time.suffices() {
+        if fresh.callers.is_empty() {
             return (Vec::new(), lost);
         }
-        let work = self.read_again(fresh, looking, delivery).await;
-        if work.is_some() {
+        let work = if time.suffices() { self.read_again(fresh, looking, delivery).await } else { None };
+        if work.is_none() {
+            looking.is_unread.set(true);
+        } else if !looking.is_unread.get() {
             callers.iter_mut().for_each(|alerts| alerts.watched.unread.clear());
         }
         (work.unwrap_or_default(), lost)
@@ -161,8 +170,9 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
         delivery: Delivery<'_>,
     ) -> Result<Arc<WatchList>, Failure> {
         let now = delivery.claimant.now;
-        if wanted.is_empty() || !WatchList::clone(&looking.known).add(wanted, now) {
-            return Ok(Arc::clone(&looking.known));
+        let known = looking.known();
+        if wanted.is_empty() || !WatchList::clone(&known).add(wanted, now) {
+            return Ok(known);
         }
         let expires_at = expires_at_incidents(delivery);
         let target = Target { id: watch::document(), what: "list of watched callers", expires_at };

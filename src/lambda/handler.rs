@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use aws_lambda_events::sqs::SqsBatchResponse;
 use futures_util::FutureExt;
+use futures_util::future::join;
 use lambda_runtime::tracing::{debug, error, warn};
 use serde::Serialize;
 use tokio::time::timeout;
@@ -257,12 +258,14 @@ impl<S: Store, K: AlertSink> Handler<S, K> {
         }
         // Boxed like [`Self::commit`].
         let reading = async {
-            let list = self.pipeline.watch_list().await.map_err(|error| {
+            let (opened, list) = join(self.source.open(object), self.pipeline.watch_list()).await;
+            let opened = opened?;
+            let list = list.map_err(|error| {
                 let cause = FailureCause::Pipeline(error.into());
                 ItemFailure::Commit { name: name.clone(), causes: vec![cause] }
             })?;
             let mut reader = self.pipeline.read_watching(&name, list);
-            self.source.read(object, &mut reader).await?;
+            opened.read(&mut reader).await?;
             Ok::<Read, ItemFailure>(reader.finish())
         }
         .boxed_local();
@@ -325,9 +328,8 @@ impl<S: Store, K: AlertSink> Handler<S, K> {
         let mut causes = Vec::new();
         let mut failing = BTreeSet::new();
         if begun.time.suffices() {
-            // If the list cannot be read now, the store does not answer for the counters either.
-            let list = self.pipeline.watch_list().boxed_local().await.unwrap_or_default();
-            let mut tally = self.pipeline.tally().watching(list);
+            // Without the watch list: what comes in events are failed calls.
+            let mut tally = self.pipeline.tally();
             for (number, (_, record)) in numbered() {
                 let read = self.pipeline.read_record(&record.name, &record.json, number, tally);
                 tally = read.tally;

@@ -334,17 +334,19 @@ async fn claims_are_owned_by_the_request_or_the_message_and_outlast_the_invocati
 }
 
 #[tokio::test]
-async fn an_object_without_denials_makes_no_call_to_dynamodb_or_sns() {
+async fn an_object_without_denials_reads_the_watch_list_once_and_calls_nothing_else() {
     let quiet = r#"{"timestamp":"2025-06-01T10:00:00Z","errorCode":"ThrottlingException","input":"AccessDeniedException"}"#;
     let s3 = bucket(&[("a.json.gz", gzip(quiet))]);
+    let dynamodb = Server::start(|_, _| Some(Reply::new(200, "{}")));
     let handler = handler(
         &s3,
-        DynamoDbStore::new(&nowhere(), TABLE.to_owned()),
+        DynamoDbStore::new(&sdk(&dynamodb.url), TABLE.to_owned()),
         SnsSink::new(&nowhere(), "arn:aws:sns:us-east-1:1:t".to_owned()),
     );
     let delivered = deliver(&handler, &notification(&["a.json.gz"])).await;
     assert_eq!(delivered.answer.expect("success"), Answer::Done);
     assert_eq!((delivered.metrics.read.records, delivered.metrics.read.denials), (1, 0));
+    assert_eq!((s3.requests().len(), dynamodb.requests().len()), (1, 1));
 }
 
 /// The whole chain on loopback, except the runtime.

@@ -128,6 +128,9 @@ pub struct RememberedAlert {
     pub is_lower_bound: bool,
     /// Its number in the incident, from 1.
     pub number: u64,
+    /// It says that the caller was served what it was denied before.
+    #[serde(default)]
+    pub served: bool,
 }
 
 /// An alert that a delivery has found.
@@ -248,12 +251,12 @@ impl Incident {
             figures.models =
                 figures.models.saturating_add(u64::from(alert.alone && alert.differs_by_model()));
         }
-        let rank = |severity, total, at| (Reverse(severity), Reverse(total), at);
-        let own = rank(alert.severity, alert.total, alert.at);
-        let place = self.top.partition_point(|one| rank(one.severity, one.total, one.at) <= own);
+        let rank = |one: &RememberedAlert| (Reverse(one.severity), !one.served, Reverse(one.total), one.at);
+        let own = alert.finding(self.alerts);
+        let place = self.top.partition_point(|one| rank(one) <= rank(&own));
         if place < MAX_TOP {
             self.top.truncate(MAX_TOP - 1);
-            self.top.insert(place, alert.finding(self.alerts));
+            self.top.insert(place, own);
         }
         self.alerts
     }
@@ -279,6 +282,7 @@ impl NewAlert<'_> {
             total: self.total,
             is_lower_bound: self.is_lower_bound,
             number,
+            served: self.rule.is_about_watched(),
         }
     }
 

@@ -99,6 +99,21 @@ fn a_rise_of_severity_is_told_at_once() {
 }
 
 #[test]
+fn the_first_call_that_is_served_after_a_denial_is_told_at_once_and_comes_first() {
+    let rule = built_in("served-after-denial");
+    let served = |at: i64, model: &str| {
+        let key = Key { rule: rule.id, values: values(&["1", EVE, model]) };
+        NewAlert { rule, key, severity: rule.severity, total: 1, ..denied(at, "", 0) }
+    };
+    let mut log = IncidentLog::default();
+    assert_eq!(deliver(&mut log, &found("0 1", 0), Admission::Ticket), "0:2");
+    assert_eq!(deliver(&mut log, &[served(2, "m0")], Admission::Ticket), "0:3");
+    assert_eq!(deliver(&mut log, &[served(3, "m1")], Admission::Ticket), "", "the second is no news");
+    let rules: Vec<&str> = log.incidents[&minute(0)].top.iter().map(|one| one.rule.as_str()).collect();
+    assert_eq!(rules, ["served-after-denial", "served-after-denial", "denied-model", "denied-model"]);
+}
+
+#[test]
 fn an_incident_reaches_an_hour_to_either_side_of_its_first_alert() {
     check(&[("100", "100:1"), ("160", ""), ("40", ""), ("161", "161:1"), ("39", "39:1")]);
     // Between two, the nearer one; in the middle, the earlier one.
