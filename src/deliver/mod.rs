@@ -18,6 +18,7 @@
 //! that was not settled, the others succeed. What finds too little time is not begun, and fails likewise.
 
 mod admit;
+mod again;
 mod callers;
 pub mod change;
 mod keys;
@@ -45,10 +46,8 @@ use crate::reader::{Limits, Read, Reader};
 use crate::rule::definition::Rule;
 use crate::source::time::EventTime;
 
-use self::watch::Looking;
-
+pub use self::again::Again;
 pub use self::time::TimeLeft;
-pub use self::watch::Again;
 
 /// How long counters, alerts and incidents live: longer than the longest redrive of a failed delivery, which waits
 /// 14 days in its queue.
@@ -224,7 +223,7 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
         delivery: Delivery<'_>,
         again: Option<Again<'_>>,
     ) -> Outcome {
-        let looking = Looking::new(Arc::clone(tally.watched()), again);
+        let looking = watch::Looking::new(Arc::clone(tally.watched()), again);
         let mut outcome = Outcome::default();
         let mut round = Round::default();
         let keys = tally.into_summaries();
@@ -268,7 +267,7 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
         time: TimeLeft<'_>,
         round: &mut Round<'r>,
         delivery: Delivery<'_>,
-        looking: &Looking<'_>,
+        looking: &watch::Looking<'_>,
         outcome: &mut Outcome,
     ) -> HashSet<Caller> {
         let found = std::mem::take(&mut round.found);

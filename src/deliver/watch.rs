@@ -8,8 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use futures_util::future::LocalBoxFuture;
-
+use super::again::Again;
 use super::change::{Target, change};
 use super::keys::{DeniedModels, KeyWork};
 use super::record::{CallerAlerts, expires_at_incidents};
@@ -19,12 +18,8 @@ use crate::count::served::{self, Calls, Served};
 use crate::count::store::{self, Store, StoreError};
 use crate::count::tally::Tally;
 use crate::count::watch::{self, WatchList, Watched};
-use crate::reader::Read;
 use crate::rule::definition::Rule;
 use crate::source::time::EventTime;
-
-/// Reads the delivery's object once more into a tally; `None` if that fails.
-pub type Again<'a> = &'a dyn Fn(Tally) -> LocalBoxFuture<'a, Option<Read>>;
 
 /// How successful calls are looked for.
 pub(super) struct Looking<'a> {
