@@ -1,6 +1,8 @@
 //! Inputs through the pipeline: read on several cores, committed one after the other.
 
+use std::future::ready;
 use std::num::NonZero;
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use bedrock_denial_watch::alert::sanitize;
@@ -78,8 +80,11 @@ impl<S: Store> Run<'_, S> {
             let Some(input) = taken.next() else { return };
             let is_again = !input.is_stdin();
             let again = |tally: Tally| {
-                let read = is_again.then(|| open(input, pipeline.reader(&input.name, tally), &quiet));
-                async move { read.and_then(Result::ok) }.boxed_local()
+                // On a thread of its own: what reads from S3 waits in a runtime, and none may wait in another.
+                let reader = pipeline.reader(&input.name, tally);
+                let read = || thread::scope(|scope| scope.spawn(|| open(input, reader, &quiet)).join());
+                let read = if is_again { read().ok().and_then(Result::ok) } else { None };
+                ready(read).boxed_local()
             };
             // What was read ahead was read by an older list.
             let list = watched();
