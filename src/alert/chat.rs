@@ -41,6 +41,7 @@ impl Story<'_> {
     fn description(&self) -> String {
         let row = |row: &Row<'_>, bytes| format!("*{}* {}", row.label, row.joined(|value| value.chat(bytes)));
         let mut lines = vec![said(&self.opening, |part| part.chat(LISTED_BYTES))];
+        lines.extend(self.served.iter().map(|served| said(served, |part| part.chat(LISTED_BYTES))));
         if let Some(crowd) = self.crowd {
             lines.push(row(&crowd.latest("Latest callers"), LISTED_BYTES));
             lines.push("*The worst of them*".to_owned());

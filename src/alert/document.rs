@@ -77,6 +77,7 @@ impl Alert<'_> {
                 put(&mut document, &format!("{name}_at_least"), true);
             }
         }
+        put(&mut document, "served", self.served_json());
         put(&mut document, "threshold", rule.threshold);
         put(&mut document, "window_minutes", self.window_minutes());
         put(&mut document, "first_seen", figures.first_seen);

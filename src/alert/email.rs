@@ -48,7 +48,8 @@ impl Story<'_> {
     /// The whole text.
     #[must_use]
     pub fn email(&self) -> String {
-        let mut parts = vec![self.lines("", &said(&self.opening, Shown::short))];
+        let served = self.served.iter().map(|served| said(served, Shown::short) + "\n").collect::<String>();
+        let mut parts = vec![self.lines("", &said(&self.opening, Shown::short)) + &served];
         let rows = self.all_rows();
         if let Some(crowd) = self.crowd {
             parts.push(crowd.rows().iter().map(|row| shown(row, 10)).collect());

@@ -10,6 +10,7 @@ pub mod notice;
 mod ocsf;
 mod queries;
 pub mod sanitize;
+mod served;
 pub mod shorten;
 pub mod sink;
 pub mod story;
@@ -25,6 +26,7 @@ use crate::call::cause::words as words_of_causes;
 use crate::count::caller::digest;
 use crate::count::evidence::Kind;
 use crate::count::key::Key;
+use crate::count::served::Served;
 use crate::count::severity;
 use crate::count::window::Figures;
 use crate::rule::definition::{Rule, Severity, SeverityIf};
@@ -46,6 +48,8 @@ pub struct Alert<'a> {
     pub severity: Severity,
     /// The counters' figures at that moment.
     pub figures: Figures,
+    /// What its caller was served since the first denial; `None` if it was denied nothing.
+    pub served: Option<Served>,
     /// The object whose delivery fired it.
     pub object: &'a str,
     /// The incident that it belongs to.

@@ -104,7 +104,13 @@ impl Notice<'_> {
             reference: ("Incident", worst.incident.id.to_owned()),
             ..alert
         };
-        let Some(crowd) = self.crowd else { return notice };
+        let Some(crowd) = self.crowd else {
+            // That the caller got in matters more than how often it was denied.
+            let alert = worst.story();
+            let (headline, title, opening) = (alert.headline, alert.title, alert.opening);
+            let is_served = worst.rule.is_about_watched();
+            return if is_served { Story { headline, title, opening, ..notice } } else { notice };
+        };
         let callers = crowd.callers;
         Story {
             crowd: self.crowd,
@@ -115,6 +121,7 @@ impl Notice<'_> {
                 "{callers} identities of one account raised alerts within an hour, probably after one policy change. The first \
                  ten were reported one by one; this is about the others."
             ))],
+            served: None,
             triage: std::iter::once(CROWD_TRIAGE).chain(worst.triage()).collect(),
             next: Some(format!(
                 "The next message about this account's callers comes at {}, or when one is of higher severity.",

@@ -81,6 +81,7 @@ impl Alert<'_> {
                 "counted": self.newest().map(kept).collect::<Vec<_>>(),
                 "counted_as": rule.distinct.label(),
                 "investigate": self.queries(),
+                "served": self.served_json(),
             },
         });
         for kind in Kind::ALL {

@@ -287,7 +287,8 @@ mod tests {
             evidence: evidence.collect(),
         };
         let incident = IncidentRef { id: "i", caller: None, number: 1, notice: None };
-        Alert { rule, key: &key, at, severity: rule.severity, figures, object, incident }.queries()
+        Alert { rule, key: &key, at, severity: rule.severity, figures, served: None, object, incident }
+            .queries()
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub struct Story<'a> {
     pub(super) title: Vec<Shown<'a>>,
     /// The first sentence of the email: who, what, how often, in what time, where.
     pub(super) opening: Vec<Shown<'a>>,
+    /// The second: what the caller was served; none if it was denied nothing.
+    pub(super) served: Option<Vec<Shown<'a>>>,
     /// What it means.
     pub(super) meaning: String,
     /// Set when it is about many callers.
@@ -171,6 +173,7 @@ impl Alert<'_> {
                 self.scope(self.figures.first_seen, self.figures.last_seen),
             ]
             .concat(),
+            served: self.served_line(),
             meaning: format!("{}\n{}", wording.opening, wording.meaning),
             crowd: None,
             rows: keys

@@ -8,6 +8,7 @@ use super::links::unlinked;
 use super::sanitize::{DOCUMENT_BYTES, Shown, shown_whole};
 use super::shorten::{resource, shorten};
 use super::words::clock;
+use crate::count::served::Served;
 use crate::rule::definition::Severity;
 use crate::rule::field::Field;
 
@@ -55,6 +56,9 @@ impl Alert<'_> {
         }
         let (first, last) = (clock(story.first_seen), clock(story.last_seen));
         row("Seen", &[format!("first {first}, last {last} UTC")]);
+        if let Some(served) = &self.served {
+            row("Served", &[self.served_words(served)]);
+        }
         for one in &story.evidence {
             row(one.label, &values(&one.values));
         }
@@ -81,6 +85,15 @@ impl Alert<'_> {
         }
         field("first_seen", &figures.first_seen.to_string());
         field("last_seen", &figures.last_seen.to_string());
+        match &self.served {
+            Some(Served::Calls(calls)) => {
+                field("served", &calls.calls.to_string());
+                field("served_tokens", &calls.tokens.to_string());
+            }
+            Some(Served::None) => field("served", "0"),
+            Some(Served::NoLog | Served::Unknown) => field("served", "unknown"),
+            None => {}
+        }
         field("file", &Shown::object(self.object).terminal());
         line
     }

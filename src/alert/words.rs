@@ -48,6 +48,16 @@ pub fn plural(number: u64, one: &str) -> String {
     format!("{number} {one}{}", if number == 1 { "" } else { "s" })
 }
 
+/// `1,042,000`.
+#[must_use]
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let places = digits.len();
+    let comma = |place: usize| place > 0 && places.saturating_sub(place).is_multiple_of(3);
+    let digit = |(place, digit)| comma(place).then_some(',').into_iter().chain([digit]);
+    digits.chars().enumerate().flat_map(digit).collect()
+}
+
 /// `4`, or `at least 4` for a lower bound.
 #[must_use]
 pub fn how_many(number: u64, is_lower_bound: bool) -> String {
@@ -57,6 +67,12 @@ pub fn how_many(number: u64, is_lower_bound: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn thousands_are_set_apart() {
+        let shown = [0, 999, 1000, 52_100, 1_042_000].map(thousands);
+        assert_eq!(shown, ["0", "999", "1,000", "52,100", "1,042,000"]);
+    }
 
     #[test]
     fn a_long_span_is_in_hours() {

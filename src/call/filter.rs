@@ -18,6 +18,8 @@ pub struct RecordFilter {
     pub actions: Vec<&'static str>,
     /// All calls that succeeded.
     pub successes: bool,
+    /// Calls that succeeded of users whose ARN begins with one of these.
+    pub watched: Vec<String>,
     /// What only CloudTrail's records can show.
     pub trail: TrailFilter,
 }
@@ -77,19 +79,24 @@ impl RecordFilter {
             || acted().any(|action| self.actions.contains(&action))
     }
 
+    /// Whether the successful calls of `user` are needed.
+    pub(crate) fn watches(&self, user: &str) -> bool {
+        self.watched.iter().any(|arn| user.starts_with(arn.as_str()))
+    }
+
     /// Words of which the JSON of every such record contains one, whether or not it is escaped. Nearly every record
     /// has a time, so a rule about successful calls reads every record. Most of those that contain only the name of
     /// Bedrock are not needed: [`Self::selects`].
     ///
     /// JSON escapes within a word (`\u0041ccessDenied`) are not matched; AWS writes none.
     #[must_use]
-    pub fn words(&self) -> Vec<&'static str> {
+    pub fn words(&self) -> Vec<&str> {
         let bedrock = (!self.trail.bedrock.is_empty()).then_some(BEDROCK);
         let any = self.trail.any.iter().map(|word| if word.is_empty() { TRAIL } else { word });
         self.own_words().chain(bedrock).chain(any).collect()
     }
 
-    fn own_words(&self) -> impl Iterator<Item = &'static str> {
+    fn own_words(&self) -> impl Iterator<Item = &str> {
         let codes = self.error_codes.iter().map(|code| if *code == ACCESS_DENIED { DENIED } else { code });
         let interventions: &[&str] = if self.interventions { &INTERVENED } else { &[] };
         codes
@@ -97,6 +104,7 @@ impl RecordFilter {
             .chain(interventions.iter().copied())
             .chain(self.actions.iter().copied())
             .chain(self.successes.then_some("timestamp"))
+            .chain(self.watched.iter().map(String::as_str))
     }
 
     /// Whether a piece of JSON that contains one of [`Self::words`] may hold a record that is needed.

@@ -55,15 +55,22 @@ pub fn read<'a>(record: &Members<'a>, filter: &RecordFilter, place: impl FnOnce(
         facts = Facts::read(record.json(Member::Input), record.json(Member::Output));
     }
     let is_model_call = !is_trail || origin.is_model_call;
-    let is_needed = (is_model_call
-        && error_code.as_deref().is_some_and(|code| filter.error_codes.contains(&code)))
+    let identity = if is_trail { Member::UserIdentity } else { Member::Identity };
+    let is_watched = succeeded
+        && is_model_call
+        && !filter.watched.is_empty()
+        && record.below(identity).text(Member::Arn).is_some_and(|user| filter.watches(&user));
+    let is_needed = is_watched
+        || (is_model_call && error_code.as_deref().is_some_and(|code| filter.error_codes.contains(&code)))
         || if is_trail { origin.is_needed(filter) } else { filter.wants(&facts, succeeded) };
     if !is_needed {
         return Reading::Other;
     }
     let error_code = error_code.unwrap_or_default();
-    if is_trail && filter.successes && is_model_call {
+    if is_trail && (filter.successes || is_watched) && is_model_call {
         facts = cloudtrail::facts(record);
+    } else if is_watched && !filter.has_facts() {
+        facts = Facts::read(record.json(Member::Input), record.json(Member::Output));
     }
     let time = record.text(if is_trail { Member::EventTime } else { Member::Timestamp });
     let Some(at) = time.as_deref().and_then(EventTime::parse) else {

@@ -46,7 +46,9 @@ impl MemoryStore {
     pub fn into_keys(self) -> impl Iterator<Item = (Key, StoredKey)> {
         let counters = self.counters.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut documents = self.documents.into_inner().unwrap_or_else(PoisonError::into_inner);
-        counters.into_iter().map(move |(key, counters)| {
+        // What is counted of watched callers belongs to no rule.
+        let counters = counters.into_iter().filter(|(key, _)| !key.rule.starts_with('#'));
+        counters.map(move |(key, counters)| {
             // What this version has written, it reads.
             let mut kept = documents.get_mut(&key).map(std::mem::take).unwrap_or_default();
             let alerts = kept.remove(alerts::SORT_KEY).and_then(|log| log.read(alerts::SORT_KEY).ok());

@@ -9,6 +9,7 @@
 //! | Which denials are hot, and the figures of their alerts | [`window`], `figures`, `sums` |
 //! | Which alerts are due | [`alerts`] |
 //! | Who is behind a key | [`caller`] |
+//! | Whose successful calls are counted, and what they were served | [`watch`], [`served`] |
 //! | Which alerts of a caller belong together, and when a notice is due | [`incident`] |
 //! | When too many callers come at once | [`crowd`] |
 //! | What many deliveries change, and who sends a notice | [`document`], [`lease`] |
@@ -28,9 +29,11 @@ pub mod key;
 pub mod lease;
 pub mod memory;
 mod samples;
+pub mod served;
 pub mod severity;
 pub mod store;
 mod sums;
 pub mod tally;
 pub mod value;
+pub mod watch;
 pub mod window;

@@ -11,14 +11,17 @@ use glob::Pattern;
 use indexmap::{IndexMap, IndexSet};
 
 use crate::call::Call;
+use crate::call::cause::Class;
 use crate::call::filter::{RecordFilter, TrailFilter};
 use crate::count::counter::{Contribution, Slot};
 use crate::count::evidence::{self, Evidence, Kind};
 use crate::count::key::{Key, sample_value};
 use crate::count::samples::{ALLOCATION, Distinct, HashedValue, SHARED, Samples, Sampling};
+use crate::count::served;
+use crate::count::watch::{WatchList, Watched};
 use crate::rule::condition::Condition;
 use crate::rule::definition::{Rule, Weight};
-use crate::rule::field::{PerField, Values};
+use crate::rule::field::{Field, PerField, Values};
 use crate::source::time::EventTime;
 
 /// Evidence of one object, in bytes. It is beside the point of an alert, so beyond this much no more
@@ -28,6 +31,8 @@ const MAX_EVIDENCE_BYTES: usize = 16 << 20;
 /// A summary that grows by one denial at a time.
 pub struct Tally {
     rules: Vec<Rule>,
+    /// The callers whose successful calls count.
+    watched: Arc<WatchList>,
     /// How long a slot of each rule is in minutes, and how it is sampled.
     slots: Vec<(u16, Sampling)>,
     exempt_users: Vec<Pattern>,
@@ -107,6 +112,7 @@ impl Tally {
         Self {
             slots: rules.iter().map(|rule| (rule.slot_minutes(), sampling(rule))).collect(),
             rules,
+            watched: Arc::default(),
             exempt_users,
             exempted: 0,
             distinct: Distinct::default(),
@@ -121,6 +127,19 @@ impl Tally {
             evidence: 0,
             evidence_texts: 0,
         }
+    }
+
+    /// Counts the successful calls of the callers in `list` as well.
+    #[must_use]
+    pub fn watching(mut self, list: Arc<WatchList>) -> Self {
+        self.watched = list;
+        self
+    }
+
+    /// Whose successful calls it counts.
+    #[must_use]
+    pub fn watched(&self) -> &Arc<WatchList> {
+        &self.watched
     }
 
     /// Says that what follows is record `number` of the event that carries it. Numbers only grow.
@@ -153,6 +172,7 @@ impl Tally {
             interventions: conditions().any(Condition::needs_intervention),
             actions: sorted(conditions().filter_map(Condition::needs_action).collect()),
             successes: conditions().any(Condition::needs_every_record),
+            watched: self.watched.arns(),
             trail: TrailFilter { bedrock: sorted(trail(false)), any: sorted(trail(true)) },
         }
     }
@@ -185,6 +205,10 @@ impl Tally {
             return;
         }
         let values = Values::of(denial);
+        let is_served = denial.succeeded && denial.is_model_call && !self.watched.callers.is_empty();
+        let caller = values.get(Field::Caller).filter(|_| is_served);
+        let over = caller.and_then(|arn| self.watched.over(arn, denial));
+        let values = values.after_denial(over.is_some());
         let (mut numbers, mut counted) = (PerField::default(), PerField::default());
         let mut is_shown = false;
         self.shown.clear();
@@ -232,8 +256,54 @@ impl Tally {
                     self.evidence = self.evidence.saturating_add(size_of::<(Kind, u32)>());
                 }
             }
+            // Why it was denied before.
+            if rule.is_about_watched() && over.is_some_and(|over| over.setup) {
+                pair.show(Kind::Cause, self.texts.number(Class::Setup.name()));
+            }
         }
         self.exempted = self.exempted.saturating_add(u64::from(exempted && denial.is_denied()));
+        if is_served {
+            self.add_served(denial, &values);
+        }
+    }
+
+    /// Counts a successful call for each incident of its caller that is watched.
+    fn add_served(&mut self, call: &Call<'_>, values: &Values<'_>) {
+        let Some(arn) = values.get(Field::Caller) else { return };
+        let watched = Arc::clone(&self.watched);
+        let covering = |one: &&Watched| one.arn == arn && one.covers(call.account.as_deref(), call.at);
+        for one in watched.callers.iter().filter(covering) {
+            let of_incident = served::values(one);
+            for (number, rule) in served::RULES.iter().enumerate() {
+                let tokens = call.facts.tokens();
+                if rule.weight == Weight::Tokens && tokens == 0 {
+                    continue;
+                }
+                self.key.clear();
+                self.key.push(index(self.rules.len().saturating_add(number)));
+                for value in &of_incident {
+                    let number = value.as_deref().map_or(NONE, |text| self.texts.number(text));
+                    self.key.push(number);
+                }
+                let key = self.keys.get_index_of(self.key.as_slice());
+                let key = key.unwrap_or_else(|| self.keys.insert_full(self.key.as_slice().into()).0);
+                attribute(&mut self.records, key, self.record);
+                let place = (index(key), Slot::of(call.at, rule.slot_minutes(), call.source));
+                let pair = self.pairs.entry(place).or_default();
+                let value = HashedValue::new(call.at, &sample_value(Some(&call.request_id)));
+                let added = pair.samples.add(&value, sampling(rule), place, &mut self.distinct);
+                self.samples = self.samples.saturating_add_signed(added.bytes);
+                if added.new && rule.weight == Weight::Tokens {
+                    pair.weight = pair.weight.saturating_add(tokens);
+                }
+                if let Some(model) = call.model.as_deref().filter(|_| rule.weight == Weight::One) {
+                    let model = self.texts.number(Kind::ModelCalled.cut(model));
+                    if pair.show(Kind::ModelCalled, model) {
+                        self.evidence = self.evidence.saturating_add(size_of::<(Kind, u32)>());
+                    }
+                }
+            }
+        }
     }
 
     /// The summaries, in the order in which their keys were first seen; each is made when it is
@@ -255,7 +325,9 @@ impl Tally {
                 slots.extend(pairs.pop().map(|((_, slot), pair)| (slot, pair)));
             }
             let (rule, values) = self.keys.get_index(number as usize)?.split_first()?;
-            let rule = self.rules.get(*rule as usize)?;
+            let rule = *rule as usize;
+            let internal = || served::RULES.get(rule.checked_sub(self.rules.len())?).copied();
+            let rule = self.rules.get(rule).or_else(internal)?;
             let text = |value: &u32| texts.get(*value).cloned();
             Some(Summary {
                 key: Key { rule: rule.id, values: values.iter().map(text).collect() },

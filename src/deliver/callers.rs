@@ -2,14 +2,17 @@
 //! does a caller count as done, so that a crash anywhere before is healed by the delivery's own retry, by a redrive,
 //! or by the caller's next alert.
 
-use std::collections::HashSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use futures_util::FutureExt;
 use indexmap::IndexMap;
 
 use super::change::{Target, change_known};
-use super::keys::{self, KeyAlerts};
+use super::keys::{self, KeyAlerts, KeyWork};
 use super::notify::{Notified, Notifier};
 use super::record::CallerAlerts;
+use super::watch::Looking;
 use super::{Delivery, Failure, Outcome, Pipeline, Published, TimeLeft, work};
 use crate::alert::sink::AlertSink;
 use crate::alert::{Alert, IncidentRef};
@@ -18,6 +21,7 @@ use crate::count::caller::Caller;
 use crate::count::document::Versioned;
 use crate::count::incident;
 use crate::count::lease::{self, Turn};
+use crate::count::served::Served;
 use crate::count::store::{self, Store};
 use crate::source::time::EventTime;
 
@@ -26,15 +30,16 @@ const MAX_ALERT_LOOKS: usize = 5;
 
 impl<S: Store, K: AlertSink> Pipeline<S, K> {
     /// Records what was found, sends the notices that are due, and marks the alerts. Returns the
-    /// callers for which some of this failed.
-    pub(super) async fn notify(
-        &self,
+    /// callers for which some of this failed, and the keys of which more is to be found.
+    pub(super) async fn notify<'r>(
+        &'r self,
         time: TimeLeft<'_>,
-        found: IndexMap<Caller, Vec<KeyAlerts<'_>>>,
+        found: IndexMap<Caller, Vec<KeyAlerts<'r>>>,
         delivery: Delivery<'_>,
+        looking: &Looking<'_>,
         outcome: &mut Outcome,
-    ) -> HashSet<Caller> {
-        let (mut callers, mut failed) = (Vec::new(), HashSet::new());
+    ) -> (HashSet<Caller>, Vec<KeyWork<'r>>) {
+        let (mut callers, mut failed) = (Vec::new(), BTreeSet::new());
         let recording = found.into_iter().map(|(caller, keys)| self.record(caller, keys, delivery));
         work::all(recording, outcome, |alerts: CallerAlerts<'_>, failure| {
             if failure.is_some() {
@@ -47,6 +52,11 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
         outcome.incidents =
             outcome.incidents.saturating_add(callers.iter().map(|alerts| alerts.begun).sum::<u64>());
         failed.extend(self.admit(&mut callers, delivery, outcome).await);
+        let watching = self.watch(&mut callers, &failed, looking, (time, delivery), outcome);
+        // Boxed, since the compiler lays out only so many futures within each other.
+        let (more, lost) = watching.boxed_local().await;
+        failed.extend(lost);
+        let failed = failed.into_iter().collect();
         let Notified { notices, mut failed } =
             Notifier::new(self, &callers, delivery, time, outcome).all(failed).await;
         let mut published = Vec::new();
@@ -57,7 +67,7 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
         let keys = keys.filter(|(number, ..)| !failed.contains(number));
         let marking = keys.map(async |(number, alerts, key)| {
             let reported = |begin| notices.get(&(number, begin)).map(|id| &**id);
-            let (done, result) = self.mark(&alerts.caller, key, reported, delivery).await;
+            let (done, result) = self.mark(alerts, key, reported, delivery).await;
             ((number, done, result.is_ok()), result)
         });
         let mut unmarked: Vec<usize> = callers.iter().map(|alerts| alerts.keys.len()).collect();
@@ -79,13 +89,13 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
             work::all(releasing, &mut Outcome::default(), |(), _| None).await;
         }
         let callers = (0..).zip(callers).filter(|(number, _)| failed.contains(number));
-        callers.map(|(_, alerts)| alerts.caller).collect()
+        (callers.map(|(_, alerts)| alerts.caller).collect(), more)
     }
 
     /// Sends one key's alerts as messages of their own, where programs want them, and marks them.
     async fn mark<'n>(
         &self,
-        caller: &Caller,
+        caller: &CallerAlerts<'_>,
         alerts: &KeyAlerts<'_>,
         reported: impl Fn(EventTime) -> Option<&'n str>,
         delivery: Delivery<'_>,
@@ -120,7 +130,7 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
     /// have been sent by it.
     async fn hand_over<'n>(
         &self,
-        caller: &Caller,
+        caller: &CallerAlerts<'_>,
         alerts: &KeyAlerts<'_>,
         reported: &impl Fn(EventTime) -> Option<&'n str>,
         delivery: Delivery<'_>,
@@ -145,6 +155,7 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
             (changed, (mine, others))
         };
         let mut log = alerts.log.clone();
+        let mut served: BTreeMap<EventTime, Option<Served>> = BTreeMap::new();
         for look in 0.. {
             let (mut mine, others) = self.change_alerts(alerts, log, delivery, take).await?;
             mine.retain(|(at, ..)| !done.contains(at));
@@ -153,14 +164,21 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
             for ((at, figures), (_, place, severity)) in figures.into_iter().zip(mine) {
                 let Some(place) = place else { continue };
                 let incident = IncidentRef {
-                    id: &incident::id(caller, place.begin),
-                    caller: caller.arn.as_deref(),
+                    id: &incident::id(&caller.caller, place.begin),
+                    caller: caller.caller.arn.as_deref(),
                     number: place.number,
                     notice: reported(place.begin),
                 };
                 let KeyAlerts { rule, key, .. } = alerts;
                 let severity = severity.unwrap_or(rule.severity);
-                let alert = Alert { rule, key, at, severity, figures, object: delivery.object, incident };
+                let served = match served.entry(place.begin) {
+                    Entry::Occupied(known) => known.get().clone(),
+                    Entry::Vacant(new) => {
+                        new.insert(self.served(caller, place.begin).boxed_local().await?).clone()
+                    }
+                };
+                let object = delivery.object;
+                let alert = Alert { rule, key, at, severity, figures, served, object, incident };
                 self.sink.alert(&alert).await?;
                 done.push(at);
             }

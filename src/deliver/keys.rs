@@ -8,17 +8,23 @@ use indexmap::IndexMap;
 use super::{Delivery, Failure, Pipeline, RETENTION};
 use crate::alert;
 use crate::alert::sink::AlertSink;
+use crate::call::Source;
+use crate::call::cause::Class;
 use crate::count::alerts::{self, AlertLog, MAX_DUE};
 use crate::count::caller::Caller;
 use crate::count::counter::Counter;
 use crate::count::document::Versioned;
+use crate::count::evidence::Kind;
 use crate::count::incident::NewAlert;
 use crate::count::key::Key;
+use crate::count::served;
 use crate::count::severity;
 use crate::count::store::{self, Store, StoreError};
 use crate::count::tally::Summary;
+use crate::count::watch::{self, Denied};
 use crate::count::window::{Figures, Window};
 use crate::rule::definition::Rule;
+use crate::rule::field::Field;
 use crate::source::time::EventTime;
 
 /// Slots of one key that are added at once.
@@ -51,6 +57,44 @@ pub(super) struct KeyAlerts<'r> {
     hot: Vec<EventTime>,
     /// The alerts that are in no incident yet.
     pub found: BTreeMap<EventTime, NewAlert<'r>>,
+    /// What the alerts that it has found say was denied.
+    pub denied: BTreeMap<EventTime, DeniedModels>,
+}
+
+/// The models that an alert says were denied.
+#[derive(Clone)]
+pub(super) struct DeniedModels {
+    pairs: Vec<String>,
+    last: EventTime,
+    setup: bool,
+    /// An invocation log has shown it.
+    pub log: bool,
+}
+
+impl DeniedModels {
+    /// What an alert with these figures says.
+    pub fn of(rule: &Rule, key: &Key, figures: &Figures) -> Self {
+        let listed = figures.newest.iter().map(String::as_str).filter(|_| rule.distinct == Field::Model);
+        let models = key.get(rule, Field::Model).into_iter().chain(listed);
+        let regions = figures.evidence.iter().filter(|one| one.kind == Kind::Region);
+        let mut regions: Vec<Option<&str>> = regions.map(|one| Some(&*one.value)).collect();
+        if regions.is_empty() {
+            regions.push(None);
+        }
+        let pairs = models.flat_map(|model| regions.iter().map(move |region| watch::pair(model, *region)));
+        Self {
+            pairs: pairs.collect(),
+            last: figures.last_seen,
+            setup: severity::applies(Class::Setup, rule, key, &figures.evidence),
+            log: figures.logs().contains(&Source::InvocationLog),
+        }
+    }
+
+    /// Each model in each region, and the newest denial.
+    pub fn pairs(&self) -> impl Iterator<Item = (String, Denied)> {
+        let denied = Denied { last: self.last, setup: self.setup };
+        self.pairs.iter().map(move |pair| (pair.clone(), denied))
+    }
 }
 
 /// The alerts found for one key, and the stretches still to be read.
@@ -98,15 +142,30 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
         summary: Summary,
         delivery: Delivery<'_>,
     ) -> (KeyResult<'_>, Result<(), Failure>) {
-        let Some(rule) = self.rules.iter().find(|rule| rule.id == summary.key.rule) else {
-            return (KeyResult::default(), Ok(()));
-        };
+        let records = summary.records.clone();
+        match self.count_only(summary, delivery).await {
+            (Some(work), Ok(())) => self.find(work).await,
+            (_, added) => (KeyResult { records, ..KeyResult::default() }, added),
+        }
+    }
+
+    /// Adds the object's share of one key; returns where to look for alerts, if a rule counts it.
+    pub(super) async fn count_only(
+        &self,
+        summary: Summary,
+        delivery: Delivery<'_>,
+    ) -> (Option<KeyWork<'_>>, Result<(), Failure>) {
+        let id = summary.key.rule;
+        if let Some(internal) = served::RULES.into_iter().find(|rule| rule.id == id) {
+            return (None, self.add(internal, &summary, delivery).await);
+        }
+        let Some(rule) = self.rules.iter().find(|rule| rule.id == id) else { return (None, Ok(())) };
         if let Err(failure) = self.add(rule, &summary, delivery).await {
-            return (KeyResult { records: summary.records, ..KeyResult::default() }, Err(failure));
+            return (None, Err(failure));
         }
         let stretches = stretches(rule, &summary);
         let Summary { key, records, .. } = summary;
-        self.find(KeyWork { rule, key, stretches, records }).await
+        (Some(KeyWork { rule, key, stretches, records }), Ok(()))
     }
 
     async fn add(&self, rule: &Rule, summary: &Summary, delivery: Delivery<'_>) -> Result<(), Failure> {
@@ -163,7 +222,8 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
             // Even if nothing is hot: others may have left alerts that they found by other settings.
             let log = store::load(&self.store, &alerts::document(key)).await?;
             let (hot, found) = (Vec::new(), BTreeMap::new());
-            *alerts = Some(KeyAlerts { rule, key: key.clone(), log, hot, found });
+            let denied = BTreeMap::new();
+            *alerts = Some(KeyAlerts { rule, key: key.clone(), log, hot, found, denied });
         }
         let Some(alerts) = alerts else { return Ok(None) };
         let done = self.add_due(alerts, &hot).await?;
@@ -283,6 +343,7 @@ impl KeyAlerts<'_> {
             alone: false,
         };
         self.found.insert(at, found);
+        self.denied.insert(at, DeniedModels::of(self.rule, &self.key, figures));
     }
 }
 

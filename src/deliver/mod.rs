@@ -5,6 +5,7 @@
 //! | Each key: add → read the window → decide which alerts are due | [`keys`] |
 //! | Each caller: record its alerts and count them in its incidents | [`record`] |
 //! | All callers: decide which notices their incidents get | [`admit`] |
+//! | Put the incidents on the watch list, and read what their callers were served | [`watch`] |
 //! | Send the notices that are due | [`notify`] |
 //! | Mark the alerts published | [`callers`] |
 //! | Throughout: change a document that others may change | [`change`] |
@@ -17,16 +18,19 @@
 //! that was not settled, the others succeed. What finds too little time is not begun, and fails likewise.
 
 mod admit;
+mod again;
 mod callers;
 pub mod change;
 mod keys;
 mod notify;
 mod record;
 mod time;
+mod watch;
 mod work;
 
 use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use glob::Pattern;
@@ -37,10 +41,12 @@ use crate::count::caller::Caller;
 use crate::count::lease::Claimant;
 use crate::count::store::{Store, StoreError};
 use crate::count::tally::Tally;
+use crate::count::watch::WatchList;
 use crate::reader::{Limits, Read, Reader};
 use crate::rule::definition::Rule;
 use crate::source::time::EventTime;
 
+pub use self::again::Again;
 pub use self::time::TimeLeft;
 
 /// How long counters, alerts and incidents live: longer than the longest redrive of a failed delivery, which waits
@@ -171,6 +177,18 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
         Reader::new(object, self.tally(), self.limits)
     }
 
+    /// The same, which also counts the successful calls of the callers in `list`.
+    #[must_use]
+    pub fn read_watching<'o>(&self, object: &'o str, list: Arc<WatchList>) -> Reader<'o> {
+        Reader::new(object, self.tally().watching(list), self.limits)
+    }
+
+    /// The same, into `tally`.
+    #[must_use]
+    pub fn reader<'o>(&self, object: &'o str, tally: Tally) -> Reader<'o> {
+        Reader::new(object, tally, self.limits)
+    }
+
     /// An empty tally, for records that come in an event.
     #[must_use]
     pub fn tally(&self) -> Tally {
@@ -194,6 +212,18 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
 
     /// The same, of what can be begun in `time`.
     pub async fn commit_within(&self, time: TimeLeft<'_>, tally: Tally, delivery: Delivery<'_>) -> Outcome {
+        self.commit_with(time, tally, delivery, None).await
+    }
+
+    /// The same; `again` reads the object once more, where incidents begin in it.
+    pub async fn commit_with(
+        &self,
+        time: TimeLeft<'_>,
+        tally: Tally,
+        delivery: Delivery<'_>,
+        again: Option<Again<'_>>,
+    ) -> Outcome {
+        let looking = watch::Looking::new(Arc::clone(tally.watched()), again);
         let mut outcome = Outcome::default();
         let mut round = Round::default();
         let keys = tally.into_summaries();
@@ -210,8 +240,10 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
         let late = work::within(may_begin, keys, &mut outcome, take).await;
         round.unsettled.extend(late.into_iter().flatten());
         loop {
-            let rest = std::mem::take(&mut round.rest);
-            let failed = self.publish(time, &mut round, delivery, &mut outcome).await;
+            let mut rest = std::mem::take(&mut round.rest);
+            let failed = self.publish(time, &mut round, delivery, &looking, &mut outcome).await;
+            // What was found when the object was read again.
+            rest.append(&mut round.rest);
             // A key with more alerts than one round takes goes on once these are published.
             let (dropped, rest): (Vec<_>, Vec<_>) =
                 rest.into_iter().partition(|key| failed.contains(&key.caller()));
@@ -235,13 +267,15 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
         time: TimeLeft<'_>,
         round: &mut Round<'r>,
         delivery: Delivery<'_>,
+        looking: &watch::Looking<'_>,
         outcome: &mut Outcome,
     ) -> HashSet<Caller> {
         let found = std::mem::take(&mut round.found);
         let callers: Vec<Caller> = found.keys().cloned().collect();
         let known = outcome.failures.len();
         let failed = if found.is_empty() || time.suffices() {
-            let failed = self.notify(time, found, delivery, outcome).await;
+            let (failed, more) = self.notify(time, found, delivery, looking, outcome).await;
+            round.rest.extend(more);
             let is_silent = |failure: &Failure| matches!(failure, Failure::Unanswered(_));
             // Some callers were not tried then, and nothing says which.
             if outcome.failures.iter().skip(known).any(is_silent) {

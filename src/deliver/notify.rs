@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
+use futures_util::FutureExt;
+
 use super::change::{Target, change};
 use super::record::{CallerAlerts, expires_at_incidents};
 use super::{Delivery, Failure, MAX_REFUSED, Outcome, Pipeline, TimeLeft};
@@ -18,6 +20,7 @@ use crate::count::document::Versioned;
 use crate::count::incident::{self, Incident, NoticeOutcome, notice_id};
 use crate::count::key::Key;
 use crate::count::lease::{self, Turn};
+use crate::count::served::Served;
 use crate::count::store::{self, Store};
 use crate::count::window::Figures;
 use crate::rule::definition::{Rule, Severity};
@@ -129,7 +132,8 @@ impl<'a, S: Store, K: AlertSink> Notifier<'a, S, K> {
                 self.release(number, begin).await;
                 return sent.map(drop);
             };
-            let sent = NoticeOutcome { number: next, count: incident.alerts, severity };
+            let (count, served) = (incident.alerts, incident.served);
+            let sent = NoticeOutcome { number: next, count, severity, served };
             let owner = self.delivery.claimant.owner;
             let mark = |incident: &mut Incident| (incident::mark(incident, sent, owner), ());
             if let Err(failure) =
@@ -273,11 +277,15 @@ impl<'a, S: Store, K: AlertSink> Notifier<'a, S, K> {
             figures => figures?,
         };
         let figures = figures.into_iter().next().map_or_else(|| Figures::at_least(rule, at), |(_, one)| one);
+        let served = match self.pipeline.served(alerts, begin).boxed_local().await {
+            Err(error) if error.refused => Some(Served::Unknown),
+            served => served?,
+        };
         let incident_id = incident::id(caller, begin);
         let place =
             IncidentRef { id: &incident_id, caller: caller.arn.as_deref(), number: alert, notice: Some(id) };
         let object = self.delivery.object;
-        let worst = Alert { rule, key: &key, at, severity, figures, object, incident: place };
+        let worst = Alert { rule, key: &key, at, severity, figures, served, object, incident: place };
         let notice = Notice { id, caller, incident, worst, rules: &self.pipeline.rules, crowd };
         self.refused = self.refused.saturating_add(1);
         self.pipeline.sink.notice(&notice).await?;

@@ -15,6 +15,7 @@ use crate::count::incident::{self, Incident, IncidentLog, NewAlert, SPAN};
 use crate::count::key::Key;
 use crate::count::lease::Lease;
 use crate::count::store::{self, Mute, Store, StoreError};
+use crate::count::watch::Watched;
 use crate::source::time::EventTime;
 
 /// The most alerts that one write records.
@@ -37,6 +38,16 @@ pub(super) struct CallerAlerts<'r> {
     pub handled: BTreeSet<EventTime>,
     /// How many of them began now.
     pub begun: u64,
+    /// Those whose caller is watched.
+    pub watched: WatchedIncidents,
+}
+
+/// The incidents of one caller that are watched, by their beginning.
+#[derive(Default)]
+pub(super) struct WatchedIncidents {
+    pub entries: BTreeMap<EventTime, Watched>,
+    /// Those whose calls in this delivery's object are not counted.
+    pub unread: BTreeSet<EventTime>,
 }
 
 /// The incidents of one caller that have been read, by the clock hour in which they begin.
@@ -60,6 +71,7 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
             incidents: Incidents::default(),
             handled: BTreeSet::new(),
             begun: 0,
+            watched: WatchedIncidents::default(),
         };
         let result = self.record_all(&mut alerts, delivery).await;
         (alerts, result)

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use aws_lambda_events::sqs::SqsBatchResponse;
 use futures_util::FutureExt;
+use futures_util::future::join;
 use lambda_runtime::tracing::{debug, error, warn};
 use serde::Serialize;
 use tokio::time::timeout;
@@ -22,7 +23,7 @@ use crate::count::caller::digest;
 use crate::count::lease::Claimant;
 use crate::count::store::Store;
 use crate::count::tally::Tally;
-use crate::deliver::{self, Delivery, Pipeline, TimeLeft};
+use crate::deliver::{self, Again, Delivery, Pipeline, TimeLeft};
 use crate::lambda::aws::{LONGEST_STEP, Meter, S3Source};
 use crate::lambda::event::batch_operations::{Job, JobAnswer, ResultCode, TaskResult};
 use crate::lambda::event::{self, EventItem, EventRecord, EventRequest, Resolved, SqsMessage};
@@ -257,8 +258,14 @@ impl<S: Store, K: AlertSink> Handler<S, K> {
         }
         // Boxed like [`Self::commit`].
         let reading = async {
-            let mut reader = self.pipeline.read(&name);
-            self.source.read(object, &mut reader).await?;
+            let (opened, list) = join(self.source.open(object), self.pipeline.watch_list()).await;
+            let opened = opened?;
+            let list = list.map_err(|error| {
+                let cause = FailureCause::Pipeline(error.into());
+                ItemFailure::Commit { name: name.clone(), causes: vec![cause] }
+            })?;
+            let mut reader = self.pipeline.read_watching(&name, list);
+            opened.read(&mut reader).await?;
             Ok::<Read, ItemFailure>(reader.finish())
         }
         .boxed_local();
@@ -278,7 +285,16 @@ impl<S: Store, K: AlertSink> Handler<S, K> {
         warn_of(&name, &statistics, &faults);
         metrics.add(&statistics);
         let delivery = Delivery { object: &name, claimant: begun.claimant(owner) };
-        let outcome = self.commit(tally, delivery, begun.time).await;
+        let again = |tally: Tally| {
+            let name = name.clone();
+            let again = async move {
+                let mut reader = self.pipeline.reader(&name, tally);
+                self.source.read(object, &mut reader).await.ok()?;
+                Some(reader.finish())
+            };
+            again.boxed_local()
+        };
+        let outcome = self.commit(tally, delivery, begun.time, Some(&again)).await;
         let alerts = outcome.published.len();
         let causes: Vec<FailureCause> =
             damage.map(FailureCause::from).into_iter().chain(settled(outcome, metrics)).collect();
@@ -290,8 +306,14 @@ impl<S: Store, K: AlertSink> Handler<S, K> {
     }
 
     /// Boxed, since the compiler lays out only so many futures within each other.
-    async fn commit(&self, tally: Tally, delivery: Delivery<'_>, time: TimeLeft<'_>) -> deliver::Outcome {
-        self.pipeline.commit_within(time, tally, delivery).boxed_local().await
+    async fn commit(
+        &self,
+        tally: Tally,
+        delivery: Delivery<'_>,
+        time: TimeLeft<'_>,
+        again: Option<Again<'_>>,
+    ) -> deliver::Outcome {
+        self.pipeline.commit_with(time, tally, delivery, again).boxed_local().await
     }
 
     /// The records that came in an event, in one delivery.
@@ -306,6 +328,7 @@ impl<S: Store, K: AlertSink> Handler<S, K> {
         let mut causes = Vec::new();
         let mut failing = BTreeSet::new();
         if begun.time.suffices() {
+            // Without the watch list: what comes in events are failed calls.
             let mut tally = self.pipeline.tally();
             for (number, (_, record)) in numbered() {
                 let read = self.pipeline.read_record(&record.name, &record.json, number, tally);
@@ -324,7 +347,7 @@ impl<S: Store, K: AlertSink> Handler<S, K> {
                 _ => format!("eventbridge:request/{}", begun.request_id),
             };
             let delivery = Delivery { object: &name, claimant: begun.claimant(begun.request_id) };
-            let mut outcome = self.commit(tally, delivery, begun.time).await;
+            let mut outcome = self.commit(tally, delivery, begun.time, None).await;
             failing.append(&mut outcome.unsettled);
             // A failure that belongs to no record fails all.
             if outcome.failed > 0 && failing.is_empty() {

@@ -22,6 +22,8 @@ pub struct Condition {
     pub services: &'static [Pattern],
     /// None of these services.
     pub services_not: &'static [Pattern],
+    /// The caller was denied its model in an alert, and since then was not.
+    pub served_after_denial: bool,
     /// How the call ended.
     pub outcome: CallOutcome,
     /// One of these kinds of credential.
@@ -118,6 +120,7 @@ impl Condition {
             && (self.min_policies_blocked == 0 || facts.policies_blocked() >= self.min_policies_blocked)
             && (!self.has_body || facts.has_body)
             && !(self.except_people && values.is_person())
+            && (!self.served_after_denial || values.is_after_denial())
     }
 
     /// Whether the call is one of the operations and services that it names.
@@ -142,6 +145,14 @@ impl Condition {
             && self.outcome == CallOutcome::Any
             && self.error_codes.is_empty()
             && self.causes.is_empty()
+    }
+
+    /// Whether only calls that failed meet it.
+    #[must_use]
+    pub fn is_about_failures(&self) -> bool {
+        !self.error_codes.is_empty()
+            || !self.causes.is_empty()
+            || matches!(self.outcome, CallOutcome::Refused | CallOutcome::Failed)
     }
 
     fn names_services(&self) -> bool {
@@ -215,6 +226,7 @@ impl Condition {
             && self.error_codes.is_empty()
             && !self.needs_intervention()
             && self.needs_action().is_none()
+            && !self.served_after_denial
     }
 
     /// Whether only records with an intervention can meet it.

@@ -269,6 +269,18 @@ impl Rule {
         self.records.iter().find_map(|record| record.error_codes.first()).copied()
     }
 
+    /// Whether it is about calls that failed.
+    #[must_use]
+    pub fn is_about_failures(&self) -> bool {
+        self.records.iter().any(Condition::is_about_failures)
+    }
+
+    /// Whether it counts calls of watched callers alone.
+    #[must_use]
+    pub fn is_about_watched(&self) -> bool {
+        self.records.iter().all(|record| record.served_after_denial)
+    }
+
     /// How the calls that it counts ended: [`CallOutcome::Any`] if some may have succeeded and others failed.
     #[must_use]
     pub fn outcome(&self) -> CallOutcome {

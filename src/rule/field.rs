@@ -86,6 +86,7 @@ const FIELDS: usize = Field::RequestId as usize + 1;
 pub struct Values<'d> {
     fields: [Option<&'d str>; FIELDS],
     is_person: bool,
+    is_after_denial: bool,
 }
 
 impl<'d> Values<'d> {
@@ -112,7 +113,11 @@ impl<'d> Values<'d> {
         set(Field::Operation, operation);
         set(Field::AccessKey, denial.access_key_id.as_deref());
         set(Field::RequestId, Some(&denial.request_id));
-        Self { fields, is_person: identity.is_some_and(|identity| identity.is_person) }
+        Self {
+            fields,
+            is_person: identity.is_some_and(|identity| identity.is_person),
+            is_after_denial: false,
+        }
     }
 
     /// The value of `field`, `None` if the record has none.
@@ -125,6 +130,18 @@ impl<'d> Values<'d> {
     #[must_use]
     pub fn is_person(&self) -> bool {
         self.is_person
+    }
+
+    /// Says that the call was served a model that an alert says was denied to its caller.
+    #[must_use]
+    pub fn after_denial(self, is_after_denial: bool) -> Self {
+        Self { is_after_denial, ..self }
+    }
+
+    /// Whether it was.
+    #[must_use]
+    pub fn is_after_denial(&self) -> bool {
+        self.is_after_denial
     }
 }
 

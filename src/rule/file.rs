@@ -160,6 +160,8 @@ struct RecordTable {
     services: Option<List<Glob>>,
     services_not: Option<List<Glob>>,
     #[serde(default)]
+    served_after_denial: bool,
+    #[serde(default)]
     outcome: CallOutcome,
     credential: Option<List<Credential>>,
     users: Option<List<Glob>>,
@@ -207,6 +209,9 @@ impl RecordTable {
                         credential, users, guardrail = \"intervened\", finding and min_policies_blocked",
             );
         }
+        if self.served_after_denial && self.outcome != CallOutcome::Succeeded {
+            return Err("expected outcome = \"succeeded\" with served_after_denial");
+        }
         if fails && self.outcome == CallOutcome::Succeeded {
             return Err("expected either error_codes or causes, or outcome = \"succeeded\"");
         }
@@ -222,6 +227,7 @@ impl RecordTable {
             operations: leaked(self.operations, |operation| operation.0),
             services: globs(self.services),
             services_not: globs(self.services_not),
+            served_after_denial: self.served_after_denial,
             outcome: self.outcome,
             credentials: leaked(self.credential, |credential| credential),
             users: globs(self.users),

@@ -334,17 +334,43 @@ async fn claims_are_owned_by_the_request_or_the_message_and_outlast_the_invocati
 }
 
 #[tokio::test]
-async fn an_object_without_denials_makes_no_call_to_dynamodb_or_sns() {
+async fn an_object_without_denials_reads_the_watch_list_once_and_calls_nothing_else() {
     let quiet = r#"{"timestamp":"2025-06-01T10:00:00Z","errorCode":"ThrottlingException","input":"AccessDeniedException"}"#;
     let s3 = bucket(&[("a.json.gz", gzip(quiet))]);
+    let dynamodb = Server::start(|_, _| Some(Reply::new(200, "{}")));
     let handler = handler(
         &s3,
-        DynamoDbStore::new(&nowhere(), TABLE.to_owned()),
+        DynamoDbStore::new(&sdk(&dynamodb.url), TABLE.to_owned()),
         SnsSink::new(&nowhere(), "arn:aws:sns:us-east-1:1:t".to_owned()),
     );
     let delivered = deliver(&handler, &notification(&["a.json.gz"])).await;
     assert_eq!(delivered.answer.expect("success"), Answer::Done);
     assert_eq!((delivered.metrics.read.records, delivered.metrics.read.denials), (1, 0));
+    assert_eq!((s3.requests().len(), dynamodb.requests().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn the_object_in_which_an_incident_begins_is_fetched_once_more_and_no_other() {
+    let call = |id: &str| {
+        json!({
+            "timestamp": "2025-06-01T10:00:09Z", "accountId": "123456789012", "region": "us-east-1", "requestId": id,
+            "identity": {"arn": "arn:aws:iam::123456789012:user/eve"}, "modelId": "n",
+            "input": {"inputTokenCount": 7}, "output": {"outputTokenCount": 3},
+        })
+        .to_string()
+    };
+    let burst = gzip(&(log(&["1", "2", "3", "4"]) + &call("a") + "\n"));
+    let s3 = bucket(&[("burst.json.gz", burst), ("later.json.gz", gzip(&call("b")))]);
+    let handler = recording(&s3);
+    for (key, requests) in [("burst.json.gz", 2), ("burst.json.gz", 3), ("later.json.gz", 4)] {
+        let delivered = deliver(&handler, &notification(&[key])).await;
+        assert_eq!(delivered.answer.expect("success"), Answer::Done);
+        assert_eq!(s3.requests().len(), requests, "{key}");
+    }
+    let published = handler.pipeline.sink.published.lock().expect("no panic");
+    let served: Vec<&Value> = published.iter().map(|notice| &notice["served"]).collect();
+    assert_eq!(served.len(), 1);
+    assert_eq!((&served[0]["calls"], &served[0]["tokens"]), (&json!(1), &json!(10)));
 }
 
 /// The whole chain on loopback, except the runtime.

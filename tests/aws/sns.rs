@@ -52,6 +52,7 @@ pub async fn publish_to(
         at,
         severity: DENIED_MODEL.severity,
         figures: Figures::at_least(&DENIED_MODEL, at),
+        served: None,
         object: "s3://logs/k.json.gz",
         incident: IncidentRef { id: &id, caller: caller.arn.as_deref(), number: 1, notice: None },
     };

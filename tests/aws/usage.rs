@@ -82,14 +82,14 @@ async fn each_scenario_costs_what_is_documented() {
         ("more.json.gz", refusals(USER, 300, 1, 4)),
     ];
     let one = async |name| usages(&objects, &[name]).await;
-    check(&one("clean.json.gz").await[0], [1, 0, 0, 0, 0, 0, 0], (0.0, 0.0));
-    check(&one("user.json.gz").await[0], [1, 5, 0, 0, 5, 5, 0], (5.0, 10.0));
-    check(&one("role.json.gz").await[0], [1, 7, 0, 0, 7, 7, 0], (7.0, 14.0));
+    check(&one("clean.json.gz").await[0], [1, 0, 0, 0, 0, 1, 0], (0.0, 1.0));
+    check(&one("user.json.gz").await[0], [1, 5, 0, 0, 5, 6, 0], (5.0, 11.0));
+    check(&one("role.json.gz").await[0], [1, 7, 0, 0, 7, 8, 0], (7.0, 15.0));
     let found = usages(&objects, &["burst.json.gz", "more.json.gz", "more.json.gz"]).await;
-    check(&found[0], [1, 5, 5, 1, 8, 10, 1], (18.0, 18.0));
-    check(&found[1], [1, 5, 0, 0, 5, 5, 0], (5.0, 10.0));
+    check(&found[0], [2, 5, 6, 1, 9, 12, 1], (19.0, 21.0));
+    check(&found[1], [1, 5, 0, 0, 5, 6, 0], (5.0, 11.0));
     // Told a second time, nothing is added: DynamoDB refuses, and does not tell what that costs.
-    check(&found[2], [1, 5, 0, 0, 5, 5, 0], (0.0, 10.0));
+    check(&found[2], [1, 5, 0, 0, 5, 6, 0], (0.0, 11.0));
 }
 
 /// An SQS batch of events, each a refused call of one model, all within ten minutes.
@@ -129,8 +129,8 @@ async fn a_batch_of_a_hundred_events_costs_what_an_object_with_them_costs() {
         let of = |operation| usage.of("DynamoDB", operation);
         let writes = (of("UpdateItem"), of("PutItem"), of("TransactWriteItems"));
         let requests = (writes, of("Query"), of("GetItem"));
-        // Four keys; the first batch alerts for two of them, and they are one incident.
-        let expected = if number == 0 { ((4, 6, 1), 7, 9) } else { ((4, 0, 0), 4, 4) };
+        // Four keys; the first batch alerts for two of them, and they are one incident, whose caller is watched.
+        let expected = if number == 0 { ((4, 7, 1), 8, 10) } else { ((4, 0, 0), 4, 4) };
         assert_eq!(requests, expected, "batch {number}");
         read_units.push(usage.read_units);
     }
@@ -181,7 +181,8 @@ async fn the_line_tells_it_without_making_it_a_metric() {
     let handler = metered(&s3, store, sink, meter);
     let delivered = deliver(&handler, &notification(&["burst.json.gz"])).await;
     let line: Value = serde_json::from_str(&delivered.metrics.line("watch", "r-1", 1)).expect("JSON");
-    assert_eq!(line["requests"]["S3"], json!({"GetObject": 1}));
+    // The object in which the incident begins is fetched twice.
+    assert_eq!(line["requests"]["S3"], json!({"GetObject": 2}));
     assert_eq!(line["requests"]["SNS"], json!({"Publish": 1}));
     assert!(line["requests"]["DynamoDB"]["PutItem"].as_u64() > Some(2), "{line}");
     assert!(line["write_units"].as_f64() > Some(2.0) && line["read_units"].as_f64() > Some(1.0), "{line}");

@@ -13,6 +13,7 @@ use bedrock_denial_watch::call::Source;
 use bedrock_denial_watch::count::caller::Caller;
 use bedrock_denial_watch::count::evidence::{Evidence, Kind, MAX_EVIDENCE_BYTES};
 use bedrock_denial_watch::count::key::Key;
+use bedrock_denial_watch::count::served::{Calls, Served};
 use bedrock_denial_watch::count::window::Figures;
 use bedrock_denial_watch::rule::catalogue::{DENIED_MODEL, built_in};
 use bedrock_denial_watch::rule::definition::{Rule, Severity};
@@ -38,6 +39,7 @@ fn with<T>(values: [Option<&str>; 3], tell: impl FnOnce(&Alert<'_>) -> T) -> T {
         key: &key,
         at: time("2025-06-02T09:14:48Z"),
         severity: DENIED_MODEL.severity,
+        served: None,
         figures: Figures {
             first_seen: time("2025-06-02T09:14:07Z"),
             last_seen: time("2025-06-02T09:14:48Z"),
@@ -146,6 +148,7 @@ fn the_document_has_every_field_of_the_contract() {
         "gen_ai",
         "threat",
         "total_denials",
+        "served",
         "threshold",
         "window_minutes",
         "first_seen",
@@ -588,4 +591,38 @@ fn every_kind_of_evidence_reaches_every_channel() {
             assert_eq!(missing, [], "{text}");
         }
     });
+}
+
+#[test]
+fn what_the_caller_was_served_is_the_second_line() {
+    let at = time("2025-06-02T10:00:00Z");
+    let models =
+        ["anthropic.claude-3-haiku-20240307-v1:0", "amazon.nova-pro-v1:0"].map(str::to_owned).to_vec();
+    let calls = Calls { calls: 1_012, at_least: false, models, tokens: 1_042_000, first: at, last: at };
+    let at_least = Calls { at_least: true, models: Vec::new(), tokens: 0, ..calls.clone() };
+    let since = "Successful calls seen since the first denial: ";
+    for (served, line, known) in [
+        (Served::Calls(calls), "1,012 (claude-3-haiku, nova-pro; 1,042,000 tokens)", json("1012")),
+        (Served::Calls(at_least), "at least 1,012", json("1012")),
+        (Served::None, "none seen so far", json("0")),
+        (Served::NoLog, "not known: the invocation log does not come here", json("null")),
+        (Served::Unknown, "not known", json("null")),
+    ] {
+        usual(|alert| {
+            let alert = Alert { served: Some(served.clone()), ..alert.clone() };
+            let email = alert.story().email();
+            assert_eq!(email.lines().nth(1), Some(format!("{since}{line}").as_str()), "{email}");
+            let chat = json(&alert.story().chat());
+            let description = chat["content"]["description"].as_str().expect("text");
+            let second = description.lines().nth(1).expect("a line");
+            let shown = second.replace('`', "").replace("anthropic.", "").replace("-20240307-v1:0", "");
+            assert_eq!(shown.replace("amazon.", "").replace("-v1:0", ""), format!("{since}{line}"));
+            assert!(
+                alert.block(Layout { columns: 100, colour: false }).contains(&format!("Served    {line}"))
+            );
+            assert_eq!(json(&alert.document())["served"]["calls"], known);
+            assert_eq!(json(&alert.ocsf())["unmapped"]["served"]["calls"], known);
+        });
+    }
+    usual(|alert| assert!(!alert.story().email().contains(since), "nothing was denied"));
 }

@@ -63,6 +63,7 @@ fn with<T>(found: &[NewAlert<'_>], callers: Option<u64>, tell: impl FnOnce(&Noti
             key: &alert.key,
             at: alert.at,
             severity: alert.severity,
+            served: None,
             figures: Figures {
                 first_seen: alert.first_seen,
                 last_seen: alert.last_seen,

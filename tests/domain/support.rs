@@ -139,8 +139,8 @@ impl Weather {
 }
 
 /// Which call is the first notice of a delivery whose one key has one slot. Before it: add, counters, alerts; caller,
-/// incidents, record; tickets, ticket, incident, answer; incident, lease, counters.
-pub const FIRST_NOTICE: usize = 13;
+/// incidents, record; tickets, ticket, incident, answer; watch list, entry; incident, lease, counters, served.
+pub const FIRST_NOTICE: usize = 16;
 
 /// Which call of the same delivery is the one that records.
 pub const RECORDED: usize = 5;

@@ -27,6 +27,13 @@ pub struct Input {
     pub explicit: bool,
 }
 
+impl Input {
+    /// Whether it can be read only once.
+    pub fn is_stdin(&self) -> bool {
+        is_stdin(&self.path)
+    }
+}
+
 /// What there is to read.
 #[derive(Default)]
 pub struct Inputs {

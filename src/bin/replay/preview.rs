@@ -2,18 +2,19 @@
 
 use std::io::{self, Write};
 use std::path::Path;
-use std::time::Duration;
 
 use bedrock_denial_watch::alert::Alert;
 use bedrock_denial_watch::alert::notice::Notice;
 use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
 use bedrock_denial_watch::alert::terminal::Layout;
-use bedrock_denial_watch::count::lease::Claimant;
 use bedrock_denial_watch::count::memory::MemoryStore;
-use bedrock_denial_watch::deliver::{Delivery, Pipeline};
+use bedrock_denial_watch::deliver::Pipeline;
 use bedrock_denial_watch::reader::Limits;
-use bedrock_denial_watch::rule::catalogue;
+use bedrock_denial_watch::rule::catalogue::{self, ALL};
+use bedrock_denial_watch::rule::definition::Rule;
 use bedrock_denial_watch::rule::file;
+
+use crate::rules::{EXAMPLE, commit};
 
 /// Prints the texts of the rule `id`, of `folder` or built in.
 ///
@@ -29,20 +30,22 @@ pub fn show(id: &str, folder: Option<&Path>) -> Result<(), String> {
         }
         let example = examples.iter().find(|example| example.alerts > 0);
         let example = example.ok_or_else(|| format!("{name}: expected an example that fires"))?;
+        // It fires only on what another one alerted before.
+        let others = ALL.iter().filter(|other| rule.is_about_watched() && other.on && other.id != id);
+        let others: Vec<Rule> = others.cloned().collect();
         let pipeline = Pipeline {
             store: MemoryStore::default(),
             sink: Texts,
-            rules: vec![rule],
+            rules: std::iter::once(rule).chain(others).collect(),
             exempt_users: Vec::new(),
             limits: Limits::default(),
         };
-        let mut reader = pipeline.read("example");
-        reader.push(example.log().as_bytes());
-        let claimant = Claimant { owner: "preview", now: 0, lease: Duration::ZERO };
-        let delivery = Delivery { object: "example", claimant };
+        let log = example.log();
+        let mut reader = pipeline.read(EXAMPLE);
+        reader.push(log.as_bytes());
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let runtime = runtime.map_err(|error| error.to_string())?;
-        runtime.block_on(pipeline.commit(reader.finish().tally, delivery));
+        commit(&pipeline, reader.finish().tally, &log, &runtime);
         return Ok(());
     }
     Err(format!("{id}: expected the id of a rule: --list-rules shows them"))

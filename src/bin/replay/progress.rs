@@ -34,6 +34,11 @@ impl Progress {
         Self { bar: bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())), done, of }
     }
 
+    /// The same, without a bar: for what is read again.
+    pub fn silent(&self) -> Self {
+        Self { bar: ProgressBar::hidden(), ..self.clone() }
+    }
+
     /// One more input has been read.
     pub fn done(&self) {
         let done = self.done.fetch_add(1, Ordering::Relaxed).saturating_add(1);

@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::future::ready;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -16,12 +17,15 @@ use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
 use bedrock_denial_watch::alert::words::minutes;
 use bedrock_denial_watch::count::lease::Claimant;
 use bedrock_denial_watch::count::memory::MemoryStore;
-use bedrock_denial_watch::deliver::{Delivery, Pipeline};
+use bedrock_denial_watch::count::store::Store;
+use bedrock_denial_watch::count::tally::Tally;
+use bedrock_denial_watch::deliver::{Delivery, Pipeline, TimeLeft};
 use bedrock_denial_watch::reader::Limits;
 use bedrock_denial_watch::rule::catalogue::{self, ALL, LoadError};
 use bedrock_denial_watch::rule::definition::Rule;
 use bedrock_denial_watch::rule::file::{self, Example};
 use bedrock_denial_watch::rule::settings::{Setting, Settings};
+use futures_util::FutureExt;
 use tokio::runtime::Runtime;
 
 /// Runs all examples: 0 if all are as expected, 1 if one is not, 2 if a file is not a rule.
@@ -87,7 +91,7 @@ fn wrong(rule: &Rule, others: &[Rule], example: &Example, runtime: &Runtime) -> 
         limits: Limits::default(),
     };
     let log = example.log();
-    let mut reader = pipeline.read("example");
+    let mut reader = pipeline.read(EXAMPLE);
     reader.push(log.as_bytes());
     let read = reader.finish();
     if let Some(fault) = read.faults.first() {
@@ -95,8 +99,7 @@ fn wrong(rule: &Rule, others: &[Rule], example: &Example, runtime: &Runtime) -> 
         let place = before.filter(|byte| **byte == b'\n').count().saturating_add(1);
         return Some(format!("{:?}: line {place} of its log: {}", example.name, fault.kind.advice()));
     }
-    let claimant = Claimant { owner: "example", now: 0, lease: Duration::ZERO };
-    runtime.block_on(pipeline.commit(read.tally, Delivery { object: "example", claimant }));
+    commit(&pipeline, read.tally, &log, runtime);
     let mut fired = fired.0.into_inner();
     let (raised, expected) = (fired.remove(rule.id).unwrap_or_default(), example.alerts);
     if raised != expected {
@@ -107,6 +110,21 @@ fn wrong(rule: &Rule, others: &[Rule], example: &Example, runtime: &Runtime) -> 
     listed.sort_unstable();
     (also != listed).then(|| format!("{:?}: expected also = {listed:?}, fired also {also:?}", example.name))
 }
+
+/// Commits what `log` holds as one object, which can be read again.
+pub fn commit<S: Store, K: AlertSink>(pipeline: &Pipeline<S, K>, tally: Tally, log: &str, runtime: &Runtime) {
+    let again = |tally: Tally| {
+        let mut reader = pipeline.reader(EXAMPLE, tally);
+        reader.push(log.as_bytes());
+        ready(Some(reader.finish())).boxed_local()
+    };
+    let claimant = Claimant { owner: EXAMPLE, now: 0, lease: Duration::ZERO };
+    let delivery = Delivery { object: EXAMPLE, claimant };
+    runtime.block_on(pipeline.commit_with(TimeLeft::UNLIMITED, tally, delivery, Some(&again)));
+}
+
+/// The name of an example's log.
+pub const EXAMPLE: &str = "example";
 
 /// How many alerts each rule raised.
 #[derive(Default)]

@@ -1,14 +1,18 @@
 //! Inputs through the pipeline: read on several cores, committed one after the other.
 
+use std::future::ready;
 use std::num::NonZero;
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use bedrock_denial_watch::count::lease::Claimant;
 use bedrock_denial_watch::count::store::Store;
-use bedrock_denial_watch::deliver::{Delivery, Pipeline};
+use bedrock_denial_watch::count::tally::Tally;
+use bedrock_denial_watch::deliver::{Again, Delivery, Pipeline, TimeLeft};
 use bedrock_denial_watch::reader::{self, Reader};
 use bedrock_denial_watch::source::object::Skip;
 
+use futures_util::FutureExt;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::inputs::{Input, Inputs};
@@ -54,8 +58,9 @@ impl<S: Store> Run<'_, S> {
         open: impl Fn(&Input, Reader<'_>, &Progress) -> Result<reader::Read, String> + Sync,
     ) {
         let (pipeline, progress) = (self.pipeline, self.notes.progress.clone());
+        let watched = || runtime.block_on(pipeline.watch_list()).unwrap_or_default();
         let begun = inputs.iter().map(|input| {
-            let reader = input.skip.is_none().then(|| pipeline.read(&input.name));
+            let reader = input.skip.is_none().then(|| pipeline.read_watching(&input.name, watched()));
             (input, reader)
         });
         let read = |(input, reader): (&'_ Input, Option<Reader<'_>>)| {
@@ -63,15 +68,34 @@ impl<S: Store> Run<'_, S> {
             progress.done();
             (input.skip, read)
         };
+        let quiet = progress.silent();
         // One input needs no second thread, whose memory would lie beside that of the first.
         let at_once = NonZero::new(inputs.len()).map_or(at_once, |count| at_once.min(count));
         let mut taken = inputs.iter();
         parallel::in_order(begun, at_once, read, |(skip, read)| {
             let Some(input) = taken.next() else { return };
+            let is_again = !input.is_stdin();
+            let again = |tally: Tally| {
+                // On a thread of its own: what reads from S3 waits in a runtime, and none may wait in another.
+                let reader = pipeline.reader(&input.name, tally);
+                let read = || thread::scope(|scope| scope.spawn(|| open(input, reader, &quiet)).join());
+                let read = if is_again { read().ok().and_then(Result::ok) } else { None };
+                ready(read).boxed_local()
+            };
+            // What was read ahead was read by an older list.
+            let list = watched();
+            let read = match read {
+                Some(Ok(read)) if is_again && *read.tally.watched() != list => {
+                    Some(open(input, pipeline.read_watching(&input.name, list), &quiet))
+                }
+                read => read,
+            };
             match (skip, read) {
                 (Some(skip), _) => self.notes.skip(skip, input),
                 (None, Some(Ok(read))) if read.statistics.bytes == 0 => self.notes.skip(Skip::Empty, input),
-                (None, Some(Ok(read))) => runtime.block_on(self.take(&input.name, read)),
+                (None, Some(Ok(read))) => {
+                    runtime.block_on(self.take(&input.name, read, &again));
+                }
                 // As in the cloud, nothing is committed of an object that did not arrive whole.
                 (None, Some(Err(error))) => self.notes.fail(&input.name, &error),
                 (None, None) => {}
@@ -80,12 +104,13 @@ impl<S: Store> Run<'_, S> {
     }
 
     /// Commits what one input holds.
-    async fn take(&mut self, name: &str, read: reader::Read) {
+    async fn take(&mut self, name: &str, read: reader::Read, again: Again<'_>) {
         self.notes.take(name, &read);
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs());
         // Nobody else uses the store.
         let claimant = Claimant { owner: "replay", now, lease: Duration::ZERO };
-        let outcome = self.pipeline.commit(read.tally, Delivery { object: name, claimant }).await;
+        let delivery = Delivery { object: name, claimant };
+        let outcome = self.pipeline.commit_with(TimeLeft::UNLIMITED, read.tally, delivery, Some(again)).await;
         if let Some(damage) = read.damage {
             self.notes.fail(name, &damage.to_string());
         } else if let Some(failure) = outcome.failures.first() {

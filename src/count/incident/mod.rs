@@ -63,6 +63,12 @@ pub struct Incident {
     pub told_severity: Option<Severity>,
     /// Notices sent.
     pub notices: u64,
+    /// An alert says that its caller was served what it was denied before.
+    #[serde(default)]
+    pub served: bool,
+    /// A notice reported that.
+    #[serde(default)]
+    pub told_served: bool,
     /// For each severity that its alerts rose to, which notices it gets.
     pub admissions: BTreeMap<Severity, Admission>,
     /// The oldest known denial of its alerts.
@@ -122,6 +128,9 @@ pub struct RememberedAlert {
     pub is_lower_bound: bool,
     /// Its number in the incident, from 1.
     pub number: u64,
+    /// It says that the caller was served what it was denied before.
+    #[serde(default)]
+    pub served: bool,
 }
 
 /// An alert that a delivery has found.
@@ -183,6 +192,8 @@ impl Incident {
             told: 0,
             told_severity: None,
             notices: 0,
+            served: false,
+            told_served: false,
             admissions: BTreeMap::new(),
             first_seen: first.first_seen,
             last_seen: first.last_seen,
@@ -227,6 +238,7 @@ impl Incident {
     fn add(&mut self, alert: &NewAlert<'_>) -> u64 {
         self.alerts = self.alerts.saturating_add(1);
         self.highest = self.highest.max(Some(alert.severity));
+        self.served |= alert.rule.is_about_watched();
         self.first_seen = self.first_seen.min(alert.first_seen);
         self.last_seen = self.last_seen.max(alert.last_seen);
         if !self.rules.contains_key(alert.rule.id) {
@@ -239,12 +251,12 @@ impl Incident {
             figures.models =
                 figures.models.saturating_add(u64::from(alert.alone && alert.differs_by_model()));
         }
-        let rank = |severity, total, at| (Reverse(severity), Reverse(total), at);
-        let own = rank(alert.severity, alert.total, alert.at);
-        let place = self.top.partition_point(|one| rank(one.severity, one.total, one.at) <= own);
+        let rank = |one: &RememberedAlert| (Reverse(one.severity), !one.served, Reverse(one.total), one.at);
+        let own = alert.finding(self.alerts);
+        let place = self.top.partition_point(|one| rank(one) <= rank(&own));
         if place < MAX_TOP {
             self.top.truncate(MAX_TOP - 1);
-            self.top.insert(place, alert.finding(self.alerts));
+            self.top.insert(place, own);
         }
         self.alerts
     }
@@ -255,7 +267,8 @@ impl Incident {
         let rises = self.highest > self.told_severity
             && self.highest.and_then(|highest| self.admissions.get(&highest)) == Some(&Admission::Ticket);
         let grows = self.notices == 0 || self.alerts >= self.told.saturating_mul(GROWTH);
-        self.has_ticket() && (grows || rises)
+        let enters = self.served && !self.told_served;
+        self.has_ticket() && (grows || rises || enters)
     }
 }
 
@@ -269,6 +282,7 @@ impl NewAlert<'_> {
             total: self.total,
             is_lower_bound: self.is_lower_bound,
             number,
+            served: self.rule.is_about_watched(),
         }
     }
 

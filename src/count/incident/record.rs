@@ -35,6 +35,8 @@ pub struct NoticeOutcome {
     pub count: u64,
     /// The highest severity among them.
     pub severity: Severity,
+    /// It reported that the caller was served what it was denied before.
+    pub served: bool,
 }
 
 /// Records alerts of one caller, in the order given. Unless the caller is `muted`, an incident that rises to a
@@ -76,6 +78,7 @@ pub fn mark(incident: &mut Incident, sent: NoticeOutcome, owner: &str) -> bool {
     if is_new {
         incident.notices = sent.number;
         incident.told = sent.count;
+        incident.told_served |= sent.served;
         incident.told_severity = incident.told_severity.max(Some(sent.severity));
     }
     lease::release(&mut incident.lease, owner) || is_new

@@ -65,7 +65,8 @@ fn deliver(log: &mut IncidentLog, alerts: &[NewAlert<'_>], answer: Admission) ->
         while incident.is_due() {
             let (number, count) = (incident.notices + 1, incident.alerts);
             sent.push(format!("{}:{count}", begin.epoch_ms() / 60_000));
-            let told = NoticeOutcome { number, count, severity: incident.highest.expect("an alert") };
+            let (severity, served) = (incident.highest.expect("an alert"), incident.served);
+            let told = NoticeOutcome { number, count, severity, served };
             assert!(mark(incident, told, "a"));
         }
     }
@@ -98,6 +99,21 @@ fn a_rise_of_severity_is_told_at_once() {
 }
 
 #[test]
+fn the_first_call_that_is_served_after_a_denial_is_told_at_once_and_comes_first() {
+    let rule = built_in("served-after-denial");
+    let served = |at: i64, model: &str| {
+        let key = Key { rule: rule.id, values: values(&["1", EVE, model]) };
+        NewAlert { rule, key, severity: rule.severity, total: 1, ..denied(at, "", 0) }
+    };
+    let mut log = IncidentLog::default();
+    assert_eq!(deliver(&mut log, &found("0 1", 0), Admission::Ticket), "0:2");
+    assert_eq!(deliver(&mut log, &[served(2, "m0")], Admission::Ticket), "0:3");
+    assert_eq!(deliver(&mut log, &[served(3, "m1")], Admission::Ticket), "", "the second is no news");
+    let rules: Vec<&str> = log.incidents[&minute(0)].top.iter().map(|one| one.rule.as_str()).collect();
+    assert_eq!(rules, ["served-after-denial", "served-after-denial", "denied-model", "denied-model"]);
+}
+
+#[test]
 fn an_incident_reaches_an_hour_to_either_side_of_its_first_alert() {
     check(&[("100", "100:1"), ("160", ""), ("40", ""), ("161", "161:1"), ("39", "39:1")]);
     // Between two, the nearer one; in the middle, the earlier one.
@@ -120,7 +136,7 @@ fn a_notice_that_was_marked_is_not_marked_again() {
     let mut log = IncidentLog::default();
     record(&mut log, &found("0 1 2", 0), false);
     let incident = log.incidents.get_mut(&minute(0)).expect("recorded");
-    let told = NoticeOutcome { number: 1, count: 1, severity: Severity::High };
+    let told = NoticeOutcome { number: 1, count: 1, severity: Severity::High, served: false };
     incident.lease = Some(Lease { owner: "b".to_owned(), until: 9 });
     assert!(mark(incident, told, "a"));
     assert!(!mark(incident, NoticeOutcome { count: 3, ..told }, "a"), "its number is there");

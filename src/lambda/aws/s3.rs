@@ -6,6 +6,7 @@ use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::StalledStreamProtectionConfig;
 use aws_sdk_s3::error::ProvideErrorMetadata;
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
 
 use super::cause::{cause, chain};
 use super::meter::Meter;
@@ -101,6 +102,14 @@ impl S3Source {
     /// When not all bytes arrived. Retrying a broken body is left to the next delivery: what
     /// the reader holds by then cannot be taken back.
     pub async fn read(&self, object: &Object, reader: &mut Reader<'_>) -> Result<(), SourceError> {
+        self.open(object).await?.read(reader).await
+    }
+
+    /// Asks for `object`; its bytes are read later.
+    ///
+    /// # Errors
+    /// When S3 refuses it or does not answer.
+    pub async fn open<'o>(&self, object: &'o Object) -> Result<OpenObject<'o>, SourceError> {
         let request = self
             .client
             .get_object()
@@ -113,6 +122,23 @@ impl S3Source {
             advice: advice(error.code(), error.message()),
             permanent: error.code().is_some_and(is_permanent),
         })?;
+        Ok(OpenObject { object, response })
+    }
+}
+
+/// An object whose bytes are on their way.
+pub struct OpenObject<'o> {
+    object: &'o Object,
+    response: GetObjectOutput,
+}
+
+impl OpenObject<'_> {
+    /// Pushes its bytes into `reader`, until the end or until it wants no more.
+    ///
+    /// # Errors
+    /// When not all bytes arrived.
+    pub async fn read(self, reader: &mut Reader<'_>) -> Result<(), SourceError> {
+        let Self { object, response } = self;
         let expected = response.content_length.and_then(|length| length.try_into().ok());
         let mut body = response.body;
         let mut arrived = 0;

@@ -6,6 +6,7 @@ mod faults;
 mod hostile;
 mod incidents;
 mod invariants;
+mod served;
 mod severities;
 mod simulation;
 mod spellings;

@@ -261,7 +261,7 @@ fn in_a_pipe_each_alert_is_a_line_that_grep_finds_with_ids_in_whole() {
     let expected = format!(
         "alert time=2025-06-02T09:14:48Z severity=high rule=denied-model user={user} \
          model=anthropic.claude-3-opus-20240229-v1:0 account=111122223333 denials=4 \
-         first_seen=2025-06-02T09:14:07Z last_seen=2025-06-02T09:14:48Z \
+         first_seen=2025-06-02T09:14:07Z last_seen=2025-06-02T09:14:48Z served=3 served_tokens=101 \
          file={LOGS}/AWSLogs/111122223333/BedrockModelInvocationLogs/us-east-1/2025/06/02/09/\
          20250602T091503066Z_591e09182f98e28c.json.gz"
     );
@@ -285,8 +285,8 @@ fn without_an_alert_it_says_what_it_looked_at() {
     let none = |scope: &str| {
         format!(
             "No alerts from api-key-escape, denied-model, impossible-request, key-quarantined, key-recon, \
-             model-access-changed, model-probe, model-sweep, region-sweep, role-denials, session-rotation, \
-             slow-denials.\nLooked at {scope}\n"
+             model-access-changed, model-probe, model-sweep, region-sweep, role-denials, served-after-denial, \
+             session-rotation, slow-denials.\nLooked at {scope}\n"
         )
     };
     let stdout = |arguments: &[&str]| text(&replay(arguments).stdout).to_owned();

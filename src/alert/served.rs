@@ -1,0 +1,71 @@
+//! What the caller was served since its first denial, in words and for programs.
+
+use serde_json::{Value, json};
+
+use super::Alert;
+use super::sanitize::{Shown, TEXT_BYTES};
+use super::words::thousands;
+use crate::count::served::{Calls, Served};
+
+/// Begins the line in every channel.
+const SINCE: &str = "Successful calls seen since the first denial: ";
+
+impl Alert<'_> {
+    /// The line for people.
+    pub(super) fn served_line(&self) -> Option<Vec<Shown<'_>>> {
+        let served = self.served.as_ref()?;
+        Some(std::iter::once(Shown::ours(SINCE)).chain(words(served)).collect())
+    }
+
+    /// The same beside a label, for a terminal.
+    pub(super) fn served_words(&self, served: &Served) -> String {
+        let words: String = words(served).iter().map(Shown::short).collect();
+        match served {
+            Served::Calls(_) => format!("{words} since the first denial"),
+            _ => words,
+        }
+    }
+
+    /// For programs; `null` if it is not known.
+    pub(super) fn served_json(&self) -> Value {
+        match &self.served {
+            Some(Served::Calls(calls)) => json!({
+                "calls": calls.calls,
+                "calls_at_least": calls.at_least,
+                "models": calls.models.iter()
+                    .filter_map(|model| Shown::id(Some(model)).program(TEXT_BYTES)).collect::<Vec<_>>(),
+                "tokens": calls.tokens,
+                "first": calls.first,
+                "last": calls.last,
+            }),
+            Some(Served::None) => json!({
+                "calls": 0, "calls_at_least": false, "models": [], "tokens": 0, "first": null, "last": null,
+            }),
+            Some(Served::NoLog | Served::Unknown) | None => Value::Null,
+        }
+    }
+}
+
+/// `12 (claude-3-haiku, nova-pro; 1,042,000 tokens)`.
+fn words(served: &Served) -> Vec<Shown<'_>> {
+    let Calls { calls, at_least, models, tokens, .. } = match served {
+        Served::None => return vec![Shown::ours("none seen so far")],
+        Served::NoLog => return vec![Shown::ours("not known: the invocation log does not come here")],
+        Served::Unknown => return vec![Shown::ours("not known")],
+        Served::Calls(calls) => calls,
+    };
+    let mut words =
+        vec![Shown::ours(format!("{}{}", if *at_least { "at least " } else { "" }, thousands(*calls)))];
+    let between = std::iter::once(" (").chain(std::iter::repeat(", "));
+    for (model, before) in models.iter().zip(between) {
+        words.extend([Shown::ours(before), Shown::model(Some(model))]);
+    }
+    let before = if models.is_empty() { " (" } else { "; " };
+    if *tokens > 0 {
+        let noun = if *tokens == 1 { "token" } else { "tokens" };
+        words.push(Shown::ours(format!("{before}{} {noun})", thousands(*tokens))));
+    } else if !models.is_empty() {
+        words.push(Shown::ours(")"));
+    }
+    words
+}
