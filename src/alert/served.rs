@@ -17,15 +17,6 @@ impl Alert<'_> {
         Some(std::iter::once(Shown::ours(SINCE)).chain(words(served)).collect())
     }
 
-    /// The same beside a label, for a terminal.
-    pub(super) fn served_words(&self, served: &Served) -> String {
-        let words: String = words(served).iter().map(Shown::short).collect();
-        match served {
-            Served::Calls(_) => format!("{words} since the first denial"),
-            _ => words,
-        }
-    }
-
     /// For programs; `null` if it is not known.
     pub(super) fn served_json(&self) -> Value {
         match &self.served {
@@ -44,6 +35,12 @@ impl Alert<'_> {
             Some(Served::NoLog | Served::Unknown) | None => Value::Null,
         }
     }
+}
+
+/// The same beside a label, for a terminal.
+pub(super) fn beside_label(served: &Served) -> String {
+    let words: String = words(served).iter().map(Shown::short).collect();
+    if matches!(served, Served::Calls(_)) { words + " since the first denial" } else { words }
 }
 
 /// `12 (claude-3-haiku, nova-pro; 1,042,000 tokens)`.

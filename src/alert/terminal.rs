@@ -57,7 +57,7 @@ impl Alert<'_> {
         let (first, last) = (clock(story.first_seen), clock(story.last_seen));
         row("Seen", &[format!("first {first}, last {last} UTC")]);
         if let Some(served) = &self.served {
-            row("Served", &[self.served_words(served)]);
+            row("Served", &[super::served::beside_label(served)]);
         }
         for one in &story.evidence {
             row(one.label, &values(&one.values));

@@ -169,13 +169,12 @@ impl WatchList {
             let same = |one: &&mut Watched| {
                 one.begin == new.begin && one.account == new.account && one.arn == new.arn
             };
-            match list.callers.iter_mut().find(same) {
-                Some(known) => known.merge(new),
-                None => {
-                    let mut entry = Watched { denied: BTreeMap::new(), ..new.clone() };
-                    entry.merge(new);
-                    list.callers.push(entry);
-                }
+            if let Some(known) = list.callers.iter_mut().find(same) {
+                known.merge(new);
+            } else {
+                let mut entry = Watched { denied: BTreeMap::new(), ..new.clone() };
+                entry.merge(new);
+                list.callers.push(entry);
             }
         }
         if list == *self {
@@ -185,7 +184,9 @@ impl WatchList {
         list.callers.sort_by(|one, other| one.rank().cmp(&other.rank()));
         let mut bytes = 0_usize;
         let fits = |one: &&Watched| {
-            bytes = bytes.saturating_add(serde_json::to_string(one).map_or(MAX_BYTES, |text| text.len() + 1));
+            bytes = bytes.saturating_add(
+                serde_json::to_string(one).map_or(MAX_BYTES, |text| text.len().saturating_add(1)),
+            );
             bytes <= MAX_BYTES
         };
         let kept = list.callers.iter().take_while(fits).count();

@@ -111,7 +111,9 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
         if work.is_none() {
             looking.is_unread.set(true);
         } else if !looking.is_unread.get() {
-            callers.iter_mut().for_each(|alerts| alerts.watched.unread.clear());
+            for alerts in &mut *callers {
+                alerts.watched.unread.clear();
+            }
         }
         (work.unwrap_or_default(), lost)
     }
@@ -133,14 +135,12 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
                 .pending()
                 .filter(|(_, alert)| alert.place.is_some_and(|place| place.begin == begin));
             for (at, _) in own {
-                match key.denied.get(&at) {
-                    Some(known) => denied.push(known.clone()),
+                if let Some(known) = key.denied.get(&at) {
+                    denied.push(known.clone());
+                } else {
                     // Another delivery, or an earlier attempt, recorded it.
-                    None => {
-                        let figures = self.figures(key.rule, &key.key, &[at]).await?;
-                        let all = figures.iter().map(|(_, one)| DeniedModels::of(key.rule, &key.key, one));
-                        denied.extend(all);
-                    }
+                    let figures = self.figures(key.rule, &key.key, &[at]).await?;
+                    denied.extend(figures.iter().map(|(_, one)| DeniedModels::of(key.rule, &key.key, one)));
                 }
             }
         }
