@@ -17,7 +17,6 @@ use crate::source::text::{Bytes, Text, truncate_with_hash, unescaped};
 
 /// What the bodies of one call show.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a sign of its own")]
 pub struct Facts<'a> {
     /// `input.inputTokenCount`.
     pub input_tokens: u64,
