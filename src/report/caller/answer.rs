@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use crate::alert::sanitize::{DOCUMENT_BYTES, plain};
+use crate::alert::sanitize::{DOCUMENT_BYTES, known_as, plain};
 use crate::alert::terminal::whole;
 use crate::alert::words::{span, utc};
 use crate::call::Source;
@@ -49,6 +49,8 @@ pub enum AnswerKind {
 /// A model that was served after a denial.
 #[derive(Debug, Serialize)]
 pub struct ServedModel {
+    /// Who called.
+    pub caller: Option<String>,
     /// The model.
     pub model: Option<String>,
     /// The first denial before it.
@@ -145,7 +147,8 @@ impl Answers {
 fn listed(found: &HashMap<(u16, u16), Found>, calls: &Calls) -> Vec<ServedModel> {
     let mut found: Vec<_> = found.iter().collect();
     found.sort_by_key(|(key, found)| (found.served, **key));
-    let model = |((_, model), found): (&(u16, u16), &Found)| ServedModel {
+    let model = |((caller, model), found): (&(u16, u16), &Found)| ServedModel {
+        caller: calls.name(Kind::Caller, *caller).map(|caller| plain(caller, DOCUMENT_BYTES)),
         model: calls.name(Kind::Model, *model).map(|model| plain(model, DOCUMENT_BYTES)),
         denied_at: found.denied.to_string(),
         served_at: found.served.to_string(),
@@ -157,11 +160,13 @@ fn listed(found: &HashMap<(u16, u16), Found>, calls: &Calls) -> Vec<ServedModel>
 }
 
 fn named(models: &[ServedModel]) -> String {
+    let is_one = models.iter().all(|one| models.first().is_some_and(|first| first.caller == one.caller));
     let one = |one: &ServedModel| {
         let Found { denied, served, calls, tokens } = one.found;
         format!(
-            "{}, first at {}, {} after the first denial ({}, {})",
+            "{}{}, first at {}, {} after the first denial ({}, {})",
             whole(one.model.as_deref()),
+            if is_one { String::new() } else { format!(" to {}", known_as(one.caller.as_deref())) },
             utc(served),
             span(denied, served),
             plural(calls, "call"),

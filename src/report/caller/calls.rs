@@ -97,7 +97,7 @@ pub struct KeptCall {
 pub struct Calls {
     asked: Asked,
     names: [IndexSet<Box<str>, RandomState>; KINDS],
-    calls: IndexMap<[u8; 16], KeptCall, RandomState>,
+    by_id: IndexMap<[u8; 16], KeptCall, RandomState>,
     /// Records that were left out, since [`MAX_CALLS`] were kept.
     pub left_out: u64,
     /// What was read, of any caller.
@@ -116,8 +116,8 @@ impl Calls {
     /// None yet of whom is asked for.
     #[must_use]
     pub fn new(asked: Asked) -> Self {
-        let (names, calls) = (Default::default(), IndexMap::default());
-        Self { asked, names, calls, left_out: 0, read: ReadLogs::default() }
+        let (names, by_id) = (Default::default(), IndexMap::default());
+        Self { asked, names, by_id, left_out: 0, read: ReadLogs::default() }
     }
 
     /// The records that are needed: all of Bedrock, and whatever the user behind an API key of Bedrock does.
@@ -193,8 +193,8 @@ impl Calls {
     }
 
     fn keep(&mut self, id: [u8; 16], call: KeptCall) {
-        let is_full = self.calls.len() >= MAX_CALLS;
-        match self.calls.entry(id) {
+        let is_full = self.by_id.len() >= MAX_CALLS;
+        match self.by_id.entry(id) {
             Entry::Occupied(mut known) => {
                 let merged = known.get().merged(&call);
                 known.insert(merged);
@@ -208,7 +208,7 @@ impl Calls {
 
     /// Adds the calls of another object, which come after these.
     pub fn absorb(&mut self, other: Self) {
-        let Self { names, calls, left_out, read, .. } = other;
+        let Self { names, by_id, left_out, read, .. } = other;
         self.left_out = self.left_out.saturating_add(left_out);
         for (source, region, day) in read.places {
             self.read.add(source, read.regions.get_index(usize::from(region)).map(AsRef::as_ref), day);
@@ -217,7 +217,7 @@ impl Calls {
         for ((own, other), numbers) in self.names.iter_mut().zip(&names).zip(&mut renumbered) {
             *numbers = other.iter().map(|name| number(Some(&mut *own), name)).collect();
         }
-        for (id, mut call) in calls {
+        for (id, mut call) in by_id {
             for (name, numbers) in call.names.iter_mut().zip(&renumbered) {
                 *name = numbers.get(usize::from(*name)).copied().unwrap_or(*name);
             }
@@ -227,7 +227,7 @@ impl Calls {
 
     /// The calls, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &KeptCall> {
-        self.calls.values()
+        self.by_id.values()
     }
 
     /// The name with this number; `None` for [`NONE`] and [`OTHER`].
@@ -321,11 +321,9 @@ fn number(names: Option<&mut IndexSet<Box<str>, RandomState>>, name: &str) -> u1
 /// What tells a call from others in 16 bytes: AWS's request ids are UUIDs. Other operations may share the id of a
 /// model call.
 fn id(operation: Option<&str>, request_id: &str) -> [u8; 16] {
-    match (operation, DistinctValue::new(request_id)) {
-        (None, DistinctValue::Uuid(uuid)) => uuid.into_bytes(),
-        _ => {
-            let text = format!("{}\n{request_id}", operation.unwrap_or_default());
-            Sha256::digest(text).first_chunk().copied().unwrap_or_default()
-        }
+    if let (None, DistinctValue::Uuid(uuid)) = (operation, DistinctValue::new(request_id)) {
+        return uuid.into_bytes();
     }
+    let text = format!("{}\n{request_id}", operation.unwrap_or_default());
+    Sha256::digest(text).first_chunk().copied().unwrap_or_default()
 }

@@ -54,6 +54,7 @@ pub struct Seen {
     pub last: EventTime,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
 fn time<S: serde::Serializer>(time: &EventTime, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(time)
 }
