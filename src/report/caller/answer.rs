@@ -9,7 +9,7 @@ use crate::alert::terminal::whole;
 use crate::alert::words::{span, utc};
 use crate::call::Source;
 use crate::report::caller::calls::{Calls, Kind, Outcome};
-use crate::report::caller::text::plural;
+use crate::report::caller::figures::plural;
 use crate::source::time::EventTime;
 
 /// The most models that the sentence names.

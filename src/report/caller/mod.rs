@@ -13,6 +13,7 @@
 pub mod answer;
 pub mod asked;
 pub mod calls;
+mod figures;
 mod gaps;
 pub mod prices;
 pub mod story;

@@ -11,6 +11,7 @@ use crate::alert::words::{capitalised, clock};
 use crate::call::cause::words;
 use crate::count::evidence::Kind;
 use crate::report::caller::calls::MAX_NAMES;
+use crate::report::caller::figures::{plural, thousands};
 use crate::report::caller::prices::Tokens;
 use crate::report::caller::story::{Cause, Named, Rows, Seen, Story};
 
@@ -225,14 +226,4 @@ fn about(usd: f64) -> String {
         0 if usd > 0.0 => "less than 0.01 USD".to_owned(),
         _ => format!("about {}.{:02} USD", thousands(cents / 100), cents % 100),
     }
-}
-
-/// `1 call`, `1,042 calls`.
-pub fn plural(number: u64, one: &str) -> String {
-    format!("{} {one}{}", thousands(number), if number == 1 { "" } else { "s" })
-}
-
-/// `1,042,000`.
-fn thousands(number: u64) -> String {
-    indicatif::HumanCount(number).to_string()
 }
