@@ -152,25 +152,38 @@ def example(rule, now):
     for line in filter(str.strip, one["records"].splitlines()):
         for n in range(1, one.get("times", 1) + 1):
             record = json.loads(re.sub(r"(?<![0-9])111122223333(?![0-9])", ACCOUNT, line.replace("{n}", str(n))))
-            if "requestId" in record:
-                record["requestId"] = f"{run}-{record['requestId']}"
+            for name in {"requestId", "requestID", "eventID"} & record.keys():
+                record[name] = f"{run}-{record[name]}"
             records.append(record)
-    times = [datetime.datetime.fromisoformat(record["timestamp"].replace("Z", "+00:00")) for record in records]
+    times = [datetime.datetime.fromisoformat(record[time_of(record)].replace("Z", "+00:00")) for record in records]
     shift = datetime.datetime.fromtimestamp(int(now) - 1, datetime.timezone.utc) - max(times)
     for record, when in zip(records, times):
-        record["timestamp"] = (when + shift).strftime("%Y-%m-%dT%H:%M:%SZ")
+        record[time_of(record)] = (when + shift).strftime("%Y-%m-%dT%H:%M:%SZ")
     return records
 
 
+def time_of(record):
+    """The field that says when a call was made: in CloudTrail, or in the invocation log."""
+    return "eventTime" if "eventSource" in record else "timestamp"
+
+
 def by_object(stack, rule):
-    """Puts the example as Bedrock would; returns what was sent and how to remove it."""
+    """Puts the example as Bedrock or CloudTrail would; returns what was sent and how to remove it."""
     if "LogBucketName" not in stack.outputs:
         raise verbs.Failure("This stack reads no invocation log (LogBucketName=none), so there is no bucket to put an object into.")
     records, now = example(rule, time.time()), datetime.datetime.now(datetime.timezone.utc)
     prefix = stack.parameters["LogPrefix"]
-    folder = "" if prefix.split("/")[0] == "AWSLogs" else f"AWSLogs/{ACCOUNT}/BedrockModelInvocationLogs/{stack.region}/{now:%Y/%m/%d/%H}/"
-    key = f"{prefix}/{folder}{now:%Y%m%dT%H%M%S}000Z_{uuid.uuid4().hex[:16]}.json.gz"
-    body = gzip.compress("".join(json.dumps(record) + "\n" for record in records).encode())
+    unique = uuid.uuid4().hex[:16]
+    if any("eventSource" in record for record in records):
+        folder = f"AWSLogs/{ACCOUNT}/CloudTrail/{stack.region}/{now:%Y/%m/%d}/"
+        name, text = f"{ACCOUNT}_CloudTrail_{stack.region}_{now:%Y%m%dT%H%M}Z_{unique}", json.dumps({"Records": records})
+    else:
+        folder = f"AWSLogs/{ACCOUNT}/BedrockModelInvocationLogs/{stack.region}/{now:%Y/%m/%d/%H}/"
+        name, text = f"{now:%Y%m%dT%H%M%S}000Z_{unique}", "".join(json.dumps(record) + "\n" for record in records)
+    if prefix.split("/")[0] == "AWSLogs":
+        folder = ""
+    key = f"{prefix}/{folder}{name}.json.gz"
+    body = gzip.compress(text.encode())
     s3, bucket = stack.client("s3"), stack.output("LogBucketName")
     s3.put_object(Bucket=bucket, Key=key, Body=body)
     return f"{len(records)} records of rule {rule} are in s3://{bucket}/{key}", lambda: s3.delete_object(Bucket=bucket, Key=key)

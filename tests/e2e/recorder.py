@@ -15,9 +15,19 @@ HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding"}
 READ = {"s3:GetObject", "s3:GetObjectVersion"}  # the latter where the event names a version
 
 
+# Beside the object, whatever it holds: the watch list.
+WATCH = "dynamodb:GetItem"
+
+
 def counting(keys):
-    """The actions by which so many keys are counted, in the order of their names."""
-    return [f"dynamodb:{action}" for action in ("GetItem", "Query", "UpdateItem") for _ in range(keys)]
+    """The actions by which so many keys are counted, and the watch list is read, in the order of their names."""
+    return [WATCH, *(f"dynamodb:{action}" for action in ("GetItem", "Query", "UpdateItem") for _ in range(keys))]
+
+
+def spent(calls):
+    """What an object was read with, and the other actions in the order of their names."""
+    reads = [call for call in calls if call.action in READ]
+    return reads, sorted(call.action for call in calls if call.action not in READ)
 
 
 @dataclass(frozen=True)

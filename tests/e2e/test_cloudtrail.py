@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from recorder import READ, counting
+from recorder import WATCH, counting, spent
 from samples import (
     ACCESS_KEY,
     ACCOUNT,
@@ -103,11 +103,11 @@ def test_a_cloudtrail_file_delivered_again_counts_once(both, user):
     assert [alert["total_denials"] for alert in both.alerts()] == [4]
 
 
-def test_a_cloudtrail_file_without_refusals_costs_one_get_and_no_dynamodb_call(both, user):
+def test_a_cloudtrail_file_without_refusals_costs_one_get_and_one_read_of_the_watch_list(both, user):
     before = len(both.cloud.recorder.calls)
     [name] = both.deliver_trail(trail(*other_calls(user)))
-    [call] = both.cloud.recorder.calls[before:]
-    assert call.action in READ and call.resource == f"arn:aws:s3:::{both.trail_bucket}/{name}"
+    [read], others = spent(both.cloud.recorder.calls[before:])
+    assert read.resource == f"arn:aws:s3:::{both.trail_bucket}/{name}" and others == [WATCH]
 
 
 def test_what_looks_like_a_refusal_and_is_none_is_not_counted(both, user):
@@ -118,10 +118,9 @@ def test_what_looks_like_a_refusal_and_is_none_is_not_counted(both, user):
 def test_a_cloudtrail_file_with_a_refusal_is_fetched_once(both, user):
     before = len(both.cloud.recorder.calls)
     both.deliver_trail(among_others(user, denials(user, 0)))
-    actions = [call.action for call in both.cloud.recorder.calls[before:]]
-    assert actions[0] in READ
+    [_], others = spent(both.cloud.recorder.calls[before:])
     # Six of the enabled rules look at a user that is not a role and calls with a long-term key.
-    assert sorted(actions[1:]) == counting(keys=6)
+    assert others == counting(keys=6)
 
 
 @pytest.mark.parametrize("kind", ["CloudTrail-Digest", "CloudTrail-Insight"])
@@ -132,9 +131,10 @@ def test_digests_and_insights_are_not_delivered_and_not_read(both, user, kind):
         both.put_trail(file, name)
         both.put_trail(trail(*other_calls(user)))
     assert both.metrics(ended[0])["denials"] == 0
-    assert len(both.cloud.recorder.calls) == before + 1
+    # The other file, and the watch list.
+    assert len(both.cloud.recorder.calls) == before + 2
     both.invoke(s3_event(both.trail_bucket, name))  # as an operator might
-    assert len(both.cloud.recorder.calls) == before + 1
+    assert len(both.cloud.recorder.calls) == before + 2
     assert both.alerts() == []
 
 

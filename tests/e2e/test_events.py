@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from cloud import poll
-from samples import bedrock_calls, denials, other_calls, pack, refused, trail
+from samples import denials, other_calls, pack, refused, trail
 from stack import ROOT
 
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -50,7 +50,7 @@ def test_four_refusals_alert_without_any_object(events, user):
 
 
 def test_other_calls_do_not_reach_the_function(events, user):
-    send(events, [*other_calls(user), *bedrock_calls(user)])
+    send(events, other_calls(user))
     assert waiting(events, "EventQueueUrl") == 0
     assert events.alerts() == []
 

@@ -31,7 +31,7 @@ def test_five_models_probed_once_each_are_one_sweep(detector, user):
 def test_a_sweep_over_several_objects_is_one_sweep(detector, user):
     objects = (pack(denial(user, 600 * at, model=f"vendor.model-{at}")) for at in range(6))
     detector.deliver(*objects)
-    assert rules_of(detector.receive(detector.inbox)) == [("model-sweep", "high")]
+    assert rules_of(detector.receive(detector.inbox)) == [("model-sweep", "high"), ("model-probe", "high")]
 
 
 def test_three_models_are_no_sweep(detector, user):
