@@ -202,6 +202,8 @@ def trail(report, stack):
             "no trail logs management events, read and write, in this region",
             "create one (aws cloudtrail create-trail); CloudTrail events and tamper notices need it",
         )
+    if stack.region != "us-east-1":
+        report.note("calls to IAM are recorded in us-east-1 only: api-key-escape sees none of them here")
     if any(mantle for _, _, _, mantle in seen):
         report.good("a trail selects the data events of bedrock-mantle")
     elif managed:

@@ -14,7 +14,6 @@ use crate::count::counter::{Counter, Shard};
 use crate::count::evidence::{Evidence, Kind};
 use crate::count::sums::{Spanned, Sum, apart};
 use crate::count::value::DistinctValue;
-use crate::rule::definition::Rule;
 use crate::source::time::EventTime;
 
 /// The most distinct values that an alert lists.
@@ -46,14 +45,14 @@ impl Figures {
         self.sources.iter().map(|source| source.log()).collect()
     }
 
-    /// The little that is certain about an alert whose counters are gone: it fired.
+    /// The little that is certain about an alert whose counters are gone, or were counted under other settings: it
+    /// fired, above a threshold that may have been another one.
     #[must_use]
-    pub fn at_least(rule: &Rule, at: EventTime) -> Self {
-        let total = (rule.threshold as u64).saturating_add(1);
+    pub fn at_least(at: EventTime) -> Self {
         Self {
             first_seen: at,
             last_seen: at,
-            total,
+            total: 1,
             is_lower_bound: true,
             newest: Vec::new(),
             sources: BTreeSet::new(),

@@ -229,7 +229,7 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
         let done = self.add_due(alerts, &hot).await?;
         for at in alerts.unfound() {
             if (first..=last).contains(&at) {
-                let figures = window.figures(at).unwrap_or_else(|| Figures::at_least(rule, at));
+                let figures = window.figures(at).unwrap_or_else(|| Figures::at_least(at));
                 alerts.take(at, &figures);
             }
         }
@@ -277,7 +277,7 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
             return Ok(());
         }
         // They only rank it; the figures of notices are read again.
-        let unread = |_| unfound.iter().map(|at| (*at, Figures::at_least(alerts.rule, *at))).collect();
+        let unread = |_| unfound.iter().map(|at| (*at, Figures::at_least(*at))).collect();
         let figures = self.figures(alerts.rule, &alerts.key, &unfound).await.unwrap_or_else(unread);
         for (at, figures) in &figures {
             alerts.take(*at, figures);
@@ -302,8 +302,7 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
             let counters = self.counters_around(rule, key, *first, *last).await?;
             let window = Window::new(rule, &counters);
             figures.extend(
-                near.iter()
-                    .map(|at| (*at, window.figures(*at).unwrap_or_else(|| Figures::at_least(rule, *at)))),
+                near.iter().map(|at| (*at, window.figures(*at).unwrap_or_else(|| Figures::at_least(*at)))),
             );
         }
         Ok(figures)

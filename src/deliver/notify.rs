@@ -276,7 +276,7 @@ impl<'a, S: Store, K: AlertSink> Notifier<'a, S, K> {
             Err(error) if error.refused => Vec::new(),
             figures => figures?,
         };
-        let figures = figures.into_iter().next().map_or_else(|| Figures::at_least(rule, at), |(_, one)| one);
+        let figures = figures.into_iter().next().map_or_else(|| Figures::at_least(at), |(_, one)| one);
         let served = match self.pipeline.served(alerts, begin).boxed_local().await {
             Err(error) if error.refused => Some(Served::Unknown),
             served => served?,

@@ -51,7 +51,7 @@ pub async fn publish_to(
         key,
         at,
         severity: DENIED_MODEL.severity,
-        figures: Figures::at_least(&DENIED_MODEL, at),
+        figures: Figures::at_least(at),
         served: None,
         object: "s3://logs/k.json.gz",
         incident: IncidentRef { id: &id, caller: caller.arn.as_deref(), number: 1, notice: None },

@@ -170,14 +170,14 @@ fn section(rule: &Rule) -> String {
 }
 
 /// Elastic's rules about Bedrock: name, id, the rule here with the same aim, and a note. In the public repository
-/// elastic/detection-rules on 2026-11-30; ids of eight digits are known no further.
+/// elastic/detection-rules, or in its explorer, on 2026-11-30; ids of eight digits are known no further.
 const ELASTIC: &str = include_str!("../fixtures/elastic-rules.tsv");
 
 const ELASTIC_PREFACE: &str = "
 ## Elastic's rules about Bedrock
 
-Elastic has about 36 rules about Amazon Bedrock. These are the 34 that were found in its public repository
-[detection-rules](https://github.com/elastic/detection-rules) on 2026-11-30, each beside ours, or why there is none.
+Elastic's 36 rules about Amazon Bedrock, as found in its public repository
+[detection-rules](https://github.com/elastic/detection-rules) and its rules explorer on 2026-11-30, each beside ours, or why there is none.
 
 | Elastic's rule | id | here |
 |---|---|---|
