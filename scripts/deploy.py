@@ -295,6 +295,16 @@ def finish(arguments, session, extra):
             print(f"Objects that came while the stack changed: make redrive OBJECTS=s3://{given['Bucket']}/{given['Prefix']}, with --since as docs/operate.md says")
 
 
+def delete_and_wait(session, described, name):
+    """Deletes the stack and waits; fails with CloudFormation's reason if it is still there."""
+    session.client("cloudformation").delete_stack(StackName=described["StackId"])
+    while (verbs.describe(session, described["StackId"]) or {}).get("StackStatus") == "DELETE_IN_PROGRESS":
+        time.sleep(1)
+    left = verbs.describe(session, name)
+    if left:
+        raise verbs.Failure(f"The stack is {left['StackStatus']}: {left.get('StackStatusReason', 'its events in the console say why')}")
+
+
 def without_dead(session, arguments):
     """The stack; one that could not be created is deleted first, for nothing else can be done with it."""
     described = verbs.describe(session, arguments.stack)
@@ -306,13 +316,7 @@ def without_dead(session, arguments):
     print(f"The stack is {status}: it can only be deleted and created anew. A log bucket that holds logs stays.")
     if not verbs.confirmed("Delete it?", arguments):
         raise verbs.Failure("nothing was changed")
-    cloudformation = session.client("cloudformation")
-    cloudformation.delete_stack(StackName=described["StackId"])
-    while (verbs.describe(session, described["StackId"]) or {}).get("StackStatus") == "DELETE_IN_PROGRESS":
-        time.sleep(1)
-    left = verbs.describe(session, arguments.stack)
-    if left:
-        raise verbs.Failure(f"The stack is {left['StackStatus']}: {left.get('StackStatusReason', 'its events in the console say why')}")
+    delete_and_wait(session, described, arguments.stack)
     return None
 
 
@@ -393,14 +397,8 @@ def delete(arguments):
     print(f"Stack {arguments.stack} in {session.region_name}: function, table, topic and rules. A log bucket that it made is kept.")
     if not verbs.confirmed("Delete it?", arguments):
         raise verbs.Failure("nothing was changed")
-    cloudformation = session.client("cloudformation")
-    cloudformation.update_termination_protection(StackName=arguments.stack, EnableTerminationProtection=False)
-    cloudformation.delete_stack(StackName=described["StackId"])
-    while (verbs.describe(session, described["StackId"]) or {}).get("StackStatus") == "DELETE_IN_PROGRESS":
-        time.sleep(1)
-    left = verbs.describe(session, arguments.stack)
-    if left:
-        raise verbs.Failure(f"The stack is {left['StackStatus']}: {left.get('StackStatusReason', 'its events in the console say why')}")
+    session.client("cloudformation").update_termination_protection(StackName=arguments.stack, EnableTerminationProtection=False)
+    delete_and_wait(session, described, arguments.stack)
     print("✓ deleted. Bedrock goes on logging: aws bedrock delete-model-invocation-logging-configuration turns it off")
     return 0
 
