@@ -15,8 +15,8 @@ use bedrock_denial_watch::count::memory::MemoryStore;
 use bedrock_denial_watch::deliver::Delivery;
 use bedrock_denial_watch::reader::{Limits, Reader};
 use bedrock_denial_watch::report::caller::asked::Asked;
-use bedrock_denial_watch::report::caller::calls::Calls;
-use bedrock_denial_watch::report::caller::story::Story;
+use bedrock_denial_watch::report::caller::calls::KeptCalls;
+use bedrock_denial_watch::report::caller::story::CallerStory;
 use bedrock_denial_watch::rule::catalogue::ALL;
 use bedrock_denial_watch::rule::definition::Rule;
 
@@ -99,12 +99,12 @@ fn a_callers_story_holds_nothing_else_either() {
     let mut seen = BTreeSet::new();
     for (form, log) in inputs(&canary) {
         let asked = Asked::parse("*").expect("a pattern");
-        let mut calls = Calls::new(asked);
+        let mut calls = KeptCalls::new(asked);
         let mut reader =
-            Reader::of_calls("object", Limits::default(), Calls::filter(), |call| calls.add(call));
+            Reader::of_calls("object", Limits::default(), KeptCalls::filter(), |call| calls.add(call));
         assert!(reader.push(log.as_bytes()), "{form}");
         assert_eq!(reader.finish().faults, [], "{form}");
-        let story = Story::new("*", &calls, Vec::new());
+        let story = CallerStory::new("*", &calls, Vec::new());
         for text in [story.text(80), story.text(2_000), story.document()] {
             check(form, &text);
             seen.extend(canaries(&text));

@@ -6,8 +6,8 @@ use std::num::NonZero;
 use bedrock_denial_watch::call::Call;
 use bedrock_denial_watch::reader::{self, Limits, Reader};
 use bedrock_denial_watch::report::caller::asked::Asked;
-use bedrock_denial_watch::report::caller::calls::Calls;
-use bedrock_denial_watch::report::caller::story::Story;
+use bedrock_denial_watch::report::caller::calls::KeptCalls;
+use bedrock_denial_watch::report::caller::story::CallerStory;
 use bedrock_denial_watch::source::object::Skip;
 
 use crate::inputs::{Input, Inputs};
@@ -26,12 +26,12 @@ pub fn tell(
 ) -> (Progress, RunSummary, io::Result<()>) {
     let progress = Progress::over(&found.inputs);
     let mut notes = Notes::of(&progress, found);
-    let mut calls = Calls::new(asked.clone());
+    let mut calls = KeptCalls::new(asked.clone());
     read(asked, &found.inputs, options.jobs(), &mut notes, &mut calls, open);
     progress.clear();
     let summary = notes.summary;
     progress.say(&format!("Read {}.", summary.scope()));
-    let story = Story::new(options.caller.as_deref().unwrap_or_default(), &calls, summary.unread());
+    let story = CallerStory::new(options.caller.as_deref().unwrap_or_default(), &calls, summary.unread());
     let text = match options.format {
         Format::Json => story.document() + "\n",
         _ => story.text(crate::terminal().map_or(COLUMNS, |terminal| terminal.columns)),
@@ -48,15 +48,15 @@ fn read(
     inputs: &[Input],
     at_once: NonZero<usize>,
     notes: &mut Notes,
-    calls: &mut Calls,
+    calls: &mut KeptCalls,
     open: impl Fn(&Input, Reader<'_>, &Progress) -> Result<reader::Read, String> + Sync,
 ) {
     let progress = notes.progress.clone();
     let read = |input: &Input| {
         let read = input.skip.is_none().then(|| {
-            let mut calls = Calls::new(asked.clone());
+            let mut calls = KeptCalls::new(asked.clone());
             let take = |call: &Call<'_>| calls.add(call);
-            let reader = Reader::of_calls(&input.name, Limits::default(), Calls::filter(), take);
+            let reader = Reader::of_calls(&input.name, Limits::default(), KeptCalls::filter(), take);
             let read = open(input, reader, &progress);
             (read, calls)
         });

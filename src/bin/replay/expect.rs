@@ -10,11 +10,11 @@ const NOT_COMPARED: [&str; 3] = ["objects", "triage", "investigate"];
 
 /// The alerts that a file expects.
 pub struct Expected {
-    lines: Vec<Line>,
+    lines: Vec<ExpectedLine>,
 }
 
 /// One of them: the fields that its document must have.
-struct Line {
+struct ExpectedLine {
     number: usize,
     fields: Value,
 }
@@ -38,7 +38,7 @@ impl Expected {
             if !has_fields {
                 return Err(format!(":{number}: expected a JSON object with the fields of an alert"));
             }
-            Ok(Line { number, fields })
+            Ok(ExpectedLine { number, fields })
         });
         Ok(Self { lines: lines.collect::<Result<_, _>>()? })
     }
@@ -57,7 +57,7 @@ impl Expected {
         }
         let mut unexpected: Vec<&Value> =
             alerts.iter().zip(&taken).filter(|(_, taken)| taken.is_none()).map(|(alert, _)| alert).collect();
-        for (number, Line { number: line, fields }) in self.lines.iter().enumerate() {
+        for (number, ExpectedLine { number: line, fields }) in self.lines.iter().enumerate() {
             if taken.contains(&Some(number)) {
                 continue;
             }

@@ -8,7 +8,7 @@ use crate::alert::sanitize::{DOCUMENT_BYTES, known_as, plain};
 use crate::alert::terminal::whole;
 use crate::alert::words::{span, utc};
 use crate::call::Source;
-use crate::report::caller::calls::{Calls, Kind, Outcome};
+use crate::report::caller::calls::{KeptCalls, KeptOutcome, NameKind};
 use crate::report::caller::figures::plural;
 use crate::source::time::EventTime;
 
@@ -19,7 +19,7 @@ const MAX_LISTED: usize = 100;
 
 /// The answer.
 #[derive(Debug, Serialize)]
-pub struct Answer {
+pub struct CallerAnswer {
     /// The answer, to programs.
     pub kind: AnswerKind,
     /// One sentence.
@@ -86,20 +86,20 @@ pub struct Answers {
 impl Answers {
     /// Looks for the calls that succeeded after the first denial of the same caller.
     #[must_use]
-    pub fn of(calls: &Calls) -> Self {
+    pub fn of(calls: &KeptCalls) -> Self {
         let model_calls = || calls.iter().filter(|call| call.is_model_call);
         let mut by_model: HashMap<(u16, u16), EventTime> = HashMap::new();
         let mut by_caller: HashMap<u16, EventTime> = HashMap::new();
-        for call in model_calls().filter(|call| call.outcome == Outcome::Denied) {
-            let (caller, model) = (call.get(Kind::Caller), call.get(Kind::Model));
+        for call in model_calls().filter(|call| call.outcome == KeptOutcome::Denied) {
+            let (caller, model) = (call.get(NameKind::Caller), call.get(NameKind::Model));
             let first = by_model.entry((caller, model)).or_insert(call.at);
             *first = call.at.min(*first);
             let first = by_caller.entry(caller).or_insert(call.at);
             *first = call.at.min(*first);
         }
         let mut answers = Self { denied: !by_caller.is_empty(), ..Self::default() };
-        for call in model_calls().filter(|call| call.outcome == Outcome::Served) {
-            let key = (call.get(Kind::Caller), call.get(Kind::Model));
+        for call in model_calls().filter(|call| call.outcome == KeptOutcome::Served) {
+            let key = (call.get(NameKind::Caller), call.get(NameKind::Model));
             let (denied, found) = match (by_model.get(&key), by_caller.get(&key.0)) {
                 (Some(denied), _) => (*denied, &mut answers.same),
                 (None, Some(denied)) => (*denied, &mut answers.other),
@@ -118,7 +118,7 @@ impl Answers {
 
     /// In words.
     #[must_use]
-    pub fn answer(&self, calls: &Calls) -> Answer {
+    pub fn answer(&self, calls: &KeptCalls) -> CallerAnswer {
         let (same, other) = (listed(&self.same, calls), listed(&self.other, calls));
         let knows = calls.read.has(Source::InvocationLog);
         let (kind, text, models) = if calls.iter().next().is_none() {
@@ -139,17 +139,17 @@ impl Answers {
             let text = "Not known whether a call succeeded after the denials: no invocation log was read.";
             (AnswerKind::NotKnown, text.to_owned(), same)
         };
-        Answer { kind, text, models }
+        CallerAnswer { kind, text, models }
     }
 }
 
 /// In the order in which they were served.
-fn listed(found: &HashMap<(u16, u16), Found>, calls: &Calls) -> Vec<ServedModel> {
+fn listed(found: &HashMap<(u16, u16), Found>, calls: &KeptCalls) -> Vec<ServedModel> {
     let mut found: Vec<_> = found.iter().collect();
     found.sort_by_key(|(key, found)| (found.served, **key));
     let model = |((caller, model), found): (&(u16, u16), &Found)| ServedModel {
-        caller: calls.name(Kind::Caller, *caller).map(|caller| plain(caller, DOCUMENT_BYTES)),
-        model: calls.name(Kind::Model, *model).map(|model| plain(model, DOCUMENT_BYTES)),
+        caller: calls.name(NameKind::Caller, *caller).map(|caller| plain(caller, DOCUMENT_BYTES)),
+        model: calls.name(NameKind::Model, *model).map(|model| plain(model, DOCUMENT_BYTES)),
         denied_at: found.denied.to_string(),
         served_at: found.served.to_string(),
         calls: found.calls,

@@ -27,7 +27,7 @@ const DAY_MS: i64 = 24 * 3600 * 1000;
 
 /// What a name of a call is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum NameKind {
     /// The account that was called.
     Account,
     /// Who is behind the user: a role without its session.
@@ -60,7 +60,7 @@ pub enum Kind {
     Policy,
 }
 
-const KINDS: usize = Kind::Policy as usize + 1;
+const KINDS: usize = NameKind::Policy as usize + 1;
 
 /// The name of a call that its records lack.
 pub const NONE: u16 = u16::MAX;
@@ -69,7 +69,7 @@ pub const OTHER: u16 = u16::MAX - 1;
 
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum KeptOutcome {
     /// It succeeded.
     Served,
     /// A model call that was denied.
@@ -84,7 +84,7 @@ pub struct KeptCall {
     /// When.
     pub at: EventTime,
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: KeptOutcome,
     /// Whether it asked a model for something.
     pub is_model_call: bool,
     names: [u16; KINDS],
@@ -94,7 +94,7 @@ pub struct KeptCall {
 }
 
 /// A caller's calls.
-pub struct Calls {
+pub struct KeptCalls {
     asked: Asked,
     names: [IndexSet<Box<str>, RandomState>; KINDS],
     by_id: IndexMap<[u8; 16], KeptCall, RandomState>,
@@ -112,7 +112,7 @@ pub struct ReadLogs {
     places: BTreeSet<(Source, u16, i64)>,
 }
 
-impl Calls {
+impl KeptCalls {
     /// None yet of whom is asked for.
     #[must_use]
     pub fn new(asked: Asked) -> Self {
@@ -149,21 +149,21 @@ impl Calls {
         });
         let mut names = [NONE; KINDS];
         for (kind, name) in [
-            (Kind::Account, call.account.as_deref()),
-            (Kind::Caller, Some(Identity::of(user).caller)),
-            (Kind::User, Some(user)),
-            (Kind::Credential, credential),
-            (Kind::AccessKey, call.access_key_id.as_deref()),
-            (Kind::ApiKey, call.api_key),
-            (Kind::Address, call.source_ip.as_deref()),
-            (Kind::Client, call.user_agent.as_deref()),
-            (Kind::Endpoint, call.vpc_endpoint.as_deref()),
-            (Kind::Region, call.region.as_deref()),
-            (Kind::Model, call.model.as_deref().filter(|_| call.is_model_call)),
-            (Kind::Operation, operation),
-            (Kind::ErrorCode, Some(call.error_code.as_ref()).filter(|code| !code.is_empty())),
-            (Kind::Cause, call.cause.map(|cause| cause.name)),
-            (Kind::Policy, call.denying_policy.as_deref()),
+            (NameKind::Account, call.account.as_deref()),
+            (NameKind::Caller, Some(Identity::of(user).caller)),
+            (NameKind::User, Some(user)),
+            (NameKind::Credential, credential),
+            (NameKind::AccessKey, call.access_key_id.as_deref()),
+            (NameKind::ApiKey, call.api_key),
+            (NameKind::Address, call.source_ip.as_deref()),
+            (NameKind::Client, call.user_agent.as_deref()),
+            (NameKind::Endpoint, call.vpc_endpoint.as_deref()),
+            (NameKind::Region, call.region.as_deref()),
+            (NameKind::Model, call.model.as_deref().filter(|_| call.is_model_call)),
+            (NameKind::Operation, operation),
+            (NameKind::ErrorCode, Some(call.error_code.as_ref()).filter(|code| !code.is_empty())),
+            (NameKind::Cause, call.cause.map(|cause| cause.name)),
+            (NameKind::Policy, call.denying_policy.as_deref()),
         ] {
             let number = name.map_or(NONE, |name| number(self.names.get_mut(kind as usize), name));
             if let Some(place) = names.get_mut(kind as usize) {
@@ -176,9 +176,9 @@ impl Calls {
         let kept = KeptCall {
             at: call.at,
             outcome: match call {
-                _ if call.succeeded => Outcome::Served,
-                _ if call.is_denied() => Outcome::Denied,
-                _ => Outcome::Failed,
+                _ if call.succeeded => KeptOutcome::Served,
+                _ if call.is_denied() => KeptOutcome::Denied,
+                _ => KeptOutcome::Failed,
             },
             is_model_call: call.is_model_call,
             names,
@@ -232,7 +232,7 @@ impl Calls {
 
     /// The name with this number; `None` for [`NONE`] and [`OTHER`].
     #[must_use]
-    pub fn name(&self, kind: Kind, number: u16) -> Option<&str> {
+    pub fn name(&self, kind: NameKind, number: u16) -> Option<&str> {
         self.names.get(kind as usize)?.get_index(usize::from(number)).map(AsRef::as_ref)
     }
 }
@@ -240,7 +240,7 @@ impl Calls {
 impl KeptCall {
     /// The number of one of its names.
     #[must_use]
-    pub fn get(&self, kind: Kind) -> u16 {
+    pub fn get(&self, kind: NameKind) -> u16 {
         self.names.get(kind as usize).copied().unwrap_or(NONE)
     }
 

@@ -6,7 +6,7 @@ use indicatif::HumanCount;
 
 use crate::alert::terminal::whole;
 use crate::call::Source;
-use crate::report::caller::calls::{Calls, Kind, MAX_CALLS, beginning, day};
+use crate::report::caller::calls::{KeptCalls, MAX_CALLS, NameKind, beginning, day};
 use crate::source::time::EventTime;
 
 /// The most days or regions that one sentence names.
@@ -15,10 +15,10 @@ const MAX_NAMED: usize = 5;
 const MAX_DAYS: usize = 10_000;
 
 /// The gaps between the first and the last call, beside what is `unread`, one sentence each.
-pub fn find(calls: &Calls, span: Option<(EventTime, EventTime)>, unread: Vec<String>) -> Vec<String> {
+pub fn find(calls: &KeptCalls, span: Option<(EventTime, EventTime)>, unread: Vec<String>) -> Vec<String> {
     let mut gaps = Vec::new();
     let regions: BTreeSet<&str> =
-        calls.iter().filter_map(|call| calls.name(Kind::Region, call.get(Kind::Region))).collect();
+        calls.iter().filter_map(|call| calls.name(NameKind::Region, call.get(NameKind::Region))).collect();
     let without = [
         (
             Source::InvocationLog,

@@ -7,8 +7,8 @@ use std::hash::Hash;
 use serde::Serialize;
 
 use crate::alert::sanitize::{DOCUMENT_BYTES, plain};
-use crate::report::caller::answer::{Answer, Answers};
-use crate::report::caller::calls::{Calls, KeptCall, Kind, NONE, Outcome};
+use crate::report::caller::answer::{Answers, CallerAnswer};
+use crate::report::caller::calls::{KeptCall, KeptCalls, KeptOutcome, NONE, NameKind};
 use crate::report::caller::gaps;
 use crate::report::caller::prices::{self, Tokens};
 use crate::source::time::EventTime;
@@ -18,21 +18,21 @@ pub const MAX_ROWS: usize = 1_000;
 
 /// Everything that is known of a caller.
 #[derive(Debug, Serialize)]
-pub struct Story {
+pub struct CallerStory {
     /// Whose story was asked for.
     pub asked: String,
     /// Whether a call succeeded after a denial.
-    pub answer: Answer,
+    pub answer: CallerAnswer,
     /// How many calls, and when; `None` if there is none.
     pub seen: Option<Seen>,
     /// Who called, and from where.
     pub identities: Vec<Named>,
     /// Denied model calls, by model.
-    pub denied: Rows<Denied>,
+    pub denied: Rows<DeniedRow>,
     /// Model calls that failed otherwise, by model and error code.
-    pub failed: Rows<Failed>,
+    pub failed: Rows<FailedRow>,
     /// Model calls that succeeded, by model.
-    pub served: Rows<Served>,
+    pub served: Rows<ServedRow>,
     /// Other operations, by name.
     pub operations: Rows<Operation>,
     /// What the calls that succeeded cost.
@@ -114,30 +114,30 @@ pub struct Name {
 
 /// Denied calls of a model.
 #[derive(Debug, Serialize)]
-pub struct Denied {
+pub struct DeniedRow {
     /// The model.
     pub model: Option<String>,
     /// The calls.
     #[serde(flatten)]
     pub seen: Seen,
     /// Why, as far as CloudTrail says.
-    pub causes: Vec<Cause>,
+    pub causes: Vec<CauseRow>,
     /// The policies that denied them, where AWS names them.
     pub policies: Rows<String>,
 }
 
 /// How many calls failed for one cause.
 #[derive(Debug, Serialize)]
-pub struct Cause {
+pub struct CauseRow {
     /// Its name; `None` if no message was read.
     pub cause: Option<String>,
     /// How many.
     pub calls: u64,
 }
 
-/// Calls of a model that failed otherwise.
+/// KeptCalls of a model that failed otherwise.
 #[derive(Debug, Serialize)]
-pub struct Failed {
+pub struct FailedRow {
     /// The model.
     pub model: Option<String>,
     /// The error code.
@@ -146,12 +146,12 @@ pub struct Failed {
     #[serde(flatten)]
     pub seen: Seen,
     /// Why, as far as CloudTrail says.
-    pub causes: Vec<Cause>,
+    pub causes: Vec<CauseRow>,
 }
 
-/// Calls of a model that succeeded.
+/// KeptCalls of a model that succeeded.
 #[derive(Debug, Serialize)]
-pub struct Served {
+pub struct ServedRow {
     /// The model.
     pub model: Option<String>,
     /// The calls.
@@ -193,17 +193,17 @@ pub struct TotalCost {
 }
 
 /// What people see of the identity: the kind, its name to programs, and to people.
-const IDENTITIES: [(Kind, &str, &str); 10] = [
-    (Kind::Caller, "callers", "Caller"),
-    (Kind::User, "users", "User"),
-    (Kind::Account, "accounts", "Account"),
-    (Kind::Credential, "credentials", "Credential"),
-    (Kind::AccessKey, "access_key_ids", "Key id"),
-    (Kind::ApiKey, "api_keys", "API key"),
-    (Kind::Address, "addresses", "Source IP"),
-    (Kind::Client, "user_agents", "Client"),
-    (Kind::Endpoint, "vpc_endpoints", "Endpoint"),
-    (Kind::Region, "regions", "Region"),
+const IDENTITIES: [(NameKind, &str, &str); 10] = [
+    (NameKind::Caller, "callers", "Caller"),
+    (NameKind::User, "users", "User"),
+    (NameKind::Account, "accounts", "Account"),
+    (NameKind::Credential, "credentials", "Credential"),
+    (NameKind::AccessKey, "access_key_ids", "Key id"),
+    (NameKind::ApiKey, "api_keys", "API key"),
+    (NameKind::Address, "addresses", "Source IP"),
+    (NameKind::Client, "user_agents", "Client"),
+    (NameKind::Endpoint, "vpc_endpoints", "Endpoint"),
+    (NameKind::Region, "regions", "Region"),
 ];
 
 /// What calls of one group have in common.
@@ -221,10 +221,10 @@ impl Group {
         let once = Seen::once(call.at);
         self.seen = Some(self.seen.map_or(once, |seen| seen.with(once)));
         self.tokens.add(&call.tokens());
-        self.failed = self.failed.saturating_add(u64::from(call.outcome != Outcome::Served));
-        let cause = self.causes.entry(call.get(Kind::Cause)).or_default();
+        self.failed = self.failed.saturating_add(u64::from(call.outcome != KeptOutcome::Served));
+        let cause = self.causes.entry(call.get(NameKind::Cause)).or_default();
         *cause = cause.saturating_add(1);
-        let policy = call.get(Kind::Policy);
+        let policy = call.get(NameKind::Policy);
         if policy != NONE {
             self.policies.insert(policy);
         }
@@ -255,22 +255,24 @@ impl<K: Copy + Eq + Hash + Ord> Groups<K> {
     }
 }
 
-impl Story {
+impl CallerStory {
     /// The story that `calls` tell of whom was `asked` for. `unread` says what could not be read.
     #[must_use]
-    pub fn new(asked: &str, calls: &Calls, unread: Vec<String>) -> Self {
+    pub fn new(asked: &str, calls: &KeptCalls, unread: Vec<String>) -> Self {
         let name = |kind, number| calls.name(kind, number).map(|name| plain(name, DOCUMENT_BYTES));
         let causes = |group: &Group| {
-            let cause =
-                |(number, calls): (&u16, &u64)| Cause { cause: name(Kind::Cause, *number), calls: *calls };
+            let cause = |(number, calls): (&u16, &u64)| CauseRow {
+                cause: name(NameKind::Cause, *number),
+                calls: *calls,
+            };
             let mut causes: Vec<_> = group.causes.iter().map(cause).collect();
             causes.sort_by_key(|cause| (Reverse(cause.calls), cause.cause.clone()));
             causes
         };
         let of = |outcome| calls.iter().filter(move |call| call.is_model_call && call.outcome == outcome);
-        let denied = Groups::of(of(Outcome::Denied), |call| call.get(Kind::Model));
-        let denied = denied.rows(|model, seen, group| Denied {
-            model: name(Kind::Model, model),
+        let denied = Groups::of(of(KeptOutcome::Denied), |call| call.get(NameKind::Model));
+        let denied = denied.rows(|model, seen, group| DeniedRow {
+            model: name(NameKind::Model, model),
             seen,
             causes: causes(&group),
             policies: Rows {
@@ -278,35 +280,36 @@ impl Story {
                     .policies
                     .iter()
                     .take(MAX_ROWS)
-                    .filter_map(|one| name(Kind::Policy, *one))
+                    .filter_map(|one| name(NameKind::Policy, *one))
                     .collect(),
                 more: group.policies.len().saturating_sub(MAX_ROWS) as u64,
             },
         });
-        let failed =
-            Groups::of(of(Outcome::Failed), |call| (call.get(Kind::Model), call.get(Kind::ErrorCode)));
-        let failed = failed.rows(|(model, code), seen, group| Failed {
-            model: name(Kind::Model, model),
-            error_code: name(Kind::ErrorCode, code),
+        let failed = Groups::of(of(KeptOutcome::Failed), |call| {
+            (call.get(NameKind::Model), call.get(NameKind::ErrorCode))
+        });
+        let failed = failed.rows(|(model, code), seen, group| FailedRow {
+            model: name(NameKind::Model, model),
+            error_code: name(NameKind::ErrorCode, code),
             seen,
             causes: causes(&group),
         });
         let mut cost = TotalCost::default();
-        for call in of(Outcome::Served) {
+        for call in of(KeptOutcome::Served) {
             cost.tokens.add(&call.tokens());
         }
-        let served = Groups::of(of(Outcome::Served), |call| call.get(Kind::Model));
-        let served = served.rows(|model, seen, group| Served {
-            model: name(Kind::Model, model),
+        let served = Groups::of(of(KeptOutcome::Served), |call| call.get(NameKind::Model));
+        let served = served.rows(|model, seen, group| ServedRow {
+            model: name(NameKind::Model, model),
             seen,
             tokens: group.tokens,
             estimated_usd: None,
         });
         let served = cost.price(served);
         let operations =
-            Groups::of(calls.iter().filter(|call| !call.is_model_call), |call| call.get(Kind::Operation));
+            Groups::of(calls.iter().filter(|call| !call.is_model_call), |call| call.get(NameKind::Operation));
         let operations = operations.rows(|operation, seen, group| Operation {
-            operation: name(Kind::Operation, operation),
+            operation: name(NameKind::Operation, operation),
             seen,
             failed: group.failed,
         });
@@ -342,7 +345,7 @@ impl Story {
 
 impl TotalCost {
     /// Prices each model, and adds it up.
-    fn price(&mut self, mut served: Rows<Served>) -> Rows<Served> {
+    fn price(&mut self, mut served: Rows<ServedRow>) -> Rows<ServedRow> {
         for one in &mut served.rows {
             let model = one.model.as_deref().unwrap_or_default();
             let Some(cost) = prices::cost(model, &one.tokens) else {

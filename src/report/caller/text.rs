@@ -13,14 +13,14 @@ use crate::count::evidence::Kind;
 use crate::report::caller::calls::MAX_NAMES;
 use crate::report::caller::figures::{plural, thousands};
 use crate::report::caller::prices::Tokens;
-use crate::report::caller::story::{Cause, Named, Rows, Seen, Story};
+use crate::report::caller::story::{CallerStory, CauseRow, Named, Rows, Seen};
 
 /// The most rows of a list; the JSON document has more.
 const MAX_ROWS: usize = 10;
 /// Columns before a value.
 const INDENT: usize = 12;
 
-impl Story {
+impl CallerStory {
     /// Some paragraphs of lines that fit so many columns.
     #[must_use]
     pub fn text(&self, columns: usize) -> String {
@@ -183,7 +183,7 @@ impl Page {
         }
     }
 
-    fn causes(&mut self, causes: &[Cause]) {
+    fn causes(&mut self, causes: &[CauseRow]) {
         for one in causes.iter().take(MAX_ROWS) {
             let calls = thousands(one.calls);
             let why = match one.cause.as_deref() {

@@ -4,8 +4,8 @@ use std::slice::from_ref;
 
 use bedrock_denial_watch::reader::{Limits, Reader};
 use bedrock_denial_watch::report::caller::asked::Asked;
-use bedrock_denial_watch::report::caller::calls::{Calls, MAX_NAMES};
-use bedrock_denial_watch::report::caller::story::Story;
+use bedrock_denial_watch::report::caller::calls::{KeptCalls, MAX_NAMES};
+use bedrock_denial_watch::report::caller::story::CallerStory;
 use serde_json::{Value, json};
 
 use crate::fuzz_targets::harmless::{check_characters, check_text};
@@ -16,13 +16,14 @@ const OPUS: &str = "anthropic.claude-opus-4-20250514-v1:0";
 const NOVA: &str = "amazon.nova-lite-v1:0";
 
 /// The calls of `asked` in one object after the other.
-fn calls(asked: &str, objects: &[String]) -> Calls {
+fn calls(asked: &str, objects: &[String]) -> KeptCalls {
     let asked = Asked::parse(asked).expect("a pattern");
-    let mut calls = Calls::new(asked.clone());
+    let mut calls = KeptCalls::new(asked.clone());
     for (number, object) in objects.iter().enumerate() {
         let name = format!("object-{number}");
-        let mut found = Calls::new(asked.clone());
-        let mut reader = Reader::of_calls(&name, Limits::default(), Calls::filter(), |call| found.add(call));
+        let mut found = KeptCalls::new(asked.clone());
+        let mut reader =
+            Reader::of_calls(&name, Limits::default(), KeptCalls::filter(), |call| found.add(call));
         assert!(reader.push(object.as_bytes()));
         let read = reader.finish();
         assert_eq!((read.damage, read.faults), (None, Vec::new()), "{object}");
@@ -31,8 +32,8 @@ fn calls(asked: &str, objects: &[String]) -> Calls {
     calls
 }
 
-fn story(asked: &str, objects: &[String]) -> Story {
-    Story::new(asked, &calls(asked, objects), Vec::new())
+fn story(asked: &str, objects: &[String]) -> CallerStory {
+    CallerStory::new(asked, &calls(asked, objects), Vec::new())
 }
 
 /// A call in the invocation log, `minute` after 10:00.
