@@ -12,7 +12,7 @@ use crate::rule::identity::Identity;
 /// An account and an identity that its owner cannot rename at will. People get one message per caller.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Caller {
-    /// The account as logged; `None` is a value of its own.
+    /// The account as logged; `None` counts as its own group.
     pub account: Option<String>,
     /// [`Identity::caller`]; `None` if the records name no user or the rule groups by none.
     pub arn: Option<String>,

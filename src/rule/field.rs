@@ -42,7 +42,7 @@ impl Field {
         self as usize
     }
 
-    /// Whether a rule ignores records without this field. Any other missing value is a value of its own.
+    /// Whether a rule ignores records without this field. Any other missing value counts as its own group.
     #[must_use]
     pub const fn is_required(self) -> bool {
         matches!(self, Self::Role | Self::Session | Self::Region | Self::Address | Self::Operation)

@@ -23,8 +23,8 @@ window, cooldown, severity and exempt users of every rule are settings too: `Rul
 `RULE_SETTINGS`, `--set`. One reading of an object serves all rules, and a rule that is off costs
 nothing.
 
-A value that a record lacks is a value of its own, but for roles and sessions: a rule about them
-does not count a caller without them. The *caller* is what nobody can rename at will: a role without its
+A missing value counts as its own group, unless the rule needs it: a rule about roles, say, ignores
+records without one. The *caller* is what nobody can rename at will: a role without its
 session, all federated users of an account together, a person's session, or else the user.
 ";
 
