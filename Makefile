@@ -88,7 +88,7 @@ stage-%:
 		grep -hE '^test result: |^[0-9]+ passed|caught$$|^MISSED|picked by' target/test/$*.log; echo "ok  $* ($$((SECONDS - began)) s)"; \
 	else \
 		tail -n 60 target/test/$*.log; \
-		echo "FAILED $* after $$((SECONDS - began)) s. All of its output: target/test/$*.log. To run it again: make $* DEPTH=$(DEPTH)"; exit 1; \
+		echo "FAILED $* after $$((SECONDS - began)) s. All of its output: target/test/$*.log. To run it again: make $* DEPTH=$(DEPTH) LOCAL='$(TESTED)'"; exit 1; \
 	fi
 stage-test-unit: stage-build-tests
 stage-test-domain: stage-test-unit
@@ -301,17 +301,17 @@ deploy: .venv-build/.done ##O Build and deploy (Name=value; ARCH=x86_64: not for
 	PATH="$(CURDIR)/.venv-build/bin:$$PATH" .venv-build/bin/python scripts/deploy.py --stack "$(STACK)" $(if $(YES),--yes) deploy --sam .venv-build/bin/sam $(if $(ARCH),--arch $(ARCH)) $(WORDS)
 
 .PHONY: add-source add-chat add-dashboard
-add-source: .venv-operate/.done #o Read one more bucket: Bucket=… Prefix=… (CloudTrail's files)
+add-source: .venv-operate/.done #o Read one more bucket of CloudTrail: Bucket=… Prefix=…
 	@$(call script,add_on.py) source $(WORDS)
 
 add-chat: .venv-operate/.done #o Slack or Teams: SlackWorkspaceId=T… SlackChannelId=C…
 	@$(call script,add_on.py) chat $(WORDS)
 
-add-dashboard: .venv-operate/.done #o A CloudWatch dashboard, $$3 a month
+add-dashboard: .venv-operate/.done #o A CloudWatch dashboard, 3 USD a month
 	@$(call script,add_on.py) dashboard
 
 .PHONY: set
-set: .venv-operate/.done #o Change parameters: make set SilenceHours=24 EveryAlert=yes
+set: .venv-operate/.done #o Change parameters: SilenceHours=24 EveryAlert=yes
 	@$(call script,deploy.py) set $(WORDS)
 
 .PHONY: redeploy
@@ -331,7 +331,7 @@ status: .venv-operate/.done ##O Show what works, and what to do about the rest
 	@$(call script,status.py) $(if $(filter no,$(LOGGING)),--without-logging)
 
 .PHONY: test-alert
-test-alert: .venv-operate/.done ##O Send denials through; see what arrives (REAL=yes, RULE=id)
+test-alert: .venv-operate/.done ##O Send denials through, see what comes (REAL=yes, RULE=id)
 	@$(call script,try_alert.py) $(if $(filter yes,$(REAL)),--real) $(if $(RULE),--rule "$(RULE)")
 
 # The program that knows the table.

@@ -137,7 +137,10 @@ impl Story {
                 }
             }
         }
-        assert!(interruptions > depth::pick(900, 800 / step), "only {interruptions} interruptions were tried");
+        assert!(
+            interruptions > depth::pick(900, 800 / step),
+            "only {interruptions} interruptions were tried"
+        );
     }
 }
 
