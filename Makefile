@@ -68,7 +68,7 @@ SIMULATIONS ?= $(if $(SAMPLE),1000,20000)
 export SIMULATIONS
 # One build serves all of `make test`. It leaves the programs in target/debug, too; `cargo build` would make them, and the
 # SDK, once more, because without the tests' dependencies some crates have fewer features. All that is tested is on
-# 127.0.0.1, and TLS takes a tenth of the build: it has none.
+# 127.0.0.1, and the C code of TLS takes a minute of processor time: it has none.
 TESTED := --no-default-features --features aws
 BUILD := $(TESTED) --lib --bin replay --test domain --test aws
 
