@@ -67,8 +67,10 @@ SAMPLE = $(filter-out full,$(DEPTH))
 SIMULATIONS ?= $(if $(SAMPLE),1000,20000)
 export SIMULATIONS
 # One build serves all of `make test`. It leaves the programs in target/debug, too; `cargo build` would make them, and the
-# SDK, once more, because without the tests' dependencies some crates have fewer features.
-BUILD := --lib --bin replay --test domain --test aws
+# SDK, once more, because without the tests' dependencies some crates have fewer features. All that is tested is on
+# 127.0.0.1, and the C code of TLS takes a minute of processor time: it has none.
+TESTED := --no-default-features --features aws
+BUILD := $(TESTED) --lib --bin replay --test domain --test aws
 
 .PHONY: test
 test: ##T Run every kind of test, in minutes
@@ -82,11 +84,11 @@ test-all: ##m Run everything at full depth, with the release zip
 # A stage says what it runs and how long that took. Its output goes to a file; a failure shows its end.
 stage-%:
 	@mkdir -p target/test; began=$$SECONDS; echo "... $*"; \
-	if $(MAKE) --no-print-directory $* LOCAL= > target/test/$*.log 2>&1; then \
+	if $(MAKE) --no-print-directory $* LOCAL='$(TESTED)' > target/test/$*.log 2>&1; then \
 		grep -hE '^test result: |^[0-9]+ passed|caught$$|^MISSED|picked by' target/test/$*.log; echo "ok  $* ($$((SECONDS - began)) s)"; \
 	else \
 		tail -n 60 target/test/$*.log; \
-		echo "FAILED $* after $$((SECONDS - began)) s. All of its output: target/test/$*.log. To run it again: make $* DEPTH=$(DEPTH)"; exit 1; \
+		echo "FAILED $* after $$((SECONDS - began)) s. All of its output: target/test/$*.log. To run it again: make $* DEPTH=$(DEPTH) LOCAL='$(TESTED)'"; exit 1; \
 	fi
 stage-test-unit: stage-build-tests
 stage-test-domain: stage-test-unit
@@ -116,7 +118,7 @@ test-domain: ##m Test the domain and `replay`, without the AWS SDK
 
 .PHONY: test-aws
 test-aws: ##m Test what talks to AWS, against local engines and servers
-	cargo test --test aws $(if $(SAMPLE),,-- --include-ignored --skip capacity:: --skip usage::)
+	cargo test $(TESTED) --test aws $(if $(SAMPLE),,-- --include-ignored --skip capacity:: --skip usage::)
 
 .PHONY: test-template
 test-template: .venv/.done ##m Test the template and the scripts
@@ -131,7 +133,7 @@ test-page: .venv/.done ##m Test the HTML report in a headless browser
 DEBUG_ZIP := target/test/bootstrap.zip
 .PHONY: test-chain
 test-chain: .venv/.done $(if $(SAMPLE),debug-zip,zip) ##m Test the whole chain in a stand-in for AWS
-	cargo test --quiet --no-run --test aws
+	cargo test --quiet --no-run $(TESTED) --test aws
 	$(if $(SAMPLE),BOOTSTRAP_ZIP=$(DEBUG_ZIP)) .venv/bin/pytest -q $(if $(SAMPLE),-m "not exhaustive") tests/e2e
 
 .PHONY: test-chain-skipped
@@ -140,7 +142,7 @@ test-chain-skipped:
 
 .PHONY: debug-zip
 debug-zip:
-	cargo test --quiet --no-run --test aws
+	cargo test --quiet --no-run $(TESTED) --test aws
 	mkdir -p target/test && python3 -m zipfile -c $(DEBUG_ZIP) target/debug/bootstrap
 
 .PHONY: tools
@@ -170,7 +172,7 @@ TARGET ?= denials tokens codecs rules rendering texts events
 N ?= 20000
 .PHONY: simulate
 simulate: #m Run N=20000 random accounts with every fault (SEED=7)
-	SIMULATIONS="$(N)" CROWDS="$$(($(N) / 5))" cargo test $(LOCAL) --test domain -- --nocapture whatever_goes_wrong in_crowds
+	SIMULATIONS="$(N)" CROWDS="$$(($(N) / 5))" cargo test $(LOCAL) --test domain -- --include-ignored --nocapture whatever_goes_wrong in_crowds
 
 .PHONY: fuzz
 fuzz: #m Invent inputs for SECONDS=60 (TARGET="denials rules")
@@ -186,7 +188,7 @@ mutants: #m Break the code: tests must fail (ONLY="a name", SOME=4)
 
 .PHONY: capacity
 capacity: #m Measure what counting costs in DynamoDB
-	MODELS=1000 cargo test --quiet --test aws -- --include-ignored --nocapture --test-threads=1 capacity:: usage::
+	MODELS=1000 cargo test --quiet $(TESTED) --test aws -- --include-ignored --nocapture --test-threads=1 capacity:: usage::
 
 # The zip that Lambda would be given, by the tool that `sam build` uses, for this processor.
 ZIP := target/lambda/bootstrap/bootstrap.zip
@@ -228,7 +230,7 @@ invoke: .venv/.done zip #m Deliver EVENT=events/s3-put.json to the real binary h
 	@.venv/bin/python tests/e2e/invoke.py "$(EVENT)"
 
 .PHONY: lint
-lint: ##T Check format and lints; warnings are errors
+lint: #m Check format and lints; warnings are errors
 	cargo fmt --check
 	cargo clippy $(LOCAL) --all-targets -- -D warnings
 	cargo clippy --all-targets -- -D warnings
@@ -299,17 +301,17 @@ deploy: .venv-build/.done ##O Build and deploy (Name=value; ARCH=x86_64: not for
 	PATH="$(CURDIR)/.venv-build/bin:$$PATH" .venv-build/bin/python scripts/deploy.py --stack "$(STACK)" $(if $(YES),--yes) deploy --sam .venv-build/bin/sam $(if $(ARCH),--arch $(ARCH)) $(WORDS)
 
 .PHONY: add-source add-chat add-dashboard
-add-source: .venv-operate/.done #o Read one more bucket: Bucket=… Prefix=… (CloudTrail's files)
+add-source: .venv-operate/.done #o Read one more bucket of CloudTrail: Bucket=… Prefix=…
 	@$(call script,add_on.py) source $(WORDS)
 
 add-chat: .venv-operate/.done #o Slack or Teams: SlackWorkspaceId=T… SlackChannelId=C…
 	@$(call script,add_on.py) chat $(WORDS)
 
-add-dashboard: .venv-operate/.done #o A CloudWatch dashboard, $$3 a month
+add-dashboard: .venv-operate/.done #o A CloudWatch dashboard, 3 USD a month
 	@$(call script,add_on.py) dashboard
 
 .PHONY: set
-set: .venv-operate/.done #o Change parameters: make set SilenceHours=24 EveryAlert=yes
+set: .venv-operate/.done #o Change parameters: SilenceHours=24 EveryAlert=yes
 	@$(call script,deploy.py) set $(WORDS)
 
 .PHONY: redeploy
@@ -329,7 +331,7 @@ status: .venv-operate/.done ##O Show what works, and what to do about the rest
 	@$(call script,status.py) $(if $(filter no,$(LOGGING)),--without-logging)
 
 .PHONY: test-alert
-test-alert: .venv-operate/.done ##O Send denials through; see what arrives (REAL=yes, RULE=id)
+test-alert: .venv-operate/.done ##O Send denials through, see what comes (REAL=yes, RULE=id)
 	@$(call script,try_alert.py) $(if $(filter yes,$(REAL)),--real) $(if $(RULE),--rule "$(RULE)")
 
 # The program that knows the table.
@@ -373,7 +375,8 @@ delete: .venv-operate/.done #o Delete the stack; a log bucket that it made is ke
 	@$(call script,deploy.py) delete
 
 # Python tools live in the project folder, with pinned versions, each set where it is needed: the tests' is small,
-# checkov and ministack want different versions of the same packages, and operating a stack takes boto3 only.
+# checkov and ministack want different versions of the same packages, and operating a stack takes boto3 only. Python
+# compiles what is imported when it is: a small part of it.
 .venv/.done: tests/requirements.txt
 .venv-build/.done: scripts/requirements-build.txt
 .venv-validate/.done: tests/requirements-validate.txt
@@ -381,7 +384,7 @@ delete: .venv-operate/.done #o Delete the stack; a log bucket that it made is ke
 .venv-bench/.done: benches/requirements.txt
 .venv/.done .venv-build/.done .venv-validate/.done .venv-operate/.done .venv-bench/.done:
 	python3 -m venv $(@D)
-	$(@D)/bin/pip install --quiet --disable-pip-version-check -r $<
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --no-compile -r $<
 	touch $@
 
 .PHONY: clean

@@ -117,12 +117,12 @@ impl Story {
     }
 
     /// Interrupts each call in turn; `check` gets the result without faults, and the result with one.
-    fn interrupt_all(&self, check: impl Fn(&Board, &Board, &str)) {
+    fn interrupt_all(&self, step: usize, check: impl Fn(&Board, &Board, &str)) {
         let whole = self.interrupted(None, false, false, Repair::Retry).expect("fair weather");
         let (mut interruptions, mut sample) = (0, Sample::new());
         for repair in [Repair::Retry, Repair::Redrive, Repair::NextAlertThenRedrive] {
             for (after, fatal) in [(false, false), (false, true), (true, false), (true, true)] {
-                for fails in sample.one_in(10, 0..) {
+                for fails in sample.one_in(step, 0..) {
                     let Some(board) = self.interrupted(Some(fails), after, fatal, repair) else { break };
                     interruptions += 1;
                     let context = format!("{repair:?}, call {fails}, after {after}, fatal {fatal}");
@@ -137,13 +137,16 @@ impl Story {
                 }
             }
         }
-        assert!(interruptions > depth::pick(900, 80), "only {interruptions} interruptions were tried");
+        assert!(
+            interruptions > depth::pick(900, 800 / step),
+            "only {interruptions} interruptions were tried"
+        );
     }
 }
 
 #[test]
 fn every_interruption_leaves_each_caller_told() {
-    Story::of_two_callers().interrupt_all(|whole, board, context| {
+    Story::of_two_callers().interrupt_all(10, |whole, board, context| {
         assert_eq!(whole.told(), ["1", "4", "1", "2"]);
         assert_eq!(board.callers(), whole.callers(), "{context}");
     });
@@ -151,7 +154,7 @@ fn every_interruption_leaves_each_caller_told() {
 
 #[test]
 fn every_interruption_leaves_a_flood_told() {
-    Story::of_a_flood().interrupt_all(|whole, board, context| {
+    Story::of_a_flood().interrupt_all(20, |whole, board, context| {
         assert_eq!(whole.told()[9..], ["1", "12!", "16!", "2"]);
         // Which callers are the first ten depends on what failed; that the flood is told does not.
         let told = board.told();
