@@ -53,8 +53,13 @@ impl TrailFilter {
 
     fn selects(&self, json: &[u8]) -> bool {
         let any = |words: &[&str]| words.iter().any(|word| has(json, word));
-        any(&self.any) || (!self.bedrock.is_empty() && has(json, BEDROCK) && any(&self.bedrock))
+        any(&self.any) || (!self.bedrock.is_empty() && names_bedrock(json) && any(&self.bedrock))
     }
+}
+
+/// Whether a record may be one of Bedrock in CloudTrail.
+pub(crate) fn names_bedrock(json: &[u8]) -> bool {
+    has(json, BEDROCK)
 }
 
 fn has(json: &[u8], word: &str) -> bool {

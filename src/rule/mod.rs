@@ -11,9 +11,11 @@
 //! | How is it written down? | [`mod@file`], `value` |
 //! | Which rules are there? | [`catalogue`] |
 //! | What did the user set? | [`settings`] |
+//! | Which name may be meant? | [`closest`] |
 
 pub mod bounds;
 pub mod catalogue;
+pub mod closest;
 pub mod condition;
 pub mod definition;
 pub mod exempt;

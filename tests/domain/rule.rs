@@ -320,7 +320,7 @@ fn a_bad_file_is_refused_with_file_line_field_and_what_was_expected() {
     check_refused(
         "severity = \"high\"",
         "severity = \"High\"",
-        "severity: unknown variant `High`, expected one of `low`, `medium`, `high`, `critical`",
+        "severity: unknown variant `High`, expected one of `low`, `medium`, `high`, `critical`; did you mean high?",
     );
     check_refused("on = true", "on = \"yes\"", "on: invalid type: string \"yes\", expected a boolean");
     check_refused(
@@ -365,7 +365,7 @@ fn a_bad_file_is_refused_with_file_line_field_and_what_was_expected() {
     check_refused(
         "error_codes = [\"AccessDeniedException\"]",
         "outcome = \"success\"",
-        "record[0].outcome: unknown variant `success`, expected one of `any`, `refused`, `failed`, `succeeded`",
+        "record[0].outcome: unknown variant `success`, expected one of `any`, `refused`, `failed`, `succeeded`; did you mean succeeded?",
     );
     check_refused(
         "error_codes = [\"AccessDeniedException\"]",
@@ -460,7 +460,31 @@ fn a_field_too_many_or_too_few_is_denied() {
     let error = refused(&GOOD.replacen("version = \"1\"", "version = 1\"", 1));
     assert!(error.starts_with("rules/denied-model.toml:5: "), "{error}");
     let error = refused("");
-    assert_eq!(error, "rules/denied-model.toml:1: missing field `id`");
+    assert_eq!(
+        error,
+        "rules/denied-model.toml:1: the file is empty: expected a rule, as docs/rules.md shows"
+    );
+}
+
+#[test]
+fn a_missing_table_is_named_rather_than_the_fields_that_went_elsewhere() {
+    check_refused_at(
+        "[wording]\n",
+        "",
+        1,
+        "severity_if.headline: unknown field `headline`, expected one of `causes`, `severity`, `risk_score`; it belongs \
+         below [wording]: is that line missing?",
+    );
+    let wording = GOOD.find("\n[wording]").expect("a table");
+    let example = GOOD.find("\n[[example]]").expect("a table");
+    let text = GOOD[..wording].to_owned() + &GOOD[example..];
+    let error = file::rule_and_examples("rules/denied-model.toml", &text).expect_err("refused").to_string();
+    let told =
+        ": missing field `wording`: expected [wording] with noun, headline, reason, title, opening, meaning";
+    assert!(error.ends_with(told), "{error}");
+    let text = GOOD.replacen("threshold =", "treshold =", 1);
+    let error = file::rule_and_examples("rules/denied-model.toml", &text).expect_err("refused").to_string();
+    assert!(error.ends_with("; did you mean threshold?"), "{error}");
 }
 
 #[test]

@@ -226,7 +226,8 @@ fn states<'c>(contents: &'c Contents, rules: &'c [Rule], none: &'c IncidentLog) 
     let state = |one: &'c bedrock_denial_watch::lambda::aws::KeyContents| {
         let rule = rules.get(one.rule)?;
         let incidents = logs.get(&Caller::of(rule, &one.key)).copied().unwrap_or(none);
-        Some(KeyState { rule, key: &one.key, counters: &one.counters, alerts: &one.alerts, incidents })
+        let (key, counters, alerts) = (&one.key, &one.counters, &one.alerts);
+        Some(KeyState { rule, key, counters, alerts, incidents, is_replayed: false })
     };
     contents.keys.iter().filter_map(state).collect()
 }

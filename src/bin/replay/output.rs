@@ -91,7 +91,7 @@ fn explain(
         .filter_map(|((key, _), (counters, alerts))| {
             let rule = rules.iter().find(|rule| rule.id == key.rule)?;
             let incidents = logs.get(&Caller::of(rule, key)).copied().unwrap_or(&none);
-            Some(KeyState { rule, key, counters, alerts, incidents })
+            Some(KeyState { rule, key, counters, alerts, incidents, is_replayed: true })
         })
         .collect();
     io::stdout().write_all(answer(asked, rules, exempt_users, &states).as_bytes())

@@ -1,6 +1,7 @@
 //! Bytes → denials.
 
 mod cloudtrail;
+mod counts;
 mod damage;
 mod envelopes;
 mod forms;
