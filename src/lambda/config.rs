@@ -15,7 +15,7 @@ pub struct Config {
     pub topic_arn: String,
     /// `EVERY_ALERT_TOPIC_ARN`: the SNS topic that gets each alert as a message of its own.
     pub every_alert_topic_arn: Option<String>,
-    /// `EVENT_BUS_ARN`: the EventBridge bus that gets each alert as an OCSF finding.
+    /// `EVENT_BUS_ARN`: the EventBridge bus that gets each notice as an OCSF finding.
     pub event_bus_arn: Option<String>,
     /// `RULES`, `RULE_SETTINGS`, `THRESHOLD`, `WINDOW_MINUTES`, `COOLDOWN_MINUTES`, `EXEMPT_USERS`.
     pub settings: Settings,

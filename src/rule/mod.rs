@@ -5,6 +5,7 @@
 //! | What is a rule? | [`definition`] |
 //! | What must a record show? | [`condition`] |
 //! | What can it group by or count? | [`field`] |
+//! | Which ways in can show it? | [`feed`] |
 //! | Who does an ARN name? | [`identity`] |
 //! | Which values may it have? | [`bounds`] |
 //! | Whom does an exemption reach? | [`exempt`] |
@@ -19,6 +20,7 @@ pub mod closest;
 pub mod condition;
 pub mod definition;
 pub mod exempt;
+pub mod feed;
 pub mod field;
 pub mod file;
 pub mod identity;

@@ -10,6 +10,7 @@ use bedrock_denial_watch::call::credential::Credential;
 use bedrock_denial_watch::rule::catalogue::{ALL, FILES, built_in};
 use bedrock_denial_watch::rule::condition::{CallOutcome, Condition, FindingCondition, Guardrail};
 use bedrock_denial_watch::rule::definition::{Rule, Severity, SeverityIf, Weight};
+use bedrock_denial_watch::rule::feed::Feed;
 use bedrock_denial_watch::rule::field::Field;
 use bedrock_denial_watch::rule::file;
 use glob::Pattern;
@@ -132,9 +133,8 @@ fn section(rule: &Rule) -> String {
         window = span(rule.window),
         cooldown = span(rule.cooldown),
     );
-    if rule.is_only_in_cloudtrail() {
-        text += "- Only CloudTrail shows it\n";
-    }
+    let shown: Vec<&str> = Feed::ALL.into_iter().filter(|feed| feed.shows(rule)).map(Feed::label).collect();
+    let _ = writeln!(text, "- Shown by {}", shown.join(", "));
     if rule.records.iter().any(|record| record.except_people) {
         let roles = "AWSReservedSSO_<permission set>_<16 hexadecimal digits>";
         let _ = writeln!(text, "- Not counted: people, who are the sessions of roles named\n  `{roles}`");
