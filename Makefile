@@ -57,7 +57,7 @@ report: ##T Write an HTML report of them to target/report.html
 
 # --- Tests ---
 #
-# `make test` samples what is exhaustive, `make test-all` (DEPTH=full) runs all of it: docs/verification.md has a table.
+# `make test` samples what is exhaustive, `make test-all` (DEPTH=full) runs all of it: docs/internals/verification.md has a table.
 DEPTH ?= sample
 export DEPTH
 SAMPLE = $(filter-out full,$(DEPTH))
@@ -228,7 +228,8 @@ invoke: .venv/.done zip #m Deliver EVENT=events/s3-put.json to the real binary h
 	@.venv/bin/python tests/e2e/invoke.py "$(EVENT)"
 
 .PHONY: lint
-lint: #m Check format and lints; warnings are errors
+lint: #m Check format, lints and words; warnings are errors
+	python3 tests/words.py
 	cargo fmt --check
 	cargo clippy $(LOCAL) --all-targets -- -D warnings
 	cargo clippy --all-targets -- -D warnings

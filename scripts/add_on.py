@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """`make add-source`, `make add-chat` and `make add-dashboard`: a template of deploy/ beside the stack.
 
-What the template takes from the stack's outputs is filled in. The add-on is a stack of its own, named after the
+What the template takes from the stack's outputs is filled in. The add-on is its own stack, named after the
 detector's; calling it again changes it.
 """
 

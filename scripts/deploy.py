@@ -28,7 +28,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 QUESTIONS = [
     ("LogBucketName", "Bucket and prefix of Bedrock's log, as bucket/prefix (- creates a bucket, none reads no log)"),
     ("LogBucketKmsKeyArn", "KMS key of that bucket (Enter for none)"),
-    ("AlertEmail", "E-mail address for alerts (Enter for none)"),
+    ("AlertEmail", "Email address for alerts (Enter for none)"),
     ("RuleSettings", "Settings of rules, such as denied-model.threshold=5 (Enter for the defaults)"),
     ("CloudTrail", "CloudTrail: events, files, both or no"),
     ("EveryAlert", "Each alert to a second topic, for programs: yes or no"),
@@ -275,7 +275,7 @@ def deploy(arguments):
     stack = verbs.Stack(arguments.stack, session)
     print("\nNext:")
     if given["AlertEmail"] and given["AlertEmail"] != present.get("AlertEmail"):
-        print(f"  confirm the mail that AWS sends to {given['AlertEmail']} so that no one can unsubscribe it without a login: docs/deploy.md, E-mail")
+        print(f"  confirm the mail that AWS sends to {given['AlertEmail']} so that no one can unsubscribe it without a login: docs/deploy.md, Email")
     if given["LogBucketName"] not in ("", "none") and not look.notified(session.client("s3"), given["LogBucketName"], stack.output("FunctionArn"))[0]:
         print("  make watch-bucket     let the bucket announce new logs")
     if given["LogBucketName"] != "none" and there.get("LogBucketName") != stack.outputs.get("LogBucketName"):

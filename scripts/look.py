@@ -72,7 +72,7 @@ def same_key(one, other):
 
 
 def notified(s3, name, function):
-    """Whether a bucket tells EventBridge of new objects, and whether it calls the function itself."""
+    """Whether a bucket notifies EventBridge of new objects, and whether it calls the function itself."""
     present = s3.get_bucket_notification_configuration(Bucket=name)
     calls = [one["LambdaFunctionArn"] for one in present.get("LambdaFunctionConfigurations", [])]
     return "EventBridgeConfiguration" in present, function in calls

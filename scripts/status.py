@@ -35,7 +35,7 @@ class Report:
         print(f"· {text}")
 
     def check(self, name, look, *arguments):
-        """One check; what cannot be seen is no reason to hide the others."""
+        """One check; one that cannot be made does not hide the others."""
         try:
             look(self, *arguments)
         except Exception as error:
@@ -156,7 +156,7 @@ def rules(report, stack):
     """The rules that should be there, on both buses; one that is gone or disabled blinds or mutes without an error."""
     client, name = stack.client("events"), stack.output("FunctionName")
     resources = stack.client("cloudformation").describe_stack_resources(StackName=stack.name)["StackResources"]
-    # A rule on a bus of its own is bus|name to CloudFormation.
+    # A rule on another bus is bus|name to CloudFormation.
     expected = {one["PhysicalResourceId"].rpartition("|")[2].rpartition("/")[2] for one in resources if one["ResourceType"] == "AWS::Events::Rule"}
     found, wrong = {}, 0
     for bus in ("default", f"{name}-tamper"):

@@ -35,7 +35,7 @@ def parser(description, **options):
 
 
 def run(main):
-    """Ends the program with main's exit status; 2 and one sentence for what can be mended."""
+    """Ends the program with main's exit status; 2 and one sentence for what can be fixed."""
     try:
         sys.exit(main() or 0)
     except Failure as failure:

@@ -169,7 +169,7 @@ impl<'o> Reader<'o> {
                 bytes: self.inflate.consumed(),
                 text_bytes: self.text_bytes,
                 records,
-                // Of a damaged one it is not known.
+                // Of a damaged one it is unknown.
                 without_records: if damage.is_some() { 0 } else { statistics.without_records },
                 ..statistics
             },

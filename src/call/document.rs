@@ -130,7 +130,7 @@ mod tests {
 
     const DENIAL: &str = r#"{"timestamp":"2025-06-01T10:00:00Z","errorCode":"AccessDeniedException"}"#;
 
-    /// What is counted of a text in which `$` stands for a denial and `#` for one inside a string: its source and
+    /// What is counted of a text in which `$` is a denial and `#` one inside a string: its source and
     /// replacement of a request id, `?` for an object without a record, or `!` for none.
     #[track_caller]
     fn check(within: Container, text: &str, expected: &str) {

@@ -28,7 +28,7 @@ pub enum FaultKind {
     NoTimestamp,
     /// It is longer than [`Limits::record_bytes`](crate::reader::Limits::record_bytes).
     Oversized,
-    /// It is a model call that failed with this error code, which looks like that of a denial and is not known.
+    /// It is a model call that failed with this error code, which looks like that of a denial and is unknown.
     UnknownCode(String),
 }
 

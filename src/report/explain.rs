@@ -82,7 +82,7 @@ pub struct KeyState<'a> {
 
 impl KeyState<'_> {
     /// Whether it is what someone asks about: `asked` is the id of one of its alerts, part of one of
-    /// its values, or a user that its caller stands for.
+    /// its values, or a user whom its caller includes.
     #[must_use]
     pub fn is_about(&self, asked: &str) -> bool {
         self.key.values.iter().flatten().any(|value| value.contains(asked))

@@ -3,7 +3,7 @@
 //! Strings and brackets are followed, which needs no line ends, so that an object is cut out alike in every framing:
 //! on a line, in a list, in an envelope around many, pretty-printed. Whether it is a record is for the receiver.
 //! Nearly every log holds one object per line, and nearly none is looked for: once a record has been recognised, on
-//! a line of its own, [`Lines`] passes over such lines.
+//! its own line, [`Lines`] passes over such lines.
 
 use crate::source::buffer::Buffer;
 use crate::source::lines::{Lines, Passed};

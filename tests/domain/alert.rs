@@ -519,7 +519,7 @@ fn people_see_spellings_of_a_model_only_where_they_differ_from_what_is_shown() {
             alert.story().chat()
         );
     });
-    // A sweep lists the models; what it lists need not be told again.
+    // A sweep lists the models; what it lists need not be repeated.
     of_rule(built_in("model-sweep"), &[None, Some(USER)], &["a.b", "c.d"], |alert| {
         let mut alert = alert.clone();
         for spelling in ["a.b", "eu.c.d"] {

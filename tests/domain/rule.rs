@@ -21,12 +21,11 @@ const PREFACE: &str = "\
 Each rule is a file, `rules/<id>.toml`; this page is written from them. Which rules are on is one
 setting: `DetectionRules` of the stack, `RULES` of the function, `--rules` of `replay`. Threshold,
 window, cooldown, severity and exempt users of every rule are settings too: `RuleSettings`,
-`RULE_SETTINGS`, `--set`. One reading of an object serves all rules, and a rule that is off costs
-nothing.
+`RULE_SETTINGS`, `--set`. Each object is read once for all rules, and a rule that is off costs nothing.
 
 A missing value counts as its own group, unless the rule needs it: a rule about roles, say, ignores
-records without one. The *caller* is what nobody can rename at will: a role without its
-session, all federated users of an account together, a person's session, or else the user.
+records without one. The *caller* is the user without freely chosen names: a role without its session,
+all federated users of an account together, a person's session, or else the user.
 ";
 
 fn words(fields: impl Iterator<Item = Field>) -> String {
@@ -156,7 +155,7 @@ fn section(rule: &Rule) -> String {
         let _ = writeln!(text, "- [Reference]({reference})");
     }
     if let Some(elastic) = rule.elastic {
-        let _ = writeln!(text, "\nAfter Elastic's rule `{}`. On purpose, otherwise:\n", elastic.uuid);
+        let _ = writeln!(text, "\nAfter Elastic's rule `{}`. Deliberate differences:\n", elastic.uuid);
         for point in elastic.differs {
             let _ = writeln!(text, "- {point}");
         }
@@ -179,9 +178,9 @@ const ELASTIC: &str = include_str!("../fixtures/elastic-rules.tsv");
 const ELASTIC_PREFACE: &str = "
 ## Elastic's rules about Bedrock
 
-Elastic's 36 rules about Amazon Bedrock, as found in its public repository
-[detection-rules](https://github.com/elastic/detection-rules) and its rules explorer on 2026-11-30, each beside ours, or why there is none. The
-last one is about Azure OpenAI.
+Elastic's 36 rules about Amazon Bedrock, from its public repository
+[detection-rules](https://github.com/elastic/detection-rules) and its rules explorer on 2026-11-30: each with ours, or why we have none.
+The last one is about Azure OpenAI.
 
 | Elastic's rule | id | here |
 |---|---|---|

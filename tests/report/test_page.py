@@ -1,4 +1,4 @@
-"""What somebody does with the report: read, filter, sort, go by keyboard, print."""
+"""What someone does with the report: read, filter, sort, go by keyboard, print."""
 
 import json
 import re

@@ -124,13 +124,6 @@ def test_no_concurrency_of_zero_which_stops_everything(template):
     assert not any(pattern.match(text) for text in ["0", "00", "-2", "1.5", "many", "1", "4"])
 
 
-def test_every_parameter_and_variable_is_documented(template):
-    text = (ROOT / "docs/deploy.md").read_text()
-    variables = resource(template, "Function")["Environment"]["Variables"]
-    missing = [name for name in [*template["Parameters"], *variables] if f"`{name}`" not in text]
-    assert not missing
-
-
 def test_every_parameter_is_explained_and_asked_in_a_group(template):
     groups = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
     grouped = [name for group in groups for name in group["Parameters"]]
@@ -520,7 +513,7 @@ def outputs(request):
 
 @pytest.fixture(scope="module")
 def tells(aws, outputs):
-    """Whether a call to AWS is told to the topic: tells("aws.sns", "Unsubscribe", subscriptionArn=…)."""
+    """Whether a call to AWS is reported to the topic: tells("aws.sns", "Unsubscribe", subscriptionArn=…)."""
     all_rules = aws("events").list_rules(NamePrefix=outputs["FunctionName"])["Rules"]
     rules = [rule for rule in all_rules if rule["Name"].endswith("-tamper")]
     # A source of its own has one, too.

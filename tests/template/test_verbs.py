@@ -328,7 +328,7 @@ def test_a_second_move_before_the_first_is_done_is_refused(monkeypatch):
 @pytest.mark.parametrize(
     "answer, says",
     [
-        ({"AlertEmail": "nobody"}, "AlertEmail=nobody: expected an e-mail address"),
+        ({"AlertEmail": "nobody"}, "AlertEmail=nobody: expected an email address"),
         ({"CloudTrail": "maybe"}, "CloudTrail=maybe: expected one of events, files, both, no"),
         ({"MemorySize": "12"}, "MemorySize=12: expected a number from 128 to 10240"),
         ({"LogBucketName": "none", "CloudTrail": "no"}, "Nothing would be read"),
@@ -700,7 +700,7 @@ class Function:
 
 
 class WithUnconfirmedMail:
-    """SNS with one more subscription; ministack confirms e-mail subscriptions by itself."""
+    """SNS with one more subscription; ministack confirms email subscriptions by itself."""
 
     def __init__(self, sns):
         self.sns = sns

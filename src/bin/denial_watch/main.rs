@@ -70,7 +70,7 @@ enum Verb {
         /// What it is about
         text: String,
     },
-    /// Notify nobody about a caller for a while; its alerts and incidents are recorded as before
+    /// Notify no one about a caller for a while; its alerts and incidents are recorded as before
     Mute {
         #[command(flatten)]
         table: Table,
@@ -145,7 +145,7 @@ async fn main() -> ExitCode {
     match done {
         Ok(status) => status,
         Err(why) => {
-            // If this fails, there is nobody left to report it to.
+            // If this fails, there is no one left to report it to.
             let _ = writeln!(io::stderr(), "error: {}", sanitize::plain(&why, sanitize::DOCUMENT_BYTES));
             ExitCode::from(2)
         }

@@ -62,7 +62,7 @@ impl Progress {
         self.bar.suspend(|| {
             for line in text.lines() {
                 let line = wrapped(&sanitize::plain(line, usize::MAX), columns);
-                // If this fails, there is nobody left to report it to.
+                // If this fails, there is no one left to report it to.
                 let _ = writeln!(io::stderr(), "{line}");
             }
         });

@@ -118,7 +118,7 @@ impl<S: Store> Run<'_, S> {
     async fn take(&mut self, name: &str, read: reader::Read, again: Again<'_>) {
         self.notes.take(name, &read);
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs());
-        // Nobody else uses the store.
+        // No one else uses the store.
         let claimant = Claimant { owner: "replay", now, lease: Duration::ZERO };
         let delivery = Delivery { object: name, claimant };
         let outcome = self.pipeline.commit_with(TimeLeft::UNLIMITED, read.tally, delivery, Some(again)).await;

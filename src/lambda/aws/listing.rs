@@ -12,7 +12,7 @@ use crate::source::object::Object;
 /// Folders listed at the same time.
 const AT_ONCE: usize = 16;
 
-/// A folder could not be listed, and so nobody knows what is in it.
+/// A folder could not be listed, and so no one knows what is in it.
 #[derive(Debug, thiserror::Error)]
 #[error("S3 ListObjectsV2 of s3://{bucket}/{prefix}: {cause}{advice}")]
 pub struct ListError {

@@ -1,4 +1,4 @@
-//! The AWS services behind the domain, and how patient we are with them.
+//! The AWS services behind the domain, and their time-outs and retries.
 //!
 //! Every client has a limit on connecting, on one attempt and on all attempts together, so
 //! that a hanging service costs one delivery a retry and never the whole function time-out.

@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(
             (turns[0], turns[60]),
             (Duration::ZERO, Duration::from_secs(60)),
-            "nobody waits for nothing"
+            "no one waits for nothing"
         );
     }
 

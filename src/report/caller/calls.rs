@@ -19,7 +19,7 @@ use crate::report::caller::prices::Tokens;
 use crate::rule::identity::Identity;
 use crate::source::time::EventTime;
 
-/// The most calls that are told apart. Records of further calls are only counted: they may be copies.
+/// The most calls that are kept apart. Records of further calls are only counted: they may be copies.
 pub const MAX_CALLS: usize = 2_000_000;
 /// The most names of one kind. A caller can invent any number of models, sessions and clients.
 pub const MAX_NAMES: usize = 5_000;
@@ -318,7 +318,7 @@ fn number(names: Option<&mut IndexSet<Box<str>, RandomState>>, name: &str) -> u1
     index.and_then(|index| u16::try_from(index).ok()).unwrap_or(OTHER)
 }
 
-/// What tells a call from others in 16 bytes: AWS's request ids are UUIDs. Other operations may share the id of a
+/// What distinguishes a call from others in 16 bytes: AWS's request ids are UUIDs. Other operations may share the id of a
 /// model call.
 fn id(operation: Option<&str>, request_id: &str) -> [u8; 16] {
     if let (None, DistinctValue::Uuid(uuid)) = (operation, DistinctValue::new(request_id)) {

@@ -59,7 +59,7 @@ pub fn find(calls: &KeptCalls, span: Option<(EventTime, EventTime)>, unread: Vec
     }
     if calls.left_out > 0 {
         gaps.push(format!(
-            "{} records were left out: only {} calls are told apart. Read a shorter time.",
+            "{} records were left out: only {} calls are kept apart. Read a shorter time.",
             HumanCount(calls.left_out),
             HumanCount(MAX_CALLS as u64)
         ));

@@ -409,7 +409,7 @@ fn standard_input_is_one_object() {
     assert!(text(&output.stdout).contains("\"objects\":[\"-\"]"));
 }
 
-/// A CloudTrail log file of `count` refusals.
+/// A CloudTrail log file of `count` denials.
 fn trail(count: usize) -> String {
     let records: Vec<String> = (0..count)
         .map(|number| format!(
@@ -549,7 +549,7 @@ fn what_is_no_log_is_said() {
     check(&[&path], 2, "no JSON record in it");
 }
 
-/// Writes each text to a file of its own, and checks the exit status and the last line of standard error.
+/// Writes each text to its own file, and checks the exit status and the last line of standard error.
 #[track_caller]
 fn check_end(texts: &[&str], status: i32, last: &str) {
     let folder = tempfile::tempdir().expect("a folder");

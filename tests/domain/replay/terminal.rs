@@ -26,7 +26,7 @@ fn screen(columns: u16, environment: &[(&str, &str)], stderr: bool, arguments: &
     }
     let mut child = command.spawn(child_end).expect("replay runs");
     let mut shown = Vec::new();
-    // Linux ends a pseudo-terminal that nobody writes to any more with an error.
+    // Linux ends a pseudo-terminal that no one writes to any more with an error.
     let _ = terminal.read_to_end(&mut shown);
     assert!(matches!(child.wait().expect("it ends").code(), Some(0 | 2)));
     let shown = String::from_utf8(shown).expect("text");

@@ -200,7 +200,7 @@ fn check(world: &World) -> usize {
             let known = known.entry(text(&notice["incident"]["notice"])).or_default();
             *known = count.max(*known);
         }
-        // Told, quiet.
+        // Reported, quiet.
         for (caller, told) in &told {
             let (total, last) = (alerts[caller], told.values().max().copied().unwrap_or(0));
             assert!(4 * last > total, "{caller}: told of {last} of {total}");
