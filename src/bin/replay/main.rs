@@ -101,7 +101,7 @@ fn main() -> ExitCode {
     };
     let exemptions = Exemptions::of(&settings);
     let (progress, mut summary) = run::all(&pipeline, &exemptions, &found, options.jobs(), open);
-    let printed = output::write(&options, expected.as_ref(), pipeline, &progress, &mut summary);
+    let printed = output::write(&options, expected.as_ref(), pipeline, &found, &progress, &mut summary);
     finish(&options, &progress, summary, printed)
 }
 

@@ -73,14 +73,14 @@ pub struct Options {
     /// How to print alerts, or the messages about them
     #[arg(long, value_enum, default_value_t = Format::Text, help_heading = "What to show")]
     pub format: Format,
-    /// Also write an HTML report: incidents, timelines, and who is near a limit
+    /// Also write an HTML report: incidents, timelines, and who is near a limit; with --caller, that caller
     #[arg(long, value_name = "FILE.html", help_heading = "What to show")]
     pub report: Option<PathBuf>,
     /// Explain instead why alerts were raised or not: the id of an alert, or part of a user, role, model or account
     #[arg(long, value_name = "TEXT", conflicts_with = "format", help_heading = "What to show")]
     pub explain: Option<String>,
     /// Show instead what one caller was denied, was served after it, and what that cost: part of the ARN of a user, or of a role without its session; or a glob that matches the whole ARN
-    #[arg(long, value_name = "GLOB", help_heading = "What to show", conflicts_with_all = ["explain", "report", "expect", "fail_on_alert", "rules", "set", "rules_dir", "threshold", "window", "cooldown", "exempt_user"])]
+    #[arg(long, value_name = "GLOB", help_heading = "What to show", conflicts_with_all = ["explain", "expect", "fail_on_alert", "rules", "set", "rules_dir", "threshold", "window", "cooldown", "exempt_user"])]
     pub caller: Option<String>,
 
     /// Read only logs of calls from this time on: 2025-06-01T09:00:00Z, 2025-06-01, or how long ago, such as 7d

@@ -123,12 +123,15 @@ impl RunSummary {
     /// Why calls failed, as far as CloudTrail shows it, one sentence for each cause, the most frequent first:
     /// `6 calls failed because Anthropic does not serve this country`.
     pub fn causes(&self) -> Vec<String> {
+        let sentence = |(number, why)| format!("{} failed because {why}", count(number, "call"));
+        self.failures().into_iter().map(sentence).collect()
+    }
+
+    /// The same: how many calls, and the words after "because".
+    pub fn failures(&self) -> Vec<(u64, &'static str)> {
         let mut causes: Vec<_> = self.sum.causes.iter().collect();
         causes.sort_by_key(|(_, number)| Reverse(**number));
-        let sentence = |(cause, number): (&&str, &u64)| {
-            format!("{} failed because {}", count(*number, "call"), words::because(cause))
-        };
-        causes.into_iter().map(sentence).collect()
+        causes.into_iter().map(|(cause, number)| (*number, words::because(cause))).collect()
     }
 }
 

@@ -65,7 +65,6 @@ fn help_names_it_and_what_it_cannot_be_combined_with_is_refused() {
         &["--caller", "", LOGS],
         &["--caller", "a", "--format", "sms", LOGS],
         &["--caller", "a", "--explain", "b", LOGS],
-        &["--caller", "a", "--report", "r.html", LOGS],
         &["--caller", "a", "--fail-on-alert", LOGS],
     ] {
         let output = replay(arguments);
