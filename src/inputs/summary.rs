@@ -101,6 +101,7 @@ impl RunSummary {
     }
 
     /// `Read 39 files: 392 records, 116 denials, 6 alerts.`
+    #[must_use]
     pub fn first_line(&self) -> String {
         format!(
             "Read {}: {}, {}, {}.",
@@ -135,6 +136,7 @@ impl RunSummary {
     }
 
     /// The same: how many calls, and the words after "because".
+    #[must_use]
     pub fn failures(&self) -> Vec<(u64, &'static str)> {
         let mut causes: Vec<_> = self.sum.causes.iter().collect();
         causes.sort_by_key(|(_, number)| Reverse(**number));
