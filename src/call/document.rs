@@ -14,7 +14,7 @@ use crate::call::Source;
 use crate::call::cause;
 use crate::call::filter::RecordFilter;
 use crate::call::members::{Member, Members};
-use crate::call::record::{self, Reading};
+use crate::call::record::{self, Reading, Trace};
 use crate::source::piece::{Container, Verdict};
 use crate::source::text::Text;
 
@@ -27,13 +27,17 @@ pub struct ReadPiece {
     pub is_stray: bool,
 }
 
+/// Takes in what a record turned out to be, after its trace. Of one with a trace, `None` comes first: if that returns
+/// `true`, it was counted like another with the same trace.
+pub type Take<'t> = &'t mut dyn FnMut(Option<&Trace<'_>>, Option<Reading<'_>>) -> bool;
+
 /// Reads `json` and passes on the record in it. `place` replaces a missing request id.
 pub fn read(
     json: &[u8],
     within: Container,
     filter: &RecordFilter,
     place: &dyn Fn() -> String,
-    take: &mut dyn FnMut(Reading<'_>),
+    take: Take<'_>,
 ) -> ReadPiece {
     // One bad byte in a text must not hide a denial.
     let json = str::from_utf8(json).map_or_else(|_| String::from_utf8_lossy(json), Cow::Borrowed);
@@ -81,8 +85,12 @@ fn record(
     filter: &RecordFilter,
     place: &dyn Fn() -> String,
     is_copy: bool,
-    take: &mut dyn FnMut(Reading<'_>),
+    take: Take<'_>,
 ) -> bool {
+    let trace = record::trace(members, filter, is_copy);
+    if trace.is_some() && take(trace.as_ref(), None) {
+        return true;
+    }
     let mut reading = record::read(members, filter, place);
     if let Reading::Call(call) = &mut reading
         && is_copy
@@ -92,7 +100,7 @@ fn record(
     }
     let is_record = reading != Reading::Unknown;
     if is_record {
-        take(reading);
+        take(trace.as_ref(), Some(reading));
     }
     is_record
 }
@@ -119,10 +127,11 @@ mod tests {
         let json = text.replace('$', DENIAL).replace('#', &DENIAL.replace('"', "\\\""));
         let filter = RecordFilter::errors(&["AccessDeniedException"]);
         let mut found = String::new();
-        let read = read(json.as_bytes(), within, &filter, &|| "o".to_owned(), &mut |reading| {
-            if let Reading::Call(call) = reading {
+        let read = read(json.as_bytes(), within, &filter, &|| "o".to_owned(), &mut |_, reading| {
+            if let Some(Reading::Call(call)) = reading {
                 found = format!("{:?} {}", call.source, call.request_id);
             }
+            false
         });
         match read.verdict {
             Verdict::Record => {}

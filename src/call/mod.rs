@@ -29,9 +29,10 @@ use crate::source::text::Text;
 use crate::source::time::EventTime;
 
 /// Which log a record came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Source {
     /// Bedrock's model invocation log.
+    #[default]
     InvocationLog,
     /// AWS CloudTrail.
     CloudTrail,

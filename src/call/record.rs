@@ -10,7 +10,7 @@ use crate::call::filter::RecordFilter;
 use crate::call::guardrail::Facts;
 use crate::call::members::{Member, Members};
 use crate::call::{Call, cloudtrail, invocation};
-use crate::source::text::Text;
+use crate::source::text::{MAX_TEXT_BYTES, Text};
 use crate::source::time::EventTime;
 
 /// What a record turned out to be.
@@ -30,6 +30,36 @@ pub enum Reading<'a> {
     },
     /// A model call that failed with this code, which contains [`DENIED`] and is not known.
     UnknownCode(Cow<'a, str>),
+}
+
+/// All that the reading of a failed call depends on, unread but for its time and request id.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Trace<'a> {
+    /// The same for two calls if they differ in time and request id only.
+    pub alike: Vec<u8>,
+    /// When it was made.
+    pub at: EventTime,
+    /// Its request id.
+    pub request_id: Cow<'a, str>,
+}
+
+/// The trace of a call that failed. `None` where more than that decides: bodies, or a place in the object.
+///
+/// `is_copy` is part of it: whether the record came from a log group in CloudWatch.
+pub fn trace<'a>(record: &Members<'a>, filter: &RecordFilter, is_copy: bool) -> Option<Trace<'a>> {
+    record.text(Member::ErrorCode).filter(|code| !code.is_empty() && !filter.has_facts())?;
+    let (time, id, without): (_, _, &[Member]) = if record.has(Member::EventSource) {
+        let without = &[Member::EventTime, Member::TrailRequestId, Member::EventId];
+        (Member::EventTime, Member::TrailRequestId, without)
+    } else {
+        let without = &[Member::Timestamp, Member::RequestId, Member::Input, Member::Output];
+        (Member::Timestamp, Member::RequestId, without)
+    };
+    let at = EventTime::parse(&record.text(time)?)?;
+    let request_id = record.text(id).filter(|id| !id.is_empty() && id.len() <= MAX_TEXT_BYTES)?;
+    let mut alike = record.all_but(without);
+    alike.push(u8::from(is_copy));
+    Some(Trace { alike, at, request_id })
 }
 
 /// Reads one record. `place` replaces a missing request id.
