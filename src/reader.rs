@@ -7,8 +7,8 @@ mod findings;
 mod known;
 mod records;
 
-use crate::call::Call;
 use crate::call::filter::RecordFilter;
+use crate::call::{Call, Source};
 use crate::count::tally::Tally;
 pub use crate::reader::findings::{Fault, FaultKind, MAX_REPORTED_FAULTS, Statistics, UNRECOGNISED};
 use crate::reader::records::{Counts, Records};
@@ -87,9 +87,10 @@ impl<'o> Reader<'o> {
     pub fn of_calls(
         object: &'o str,
         limits: Limits,
-        filter: RecordFilter,
+        mut filter: RecordFilter,
         take: impl FnMut(&Call<'_>) + Send + 'o,
     ) -> Self {
+        filter.markers = Source::markers(object);
         let framer = Framer::new(&filter.words(), limits.record_bytes);
         let tally = Tally::new(Vec::new(), Vec::new());
         Self::of(Records::new(object, tally, filter).shown_to(Box::new(take)), framer, limits)

@@ -31,7 +31,7 @@ impl Story<'_> {
                 "title": format!(":rotating_light: {title}"),
                 "description": self.description(),
                 "nextSteps": self.triage,
-                "keywords": ["Bedrock", self.rule.id, self.severity.0.name()],
+                "keywords": [self.service, self.rule.id, self.severity.0.name()],
             },
             "metadata": { "threadId": self.thread, "summary": title },
         })

@@ -24,7 +24,8 @@ impl Story<'_> {
         let headline = said(&self.headline, |part| part.ascii(30));
         let account = ascii(&self.account.whole(), ACCOUNT_CHARACTERS);
         let headline = headline + if self.crowd.is_some() { ONE_CHANGE } else { "" };
-        ascii(&format!("[{}] Bedrock {account}: {headline}", self.severity.0.name()), SUBJECT_CHARACTERS)
+        let (severity, service) = (self.severity.0.name(), self.service);
+        ascii(&format!("[{severity}] {service} {account}: {headline}"), SUBJECT_CHARACTERS)
     }
 
     /// One line.
@@ -42,7 +43,7 @@ impl Story<'_> {
             None => format!(" since {since} UTC. {label} {id}"),
         };
         let room = SMS_CHARACTERS.saturating_sub(end.len());
-        ascii(&format!("{severity} Bedrock {account}: {headline}"), room) + &end
+        ascii(&format!("{severity} {} {account}: {headline}", self.service), room) + &end
     }
 
     /// The whole text.

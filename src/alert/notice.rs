@@ -116,7 +116,10 @@ impl Notice<'_> {
             crowd: self.crowd,
             thread: format!("bedrock-{}", digest(&[&account_key(caller.account.as_deref()).text()])),
             headline: vec![Shown::ours(format!("{callers} identities denied"))],
-            title: vec![Shown::ours(format!("{callers} identities denied on Bedrock within an hour"))],
+            title: vec![Shown::ours(format!(
+                "{callers} identities denied on {} within an hour",
+                worst.figures.cloud().service()
+            ))],
             opening: vec![Shown::ours(format!(
                 "{callers} identities of one account raised alerts within an hour, probably after one policy change. The first \
                  ten were reported one by one; this is about the others."

@@ -2,7 +2,7 @@
 //! schema.
 //!
 //! Source: class 2004 of the Open Cybersecurity Schema Framework, version 1.8.0, with the cloud profile. It
-//! uses nothing that is not in 1.1.0 as well, but for `is_alert` (1.4.0).
+//! uses nothing that is not in 1.1.0 as well, but for `is_alert` and an account's type in Azure (1.4.0).
 
 use std::net::IpAddr;
 
@@ -12,6 +12,7 @@ use super::Alert;
 use super::document::put;
 use super::sanitize::{DOCUMENT_BYTES, Shown};
 use super::words::capitalised;
+use crate::call::Cloud;
 use crate::count::evidence::Kind;
 use crate::rule::definition::Severity;
 use crate::rule::field::Field;
@@ -28,6 +29,10 @@ impl Alert<'_> {
         let (rule, figures) = (self.rule, &self.figures);
         let id = self.id();
         let kept = |value: Shown<'_>| value.program(MAX_KEPT_BYTES);
+        let (provider, (type_id, account_type), model_type) = match figures.cloud() {
+            Cloud::Aws => ("AWS", (10, "AWS Account"), "Amazon Bedrock model"),
+            Cloud::Azure => ("Azure", (13, "Azure Subscription"), "Azure OpenAI model"),
+        };
         let mut finding = json!({
             "activity_id": 1,
             "activity_name": "Create",
@@ -69,7 +74,7 @@ impl Alert<'_> {
                     "technique": { "uid": one.id, "name": one.name, "src_url": one.reference },
                 })).collect::<Vec<_>>(),
             },
-            "cloud": { "provider": "AWS" },
+            "cloud": { "provider": provider },
             "evidences": self.evidences(),
             "remediation": { "desc": self.triage().join("\n"), "references": rule.references },
             // What the schema has no place for.
@@ -90,7 +95,7 @@ impl Alert<'_> {
             }
         }
         if let Some(account) = kept(Shown::id(self.account())) {
-            let account = json!({ "uid": account, "type_id": 10, "type": "AWS Account" });
+            let account = json!({ "uid": account, "type_id": type_id, "type": account_type });
             put(&mut finding, "cloud.account", account);
         }
         if let Some(region) = self.plain_evidence(Kind::Region).first() {
@@ -101,9 +106,14 @@ impl Alert<'_> {
         } else {
             kept(Shown::model(self.model())).into_iter().collect()
         };
-        let resource = |model| json!({ "uid": model, "name": model, "type": "Amazon Bedrock model" });
-        if !models.is_empty() {
-            put(&mut finding, "resources", models.iter().map(resource).collect::<Vec<_>>());
+        let resource = |name, kind| json!({ "uid": name, "name": name, "type": kind });
+        let mut resources: Vec<Value> = models.iter().map(|model| resource(model, model_type)).collect();
+        if let Some(account) = kept(Shown::id(self.key.get(rule, Field::Resource))) {
+            let kind = if figures.cloud() == Cloud::Azure { "Azure OpenAI account" } else { model_type };
+            resources.push(resource(&account, kind));
+        }
+        if !resources.is_empty() {
+            put(&mut finding, "resources", resources);
         }
         finding.to_string()
     }
@@ -124,8 +134,12 @@ impl Alert<'_> {
             return vec![common];
         }
         let from = |address: String| {
-            // CloudTrail names a service that made the call in place of an address.
-            let name = if address.parse::<IpAddr>().is_ok() { "ip" } else { "svc_name" };
+            // CloudTrail names a service that made the call in place of an address; Azure masks a part of it.
+            let name = match self.figures.cloud() {
+                _ if address.parse::<IpAddr>().is_ok() => "ip",
+                Cloud::Aws => "svc_name",
+                Cloud::Azure => "name",
+            };
             let mut evidence = common.clone();
             put(&mut evidence, &format!("src_endpoint.{name}"), address);
             evidence

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::Alert;
 use super::links::unlinked;
 use super::sanitize::{plain, shown};
+use crate::call::Cloud;
 use crate::call::api_key::is_key_user;
 use crate::count::evidence::Kind;
 use crate::rule::identity::Identity;
@@ -65,6 +66,9 @@ impl<'a> Who<'a> {
 impl Alert<'_> {
     /// The queries about this alert.
     pub(super) fn queries(&self) -> Queries {
+        if self.figures.cloud() == Cloud::Azure {
+            return Queries { replay: self.replay(), ..Queries::default() };
+        }
         let who = self.caller().filter(|arn| is_whole(arn)).map(Who::of);
         Queries {
             replay: self.replay(),
@@ -85,13 +89,15 @@ impl Alert<'_> {
         caller.into_iter().chain(replay).chain(cloudtrail).filter(is_inert)
     }
 
-    /// Commands that take the caller's credentials away; none where its name cannot be quoted for certain.
+    /// Commands that take the caller's credentials away; none where its name cannot be quoted for certain, and none for
+    /// Azure.
     ///
     /// Sources: "Managing access keys for IAM users" and "Revoke IAM role temporary security credentials" in the AWS
     /// IAM user guide; "Handle compromised long-term and short-term Amazon Bedrock API keys" in the Amazon Bedrock
     /// user guide.
     pub(super) fn stop(&self) -> Vec<String> {
-        let Some(caller) = self.incident.caller.filter(|arn| is_plain(arn) && is_whole(arn)) else {
+        let caller = self.incident.caller.filter(|arn| is_plain(arn) && is_whole(arn));
+        let Some(caller) = caller.filter(|_| self.figures.cloud() == Cloud::Aws) else {
             return Vec::new();
         };
         let resource = caller.splitn(6, ':').nth(5).unwrap_or_default();

@@ -4,6 +4,7 @@ use super::Alert;
 use super::queries::mute_command;
 use super::sanitize::Shown;
 use super::words::{capitalised, how_many, minutes, span};
+use crate::call::Cloud;
 use crate::count::evidence::Kind;
 use crate::rule::definition::{Rule, Severity};
 use crate::rule::field::Field;
@@ -16,6 +17,8 @@ pub struct Story<'a> {
     pub(super) rule: &'a Rule,
     /// The severity of the worst alert, and its risk score.
     pub(super) severity: (Severity, u8),
+    /// The service that was called.
+    pub(super) service: &'static str,
     /// The id of the alert or notice.
     pub(super) id: String,
     /// The id of the worst alert.
@@ -164,6 +167,7 @@ impl Alert<'_> {
         Story {
             rule,
             severity: (self.severity, self.risk_score()),
+            service: self.figures.cloud().service(),
             alert: id.clone(),
             thread: self.thread(),
             headline: self.phrase(wording.headline),
@@ -201,7 +205,10 @@ impl Alert<'_> {
             id,
             stop: self.stop(),
             commands: self.commands().collect(),
-            mute: mute_command(self.account(), self.incident.caller),
+            mute: match self.figures.cloud() {
+                Cloud::Aws => mute_command(self.account(), self.incident.caller),
+                Cloud::Azure => None,
+            },
         }
     }
 

@@ -11,7 +11,6 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use crate::call::Source;
-use crate::call::cause;
 use crate::call::filter::RecordFilter;
 use crate::call::members::{Member, Members};
 use crate::call::record::{self, Reading, Trace};
@@ -61,17 +60,17 @@ pub fn read(
     } else {
         (None, false)
     };
-    let named = cause::count_denials_named(json.as_bytes());
+    let named = record::count_denials_named(json.as_bytes());
     let place = || format!("{}.0", place());
     let recognised = inner.as_deref().and_then(|inner| {
         let members = Members::read(inner).ok()?;
         if record(&members, filter, &place, is_copy, take) {
-            return Some(cause::count_denials_named(inner.as_bytes()));
+            return Some(record::count_denials_named(inner.as_bytes()));
         }
         // A log group can be an EventBridge target.
         let detail = detail(&members).filter(|_| is_copy)?;
         let is_record = record(&Members::read(&detail).ok()?, filter, &place, false, take);
-        is_record.then(|| cause::count_denials_named(detail.as_bytes()))
+        is_record.then(|| record::count_denials_named(detail.as_bytes()))
     });
     ReadPiece {
         verdict: if recognised.is_some() { Verdict::Record } else { Verdict::Unknown },

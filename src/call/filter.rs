@@ -22,6 +22,8 @@ pub struct RecordFilter {
     pub watched: Vec<String>,
     /// What only CloudTrail's records can show.
     pub trail: TrailFilter,
+    /// Records of other logs that contain one of these words: [`Source::markers`](crate::call::Source::markers).
+    pub markers: Vec<&'static str>,
 }
 
 /// Which records of CloudTrail the rules need, beside those that have an error code of [`RecordFilter::error_codes`].
@@ -117,6 +119,7 @@ impl RecordFilter {
             .chain(self.actions.iter().copied())
             .chain(self.successes.then_some("timestamp"))
             .chain(self.watched.iter().map(String::as_str))
+            .chain(self.markers.iter().copied())
     }
 
     /// Which of the pieces that contain one of [`Self::words`] may hold a record that is needed.
@@ -146,10 +149,18 @@ mod tests {
             actions: vec!["BLOCKED"],
             successes: true,
             trail: TrailFilter { bedrock: vec!["ListFoundationModels"], any: vec![] },
+            markers: vec!["resultSignature"],
             ..RecordFilter::default()
         };
-        let expected =
-            ["errorCode", "INTERVENED", "guardrail_intervened", "BLOCKED", "timestamp", "\"bedrock"];
+        let expected = [
+            "errorCode",
+            "INTERVENED",
+            "guardrail_intervened",
+            "BLOCKED",
+            "timestamp",
+            "resultSignature",
+            "\"bedrock",
+        ];
         assert_eq!(filter.words(), expected);
     }
 

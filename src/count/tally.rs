@@ -199,6 +199,7 @@ impl Tally {
             successes: conditions().any(Condition::needs_every_record),
             watched: self.watched.arns(),
             trail: TrailFilter { bedrock: sorted(trail(false)), any: sorted(trail(true)) },
+            markers: Vec::new(),
         }
     }
 
@@ -501,6 +502,7 @@ mod tests {
             user: Some("u".into()),
             model: None,
             model_called: None,
+            resource: None,
             region: None,
             request_id: request.into(),
             error_code: "AccessDeniedException".into(),

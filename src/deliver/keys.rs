@@ -8,7 +8,6 @@ use indexmap::IndexMap;
 use super::{Delivery, Failure, Pipeline, RETENTION};
 use crate::alert;
 use crate::alert::sink::AlertSink;
-use crate::call::Source;
 use crate::call::cause::Class;
 use crate::count::alerts::{self, AlertLog, MAX_DUE};
 use crate::count::caller::Caller;
@@ -67,7 +66,7 @@ pub(super) struct DeniedModels {
     pairs: Vec<String>,
     last: EventTime,
     setup: bool,
-    /// An invocation log has shown it.
+    /// A log has shown it that records successful calls too.
     pub log: bool,
 }
 
@@ -86,7 +85,7 @@ impl DeniedModels {
             pairs: pairs.collect(),
             last: figures.last_seen,
             setup: severity::applies(Class::Setup, rule, key, &figures.evidence),
-            log: figures.logs().contains(&Source::InvocationLog),
+            log: figures.logs().iter().any(|log| log.has_successes()),
         }
     }
 

@@ -239,7 +239,7 @@ mod tests {
         check_refused(
             "RULES",
             "denied-model,sweep",
-            "expected one or more of api-key-escape, denied-model, guardrail-content",
+            "expected one or more of api-key-escape, denied-model, empty-answers",
         );
         check_refused("RULE_SETTINGS", "denied-model.threshold", "expected <rule>.<setting>=<value>");
         check_refused(

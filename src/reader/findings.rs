@@ -8,7 +8,7 @@ use crate::call::cause::MODEL_NOT_FOUND;
 
 /// The warning about an object with [`Statistics::stray`].
 pub const UNRECOGNISED: &str = "it names the error code of a denial outside every record that was recognised; expected \
-     records of Bedrock's invocation log or of CloudTrail";
+     records of Bedrock's invocation log, of CloudTrail or of Azure OpenAI's diagnostics";
 
 /// How many faults of one object are reported one by one; further ones are only counted.
 pub const MAX_REPORTED_FAULTS: usize = 20;
@@ -27,7 +27,7 @@ pub struct Fault {
 pub enum FaultKind {
     /// It names a denial's error code but is no valid JSON object.
     NotJson,
-    /// It is a denial without an RFC 3339 `timestamp` or `eventTime`.
+    /// It is a denial without an RFC 3339 `timestamp`, `eventTime` or `time`.
     NoTimestamp,
     /// It is longer than [`Limits::record_bytes`](crate::reader::Limits::record_bytes).
     Oversized,
@@ -42,7 +42,7 @@ impl FaultKind {
         match self {
             Self::NotJson => "expected one JSON object; the record was skipped".into(),
             Self::NoTimestamp => {
-                "expected an RFC 3339 `timestamp` (`eventTime` in CloudTrail); the denial was skipped".into()
+                "expected an RFC 3339 `timestamp` (`eventTime` in CloudTrail, `time` in Azure OpenAI's diagnostics); the denial was skipped".into()
             }
             Self::Oversized => "the record is longer than the limit; it was skipped".into(),
             Self::UnknownCode(code) => {
@@ -112,7 +112,7 @@ pub struct Statistics {
     pub unrecognised: u64,
     /// Those of them that name it outside every record.
     pub stray: u64,
-    /// Objects in which no record of either log was recognised.
+    /// Objects in which no record of a known log was recognised.
     pub without_records: u64,
     /// Records that name a denial and could not be counted.
     pub uncounted: u64,

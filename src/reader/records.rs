@@ -5,11 +5,11 @@ use std::mem;
 use memchr::memmem;
 
 use crate::alert::sanitize;
-use crate::call::Call;
-use crate::call::cause::{self, ACCESS_DENIED, MODEL_NOT_FOUND, VALIDATION_FAILED};
+use crate::call::cause::{ACCESS_DENIED, MODEL_NOT_FOUND, VALIDATION_FAILED};
 use crate::call::document;
 use crate::call::filter::{RecordFilter, Selector, TrailFilter};
-use crate::call::record::{Reading, Trace};
+use crate::call::record::{self, Reading, Trace};
+use crate::call::{Call, Source};
 use crate::count::tally::Tally;
 use crate::reader::findings::{CallKind, Fault, FaultKind, MAX_REPORTED_FAULTS, Statistics};
 use crate::reader::known::{KnownCall, KnownCalls};
@@ -58,23 +58,20 @@ pub struct Counts {
 /// nothing is searched for their sake. In one that AWS named as a trail's, what is needed names Bedrock.
 pub fn filter(object: &str, tally: &Tally) -> RecordFilter {
     let mut filter = tally.wanted();
-    if object.contains(INVOCATION_LOGS) {
+    if Source::InvocationLog.is_named_by(object) {
         filter.trail = TrailFilter::default();
     } else {
         filter.trail.bedrock.extend([MODEL_NOT_FOUND, VALIDATION_FAILED]);
     }
-    if TRAILS.iter().any(|folder| object.contains(folder)) {
+    if Source::CloudTrail.is_named_by(object) {
         filter.trail.bedrock.extend(std::mem::take(&mut filter.error_codes));
     }
     if !filter.error_codes.contains(&ACCESS_DENIED) {
         filter.error_codes.push(ACCESS_DENIED);
     }
+    filter.markers = Source::markers(object);
     filter
 }
-
-/// The folders of invocation logs and of trails in a bucket, by AWS's naming.
-const INVOCATION_LOGS: &str = "/BedrockModelInvocationLogs/";
-const TRAILS: [&str; 2] = ["/CloudTrail/", "/CloudTrail-NetworkActivity/"];
 
 impl<'o> Records<'o> {
     /// `object` replaces a missing request id; denials go to `tally`.
@@ -125,8 +122,8 @@ impl<'o> Records<'o> {
         let mut verdict = Verdict::Unknown;
         match *cut {
             Cut::Piece { json, within, is_named } => verdict = self.read(offset, json, within, is_named),
-            Cut::Broken(text) => self.uncounted(offset, FaultKind::NotJson, cause::names_denial(text)),
-            Cut::Part(text) => self.names_denial |= cause::names_denial(text),
+            Cut::Broken(text) => self.uncounted(offset, FaultKind::NotJson, names_denial(text)),
+            Cut::Part(text) => self.names_denial |= names_denial(text),
             Cut::Oversized => {
                 let names_denial = mem::take(&mut self.names_denial);
                 self.uncounted(offset, FaultKind::Oversized, names_denial);
@@ -134,7 +131,7 @@ impl<'o> Records<'o> {
             Cut::Around(text) => {
                 self.has_envelope = true;
                 self.recognised |= memmem::find(text, CONTROL_MESSAGE).is_some();
-                self.is_stray |= cause::names_denial(text);
+                self.is_stray |= names_denial(text);
             }
         }
         verdict
@@ -227,6 +224,11 @@ impl Counts {
             self.faults.push(Fault { offset, kind });
         }
     }
+}
+
+/// Whether a text names a denial, as any log writes it.
+fn names_denial(text: &[u8]) -> bool {
+    record::count_denials_named(text) > 0
 }
 
 /// How much of an unknown error code is shown. AWS's are shorter.

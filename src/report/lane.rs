@@ -8,7 +8,6 @@ use indexmap::IndexSet;
 use serde::Serialize;
 
 use crate::alert;
-use crate::call::Source;
 use crate::count::counter::Counter;
 use crate::count::evidence::Kind;
 use crate::count::key::Key;
@@ -91,7 +90,7 @@ impl Lane {
             floods: floods(rule, &counters, after),
             alerts: fired.into_iter().map(|at| (after(at), alert::id(key, at))).collect(),
             models: models.map(|one| kept(Kind::ModelCalled.cut(&one.value))).collect(),
-            sources: figures.logs().iter().map(|log| named(*log)).collect(),
+            sources: figures.logs().iter().map(|log| log.word()).collect(),
         })
     }
 
@@ -148,13 +147,6 @@ fn floods(rule: &Rule, counters: &[Counter], after: impl Fn(EventTime) -> i64) -
     }
     let length = i64::try_from(rule.slot().as_millis()).unwrap_or(i64::MAX);
     slots.into_iter().map(|(start, denials)| (after(start), length, denials)).collect()
-}
-
-fn named(source: Source) -> &'static str {
-    match source {
-        Source::InvocationLog | Source::CloudWatch => "log",
-        Source::CloudTrail => "CloudTrail",
-    }
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use glob::Pattern;
 
 use super::condition::{CallOutcome, Condition};
 use super::field::{Field, Values};
+use crate::call::Call;
 use crate::call::cause::Class;
-use crate::call::{Call, Source};
 
 /// How much an alert of a rule matters, in Elastic's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize, serde::Serialize)]
@@ -296,9 +296,9 @@ impl Rule {
     /// Whether the rule counts this denial, whose fields have these values.
     #[must_use]
     pub fn counts(&self, denial: &Call<'_>, values: &Values<'_>) -> bool {
-        // Calls whose tokens CloudTrail does not record are left to the invocation log.
+        // Calls whose tokens a log does not record are left to the others.
         let has_amount =
-            self.weight == Weight::One || denial.source != Source::CloudTrail || denial.facts.tokens() > 0;
+            self.weight == Weight::One || denial.source.has_tokens() || denial.facts.tokens() > 0;
         has_amount
             && self.records.iter().any(|record| record.holds(denial, values))
             && self

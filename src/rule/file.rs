@@ -153,6 +153,7 @@ struct Written {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "independent conditions")]
 struct RecordTable {
     error_codes: Option<List<ErrorCode>>,
     causes: Option<List<CauseName>>,
@@ -171,6 +172,8 @@ struct RecordTable {
     min_policies_blocked: Option<Policies>,
     #[serde(default)]
     has_body: bool,
+    #[serde(default)]
+    empty_answer: bool,
     #[serde(default)]
     except_people: bool,
 }
@@ -212,6 +215,9 @@ impl RecordTable {
         if self.served_after_denial && self.outcome != CallOutcome::Succeeded {
             return Err("expected outcome = \"succeeded\" with served_after_denial");
         }
+        if self.empty_answer && self.outcome != CallOutcome::Succeeded {
+            return Err("expected outcome = \"succeeded\" with empty_answer");
+        }
         if fails && self.outcome == CallOutcome::Succeeded {
             return Err("expected either error_codes or causes, or outcome = \"succeeded\"");
         }
@@ -241,6 +247,7 @@ impl RecordTable {
             }),
             min_policies_blocked: self.min_policies_blocked.map_or(0, |number| number.0),
             has_body: self.has_body,
+            empty_answer: self.empty_answer,
             except_people: self.except_people,
         }
     }
@@ -354,7 +361,7 @@ impl Written {
         let is_allowed = |field: &Field| !matches!(field, Field::RequestId | Field::Session);
         if repeated || !has(Field::Account) || identities > 1 || !group_by.iter().all(is_allowed) {
             let expected = "expected \"account\", and perhaps one of \"user\", \"caller\" and \"role\", and \"model\", \
-                            \"region\", \"address\", \"operation\" and \"access_key\", each once";
+                            \"region\", \"address\", \"operation\", \"access_key\" and \"resource\", each once";
             return misfit(self.group_by.span(), "group_by", expected);
         }
         if group_by.len() > MAX_FIELDS {
@@ -365,8 +372,8 @@ impl Written {
                 let field = *count.get_ref();
                 let is_counted = !matches!(field, Field::Account | Field::User | Field::Caller | Field::Role);
                 if !is_counted || has(field) {
-                    let expected = "expected \"request\", \"model\", \"session\", \"region\", \"address\", \"operation\" or \
-                                    \"access_key\", and not what the rule groups by";
+                    let expected = "expected \"request\", \"model\", \"session\", \"region\", \"address\", \"operation\", \
+                                    \"access_key\" or \"resource\", and not what the rule groups by";
                     return misfit(count.span(), "count", expected);
                 }
             }
@@ -441,8 +448,13 @@ fn is_id(text: &str) -> bool {
 
 /// Checks that a phrase says how many, and names only what the rule groups by.
 fn check_phrase(phrase: &str, group_by: &[Field]) -> Result<(), String> {
-    let names =
-        [("user", Field::User), ("caller", Field::Caller), ("role", Field::Role), ("model", Field::Model)];
+    let names = [
+        ("user", Field::User),
+        ("caller", Field::Caller),
+        ("role", Field::Role),
+        ("model", Field::Model),
+        ("resource", Field::Resource),
+    ];
     let named: Vec<&str> =
         names.iter().filter(|(_, field)| group_by.contains(field)).map(|(name, _)| *name).collect();
     let places = phrase.split('{').skip(1).map(|rest| rest.split('}').next().unwrap_or_default());

@@ -130,6 +130,42 @@ fn a_long_term_key_hears_nothing_of_what_to_set_up() {
     assert_eq!(document["event"]["severity"], 73);
 }
 
+#[test]
+fn an_alert_about_azure_names_no_command_of_aws() {
+    // Whoever names an identity in Azure after one in AWS.
+    let user = "arn:aws:iam::111122223333:user/eve";
+    let told = |source| {
+        with([Some("111122223333"), Some(user), Some("gpt-4o")], |alert| {
+            let mut alert = alert.clone();
+            alert.figures.sources = BTreeSet::from([source]);
+            alert.figures.evidence.insert(evidence(Kind::SourceIp, "192.0.2.***"));
+            let message = alert.message();
+            (message.subject, message.body, json(&alert.document()), json(&alert.ocsf()))
+        })
+    };
+    let (subject, body, document, finding) = told(Source::AzureOpenAi);
+    assert!(subject.starts_with("[high] Azure OpenAI 111122223333: "), "{subject}");
+    for command in ["aws iam", "aws cloudtrail", "make mute", "--caller arn:"] {
+        assert!(!body.contains(command), "{body}");
+    }
+    let cloud = serde_json::json!({
+        "provider": "azure", "account": {"id": "111122223333"}, "region": ["us-east-1"], "service": {"name": "azure_openai"},
+    });
+    assert_eq!(document["cloud"], cloud);
+    assert_eq!(document["event"]["dataset"], serde_json::json!(["azure_openai.logs"]));
+    assert_eq!(document["investigate"], serde_json::json!({"replay": "replay s3://logs/a.json.gz"}));
+    assert_eq!(
+        (&finding["cloud"]["provider"], &finding["cloud"]["account"]["type"]),
+        (&"Azure".into(), &"Azure Subscription".into())
+    );
+    assert_eq!(finding["evidences"][0]["src_endpoint"], serde_json::json!({"name": "192.0.2.***"}));
+    assert_eq!(finding["resources"][0]["type"], "Azure OpenAI model");
+    let (subject, body, document, _) = told(Source::CloudTrail);
+    assert!(subject.starts_with("[high] Bedrock ") && body.contains("aws iam"), "{subject} {body}");
+    assert!(body.contains("make mute"), "{body}");
+    assert_eq!(document["cloud"]["provider"], "aws");
+}
+
 fn json(text: &str) -> Value {
     serde_json::from_str(text).expect("JSON")
 }

@@ -77,6 +77,9 @@ fn shown(record: &Condition) -> String {
         Some(false) => shown.push("not made by AWS on the caller's behalf".to_owned()),
         None => {}
     }
+    if record.empty_answer {
+        shown.push("with an empty answer".to_owned());
+    }
     if record.has_body {
         shown.push("with the answer in the log".to_owned());
     }
@@ -177,7 +180,8 @@ const ELASTIC_PREFACE: &str = "
 ## Elastic's rules about Bedrock
 
 Elastic's 36 rules about Amazon Bedrock, as found in its public repository
-[detection-rules](https://github.com/elastic/detection-rules) and its rules explorer on 2026-11-30, each beside ours, or why there is none.
+[detection-rules](https://github.com/elastic/detection-rules) and its rules explorer on 2026-11-30, each beside ours, or why there is none. The
+last one is about Azure OpenAI.
 
 | Elastic's rule | id | here |
 |---|---|---|
@@ -277,6 +281,7 @@ fn the_figures_are_those_of_the_contract() {
     check_table("model-access-changed", "account, user  0 request  60/1440 min  medium 47  on");
     check_table("api-key-escape", "account, user  0 request  60/1440 min  high 73  on");
     check_table("key-addresses", "account, user, access key  5 address  60/60 min  medium 47  off");
+    check_table("empty-answers", "account, resource  9 request  60/60 min  low 21  off");
     check_table("role-denials", "account, role, model  6 request  60/60 min  medium 47  on");
     check_table("slow-denials", "account, caller, model  12 request  1440/1440 min  low 21  on");
     check_table("validation-burst", "account, user  3 request  1/60 min  high 73  off");
@@ -301,7 +306,7 @@ fn check_refused_at(old: &str, new: &str, below: usize, told: &str) {
     assert_eq!(error, format!("rules/denied-model.toml:{line}: {told}"));
 }
 
-const GROUP_BY: &str = "group_by: expected \"account\", and perhaps one of \"user\", \"caller\" and \"role\", and \"model\", \"region\", \"address\", \"operation\" and \"access_key\", each once";
+const GROUP_BY: &str = "group_by: expected \"account\", and perhaps one of \"user\", \"caller\" and \"role\", and \"model\", \"region\", \"address\", \"operation\", \"access_key\" and \"resource\", each once";
 
 #[test]
 fn a_bad_file_is_refused_with_file_line_field_and_what_was_expected() {
@@ -380,7 +385,7 @@ fn a_bad_file_is_refused_with_file_line_field_and_what_was_expected() {
     check_refused(
         "count = \"request\"",
         "count = \"model\"",
-        "count: expected \"request\", \"model\", \"session\", \"region\", \"address\", \"operation\" or \"access_key\", and not what the rule groups by",
+        "count: expected \"request\", \"model\", \"session\", \"region\", \"address\", \"operation\", \"access_key\" or \"resource\", and not what the rule groups by",
     );
     check_refused(
         "headline = \"{user} denied {model} {count}x\"",
