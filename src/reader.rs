@@ -96,6 +96,12 @@ impl<'o> Reader<'o> {
         Self::of(Records::new(object, tally, filter).shown_to(Box::new(take)), framer, limits)
     }
 
+    /// Hands each call that is read to `take`, too.
+    #[must_use]
+    pub fn shown_to(self, take: impl FnMut(&Call<'_>) + Send + 'o) -> Self {
+        Self { records: self.records.shown_to(Box::new(take)), ..self }
+    }
+
     fn of(records: Records<'o>, framer: Framer, limits: Limits) -> Self {
         Self {
             limits,
@@ -157,13 +163,14 @@ impl<'o> Reader<'o> {
         // The last block may have gone beyond a limit too.
         let damage = self.damage.take().or_else(|| self.beyond_limits());
         let damage = damage.or_else(|| self.inflate.finish().err());
-        let Counts { tally, statistics, faults } = self.records.finish();
+        let records = self.framer.records();
+        let Counts { tally, statistics, faults } = self.records.finish(records);
         Read {
             statistics: Statistics {
                 bytes: self.inflate.consumed(),
                 text_bytes: self.text_bytes,
-                records: self.framer.records(),
-                // Of a damaged one it is not known.
+                records,
+                // Of a damaged one it is unknown.
                 without_records: if damage.is_some() { 0 } else { statistics.without_records },
                 ..statistics
             },

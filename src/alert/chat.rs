@@ -10,7 +10,7 @@ use super::story::{Row, Story, said};
 use super::words::utc;
 use crate::rule::field::Field;
 
-/// The longest value in a list, in bytes; the JSON document and the e-mail show more of it.
+/// The longest value in a list, in bytes; the JSON document and the email show more of it.
 const LISTED_BYTES: usize = 80;
 
 impl Story<'_> {

@@ -125,7 +125,7 @@ impl Alert<'_> {
             if values.is_empty() {
                 continue;
             }
-            // A token was used even if its type is not known.
+            // A token was used even if its type is unknown.
             if kind == Kind::ApiKey {
                 put(document, "bearer_token", true);
                 values.retain(|name| name != KEY_TYPE_UNKNOWN);

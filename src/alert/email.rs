@@ -1,4 +1,4 @@
-//! The e-mail, its subject line and the SMS.
+//! The email, its subject line and the SMS.
 
 use textwrap::{Options, WordSplitter, fill};
 

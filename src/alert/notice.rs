@@ -41,7 +41,7 @@ pub struct Notice<'a> {
 struct Scale {
     /// Different models.
     models: u64,
-    /// Refused calls.
+    /// Denied calls.
     denials: u64,
     /// Both may be higher.
     is_lower_bound: bool,
@@ -187,7 +187,7 @@ impl Notice<'_> {
     fn scale(&self) -> Scale {
         let mut scale = Scale::default();
         let mut models_denied = 0;
-        // Whether a rule counts refused calls, rather than invalid or guarded ones.
+        // Whether a rule counts denied calls, rather than invalid or guarded ones.
         let counts_denials =
             |rule: &Rule| rule.distinct == Field::RequestId && rule.wording.noun == "denials";
         for (id, figures) in &self.incident.rules {

@@ -1,5 +1,5 @@
-//! The alert as an OCSF Detection Finding, for Security Lake, Security Hub and whatever else reads that
-//! schema.
+//! The alert as an OCSF Detection Finding, for Security Lake and whatever else reads that schema; and the notice,
+//! as the finding of its worst alert.
 //!
 //! Source: class 2004 of the Open Cybersecurity Schema Framework, version 1.8.0, with the cloud profile. It
 //! uses nothing that is not in 1.1.0 as well, but for `is_alert` and an account's type in Azure (1.4.0).
@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 
 use super::Alert;
 use super::document::put;
-use super::sanitize::{DOCUMENT_BYTES, Shown};
+use super::notice::Notice;
+use super::sanitize::{DOCUMENT_BYTES, Shown, TEXT_BYTES};
+use super::story::said;
 use super::words::capitalised;
 use crate::call::Cloud;
 use crate::count::evidence::Kind;
@@ -26,6 +28,10 @@ impl Alert<'_> {
     /// The finding on one line.
     #[must_use]
     pub fn ocsf(&self) -> String {
+        self.finding().to_string()
+    }
+
+    fn finding(&self) -> Value {
         let (rule, figures) = (self.rule, &self.figures);
         let id = self.id();
         let kept = |value: Shown<'_>| value.program(MAX_KEPT_BYTES);
@@ -115,7 +121,7 @@ impl Alert<'_> {
         if !resources.is_empty() {
             put(&mut finding, "resources", resources);
         }
-        finding.to_string()
+        finding
     }
 
     /// One piece of evidence for each source address, or one if none is known. Each names the caller, or
@@ -145,6 +151,38 @@ impl Alert<'_> {
             evidence
         };
         addresses.into_iter().map(from).collect()
+    }
+}
+
+impl Notice<'_> {
+    /// The finding on one line: one finding for each incident, which its later notices update. A crowd's notices are
+    /// findings of their own.
+    #[must_use]
+    pub fn ocsf(&self) -> String {
+        let mut finding = self.worst.finding();
+        let story = self.story();
+        let is_update = self.incident.notices > 0 && self.crowd.is_none();
+        if is_update {
+            put(&mut finding, "activity_id", 2);
+            put(&mut finding, "activity_name", "Update");
+            put(&mut finding, "type_uid", 200_402);
+            put(&mut finding, "type_name", "Detection Finding: Update");
+            put(&mut finding, "status_id", 2);
+            put(&mut finding, "status", "In Progress");
+        }
+        put(&mut finding, "metadata.uid", self.id);
+        let message =
+            said(&story.opening, |part| part.program(TEXT_BYTES).unwrap_or_else(|| "unknown".to_owned()));
+        put(&mut finding, "message", message);
+        let uid = if self.crowd.is_some() { self.id } else { self.worst.incident.id };
+        put(&mut finding, "finding_info.uid", uid);
+        put(&mut finding, "unmapped.alert", self.worst.id());
+        put(&mut finding, "unmapped.alerts", self.incident.alerts);
+        put(&mut finding, "unmapped.rules", self.incident.rules.keys().collect::<Vec<_>>());
+        if let Some(crowd) = self.crowd {
+            put(&mut finding, "unmapped.callers", crowd.callers);
+        }
+        finding.to_string()
     }
 }
 

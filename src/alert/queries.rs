@@ -30,7 +30,7 @@ pub(super) struct Queries {
     /// Counts the log folder's objects around the denials again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replay: Option<String>,
-    /// Tells the caller's story from all logs of the account: what was denied, what was served after it, what it cost.
+    /// The caller's story from all logs of the account: what was denied, what was served after it, what it cost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub caller: Option<String>,
     /// Bedrock's log group in CloudWatch Logs Insights: what the caller called, and what succeeded.
@@ -218,7 +218,7 @@ fn is_plain(arn: &str) -> bool {
     arn.chars().all(is_plain) && shown(Some(arn)) == arn
 }
 
-/// `make mute …` for `caller` in `account`. `None` if nobody in particular called, or if the ARN holds
+/// `make mute …` for `caller` in `account`. `None` if no one in particular called, or if the ARN holds
 /// anything that a shell, a mail client or `make` would act on: callers choose parts of it.
 pub(super) fn mute_command(account: Option<&str>, caller: Option<&str>) -> Option<String> {
     let arn = caller.filter(|arn| arn.starts_with("arn:aws") && arn.len() <= MAX_ARN_BYTES)?;
@@ -371,7 +371,7 @@ mod tests {
         );
     }
 
-    /// What a string of SQL stands for; `None` if it ends before `text` does.
+    /// The value of a string of SQL; `None` if it ends before `text` does.
     fn read_sql(text: &str) -> Option<String> {
         let inner = text.strip_prefix('\'')?.strip_suffix('\'')?;
         let pairs = inner.replace("''", "\u{0}");

@@ -17,7 +17,7 @@ impl Alert<'_> {
         Some(std::iter::once(Shown::ours(SINCE)).chain(words(served)).collect())
     }
 
-    /// For programs; `null` if it is not known.
+    /// For programs; `null` if unknown.
     pub(super) fn served_json(&self) -> Value {
         match &self.served {
             Some(Served::Calls(calls)) => json!({

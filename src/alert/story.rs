@@ -256,6 +256,20 @@ impl Alert<'_> {
     }
 }
 
+impl Story<'_> {
+    /// The first sentence: who did what, how often, in what time, where.
+    #[must_use]
+    pub fn opening(&self) -> String {
+        said(&self.opening, Shown::short)
+    }
+
+    /// Commands that take the credentials away, and where to do it in the console.
+    #[must_use]
+    pub fn stop(&self) -> &[String] {
+        &self.stop
+    }
+}
+
 /// A phrase as one channel shows it.
 pub(super) fn said<'a>(phrase: &[Shown<'a>], show: impl Fn(&Shown<'a>) -> String) -> String {
     phrase.iter().map(show).collect()

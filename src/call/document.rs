@@ -11,6 +11,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use crate::call::Source;
+use crate::call::cloudtrail;
 use crate::call::filter::RecordFilter;
 use crate::call::members::{Member, Members};
 use crate::call::record::{self, Reading, Trace};
@@ -22,6 +23,8 @@ use crate::source::text::Text;
 pub struct ReadPiece {
     /// Whether there is a record in it.
     pub verdict: Verdict,
+    /// Which log the record is from.
+    pub origin: Option<RecordLog>,
     /// The error code of a denial stands in it, outside every record.
     pub is_stray: bool,
 }
@@ -29,6 +32,18 @@ pub struct ReadPiece {
 /// Takes in what a record turned out to be, after its trace. Of one with a trace, `None` comes first: if that returns
 /// `true`, it was counted like another with the same trace.
 pub type Take<'t> = &'t mut dyn FnMut(Option<&Trace<'_>>, Option<Reading<'_>>) -> bool;
+
+/// The log that a record is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordLog {
+    /// Bedrock's invocation log.
+    Invocations,
+    /// CloudTrail.
+    Trail {
+        /// The service is Bedrock.
+        is_bedrock: bool,
+    },
+}
 
 /// Reads `json` and passes on the record in it. `place` replaces a missing request id.
 pub fn read(
@@ -41,7 +56,7 @@ pub fn read(
     // One bad byte in a text must not hide a denial.
     let json = str::from_utf8(json).map_or_else(|_| String::from_utf8_lossy(json), Cow::Borrowed);
     let Ok(members) = Members::read(&json) else {
-        return ReadPiece { verdict: Verdict::Broken, is_stray: false };
+        return ReadPiece { verdict: Verdict::Broken, origin: None, is_stray: false };
     };
     let element = match within {
         Container::LogEvents => members.text(Member::Message),
@@ -50,8 +65,8 @@ pub fn read(
     };
     let (inner, is_copy) = if element.is_some() {
         (element, within == Container::LogEvents)
-    } else if record(&members, filter, place, within == Container::ExportLine, take) {
-        return ReadPiece { verdict: Verdict::Record, is_stray: false };
+    } else if let Some(origin) = record(&members, filter, place, within == Container::ExportLine, take) {
+        return ReadPiece { verdict: Verdict::Record, origin: Some(origin), is_stray: false };
     } else if let Some(record) = members.text(Member::CloudTrailEvent).or_else(|| detail(&members)) {
         (Some(record), within == Container::ExportLine)
     } else if matches!(within, Container::LogEvents | Container::LookupEvents | Container::Unknown) {
@@ -64,17 +79,18 @@ pub fn read(
     let place = || format!("{}.0", place());
     let recognised = inner.as_deref().and_then(|inner| {
         let members = Members::read(inner).ok()?;
-        if record(&members, filter, &place, is_copy, take) {
-            return Some(record::count_denials_named(inner.as_bytes()));
+        if let Some(origin) = record(&members, filter, &place, is_copy, take) {
+            return Some((origin, record::count_denials_named(inner.as_bytes())));
         }
         // A log group can be an EventBridge target.
         let detail = detail(&members).filter(|_| is_copy)?;
-        let is_record = record(&Members::read(&detail).ok()?, filter, &place, false, take);
-        is_record.then(|| record::count_denials_named(detail.as_bytes()))
+        let origin = record(&Members::read(&detail).ok()?, filter, &place, false, take)?;
+        Some((origin, record::count_denials_named(detail.as_bytes())))
     });
     ReadPiece {
         verdict: if recognised.is_some() { Verdict::Record } else { Verdict::Unknown },
-        is_stray: named > recognised.unwrap_or_default(),
+        origin: recognised.map(|(origin, _)| origin),
+        is_stray: named > recognised.map_or(0, |(_, named)| named),
     }
 }
 
@@ -85,23 +101,26 @@ fn record(
     place: &dyn Fn() -> String,
     is_copy: bool,
     take: Take<'_>,
-) -> bool {
+) -> Option<RecordLog> {
     let trace = record::trace(members, filter, is_copy);
-    if trace.is_some() && take(trace.as_ref(), None) {
-        return true;
-    }
-    let mut reading = record::read(members, filter, place);
-    if let Reading::Call(call) = &mut reading
-        && is_copy
-        && call.source == Source::InvocationLog
-    {
-        call.source = Source::CloudWatch;
-    }
-    let is_record = reading != Reading::Unknown;
-    if is_record {
+    let is_known = trace.is_some() && take(trace.as_ref(), None);
+    if !is_known {
+        let mut reading = record::read(members, filter, place);
+        if let Reading::Call(call) = &mut reading
+            && is_copy
+            && call.source == Source::InvocationLog
+        {
+            call.source = Source::CloudWatch;
+        }
+        if reading == Reading::Unknown {
+            return None;
+        }
         take(trace.as_ref(), Some(reading));
     }
-    is_record
+    Some(match members.text(Member::EventSource) {
+        Some(source) => RecordLog::Trail { is_bedrock: cloudtrail::is_bedrock(&source) },
+        None => RecordLog::Invocations,
+    })
 }
 
 /// The record in an EventBridge event. Only AWS can send events whose source begins with `aws.`; anyone can send
@@ -119,7 +138,7 @@ mod tests {
 
     const DENIAL: &str = r#"{"timestamp":"2025-06-01T10:00:00Z","errorCode":"AccessDeniedException"}"#;
 
-    /// What is counted of a text in which `$` stands for a denial and `#` for one inside a string: its source and
+    /// What is counted of a text in which `$` is a denial and `#` one inside a string: its source and
     /// replacement of a request id, `?` for an object without a record, or `!` for none.
     #[track_caller]
     fn check(within: Container, text: &str, expected: &str) {

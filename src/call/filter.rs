@@ -63,13 +63,19 @@ pub struct Selector {
 }
 
 impl Selector {
+    /// Whether a record may be one of Bedrock in CloudTrail.
+    #[must_use]
+    pub fn names_bedrock(&self, json: &[u8]) -> bool {
+        self.bedrock.find(json).is_some()
+    }
+
     /// Whether `json`, which contains one of the words, may hold such a record.
     #[must_use]
     pub fn selects(&self, json: &[u8]) -> bool {
         let any = |words: &[Finder<'_>]| words.iter().any(|word| word.find(json).is_some());
         self.all
             || any(&self.any)
-            || (!self.with_bedrock.is_empty() && self.bedrock.find(json).is_some() && any(&self.with_bedrock))
+            || (!self.with_bedrock.is_empty() && self.names_bedrock(json) && any(&self.with_bedrock))
     }
 }
 

@@ -78,7 +78,8 @@ pub fn read<'a>(record: &Members<'a>, filter: &RecordFilter, place: impl FnOnce(
     if !is_known(record) {
         return Reading::Unknown;
     }
-    let origin = if is_trail { Origin::of(record, !filter.trail.any.is_empty()) } else { Origin::default() };
+    let origin =
+        if is_trail { TrailOrigin::of(record, !filter.trail.any.is_empty()) } else { TrailOrigin::default() };
     let written = record.text(Member::ErrorCode);
     let error_code = if is_trail { written.map(cloudtrail::error_code) } else { written };
     if let Some(code) = &error_code
@@ -154,13 +155,13 @@ fn is_notification(record: &Members<'_>) -> bool {
 
 /// What decides whether a record of CloudTrail may be needed, before all of it is read.
 #[derive(Default)]
-struct Origin<'a> {
+struct TrailOrigin<'a> {
     is_bedrock: bool,
     is_model_call: bool,
     user: Text<'a>,
 }
 
-impl<'a> Origin<'a> {
+impl<'a> TrailOrigin<'a> {
     fn of(record: &Members<'a>, needs_user: bool) -> Self {
         let (source, name) = (record.text(Member::EventSource), record.text(Member::EventName));
         let is_bedrock = source.as_deref().is_some_and(cloudtrail::is_bedrock);

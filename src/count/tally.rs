@@ -26,7 +26,7 @@ use crate::rule::field::{Field, PerField, Values};
 use crate::source::time::EventTime;
 
 /// Evidence of one object, in bytes. It is beside the point of an alert, so beyond this much no more
-/// is kept; objects of an honest size stay far below.
+/// is kept; objects of a legitimate size stay far below.
 const MAX_EVIDENCE_BYTES: usize = 16 << 20;
 
 /// A summary that grows by one denial at a time.

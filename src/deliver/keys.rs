@@ -46,7 +46,7 @@ impl KeyWork<'_> {
     }
 }
 
-/// The alerts of one key that are to be published.
+/// The alerts of one key that must be published.
 pub(super) struct KeyAlerts<'r> {
     pub rule: &'r Rule,
     pub key: Key,
@@ -267,7 +267,7 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
         Ok(())
     }
 
-    /// Reads the figures of the alerts that are in no incident yet, where they are not known.
+    /// Reads the figures of the alerts that are in no incident yet, where they are unknown.
     pub(super) async fn complete(&self, alerts: &mut KeyAlerts<'_>) -> Result<(), Failure> {
         let unrecorded: Vec<EventTime> = alerts.log.value.unrecorded().collect();
         alerts.found.retain(|at, _| unrecorded.contains(at));

@@ -31,7 +31,7 @@ pub enum FaultKind {
     NoTimestamp,
     /// It is longer than [`Limits::record_bytes`](crate::reader::Limits::record_bytes).
     Oversized,
-    /// It is a model call that failed with this error code, which looks like that of a denial and is not known.
+    /// It is a model call that failed with this error code, which looks like that of a denial and is unknown.
     UnknownCode(String),
 }
 
@@ -92,12 +92,13 @@ pub struct Statistics {
     pub bytes: u64,
     /// Bytes of its text.
     pub text_bytes: u64,
-    /// Records seen. A line that holds several, and none that a rule looks for, counts as one.
+    /// Records seen, whatever the rules look for. In a log of one record a line, a line that holds several counts as
+    /// one.
     pub records: u64,
     /// Denials among them, of exempt users too.
     pub denials: u64,
-    /// Calls of models that the account does not have, if a rule asks for them. Not denials by name, but
-    /// this is how Bedrock denies a legacy model.
+    /// Calls of models that the account does not have. Not denials by name, but this is how Bedrock denies a
+    /// legacy model.
     pub not_found: u64,
     /// Failed calls by the name of their cause, whether or not a rule counts them. Only CloudTrail's records show causes.
     pub causes: BTreeMap<&'static str, u64>,
@@ -116,4 +117,8 @@ pub struct Statistics {
     pub without_records: u64,
     /// Records that name a denial and could not be counted.
     pub uncounted: u64,
+    /// Records of CloudTrail in objects without any of Bedrock.
+    pub trail_records: u64,
+    /// Objects of CloudTrail with a record of Bedrock.
+    pub bedrock_trails: u64,
 }

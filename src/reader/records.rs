@@ -6,7 +6,7 @@ use memchr::memmem;
 
 use crate::alert::sanitize;
 use crate::call::cause::{ACCESS_DENIED, MODEL_NOT_FOUND, VALIDATION_FAILED};
-use crate::call::document;
+use crate::call::document::{self, RecordLog};
 use crate::call::filter::{RecordFilter, Selector, TrailFilter};
 use crate::call::record::{self, Reading, Trace};
 use crate::call::{Call, Source};
@@ -33,6 +33,10 @@ pub struct Records<'o> {
     recognised: bool,
     /// Exempted denials that the tally brought along.
     exempted_before: u64,
+    /// The first record is one of CloudTrail.
+    is_trail: bool,
+    /// A record of CloudTrail is about Bedrock.
+    has_bedrock: bool,
     /// There is something that may be a record.
     has_pieces: bool,
     /// There is an envelope around records, perhaps around none.
@@ -66,8 +70,10 @@ pub fn filter(object: &str, tally: &Tally) -> RecordFilter {
     if Source::CloudTrail.is_named_by(object) {
         filter.trail.bedrock.extend(std::mem::take(&mut filter.error_codes));
     }
-    if !filter.error_codes.contains(&ACCESS_DENIED) {
-        filter.error_codes.push(ACCESS_DENIED);
+    for counted in [ACCESS_DENIED, MODEL_NOT_FOUND] {
+        if !filter.error_codes.contains(&counted) {
+            filter.error_codes.push(counted);
+        }
     }
     filter.markers = Source::markers(object);
     filter
@@ -85,6 +91,8 @@ impl<'o> Records<'o> {
             is_stray: false,
             is_unread: false,
             recognised: false,
+            is_trail: false,
+            has_bedrock: false,
             has_pieces: false,
             has_envelope: false,
             names_denial: false,
@@ -102,8 +110,8 @@ impl<'o> Records<'o> {
         &self.counts.tally
     }
 
-    /// What was found in the whole object.
-    pub fn finish(self) -> Counts {
+    /// What was found in the whole object, of so many `records`.
+    pub fn finish(self, records: u64) -> Counts {
         let Counts { tally, statistics, faults } = self.counts;
         let names_denial = self.is_stray || (self.is_unread && !self.recognised);
         let is_empty = self.has_envelope && !self.has_pieces;
@@ -112,6 +120,8 @@ impl<'o> Records<'o> {
             unrecognised: statistics.unrecognised.saturating_add(u64::from(names_denial)),
             stray: u64::from(names_denial),
             without_records: u64::from(!self.recognised && !is_empty),
+            trail_records: if self.is_trail && !self.has_bedrock { records } else { 0 },
+            bedrock_trails: u64::from(self.is_trail && self.has_bedrock),
             ..statistics
         };
         Counts { tally, statistics, faults }
@@ -140,8 +150,11 @@ impl<'o> Records<'o> {
     fn read(&mut self, offset: u64, json: &[u8], within: Container, is_named: bool) -> Verdict {
         // Until a record has been recognised, others are read too, because a few do not show whether the log is
         // readable at all.
+        // One of Bedrock is enough to know that the trail covers it.
+        let is_looked_for =
+            is_named && self.is_trail && !self.has_bedrock && self.selector.names_bedrock(json);
         let is_named = is_named && self.selector.selects(json);
-        if !is_named && self.recognised {
+        if !is_named && self.recognised && !is_looked_for {
             return Verdict::Unknown;
         }
         let Self { object, filter, counts, known, also, .. } = self;
@@ -163,6 +176,8 @@ impl<'o> Records<'o> {
             }
         });
         self.is_stray |= read.is_stray;
+        self.is_trail |= !self.recognised && matches!(read.origin, Some(RecordLog::Trail { .. }));
+        self.has_bedrock |= read.origin == Some(RecordLog::Trail { is_bedrock: true });
         self.has_pieces |= read.verdict != Verdict::Broken;
         self.recognised |= read.verdict == Verdict::Record;
         read.verdict

@@ -76,11 +76,13 @@ pub struct KeyState<'a> {
     pub alerts: &'a BTreeSet<EventTime>,
     /// The incidents of its caller.
     pub incidents: &'a IncidentLog,
+    /// It comes from a replay, which sends nothing.
+    pub is_replayed: bool,
 }
 
 impl KeyState<'_> {
     /// Whether it is what someone asks about: `asked` is the id of one of its alerts, part of one of
-    /// its values, or a user that its caller stands for.
+    /// its values, or a user whom its caller includes.
     #[must_use]
     pub fn is_about(&self, asked: &str) -> bool {
         self.key.values.iter().flatten().any(|value| value.contains(asked))
@@ -165,10 +167,15 @@ impl KeyState<'_> {
         let begin = self.incidents.nearest(at)?;
         let incident = self.incidents.incidents.get(&begin)?;
         let (id, alerts) = (incident::id(&caller, begin), incident.alerts);
+        let (one, many) = if self.is_replayed {
+            ("would have been sent", "would have been sent")
+        } else {
+            ("was sent", "were sent")
+        };
         let notices = match incident.notices {
-            0 => "no notice was sent".to_owned(),
-            1 => format!("one notice was sent, about {}", incident.told),
-            number => format!("{number} notices were sent, the last about {}", incident.told),
+            0 => format!("no notification {one}"),
+            1 => format!("one notification {one}, about {}", incident.told),
+            number => format!("{number} notifications {many}, the last about {}", incident.told),
         };
         let all = plural(alerts, "alert");
         Some(format!(

@@ -148,7 +148,7 @@ pub struct Rule {
     pub wording: Wording,
     /// What the analyst does: to find out first, then to respond.
     pub triage: &'static [&'static str],
-    /// Honest reasons for an alert.
+    /// Legitimate reasons for an alert.
     pub false_positives: &'static [&'static str],
 }
 
@@ -161,7 +161,7 @@ pub enum Weight {
     Tokens,
 }
 
-/// How a rule's alerts are worded. In phrases, `{count}` stands for the number of distinct values, and
+/// How a rule's alerts are worded. In phrases, `{count}` is the number of distinct values, and
 /// `{user}`, `{caller}`, `{role}` and `{model}` for what the rule groups by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wording {
@@ -173,9 +173,9 @@ pub struct Wording {
     pub reason: &'static str,
     /// The chat message's title.
     pub title: &'static str,
-    /// The first sentence of the e-mail.
+    /// The first sentence of the email.
     pub opening: &'static str,
-    /// What an alert means, in lines of an e-mail.
+    /// What an alert means, in lines of an email.
     pub meaning: &'static str,
 }
 

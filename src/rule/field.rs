@@ -172,8 +172,8 @@ impl<T> PerField<T> {
     }
 }
 
-/// What stands for every model call among operations.
+/// The value of every model call among operations.
 pub const MODEL_CALL: &str = "model call";
 
-/// Stands for a missing value among counted ones; no id can contain it.
+/// Replaces a missing value among counted ones; no id can contain it.
 pub const MISSING: &str = "\u{0}";

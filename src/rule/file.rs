@@ -9,6 +9,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::bounds;
+use super::closest::did_you_mean;
 use super::condition::{CallOutcome, Condition, FindingCondition, Guardrail};
 use super::definition::{Elastic, Rule, Severity, SeverityIf, Technique, Weight, Wording};
 use super::field::Field;
@@ -97,7 +98,14 @@ fn parse(file: &str, text: &str) -> Result<(Rule, Vec<Example>), RuleError> {
         RuleError { file: file.to_owned(), line, field, problem }
     };
     let syntax =
-        |found: &toml::de::Error, field: String| error(found.span(), field, found.message().to_owned());
+        |found: &toml::de::Error, field: String| error(found.span(), field, explained(found.message()));
+    if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+        return Err(error(
+            None,
+            String::new(),
+            "the file is empty: expected a rule, as docs/rules.md shows".to_owned(),
+        ));
+    }
     let document = toml::Deserializer::parse(text).map_err(|found| syntax(&found, String::new()))?;
     let mut written: Written = serde_path_to_error::deserialize(document).map_err(|found| {
         // The toml crate adds this to a field's path when it records its position.
@@ -109,6 +117,50 @@ fn parse(file: &str, text: &str) -> Result<(Rule, Vec<Example>), RuleError> {
         .rule(Path::new(file).file_stem().unwrap_or_default().to_string_lossy().as_ref())
         .map(|rule| (rule, examples))
         .map_err(|Misfit { at, field, expected }| error(Some(at), field.to_owned(), expected))
+}
+
+/// What the parser says of a field, and what may be meant.
+fn explained(message: &str) -> String {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let field = quoted.next().unwrap_or_default();
+    let hint = if message.starts_with("missing field") {
+        match table(field) {
+            Some((table, fields)) => format!(": expected {table} with {}", fields.join(", ")),
+            None => String::new(),
+        }
+    } else if message.starts_with("unknown field")
+        && let Some((table, _)) = TABLES.iter().find(|(_, fields)| fields.contains(&field))
+    {
+        format!("; it belongs below {table}: is that line missing?")
+    } else if message.starts_with("unknown ") {
+        did_you_mean(field, quoted)
+    } else {
+        String::new()
+    };
+    format!("{message}{hint}")
+}
+
+/// The tables that every rule has, and their fields; of `[[record]]`, those of which one must be there.
+const TABLES: [(&str, &[&str]); 2] = [
+    ("[wording]", &["noun", "headline", "reason", "title", "opening", "meaning"]),
+    (
+        "[[record]]",
+        &[
+            "error_codes",
+            "causes",
+            "operations",
+            "services",
+            "outcome",
+            "credential",
+            "users",
+            "guardrail",
+            "finding",
+        ],
+    ),
+];
+
+fn table(field: &str) -> Option<(&'static str, &'static [&'static str])> {
+    TABLES.into_iter().find(|(table, _)| table.trim_matches(['[', ']']) == field)
 }
 
 /// A field that does not fit the others.

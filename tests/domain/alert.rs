@@ -335,7 +335,7 @@ fn the_message_has_a_text_for_every_subscriber_and_attributes_for_filters() {
         assert_eq!(body["default"], alert.document());
         assert_eq!(body["email"], alert.story().email());
         assert_eq!(body["email-json"], alert.story().email());
-        assert_eq!(body["https"], alert.story().chat());
+        assert_eq!(body.get("https"), None, "to programs, `https` is like any other protocol: the document");
         assert_eq!(body["sms"], alert.story().sms());
         let expected = [
             ("rule", "denied-model"),
@@ -519,7 +519,7 @@ fn people_see_spellings_of_a_model_only_where_they_differ_from_what_is_shown() {
             alert.story().chat()
         );
     });
-    // A sweep lists the models; what it lists need not be told again.
+    // A sweep lists the models; what it lists need not be repeated.
     of_rule(built_in("model-sweep"), &[None, Some(USER)], &["a.b", "c.d"], |alert| {
         let mut alert = alert.clone();
         for spelling in ["a.b", "eu.c.d"] {

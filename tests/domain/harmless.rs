@@ -24,7 +24,7 @@ fn check_terminal(alert: &Alert<'_>) {
     assert!(HONEST[1].contains(&block.lines().count()), "{block}");
 }
 
-/// How many lines an honest alert has, in an e-mail and on a terminal. A long id is shortened where it is part of
+/// How many lines a normal alert has, in an email and on a terminal. A long id is shortened where it is part of
 /// a key, which adds a row with its spelling.
 static HONEST: LazyLock<[RangeInclusive<usize>; 2]> = LazyLock::new(|| {
     let long = "x".repeat(2048);

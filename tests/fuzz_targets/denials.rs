@@ -28,14 +28,14 @@ const OBJECT: &str = "fuzzed-object";
 /// A denial as it is counted: account, user, model, epoch milliseconds and request id.
 type Found = ([Option<String>; 3], i64, String);
 
-/// What was read of one object, as far as anybody is told.
+/// What was read of one object, as far as it is reported.
 #[derive(Debug, PartialEq)]
 struct Seen {
     found: BTreeSet<Found>,
     rest: String,
 }
 
-/// What an input's bytes stand for in [`check_tokens`]: pieces that make a log, whole or broken.
+/// What an input's bytes mean in [`check_tokens`]: pieces that make a log, whole or broken.
 const TOKENS: [&str; 64] = [
     "{",
     "}",
@@ -109,7 +109,7 @@ pub fn check_tokens(input: &[u8]) {
     check(text.as_bytes());
 }
 
-/// A denial on a line of its own.
+/// A denial on its own line.
 const BEHIND: &str = "\n{\"timestamp\":\"2025-06-01T10:00:00Z\",\"requestId\":\"behind\",\"errorCode\":\"AccessDeniedException\"}\n";
 
 pub fn check(stored: &[u8]) {

@@ -442,7 +442,7 @@ pub fn assert_quiet(alerts: &[Value], notices: &[Value]) {
     }
 }
 
-/// Asserts told and quiet, of the documents of all alerts and notices: each incident is told once it is whole, with few
+/// Asserts reported and quiet, of the documents of all alerts and notices: each incident is reported once it is whole, with few
 /// notices, and those of the callers in `muted` never.
 #[track_caller]
 pub fn assert_told_and_quiet(alerts: &[Value], notices: &[Value], muted: &[&str]) {

@@ -13,6 +13,7 @@
     )
 )]
 
+mod investigate;
 mod mute;
 
 use std::collections::BTreeMap;
@@ -23,22 +24,28 @@ use std::time::{Duration, SystemTime};
 use bedrock_denial_watch::alert::sanitize;
 use bedrock_denial_watch::count::caller::Caller;
 use bedrock_denial_watch::count::incident::IncidentLog;
+use bedrock_denial_watch::inputs::s3::NO_REGION;
 use bedrock_denial_watch::lambda::aws::{Contents, DynamoDbStore, sdk_config};
 use bedrock_denial_watch::report::explain::{KeyState, answer};
 use bedrock_denial_watch::report::status::Status;
 use bedrock_denial_watch::rule::catalogue::ALL;
 use bedrock_denial_watch::rule::definition::Rule;
+use bedrock_denial_watch::rule::feed::Feed;
 use bedrock_denial_watch::rule::settings::Settings;
 use bedrock_denial_watch::source::layout;
 use bedrock_denial_watch::source::time::EventTime;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use console::Term;
+use tokio::runtime::Builder;
+
+use crate::investigate::Investigation;
 
 /// What a deployed detector knows: who is near a threshold, open incidents, mutes, and why a key fired.
 ///
 /// status, explain and mutes read the whole table with strong consistency and need dynamodb:Scan on it; mute and unmute need
-/// dynamodb:GetItem and dynamodb:PutItem.
+/// dynamodb:GetItem and dynamodb:PutItem. investigate needs s3:ListBucket and s3:GetObject on the logs, kms:Decrypt where
+/// they have a key, and dynamodb:Scan for an alert's id.
 #[derive(Parser)]
 #[command(name = "denial-watch", bin_name = "denial-watch", version)]
 struct Command {
@@ -58,6 +65,9 @@ enum Verb {
         /// How to print it
         #[arg(long, value_enum, default_value_t = StatusFormat::Text)]
         format: StatusFormat,
+        /// What the stack reads, to name the rules that none of it can show: invocation-log, events, files, or none
+        #[arg(long, value_name = "NAME,…")]
+        connected: Option<String>,
     },
     /// Say why a key fired or did not: the id of an alert, or part of a user, role, model or account
     Explain {
@@ -66,7 +76,9 @@ enum Verb {
         /// What it is about
         text: String,
     },
-    /// Notify nobody about a caller for a while; its alerts and incidents are recorded as before
+    /// Tell one caller's story from the logs in S3: did they get in, what was served, and what it cost
+    Investigate(Investigation),
+    /// Notify no one about a caller for a while; its alerts and incidents are recorded as before
     Mute {
         #[command(flatten)]
         table: Table,
@@ -126,24 +138,35 @@ enum StatusFormat {
 /// How often `--watch` looks.
 const EVERY: Duration = Duration::from_secs(10);
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let Command { verb } = Command::parse();
     let done = match &verb {
-        Verb::Status { detector, watch, format } => status(detector, *watch, *format).await,
-        Verb::Explain { detector, text } => explain(detector, text).await,
-        Verb::Mute { table, caller, span, why } => mute::mute(&table.store().await, caller, *span, why).await,
-        Verb::Unmute { table, caller } => mute::unmute(&table.store().await, caller).await,
-        Verb::Mutes { table } => mute::list(&table.store().await).await,
+        Verb::Status { detector, watch, format, connected } => {
+            waited(status(detector, *watch, *format, connected.as_deref()))
+        }
+        Verb::Explain { detector, text } => waited(explain(detector, text)),
+        // Waits on several threads of its own.
+        Verb::Investigate(order) => investigate::investigate(order),
+        Verb::Mute { table, caller, span, why } => {
+            waited(async { mute::mute(&table.store().await, caller, *span, why).await })
+        }
+        Verb::Unmute { table, caller } => waited(async { mute::unmute(&table.store().await, caller).await }),
+        Verb::Mutes { table } => waited(async { mute::list(&table.store().await).await }),
     };
     match done {
         Ok(status) => status,
         Err(why) => {
-            // If this fails, there is nobody left to report it to.
+            // If this fails, there is no one left to report it to.
             let _ = writeln!(io::stderr(), "error: {}", sanitize::plain(&why, sanitize::DOCUMENT_BYTES));
             ExitCode::from(2)
         }
     }
+}
+
+/// What an asynchronous verb answers.
+fn waited<T>(answer: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| format!("cannot start: {error}"))?.block_on(answer)
 }
 
 impl Table {
@@ -151,8 +174,7 @@ impl Table {
     async fn store(&self) -> DynamoDbStore {
         let sdk = sdk_config().await;
         if sdk.region().is_none() {
-            let why = "no AWS region is set: AWS_REGION=us-east-1, or a profile that has one";
-            Command::command().error(ErrorKind::ValueValidation, why).exit()
+            Command::command().error(ErrorKind::ValueValidation, NO_REGION).exit()
         }
         DynamoDbStore::new(&sdk, self.name.clone())
     }
@@ -184,8 +206,14 @@ fn now() -> EventTime {
     EventTime::from_epoch_ms(i64::try_from(now).unwrap_or(i64::MAX))
 }
 
-async fn status(detector: &Detector, watch: bool, format: StatusFormat) -> Result<ExitCode, String> {
+async fn status(
+    detector: &Detector,
+    watch: bool,
+    format: StatusFormat,
+    connected: Option<&str>,
+) -> Result<ExitCode, String> {
     let rules = detector.rules()?;
+    let connected = connected.map(Feed::list).transpose().map_err(|why| format!("--connected {why}"))?;
     let store = detector.table.store().await;
     let longest = rules.iter().map(|rule| rule.window).max().unwrap_or_default();
     loop {
@@ -193,7 +221,10 @@ async fn status(detector: &Detector, watch: bool, format: StatusFormat) -> Resul
         let since = at.minus(longest).minus(longest);
         let contents = store.contents(&rules, since).await.map_err(|error| error.to_string())?;
         let none = IncidentLog::default();
-        let status = Status::new(&states(&contents, &rules, &none), &contents.callers, at);
+        let mut status = Status::new(&states(&contents, &rules, &none), &contents.callers, at);
+        if let Some(connected) = &connected {
+            status = status.with_unseen(&rules, connected);
+        }
         let text = match format {
             StatusFormat::Text => status.text(columns()),
             StatusFormat::Json => status.document() + "\n",
@@ -226,7 +257,8 @@ fn states<'c>(contents: &'c Contents, rules: &'c [Rule], none: &'c IncidentLog) 
     let state = |one: &'c bedrock_denial_watch::lambda::aws::KeyContents| {
         let rule = rules.get(one.rule)?;
         let incidents = logs.get(&Caller::of(rule, &one.key)).copied().unwrap_or(none);
-        Some(KeyState { rule, key: &one.key, counters: &one.counters, alerts: &one.alerts, incidents })
+        let (key, counters, alerts) = (&one.key, &one.counters, &one.alerts);
+        Some(KeyState { rule, key, counters, alerts, incidents, is_replayed: false })
     };
     contents.keys.iter().filter_map(state).collect()
 }

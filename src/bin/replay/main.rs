@@ -15,20 +15,14 @@
 
 mod caller;
 mod denied;
+mod exempt;
 mod expect;
-mod inputs;
-mod notes;
 mod options;
 mod output;
-mod parallel;
 mod preview;
 mod printer;
-mod progress;
 mod rules;
 mod run;
-#[cfg(feature = "aws")]
-mod s3;
-mod summary;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -37,11 +31,15 @@ use bedrock_denial_watch::alert::sanitize;
 use bedrock_denial_watch::alert::terminal::Layout;
 use bedrock_denial_watch::count::memory::MemoryStore;
 use bedrock_denial_watch::deliver::Pipeline;
+#[cfg(feature = "aws")]
+use bedrock_denial_watch::inputs::s3::S3;
+use bedrock_denial_watch::inputs::{self, disk, interrupt, notes, parallel, progress, summary};
 use bedrock_denial_watch::reader::{Limits, Reader};
 use console::Term;
 
+use crate::exempt::Exemptions;
 use crate::inputs::Input;
-use crate::options::Options;
+use crate::options::{Format, Options};
 use crate::printer::Printer;
 use crate::progress::Progress;
 use crate::summary::RunSummary;
@@ -66,12 +64,19 @@ fn main() -> ExitCode {
         let _ = io::stdout().write_all(rules::list(&settings).as_bytes());
         return ExitCode::SUCCESS;
     }
+    if options.caller.is_none() && settings.rules_on().is_empty() {
+        Options::refuse("no rule is on, so nothing could be found: --list-rules shows all, --rules chooses");
+    }
     options.check_selection();
     let expected = options.expected();
-    let mut found = inputs::find(options.paths.iter().filter(|path| !inputs::is_s3(path)));
+    let mut found = disk::find(options.paths.iter().filter(|path| !inputs::is_s3(path)));
     #[cfg(feature = "aws")]
-    let s3 = options.reads_s3().then(|| s3::S3::connect(&options, &mut found));
+    let s3 = options.reads_s3().then(|| {
+        let connected = S3::connect(&options.in_s3(), &options.wanted(), &mut found);
+        connected.unwrap_or_else(|why| Options::refuse(&why))
+    });
     inputs::sort(&mut found.inputs);
+    interrupt::watch();
     let open = |input: &Input, reader: Reader<'_>, progress: &Progress| match &input.path {
         #[cfg(feature = "aws")]
         path if inputs::is_s3(path)
@@ -79,7 +84,7 @@ fn main() -> ExitCode {
         {
             s3.read(input, reader, progress)
         }
-        _ => inputs::read(input, reader, progress),
+        _ => disk::read(input, reader, progress),
     };
     if let Some(asked) = options.asked() {
         let (progress, summary, printed) = caller::tell(&options, &asked, &found, open);
@@ -92,8 +97,9 @@ fn main() -> ExitCode {
         exempt_users: settings.exempt_users.clone(),
         limits: Limits::default(),
     };
-    let (progress, mut summary) = run::all(&pipeline, &found, options.jobs(), open);
-    let printed = output::write(&options, expected.as_ref(), pipeline, &progress, &mut summary);
+    let exemptions = Exemptions::of(&settings);
+    let (progress, mut summary) = run::all(&pipeline, &exemptions, &found, options.jobs(), open);
+    let printed = output::write(&options, expected.as_ref(), pipeline, &found, &progress, &mut summary);
     finish(&options, &progress, summary, printed)
 }
 
@@ -111,15 +117,31 @@ fn finish(
         summary.failed = summary.failed.saturating_add(1);
         progress.say(&format!("error: standard output: {error}"));
     }
-    if let Some(why) = summary.incomplete() {
+    if options.format == Format::Text && options.explain.is_none() && summary.alerts > 0 {
+        let is_on_terminal = terminal().is_some();
+        let gap = if is_on_terminal { "\n" } else { "" };
+        // The first lines are out of sight by now.
+        if is_on_terminal && summary.alerts > MANY_ALERTS {
+            progress.say(&format!("{gap}{}\n{NEXT}", summary.first_line()));
+        } else {
+            progress.say(&format!("{gap}{NEXT}"));
+        }
+    }
+    if let Some((status, why)) = summary.incomplete() {
         progress.say(&why);
-        ExitCode::from(2)
+        ExitCode::from(status)
     } else if summary.differs || (options.fail_on_alert && summary.alerts > 0) {
         ExitCode::from(1)
     } else {
         ExitCode::SUCCESS
     }
 }
+
+/// More alerts than a screen shows, each with about ten lines.
+const MANY_ALERTS: u64 = 2;
+/// What to type next.
+const NEXT: &str = "Next, add: --explain USER (why it fired), --caller USER (what they were denied and served), or \
+                    --report FILE.html (all of it on one page).";
 
 /// The terminal that standard output goes to, if it does.
 fn terminal() -> Option<Layout> {

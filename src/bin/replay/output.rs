@@ -1,7 +1,6 @@
 //! What a run leaves behind: the report, and on standard output the alerts or an explanation.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::io::{self, Write};
 
 use bedrock_denial_watch::alert::sanitize;
@@ -12,6 +11,7 @@ use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::count::memory::{MemoryStore, StoredKey};
 use bedrock_denial_watch::count::store::CallerState;
 use bedrock_denial_watch::deliver::Pipeline;
+use bedrock_denial_watch::inputs::page;
 use bedrock_denial_watch::report::explain::{KeyState, answer};
 use bedrock_denial_watch::report::{Report, RunResult};
 use bedrock_denial_watch::rule::definition::Rule;
@@ -19,6 +19,7 @@ use bedrock_denial_watch::source::time::EventTime;
 use glob::Pattern;
 
 use crate::expect::{Compared, Expected};
+use crate::inputs::Inputs;
 use crate::options::{Format, Options};
 use crate::printer::Printer;
 use crate::progress::Progress;
@@ -29,11 +30,12 @@ pub fn write(
     options: &Options,
     expected: Option<&Expected>,
     pipeline: Pipeline<MemoryStore, Printer>,
+    found: &Inputs,
     progress: &Progress,
     summary: &mut RunSummary,
 ) -> io::Result<()> {
     let Pipeline { store, sink, rules, exempt_users, .. } = pipeline;
-    let callers = store.callers();
+    let (callers, served) = (store.callers(), store.served());
     let keys: Vec<_> = store.into_keys().collect();
     let kept = sink.take_kept();
     if let Some(expected) = expected {
@@ -45,23 +47,17 @@ pub fn write(
     }
     if let Some(file) = &options.report {
         let result = RunResult {
-            scope: &summary.scope(),
-            causes: &summary.causes(),
+            examined: &page::examined(summary, found),
+            causes: &summary.failures(),
             rules: &rules,
             keys: &keys,
             callers: &callers,
             alerts: &kept.alerts,
+            texts: &kept.texts,
+            served: &served,
             notices: &kept.notices,
         };
-        let written = fs::write(file, Report::new(&result).page());
-        let name = sanitize::plain(&file.to_string_lossy(), sanitize::DOCUMENT_BYTES);
-        match written {
-            Ok(()) => progress.say(&format!("Report: {name}")),
-            Err(error) => {
-                summary.failed = summary.failed.saturating_add(1);
-                progress.say(&format!("error: {name}: cannot write the report: {error}"));
-            }
-        }
+        page::write(file, &Report::new(&result).page(), progress, summary);
     }
     match &options.explain {
         Some(asked) => explain(asked, &rules, &exempt_users, &keys, &callers),
@@ -91,7 +87,7 @@ fn explain(
         .filter_map(|((key, _), (counters, alerts))| {
             let rule = rules.iter().find(|rule| rule.id == key.rule)?;
             let incidents = logs.get(&Caller::of(rule, key)).copied().unwrap_or(&none);
-            Some(KeyState { rule, key, counters, alerts, incidents })
+            Some(KeyState { rule, key, counters, alerts, incidents, is_replayed: true })
         })
         .collect();
     io::stdout().write_all(answer(asked, rules, exempt_users, &states).as_bytes())

@@ -394,7 +394,7 @@ fn only_a_refused_model_call_of_bedrock_is_a_denial() {
     ] {
         check_whole(&record(source, name, code), "other");
     }
-    // An unknown code that contains a denial's must not pass for another call.
+    // An unknown code that contains a denial's must not be mistaken for another call.
     check_whole(&record(bedrock, call, r#""AccessDeniedX""#), "unknown code AccessDeniedX");
 }
 

@@ -1,4 +1,26 @@
 //! How counters and alerts are laid out in DynamoDB: names, sort keys and attribute values.
+//!
+//! `pk` is the key as a JSON array, `["denied-model","<account>","<user>","<model>"]`; see [`Key`].
+//!
+//! A counter, `sk` = `count#…` (see [`counter_sort_key`]), has
+//! - `denials` (N): the sum of the distinct values of all contributions;
+//! - `contributions` (SS): `<hash>:<values>:<sampled>` of each, with `+` for a lower bound, and for sums of events with
+//!   `:<first>..<last>` (epoch ms) before the `+`;
+//! - `samples` (SS): `<epoch ms>|<value>`: of each object the `threshold + 1` values seen earliest and as many seen latest;
+//!   of values that recur (models, sessions) at least 16 each, and every time of every value while those are no more than 32;
+//! - `evidence` (SS): `<kind>|<value>`, up to ten of a kind per object;
+//! - `account`, `user`, `model`, `role` (S): the values of the key, readable;
+//! - `expires_at` (N): 15 days and the window after the last write.
+//!
+//! The documents, which live for 15 days after their last write:
+//! - of a key: `alerts`, each `{id, at, state, incident, number}`, `state` being `pending` or `published`. Beyond 100
+//!   published alerts, all but the latest 50 move to `alerts#<day>`.
+//! - of `["#caller","<account>","<caller>"]`: `incident#<hour>` (incidents begin more than an hour apart, so one hour has
+//!   one), and `mute`, with `until` (epoch seconds) and `why`.
+//! - of `["#watch"]`: `callers`, the watched callers, at most 16 KB; an entry leaves after 30 hours.
+//! - of `["#account","<account>"]`: `ticket#<hour>#<severity>#<0 to 9>`, an incident that is reported individually;
+//!   `member#<hour>#<severity>#<incident>`, one in the crowd; `crowd#<hour>#<severity>`, its number and latest ten;
+//!   `level#<hour>#<severity>#<callers>`, its notice at 11, 16, 64, 256 … callers.
 
 use std::collections::HashMap;
 
@@ -143,7 +165,7 @@ pub fn merge_counter(counters: &mut Vec<Counter>, minutes: u16, item: &Item) -> 
         shard.samples.insert(sample.parse()?);
     }
     if item.contains_key("evidence") {
-        // A kind that only a later version knows must not fail a delivery to this one, or nobody
+        // A kind that only a later version knows must not fail a delivery to this one, or no one
         // could go back to it.
         let known = strings(item, "evidence")?.iter().filter_map(|evidence| evidence.parse().ok());
         shard.evidence.extend(known);

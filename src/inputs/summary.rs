@@ -4,11 +4,13 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use bedrock_denial_watch::alert::words::capitalised;
-use bedrock_denial_watch::call::cause::words;
-use bedrock_denial_watch::reader::Statistics;
-use bedrock_denial_watch::source::object::Skip;
 use indicatif::HumanCount;
+
+use crate::alert::words::capitalised;
+use crate::call::cause::words;
+use crate::inputs::interrupt;
+use crate::reader::Statistics;
+use crate::source::object::Skip;
 
 /// The figures of a whole run.
 #[derive(Default)]
@@ -17,6 +19,8 @@ pub struct RunSummary {
     pub read: u64,
     /// Inputs that could not be read to their end.
     pub failed: u64,
+    /// Files that there are to read.
+    pub of: u64,
     /// Alerts raised.
     pub alerts: u64,
     /// They are not those of `--expect`.
@@ -26,11 +30,19 @@ pub struct RunSummary {
 }
 
 impl RunSummary {
+    /// Nothing yet, of so many files.
+    #[must_use]
+    pub fn over(files: u64) -> Self {
+        Self { of: files, ..Self::default() }
+    }
+
+    /// Counts an input that was skipped.
     pub fn skip(&mut self, skip: Skip) {
         let skipped = self.skipped.entry(skip.to_string()).or_default();
         *skipped = skipped.saturating_add(1);
     }
 
+    /// Adds the figures of one input.
     pub fn add(&mut self, one: &Statistics) {
         self.sum.records = self.sum.records.saturating_add(one.records);
         self.sum.denials = self.sum.denials.saturating_add(one.denials);
@@ -46,16 +58,22 @@ impl RunSummary {
         self.sum.stray = self.sum.stray.saturating_add(one.stray);
         self.sum.without_records = self.sum.without_records.saturating_add(one.without_records);
         self.sum.uncounted = self.sum.uncounted.saturating_add(one.uncounted);
+        self.sum.trail_records = self.sum.trail_records.saturating_add(one.trail_records);
+        self.sum.bedrock_trails = self.sum.bedrock_trails.saturating_add(one.bedrock_trails);
     }
 
-    /// Why a result without alerts must not be mistaken for a clean log, in one line; `None` if everything was
-    /// read.
-    pub fn incomplete(&self) -> Option<String> {
+    /// Why a result without alerts must not be mistaken for a clean log: the exit status, and one line. `None` if
+    /// everything was read.
+    #[must_use]
+    pub fn incomplete(&self) -> Option<(u8, String)> {
         let reasons = self.reasons();
-        (!reasons.is_empty()).then(|| format!("Incomplete (exit status 2): {}.", reasons.join("; ")))
+        let (what, status) = interrupt::exit_status().map_or(("Incomplete", 2), |it| ("Interrupted", it));
+        (!reasons.is_empty())
+            .then(|| (status, format!("{what} (exit status {status}): {}.", reasons.join("; "))))
     }
 
     /// The same, one sentence for each reason.
+    #[must_use]
     pub fn unread(&self) -> Vec<String> {
         self.reasons().iter().map(|reason| capitalised(reason) + ".").collect()
     }
@@ -63,7 +81,11 @@ impl RunSummary {
     fn reasons(&self) -> Vec<String> {
         let Statistics { text_bytes, stray, without_records, uncounted, .. } = self.sum;
         let mut reasons = Vec::new();
-        if text_bytes == 0 && self.failed == 0 {
+        if interrupt::is_requested() {
+            let files = count(self.of, "file");
+            reasons
+                .push(format!("{} of {files} read to the end; the figures cover what was read", self.read));
+        } else if text_bytes == 0 && self.failed == 0 {
             reasons.push("there was nothing to read".to_owned());
         }
         let mut reason = |number: u64, one: &str, what: &str| {
@@ -78,7 +100,19 @@ impl RunSummary {
         reasons
     }
 
+    /// `Read 39 files: 392 records, 116 denials, 6 alerts.`
+    pub fn first_line(&self) -> String {
+        format!(
+            "Read {}: {}, {}, {}.",
+            count(self.read, "file"),
+            count(self.sum.records, "record"),
+            count(self.sum.denials, "denial"),
+            count(self.alerts, "alert"),
+        )
+    }
+
     /// What was read: `392 records in 39 files, 116 denials among them`.
+    #[must_use]
     pub fn scope(&self) -> String {
         let Statistics { records, denials, .. } = self.sum;
         let files = self.read.saturating_add(self.failed);
@@ -94,29 +128,30 @@ impl RunSummary {
 impl RunSummary {
     /// Why calls failed, as far as CloudTrail shows it, one sentence for each cause, the most frequent first:
     /// `6 calls failed because Anthropic does not serve this country`.
+    #[must_use]
     pub fn causes(&self) -> Vec<String> {
+        let sentence = |(number, why)| format!("{} failed because {why}", count(number, "call"));
+        self.failures().into_iter().map(sentence).collect()
+    }
+
+    /// The same: how many calls, and the words after "because".
+    pub fn failures(&self) -> Vec<(u64, &'static str)> {
         let mut causes: Vec<_> = self.sum.causes.iter().collect();
         causes.sort_by_key(|(_, number)| Reverse(**number));
-        let sentence = |(cause, number): (&&str, &u64)| {
-            format!("{} failed because {}", count(*number, "call"), words::because(cause))
-        };
-        causes.into_iter().map(sentence).collect()
+        causes.into_iter().map(|(cause, number)| (*number, words::because(cause))).collect()
     }
 }
 
 impl fmt::Display for RunSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let &Statistics { records, denials, not_found, exempted, malformed, oversized, .. } = &self.sum;
-        write!(
-            f,
-            "Read {}: {}, {}, {}.",
-            count(self.read, "file"),
-            count(records, "record"),
-            count(denials, "denial"),
-            count(self.alerts, "alert"),
-        )?;
+        let &Statistics { not_found, exempted, malformed, oversized, .. } = &self.sum;
+        f.write_str(&self.first_line())?;
         for sentence in self.causes() {
             write!(f, "\n{sentence}.")?;
+        }
+        if self.sum.bedrock_trails == 0 && self.sum.trail_records > 0 {
+            let records = count(self.sum.trail_records, "CloudTrail record");
+            write!(f, "\n{records}, no Bedrock calls among them: does this trail cover Bedrock?")?;
         }
         let mut note = |number: u64, one: &str, rest: &str| match number {
             0 => Ok(()),
@@ -136,6 +171,7 @@ impl fmt::Display for RunSummary {
 }
 
 /// `1 file`, `39 files`, `no files`.
+#[must_use]
 pub fn count(number: u64, one: &str) -> String {
     match number {
         0 => format!("no {one}s"),
