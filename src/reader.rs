@@ -4,6 +4,7 @@
 //! pass, whatever it contains.
 
 mod findings;
+mod known;
 mod records;
 
 use crate::call::filter::RecordFilter;

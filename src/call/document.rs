@@ -14,7 +14,7 @@ use crate::call::Source;
 use crate::call::cloudtrail;
 use crate::call::filter::RecordFilter;
 use crate::call::members::{Member, Members};
-use crate::call::record::{self, Reading};
+use crate::call::record::{self, Reading, Trace};
 use crate::source::piece::{Container, Verdict};
 use crate::source::text::Text;
 
@@ -24,14 +24,18 @@ pub struct ReadPiece {
     /// Whether there is a record in it.
     pub verdict: Verdict,
     /// Which log the record is from.
-    pub origin: Option<Origin>,
+    pub origin: Option<RecordLog>,
     /// The error code of a denial stands in it, outside every record.
     pub is_stray: bool,
 }
 
+/// Takes in what a record turned out to be, after its trace. Of one with a trace, `None` comes first: if that returns
+/// `true`, it was counted like another with the same trace.
+pub type Take<'t> = &'t mut dyn FnMut(Option<&Trace<'_>>, Option<Reading<'_>>) -> bool;
+
 /// The log that a record is from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum RecordLog {
     /// Bedrock's invocation log.
     Invocations,
     /// CloudTrail.
@@ -47,7 +51,7 @@ pub fn read(
     within: Container,
     filter: &RecordFilter,
     place: &dyn Fn() -> String,
-    take: &mut dyn FnMut(Reading<'_>),
+    take: Take<'_>,
 ) -> ReadPiece {
     // One bad byte in a text must not hide a denial.
     let json = str::from_utf8(json).map_or_else(|_| String::from_utf8_lossy(json), Cow::Borrowed);
@@ -96,22 +100,26 @@ fn record(
     filter: &RecordFilter,
     place: &dyn Fn() -> String,
     is_copy: bool,
-    take: &mut dyn FnMut(Reading<'_>),
-) -> Option<Origin> {
-    let mut reading = record::read(members, filter, place);
-    if let Reading::Call(call) = &mut reading
-        && is_copy
-        && call.source == Source::InvocationLog
-    {
-        call.source = Source::CloudWatch;
+    take: Take<'_>,
+) -> Option<RecordLog> {
+    let trace = record::trace(members, filter, is_copy);
+    let is_known = trace.is_some() && take(trace.as_ref(), None);
+    if !is_known {
+        let mut reading = record::read(members, filter, place);
+        if let Reading::Call(call) = &mut reading
+            && is_copy
+            && call.source == Source::InvocationLog
+        {
+            call.source = Source::CloudWatch;
+        }
+        if reading == Reading::Unknown {
+            return None;
+        }
+        take(trace.as_ref(), Some(reading));
     }
-    if reading == Reading::Unknown {
-        return None;
-    }
-    take(reading);
     Some(match members.text(Member::EventSource) {
-        Some(source) => Origin::Trail { is_bedrock: cloudtrail::is_bedrock(&source) },
-        None => Origin::Invocations,
+        Some(source) => RecordLog::Trail { is_bedrock: cloudtrail::is_bedrock(&source) },
+        None => RecordLog::Invocations,
     })
 }
 
@@ -137,10 +145,11 @@ mod tests {
         let json = text.replace('$', DENIAL).replace('#', &DENIAL.replace('"', "\\\""));
         let filter = RecordFilter::errors(&["AccessDeniedException"]);
         let mut found = String::new();
-        let read = read(json.as_bytes(), within, &filter, &|| "o".to_owned(), &mut |reading| {
-            if let Reading::Call(call) = reading {
+        let read = read(json.as_bytes(), within, &filter, &|| "o".to_owned(), &mut |_, reading| {
+            if let Some(Reading::Call(call)) = reading {
                 found = format!("{:?} {}", call.source, call.request_id);
             }
+            false
         });
         match read.verdict {
             Verdict::Record => {}

@@ -1,6 +1,6 @@
 //! Which records the rules need.
 
-use memchr::memmem;
+use memchr::memmem::Finder;
 
 use crate::call::cause::{ACCESS_DENIED, DENIED};
 use crate::call::guardrail::{Facts, INTERVENED};
@@ -50,20 +50,33 @@ impl TrailFilter {
         (is_bedrock && !self.bedrock.is_empty())
             || self.any.iter().any(|word| user.is_some_and(|user| user.contains(word)))
     }
+}
 
-    fn selects(&self, json: &[u8]) -> bool {
-        let any = |words: &[&str]| words.iter().any(|word| has(json, word));
-        any(&self.any) || (!self.bedrock.is_empty() && names_bedrock(json) && any(&self.bedrock))
+/// Finds out which pieces of JSON that contain one of [`RecordFilter::words`] may hold a record that is needed.
+pub struct Selector {
+    /// Any of them may.
+    all: bool,
+    any: Vec<Finder<'static>>,
+    /// Only together with the name of Bedrock.
+    with_bedrock: Vec<Finder<'static>>,
+    bedrock: Finder<'static>,
+}
+
+impl Selector {
+    /// Whether a record may be one of Bedrock in CloudTrail.
+    #[must_use]
+    pub fn names_bedrock(&self, json: &[u8]) -> bool {
+        self.bedrock.find(json).is_some()
     }
-}
 
-/// Whether a record may be one of Bedrock in CloudTrail.
-pub(crate) fn names_bedrock(json: &[u8]) -> bool {
-    has(json, BEDROCK)
-}
-
-fn has(json: &[u8], word: &str) -> bool {
-    memmem::find(json, word.as_bytes()).is_some()
+    /// Whether `json`, which contains one of the words, may hold such a record.
+    #[must_use]
+    pub fn selects(&self, json: &[u8]) -> bool {
+        let any = |words: &[Finder<'_>]| words.iter().any(|word| word.find(json).is_some());
+        self.all
+            || any(&self.any)
+            || (!self.with_bedrock.is_empty() && self.names_bedrock(json) && any(&self.with_bedrock))
+    }
 }
 
 impl RecordFilter {
@@ -93,7 +106,7 @@ impl RecordFilter {
 
     /// Words of which the JSON of every such record contains one, whether or not it is escaped. Nearly every record
     /// has a time, so a rule about successful calls reads every record. Most of those that contain only the name of
-    /// Bedrock are not needed: [`Self::selects`].
+    /// Bedrock are not needed: [`Selector`].
     ///
     /// JSON escapes within a word (`\u0041ccessDenied`) are not matched; AWS writes none.
     #[must_use]
@@ -115,10 +128,16 @@ impl RecordFilter {
             .chain(self.markers.iter().copied())
     }
 
-    /// Whether a piece of JSON that contains one of [`Self::words`] may hold a record that is needed.
+    /// Which of the pieces that contain one of [`Self::words`] may hold a record that is needed.
     #[must_use]
-    pub fn selects(&self, json: &[u8]) -> bool {
-        self.trail.is_empty() || self.own_words().any(|word| has(json, word)) || self.trail.selects(json)
+    pub fn selector(&self) -> Selector {
+        let finder = |word: &str| Finder::new(word).into_owned();
+        Selector {
+            all: self.trail.is_empty(),
+            any: self.own_words().chain(self.trail.any.iter().copied()).map(finder).collect(),
+            with_bedrock: self.trail.bedrock.iter().copied().map(finder).collect(),
+            bedrock: finder(BEDROCK),
+        }
     }
 }
 
@@ -162,8 +181,8 @@ mod tests {
             (r#"{"eventSource":"s3.amazonaws.com","userIdentity":"user/BedrockAPIKey-1"}"#, true),
             (r#"{"eventSource":"s3.amazonaws.com","errorCode":"AccessDenied"}"#, true),
         ] {
-            assert_eq!(filter.selects(json.as_bytes()), expected, "{json}");
+            assert_eq!(filter.selector().selects(json.as_bytes()), expected, "{json}");
         }
-        assert!(RecordFilter::errors(&["AccessDeniedException"]).selects(b"whatever was found"));
+        assert!(RecordFilter::errors(&["AccessDeniedException"]).selector().selects(b"whatever was found"));
     }
 }

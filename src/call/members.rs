@@ -172,6 +172,21 @@ impl<'a> Members<'a> {
         self.json(member)?.get().parse().ok()
     }
 
+    /// All members but `without`, as raw JSON and unambiguous.
+    #[must_use]
+    pub fn all_but(&self, without: &[Member]) -> Vec<u8> {
+        let is_without = |place: usize| without.iter().any(|member| *member as usize == place);
+        let members = self.found.iter().enumerate().filter_map(|(place, json)| Some((place, (*json)?.get())));
+        let members = members.filter(|(place, _)| !is_without(*place));
+        let mut all = Vec::with_capacity(512);
+        for (place, json) in members {
+            // Outside a string, no byte of JSON is as high as that, so it ends what is before it.
+            all.push(0x80 | u8::try_from(place).unwrap_or(u8::MAX));
+            all.extend_from_slice(json.as_bytes());
+        }
+        all
+    }
+
     /// The members of an object one level below; empty if it is not an object.
     #[must_use]
     pub fn below(&self, member: Member) -> Self {

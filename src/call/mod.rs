@@ -31,9 +31,10 @@ use crate::source::time::EventTime;
 
 /// Which log a record came from. What is known about each stands in one table, `Source::row`. A new log takes three
 /// files: a variant and a row here, a file that reads its records, and a line in the dispatcher, `record`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Source {
     /// Bedrock's model invocation log.
+    #[default]
     InvocationLog,
     /// AWS CloudTrail.
     CloudTrail,

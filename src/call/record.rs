@@ -3,13 +3,15 @@
 //! A record's top-level keys alone decide which log it came from: deeper in an invocation log, a
 //! caller controls the content and may write an `eventSource` there.
 
+use std::borrow::Cow;
+
 pub use crate::call::Reading;
 use crate::call::cause::{self, ACCESS_DENIED, DENIED};
 use crate::call::filter::RecordFilter;
 use crate::call::guardrail::Facts;
 use crate::call::members::{Member, Members};
 use crate::call::{Call, azure_openai, cloudtrail, invocation};
-use crate::source::text::Text;
+use crate::source::text::{MAX_TEXT_BYTES, Text};
 use crate::source::time::EventTime;
 
 /// Logs whose members have names of their own, each read by a file of its own.
@@ -28,6 +30,36 @@ const OTHER_LOGS: [OtherLog; 1] =
 pub fn count_denials_named(text: &[u8]) -> usize {
     let others = OTHER_LOGS.iter().map(|log| (log.count_denials_named)(text));
     others.fold(cause::count_denials_named(text), usize::saturating_add)
+}
+
+/// All that the reading of a failed call depends on, unread but for its time and request id.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Trace<'a> {
+    /// The same for two calls if they differ in time and request id only.
+    pub alike: Vec<u8>,
+    /// When it was made.
+    pub at: EventTime,
+    /// Its request id.
+    pub request_id: Cow<'a, str>,
+}
+
+/// The trace of a call that failed. `None` where more than that decides: bodies, or a place in the object.
+///
+/// `is_copy` is part of it: whether the record came from a log group in CloudWatch.
+pub fn trace<'a>(record: &Members<'a>, filter: &RecordFilter, is_copy: bool) -> Option<Trace<'a>> {
+    record.text(Member::ErrorCode).filter(|code| !code.is_empty() && !filter.has_facts())?;
+    let (time, id, without): (_, _, &[Member]) = if record.has(Member::EventSource) {
+        let without = &[Member::EventTime, Member::TrailRequestId, Member::EventId];
+        (Member::EventTime, Member::TrailRequestId, without)
+    } else {
+        let without = &[Member::Timestamp, Member::RequestId, Member::Input, Member::Output];
+        (Member::Timestamp, Member::RequestId, without)
+    };
+    let at = EventTime::parse(&record.text(time)?)?;
+    let request_id = record.text(id).filter(|id| !id.is_empty() && id.len() <= MAX_TEXT_BYTES)?;
+    let mut alike = record.all_but(without);
+    alike.push(u8::from(is_copy));
+    Some(Trace { alike, at, request_id })
 }
 
 /// Reads one record. `place` replaces a missing request id.

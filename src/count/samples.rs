@@ -29,15 +29,15 @@ pub struct HashedValue {
 }
 
 impl HashedValue {
-    /// `text` as a sample keeps it, denied at `at`.
+    /// `value`, denied at `at`.
     #[must_use]
-    pub fn new(at: EventTime, text: &str) -> Self {
+    pub fn of(at: EventTime, value: DistinctValue) -> Self {
         let mut digest = Sha256::new();
         digest.update(at.epoch_ms().to_string());
         digest.update("|");
-        digest.update(text);
+        value.with_text(|text| digest.update(text));
         let hash = digest.finalize().iter().take(16).fold(0, |hash, byte| hash << 8 | u128::from(*byte));
-        Self { sample: Sample { at, value: DistinctValue::new(text) }, hash }
+        Self { sample: Sample { at, value }, hash }
     }
 }
 
@@ -310,7 +310,7 @@ mod tests {
         for one in added.split(' ') {
             let (second, value) = one.split_once(':').expect("a time and a value");
             let at = EventTime::from_epoch_ms(second.parse::<i64>().expect("a number") * 1000);
-            samples.add(&HashedValue::new(at, value), sampling, place, &mut distinct);
+            samples.add(&HashedValue::of(at, DistinctValue::new(value)), sampling, place, &mut distinct);
         }
         samples.stored(sampling).0
     }

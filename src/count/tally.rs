@@ -10,14 +10,15 @@ use foldhash::fast::RandomState;
 use glob::Pattern;
 use indexmap::{IndexMap, IndexSet};
 
-use crate::call::Call;
 use crate::call::cause::Class;
 use crate::call::filter::{RecordFilter, TrailFilter};
+use crate::call::{Call, Source};
 use crate::count::counter::{Contribution, Slot};
 use crate::count::evidence::{self, Evidence, Kind};
 use crate::count::key::{Key, sample_value};
 use crate::count::samples::{ALLOCATION, Distinct, HashedValue, SHARED, Samples, Sampling};
 use crate::count::served;
+use crate::count::value::DistinctValue;
 use crate::count::watch::{WatchList, Watched};
 use crate::rule::condition::Condition;
 use crate::rule::definition::{Rule, Weight};
@@ -49,14 +50,39 @@ pub struct Tally {
     records: Vec<Vec<u32>>,
     /// The key being looked up.
     key: Vec<u32>,
-    /// The evidence of the denial being added.
-    shown: Vec<(Kind, u32)>,
     /// Bytes of samples.
     samples: usize,
     /// Bytes of evidence, without the texts.
     evidence: usize,
     /// Bytes of texts that only evidence has.
     evidence_texts: usize,
+}
+
+/// What calls add to that differ in their time and request id only: computed once, since most denials of an attack
+/// are alike.
+#[derive(Default)]
+pub struct Alike {
+    source: Source,
+    tokens: u64,
+    /// Denied, and a rule leaves its user out.
+    is_exempt: bool,
+    adds: Vec<Added>,
+    /// What the rules count other than request ids.
+    values: PerField<DistinctValue>,
+    shown: Vec<(Kind, u32)>,
+}
+
+/// What a call adds to one key.
+struct Added {
+    key: u32,
+    distinct: Field,
+    sums: bool,
+    minutes: u16,
+    sampling: Sampling,
+    /// The text that says that setup explains the denials before it.
+    setup: Option<u32>,
+    /// The slot of the call before, and the number of the pair. Its evidence has been shown there.
+    pair: Option<(Slot, usize)>,
 }
 
 /// What one object holds of one key in one slot.
@@ -122,7 +148,6 @@ impl Tally {
             record: None,
             records: Vec::new(),
             key: Vec::new(),
-            shown: Vec::new(),
             samples: 0,
             evidence: 0,
             evidence_texts: 0,
@@ -198,28 +223,34 @@ impl Tally {
         tables.into_iter().chain(kept).fold(0, usize::saturating_add)
     }
 
-    /// Takes one denial in.
-    pub fn add(&mut self, denial: &Call<'_>) {
-        if denial.user.as_deref().is_some_and(|user| self.exempt_users.iter().any(|glob| glob.matches(user)))
-        {
-            self.exempted = self.exempted.saturating_add(u64::from(denial.is_denied()));
-            return;
+    /// Takes one call in.
+    pub fn add(&mut self, call: &Call<'_>) {
+        let mut alike = self.alike(call);
+        self.add_alike(&mut alike, call.at, &call.request_id);
+        if self.is_of_watched(call) && !self.is_exempt(call) {
+            self.add_served(call);
         }
-        let values = Values::of(denial);
-        let is_served = denial.succeeded && denial.is_model_call && !self.watched.callers.is_empty();
-        let caller = values.get(Field::Caller).filter(|_| is_served);
-        let over = caller.and_then(|arn| self.watched.over(arn, denial));
+    }
+
+    /// What a call adds to, whatever its request id and, if it failed, its time. (One that succeeded may be later than a
+    /// denial, or earlier.)
+    pub fn alike(&mut self, call: &Call<'_>) -> Alike {
+        let mut alike = Alike { source: call.source, tokens: call.facts.tokens(), ..Alike::default() };
+        if self.is_exempt(call) {
+            alike.is_exempt = call.is_denied();
+            return alike;
+        }
+        let values = Values::of(call);
+        let caller = values.get(Field::Caller).filter(|_| self.is_of_watched(call));
+        let over = caller.and_then(|arn| self.watched.over(arn, call));
         let values = values.after_denial(over.is_some());
-        let (mut numbers, mut counted) = (PerField::default(), PerField::default());
-        let mut is_shown = false;
-        self.shown.clear();
-        let mut exempted = false;
-        let rules = self.rules.iter().zip(&self.slots).enumerate();
-        for (number, (rule, (minutes, sampling))) in
-            rules.filter(|(_, (rule, _))| rule.counts(denial, &values))
-        {
-            if rule.exempts(denial.user.as_deref()) {
-                exempted = true;
+        let mut numbers = PerField::default();
+        for (number, (rule, (minutes, sampling))) in self.rules.iter().zip(&self.slots).enumerate() {
+            if !rule.counts(call, &values) {
+                continue;
+            }
+            if rule.exempts(call.user.as_deref()) {
+                alike.is_exempt = call.is_denied();
                 continue;
             }
             self.key.clear();
@@ -228,48 +259,92 @@ impl Tally {
                 let number = || values.get(*field).map_or(NONE, |text| self.texts.number(text));
                 self.key.push(*numbers.get(*field, number));
             }
-            let key = self.keys.get_index_of(self.key.as_slice());
-            let key = key.unwrap_or_else(|| self.keys.insert_full(self.key.as_slice().into()).0);
-            attribute(&mut self.records, key, self.record);
-            let place = (index(key), Slot::of(denial.at, *minutes, denial.source));
-            let pair = self.pairs.entry(place).or_default();
-            let value = || HashedValue::new(denial.at, &sample_value(values.get(rule.distinct)));
-            let value = counted.get(rule.distinct, value);
-            let added = pair.samples.add(value, *sampling, place, &mut self.distinct);
-            self.samples = self.samples.saturating_add_signed(added.bytes);
-            if added.new && rule.weight == Weight::Tokens {
-                pair.weight = pair.weight.saturating_add(denial.facts.tokens());
+            if rule.distinct != Field::RequestId {
+                let value = || DistinctValue::new(&sample_value(values.get(rule.distinct)));
+                alike.values.get(rule.distinct, value);
             }
-            if !is_shown {
-                is_shown = true;
-                for (kind, value) in evidence::shown(denial) {
-                    if self.evidence.saturating_add(self.evidence_texts) < MAX_EVIDENCE_BYTES {
-                        let texts = self.texts.bytes;
-                        self.shown.push((kind, self.texts.number(&value)));
-                        let grown = self.texts.bytes.saturating_sub(texts);
-                        self.evidence_texts = self.evidence_texts.saturating_add(grown);
-                    }
-                }
+            // Why it was denied before.
+            let is_setup = rule.is_about_watched() && over.is_some_and(|over| over.setup);
+            alike.adds.push(Added {
+                key: number_of(&mut self.keys, &self.key),
+                distinct: rule.distinct,
+                sums: rule.weight == Weight::Tokens,
+                minutes: *minutes,
+                sampling: *sampling,
+                setup: is_setup.then(|| self.texts.number(Class::Setup.name())),
+                pair: None,
+            });
+        }
+        for (kind, value) in evidence::shown(call).filter(|_| !alike.adds.is_empty()) {
+            if self.evidence.saturating_add(self.evidence_texts) < MAX_EVIDENCE_BYTES {
+                let texts = self.texts.bytes;
+                alike.shown.push((kind, self.texts.number(&value)));
+                let grown = self.texts.bytes.saturating_sub(texts);
+                self.evidence_texts = self.evidence_texts.saturating_add(grown);
             }
-            for (kind, value) in &self.shown {
-                let shown = self.evidence.saturating_add(self.evidence_texts);
-                if shown < MAX_EVIDENCE_BYTES && pair.show(*kind, *value) {
+        }
+        alike
+    }
+
+    /// Takes in a call that is like another but for its time and request id.
+    pub fn add_alike(&mut self, alike: &mut Alike, at: EventTime, request_id: &str) {
+        self.exempted = self.exempted.saturating_add(u64::from(alike.is_exempt));
+        let Alike { source, tokens, adds, values, shown, .. } = alike;
+        let mut hashed = PerField::default();
+        for added in adds {
+            attribute(&mut self.records, added.key as usize, self.record);
+            let place = (added.key, Slot::of(at, added.minutes, *source));
+            // Nearly always that of the call before.
+            let known = added.pair.filter(|(slot, _)| *slot == place.1).map(|(_, number)| number);
+            let number = known.unwrap_or_else(|| {
+                let entry = self.pairs.entry(place);
+                let number = entry.index();
+                entry.or_default();
+                number
+            });
+            let Some((_, pair)) = self.pairs.get_index_mut(number) else { continue };
+            let value = || match values.known(added.distinct) {
+                Some(value) => HashedValue::of(at, value.clone()),
+                None => HashedValue::of(at, DistinctValue::new(&sample_value(Some(request_id)))),
+            };
+            let grown = pair.samples.add(
+                hashed.get(added.distinct, value),
+                added.sampling,
+                place,
+                &mut self.distinct,
+            );
+            self.samples = self.samples.saturating_add_signed(grown.bytes);
+            if grown.new && added.sums {
+                pair.weight = pair.weight.saturating_add(*tokens);
+            }
+            if known.is_some() {
+                continue;
+            }
+            added.pair = Some((place.1, number));
+            for (kind, value) in &*shown {
+                let kept = self.evidence.saturating_add(self.evidence_texts);
+                if kept < MAX_EVIDENCE_BYTES && pair.show(*kind, *value) {
                     self.evidence = self.evidence.saturating_add(size_of::<(Kind, u32)>());
                 }
             }
-            // Why it was denied before.
-            if rule.is_about_watched() && over.is_some_and(|over| over.setup) {
-                pair.show(Kind::Cause, self.texts.number(Class::Setup.name()));
+            if let Some(setup) = added.setup {
+                pair.show(Kind::Cause, setup);
             }
-        }
-        self.exempted = self.exempted.saturating_add(u64::from(exempted && denial.is_denied()));
-        if is_served {
-            self.add_served(denial, &values);
         }
     }
 
+    fn is_exempt(&self, call: &Call<'_>) -> bool {
+        call.user.as_deref().is_some_and(|user| self.exempt_users.iter().any(|glob| glob.matches(user)))
+    }
+
+    /// Whether it is a successful call that may be one of a watched caller.
+    fn is_of_watched(&self, call: &Call<'_>) -> bool {
+        call.succeeded && call.is_model_call && !self.watched.callers.is_empty()
+    }
+
     /// Counts a successful call for each incident of its caller that is watched.
-    fn add_served(&mut self, call: &Call<'_>, values: &Values<'_>) {
+    fn add_served(&mut self, call: &Call<'_>) {
+        let values = Values::of(call);
         let Some(arn) = values.get(Field::Caller) else { return };
         let watched = Arc::clone(&self.watched);
         let covering = |one: &&Watched| one.arn == arn && one.covers(call.account.as_deref(), call.at);
@@ -286,12 +361,12 @@ impl Tally {
                     let number = value.as_deref().map_or(NONE, |text| self.texts.number(text));
                     self.key.push(number);
                 }
-                let key = self.keys.get_index_of(self.key.as_slice());
-                let key = key.unwrap_or_else(|| self.keys.insert_full(self.key.as_slice().into()).0);
-                attribute(&mut self.records, key, self.record);
-                let place = (index(key), Slot::of(call.at, rule.slot_minutes(), call.source));
+                let key = number_of(&mut self.keys, &self.key);
+                attribute(&mut self.records, key as usize, self.record);
+                let place = (key, Slot::of(call.at, rule.slot_minutes(), call.source));
                 let pair = self.pairs.entry(place).or_default();
-                let value = HashedValue::new(call.at, &sample_value(Some(&call.request_id)));
+                let value =
+                    HashedValue::of(call.at, DistinctValue::new(&sample_value(Some(&call.request_id))));
                 let added = pair.samples.add(&value, sampling(rule), place, &mut self.distinct);
                 self.samples = self.samples.saturating_add_signed(added.bytes);
                 if added.new && rule.weight == Weight::Tokens {
@@ -341,6 +416,10 @@ impl Tally {
             })
         })
     }
+}
+
+fn number_of(keys: &mut IndexSet<Box<[u32]>, RandomState>, key: &[u32]) -> u32 {
+    index(keys.get_index_of(key).unwrap_or_else(|| keys.insert_full(key.into()).0))
 }
 
 /// Notes that `record` counts toward a key.

@@ -3,6 +3,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use crate::call::Call;
+use crate::call::cause::MODEL_NOT_FOUND;
+
 /// The warning about an object with [`Statistics::stray`].
 pub const UNRECOGNISED: &str = "it names the error code of a denial outside every record that was recognised; expected \
      records of Bedrock's invocation log, of CloudTrail or of Azure OpenAI's diagnostics";
@@ -45,6 +48,39 @@ impl FaultKind {
             Self::UnknownCode(code) => {
                 format!("a model call failed with the unknown error code {code}; it was not counted").into()
             }
+        }
+    }
+}
+
+/// What a call is in the figures.
+#[derive(Clone, Copy, Debug)]
+pub struct CallKind {
+    is_denied: bool,
+    is_not_found: bool,
+    /// The name of its cause, if it asks a model for something.
+    cause: Option<&'static str>,
+}
+
+impl CallKind {
+    /// That of `call`.
+    #[must_use]
+    pub fn of(call: &Call<'_>) -> Self {
+        Self {
+            is_denied: call.is_denied(),
+            is_not_found: call.is_model_call && call.error_code == MODEL_NOT_FOUND,
+            cause: call.cause.filter(|_| call.is_model_call).map(|cause| cause.name),
+        }
+    }
+}
+
+impl Statistics {
+    /// Counts one call.
+    pub fn add(&mut self, call: CallKind) {
+        self.denials = self.denials.saturating_add(u64::from(call.is_denied));
+        self.not_found = self.not_found.saturating_add(u64::from(call.is_not_found));
+        if let Some(cause) = call.cause {
+            let failed = self.causes.entry(cause).or_default();
+            *failed = failed.saturating_add(1);
         }
     }
 }

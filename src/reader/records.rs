@@ -6,12 +6,13 @@ use memchr::memmem;
 
 use crate::alert::sanitize;
 use crate::call::cause::{ACCESS_DENIED, MODEL_NOT_FOUND, VALIDATION_FAILED};
-use crate::call::document::{self, Origin};
-use crate::call::filter::{RecordFilter, TrailFilter, names_bedrock};
-use crate::call::record::{self, Reading};
+use crate::call::document::{self, RecordLog};
+use crate::call::filter::{RecordFilter, Selector, TrailFilter};
+use crate::call::record::{self, Reading, Trace};
 use crate::call::{Call, Source};
 use crate::count::tally::Tally;
-use crate::reader::findings::{Fault, FaultKind, MAX_REPORTED_FAULTS, Statistics};
+use crate::reader::findings::{CallKind, Fault, FaultKind, MAX_REPORTED_FAULTS, Statistics};
+use crate::reader::known::{KnownCall, KnownCalls};
 use crate::source::piece::{Container, Cut, Verdict};
 
 /// What CloudWatch Logs writes to find out whether a destination is there. It holds no record.
@@ -22,6 +23,7 @@ const CONTROL_MESSAGE: &[u8] = b"\"CONTROL_MESSAGE\"";
 pub struct Records<'o> {
     object: &'o str,
     filter: RecordFilter,
+    selector: Selector,
     counts: Counts,
     /// The error code of a denial stands outside every record.
     is_stray: bool,
@@ -41,6 +43,7 @@ pub struct Records<'o> {
     has_envelope: bool,
     /// The parts so far of a record that is too long name a denial.
     names_denial: bool,
+    known: KnownCalls,
     also: Option<Also<'o>>,
 }
 
@@ -81,6 +84,7 @@ impl<'o> Records<'o> {
     pub fn new(object: &'o str, tally: Tally, filter: RecordFilter) -> Self {
         Self {
             object,
+            selector: filter.selector(),
             filter,
             exempted_before: tally.exempted(),
             counts: Counts { tally, statistics: Statistics::default(), faults: Vec::new() },
@@ -92,6 +96,7 @@ impl<'o> Records<'o> {
             has_pieces: false,
             has_envelope: false,
             names_denial: false,
+            known: KnownCalls::default(),
             also: None,
         }
     }
@@ -146,24 +151,33 @@ impl<'o> Records<'o> {
         // Until a record has been recognised, others are read too, because a few do not show whether the log is
         // readable at all.
         // One of Bedrock is enough to know that the trail covers it.
-        let is_looked_for = is_named && self.is_trail && !self.has_bedrock && names_bedrock(json);
-        let is_named = is_named && self.filter.selects(json);
+        let is_looked_for =
+            is_named && self.is_trail && !self.has_bedrock && self.selector.names_bedrock(json);
+        let is_named = is_named && self.selector.selects(json);
         if !is_named && self.recognised && !is_looked_for {
             return Verdict::Unknown;
         }
-        let Self { object, filter, counts, also, .. } = self;
+        let Self { object, filter, counts, known, also, .. } = self;
         let place = || format!("{object}@{offset}");
-        let read = document::read(json, within, filter, &place, &mut |reading| {
-            if is_named {
-                if let (Reading::Call(call), Some(also)) = (&reading, &mut *also) {
-                    also(call);
+        let read = document::read(json, within, filter, &place, &mut |trace, reading| {
+            // Whoever else sees the calls sees each of them.
+            let trace = trace.filter(|_| also.is_none());
+            match (trace, reading) {
+                _ if !is_named => false,
+                (Some(trace), None) => counts.count_known(trace, known),
+                (_, None) => false,
+                (trace, Some(reading)) => {
+                    if let (Reading::Call(call), Some(also)) = (&reading, &mut *also) {
+                        also(call);
+                    }
+                    counts.count(reading, offset, trace, known);
+                    false
                 }
-                counts.count(reading, offset);
             }
         });
         self.is_stray |= read.is_stray;
-        self.is_trail |= !self.recognised && matches!(read.origin, Some(Origin::Trail { .. }));
-        self.has_bedrock |= read.origin == Some(Origin::Trail { is_bedrock: true });
+        self.is_trail |= !self.recognised && matches!(read.origin, Some(RecordLog::Trail { .. }));
+        self.has_bedrock |= read.origin == Some(RecordLog::Trail { is_bedrock: true });
         self.has_pieces |= read.verdict != Verdict::Broken;
         self.recognised |= read.verdict == Verdict::Record;
         read.verdict
@@ -178,7 +192,21 @@ impl<'o> Records<'o> {
 }
 
 impl Counts {
-    fn count(&mut self, reading: Reading<'_>, offset: u64) {
+    /// Counts a failed call if one with the same trace was counted.
+    fn count_known(&mut self, trace: &Trace<'_>, known: &mut KnownCalls) -> bool {
+        let Some(call) = known.get(&trace.alike) else { return false };
+        self.statistics.add(call.kind);
+        self.tally.add_alike(&mut call.alike, trace.at, &trace.request_id);
+        true
+    }
+
+    fn count(
+        &mut self,
+        reading: Reading<'_>,
+        offset: u64,
+        trace: Option<&Trace<'_>>,
+        known: &mut KnownCalls,
+    ) {
         match reading {
             Reading::Other | Reading::Unknown => {}
             Reading::NoTimestamp { is_denied } => self.fault(offset, FaultKind::NoTimestamp, is_denied),
@@ -187,15 +215,12 @@ impl Counts {
                 self.fault(offset, FaultKind::UnknownCode(code), true);
             }
             Reading::Call(call) => {
-                let statistics = &mut self.statistics;
-                statistics.denials = statistics.denials.saturating_add(u64::from(call.is_denied()));
-                let not_found = u64::from(call.is_model_call && call.error_code == MODEL_NOT_FOUND);
-                statistics.not_found = statistics.not_found.saturating_add(not_found);
-                if let Some(cause) = call.cause.filter(|_| call.is_model_call) {
-                    let failed = statistics.causes.entry(cause.name).or_default();
-                    *failed = failed.saturating_add(1);
-                }
-                self.tally.add(&call);
+                let kind = CallKind::of(&call);
+                self.statistics.add(kind);
+                let Some(trace) = trace else { return self.tally.add(&call) };
+                let mut alike = self.tally.alike(&call);
+                self.tally.add_alike(&mut alike, call.at, &call.request_id);
+                known.keep(&trace.alike, KnownCall { kind, alike });
             }
         }
     }

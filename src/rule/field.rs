@@ -164,6 +164,12 @@ impl<T> PerField<T> {
     pub fn get(&mut self, field: Field, make: impl FnOnce() -> T) -> &T {
         self.0[field.index()].get_or_insert_with(make)
     }
+
+    /// What was made of `field`, if it was asked for.
+    #[must_use]
+    pub fn known(&self, field: Field) -> Option<&T> {
+        self.0.get(field.index())?.as_ref()
+    }
 }
 
 /// The value of every model call among operations.

@@ -484,3 +484,57 @@ fn a_model_call_with_an_unknown_code_that_contains_access_denied_is_named() {
         assert_eq!(read(&of_log(code), codes, String::new).expect("JSON"), Reading::Other, "{code}");
     }
 }
+
+#[test]
+fn calls_have_one_trace_if_they_differ_in_time_and_request_id_alone() {
+    let log = r#"{"timestamp":"2025-06-01T10:00:00Z","accountId":"1","identity":{"arn":"u"},"region":"r","requestId":"q","operation":"Converse","modelId":"m","errorCode":"AccessDeniedException","input":{"x":1},"output":{}}"#;
+    let trail = r#"{"eventTime":"2025-06-01T10:00:00Z","eventSource":"bedrock.amazonaws.com","eventName":"Converse","userIdentity":{"arn":"u"},"awsRegion":"r","requestID":"q","eventID":"e","errorCode":"AccessDenied","errorMessage":"no","requestParameters":{"modelId":"m"},"additionalEventData":{"x":1},"sourceIPAddress":"i","userAgent":"a","recipientAccountId":"1","vpcEndpointId":"v"}"#;
+    let filter = RecordFilter::errors(&["AccessDeniedException"]);
+    let trace = |json: &str| {
+        let members = Members::read(json).expect("JSON");
+        super::trace(&members, &filter, false).map(|trace| trace.alike)
+    };
+    for (json, same, other) in [
+        (
+            log,
+            vec![("10:00", "11:00"), ("\"q\"", "\"z\""), ("{\"x\":1}", "{}"), (",\"output\":{}", "")],
+            vec!["\"1\"", "\"u\"", "\"r\"", "Converse", "\"m\"", "AccessDenied"],
+        ),
+        (
+            trail,
+            vec![("10:00", "11:00"), ("\"q\"", "\"z\""), ("\"e\"", "\"z\"")],
+            vec![
+                "bedrock",
+                "Converse",
+                "\"u\"",
+                "\"r\"",
+                "AccessDenied",
+                "\"no\"",
+                "\"m\"",
+                "\"x\"",
+                "\"i\"",
+                "\"a\"",
+                "\"1\"",
+                "\"v\"",
+            ],
+        ),
+    ] {
+        let whole = trace(json);
+        assert!(whole.is_some());
+        for (text, by) in same {
+            assert!(json.contains(text), "{text}");
+            assert_eq!(trace(&json.replace(text, by)), whole, "{text}");
+        }
+        for text in other {
+            let changed = text.replacen(|c: char| c.is_ascii_alphanumeric(), "Z", 1);
+            assert_ne!(trace(&json.replacen(text, &changed, 1)), whole, "{text}");
+        }
+        // What decides then is more than the trace: the place, the bodies, another code.
+        for (text, by) in [("\"q\"", "\"\""), ("10:00", "25:00"), ("\"errorCode\"", "\"none\"")] {
+            assert_eq!(trace(&json.replace(text, by)), None, "{text}");
+        }
+    }
+    let members = Members::read(log).expect("JSON");
+    assert_ne!(super::trace(&members, &filter, true).map(|trace| trace.alike), trace(log));
+    assert_eq!(super::trace(&members, &RecordFilter { successes: true, ..filter.clone() }, false), None);
+}
