@@ -333,14 +333,21 @@ status: .venv-operate/.done ##O Show what works, and what to do about the rest
 test-alert: .venv-operate/.done ##O Send denials through, see what comes (REAL=yes, RULE=id)
 	@$(call script,try_alert.py) $(if $(filter yes,$(REAL)),--real) $(if $(RULE),--rule "$(RULE)")
 
+# --name 'value' where the command line sets NAME: $(call given,NAME,--name).
+given = $(if $(filter command,$(firstword $(origin $(1)))),$(2) '$($(1))')
+
 # The program that knows the table.
 WATCH := target/fast/denial-watch
 target/fast/denial-watch:
 	@echo "Building denial-watch: about five minutes the first time." >&2
 	@$(MAKE) --no-print-directory tools
 
+.PHONY: investigate
+investigate: .venv-operate/.done $(WATCH) ##O Did they get in? CALLER=arn:… SINCE=24h, or ALERT=id
+	@$(call script,denial_watch.py) investigate $(call given,CALLER,--caller) $(call given,ALERT,--alert) $(call given,SINCE,--since) $(call given,UNTIL,--until) $(call given,FORMAT,--format) $(call given,REPORT,--report)
+
 .PHONY: mute
-mute: .venv-operate/.done $(WATCH) ##O Silence CALLER=arn:… FOR=7d WHY="load test"
+mute: .venv-operate/.done $(WATCH) #o Silence CALLER=arn:… FOR=7d WHY="load test"
 	@$(call script,denial_watch.py) mute --caller "$(CALLER)" --for "$(FOR)" --why "$(WHY)" $(if $(ACCOUNT),--account $(ACCOUNT))
 
 .PHONY: mutes

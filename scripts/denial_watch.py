@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""`make mute`, `make unmute`, `make mutes`: runs denial-watch on the stack's table.
+"""`make investigate`, `make mute`, `make unmute`, `make mutes`: runs denial-watch on the stack's table and logs.
 
 It is the program in $DENIAL_WATCH or in target/fast/, where `make tools` puts it. What follows the options of
-the stack is handed on to it; it gets the table's name and the stack's own rules from CloudFormation.
+the stack is handed on to it; it gets the table's name, the stack's own rules and the buckets that the stack reads
+from CloudFormation.
 """
 
 import os
 import pathlib
+import shlex
 import subprocess
 
 import verbs
@@ -23,6 +25,17 @@ def program():
     return named or (str(built) if built.exists() else None)
 
 
+def logs(stack):
+    """Where the stack reads logs, as s3://bucket/prefix/."""
+    bucket, prefix = stack.outputs.get("LogBucketName"), stack.parameters.get("LogPrefix")
+    if bucket:
+        # Its own bucket is read under any prefix.
+        is_own = not stack.parameters.get("LogBucketName")
+        yield f"s3://{bucket}/" if is_own or not prefix else f"s3://{bucket}/{prefix}/"
+    for source in verbs.sources(stack):
+        yield f"s3://{source.bucket}/{source.prefix}/" if source.prefix else f"s3://{source.bucket}/"
+
+
 def command(stack, verb, arguments):
     """What to run for one verb on a stack; None where the program has not been built."""
     binary = program()
@@ -35,6 +48,14 @@ def command(stack, verb, arguments):
             options += ["--rules", parameters["DetectionRules"]]
         if parameters.get("RuleSettings"):
             options += ["--set", parameters["RuleSettings"]]
+    if verb == "investigate":
+        places = list(dict.fromkeys(logs(stack)))
+        if not places and "--logs" not in arguments:
+            raise verbs.Failure(
+                f"Stack {stack.name} reads no bucket, only CloudTrail's events. If a trail writes to a bucket: "
+                f"python3 scripts/denial_watch.py investigate --logs s3://BUCKET/PREFIX/ {shlex.join(arguments)}"
+            )
+        options += [option for place in places for option in ("--logs", place)]
     return [binary, verb, *options, *arguments]
 
 
@@ -45,7 +66,7 @@ def environment(stack):
 
 def main(arguments=None, stack=None):
     parser = verbs.parser(__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("verb", choices=["status", "explain", "mute", "unmute", "mutes"])
+    parser.add_argument("verb", choices=["status", "explain", "investigate", "mute", "unmute", "mutes"])
     arguments, handed_on = parser.parse_known_args() if arguments is None else arguments
     stack = stack or verbs.Stack.of(arguments)
     run = command(stack, arguments.verb, handed_on)

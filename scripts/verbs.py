@@ -167,7 +167,7 @@ def parameters_of(described):
     return {one["ParameterKey"]: one.get("ParameterValue", "") for one in (described or {}).get("Parameters", [])}
 
 
-Source = collections.namedtuple("Source", "stack bucket kind")
+Source = collections.namedtuple("Source", "stack bucket prefix kind")
 
 
 def sources(stack):
@@ -177,7 +177,7 @@ def sources(stack):
         return []  # version 0.1, which had its sources inside
     pages = stack.client("cloudformation").get_paginator("describe_stacks").paginate()
     there = [(one["StackName"], parameters_of(one)) for page in pages for one in page["Stacks"] if one["StackStatus"] != "DELETE_COMPLETE"]
-    return [Source(name, given["Bucket"], given.get("Kind")) for name, given in there if given.get("FunctionRoleName") == role and "Bucket" in given]
+    return [Source(name, given["Bucket"], given.get("Prefix"), given.get("Kind")) for name, given in there if given.get("FunctionRoleName") == role and "Bucket" in given]
 
 
 def wait(session, name):

@@ -14,6 +14,7 @@
 //! | [`deliver`] | one delivery through: tally → counters → alerts |
 //! | [`report`] | what was counted, to look at: a page, an explanation |
 //! | `lambda` | behind the feature `aws`: the Lambda, and S3, DynamoDB and SNS |
+//! | [`inputs`] | many objects in, for the programs at a terminal |
 
 // The release aborts on a panic, and whoever writes an id or a log must not bring one about.
 #![cfg_attr(
@@ -32,6 +33,7 @@ pub mod alert;
 pub mod call;
 pub mod count;
 pub mod deliver;
+pub mod inputs;
 #[cfg(feature = "aws")]
 pub mod lambda;
 pub mod reader;

@@ -6,6 +6,7 @@ mod alerts;
 pub mod caller;
 pub mod caller_page;
 pub mod explain;
+pub mod find;
 mod lane;
 pub mod page;
 pub mod status;

@@ -13,6 +13,7 @@ use crate::source::time::export_time;
 use crate::source::words::Words;
 
 /// Cuts a stream of text into pieces.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about the current position")]
 pub struct Framer {
     words: Words,
     /// A longer record is skipped.

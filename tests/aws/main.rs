@@ -20,6 +20,7 @@ mod handler;
 mod http;
 mod incident_contract;
 mod inline;
+mod investigate;
 #[path = "../oracle/mod.rs"]
 mod oracle;
 mod privacy;

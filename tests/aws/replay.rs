@@ -14,10 +14,10 @@ use crate::support::{gzip, log};
 /// Few enough that every folder of the samples has several pages.
 const PAGE: usize = 2;
 
-type Bucket = Arc<BTreeMap<String, Vec<u8>>>;
+pub type Bucket = Arc<BTreeMap<String, Vec<u8>>>;
 
 /// The sample logs as a bucket.
-fn samples() -> Bucket {
+pub fn samples() -> Bucket {
     let root = Path::new("events/logs");
     let files = walkdir::WalkDir::new(root).into_iter().map(|entry| entry.expect("an entry"));
     let files = files.filter(|entry| entry.file_type().is_file()).map(|entry| {
@@ -66,7 +66,7 @@ fn list(bucket: &Bucket, request: &Request) -> Reply {
     Reply::new(200, format!("<ListBucketResult>{xml}</ListBucketResult>"))
 }
 
-fn key(request: &Request) -> String {
+pub fn key(request: &Request) -> String {
     let path = request.target.split('?').next().unwrap_or_default().trim_start_matches("/logs/");
     percent_encoding::percent_decode_str(path).decode_utf8().expect("UTF-8").into_owned()
 }
@@ -76,7 +76,7 @@ fn is_list(request: &Request) -> bool {
 }
 
 /// S3 with one bucket, `logs`; `broken` answers in its place where it wants to.
-fn s3(bucket: Bucket, broken: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) -> Server {
+pub fn s3(bucket: Bucket, broken: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) -> Server {
     Server::start(move |_, request| {
         Some(broken(request).unwrap_or_else(|| match bucket.get(&key(request)) {
             _ if is_list(request) => list(&bucket, request),

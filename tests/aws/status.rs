@@ -24,7 +24,7 @@ use crate::replay::{replay, text};
 use crate::support::{TABLE, dynamodb, nowhere};
 
 /// A table with the sample logs counted, in the order in which they were delivered.
-async fn counted() -> SdkConfig {
+pub async fn counted() -> SdkConfig {
     let config = dynamodb().await;
     let pipeline = Pipeline {
         store: DynamoDbStore::new(&config, TABLE.to_owned()),

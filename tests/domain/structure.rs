@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// In the order of the data flow.
-const STATIONS: [&str; 9] =
-    ["source", "call", "rule", "count", "alert", "reader", "deliver", "report", "lambda"];
+const STATIONS: [&str; 10] =
+    ["source", "call", "rule", "count", "alert", "reader", "deliver", "report", "lambda", "inputs"];
 
 fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a folder") {

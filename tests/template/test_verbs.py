@@ -215,6 +215,34 @@ def test_denial_watch_judges_by_the_stacks_own_rules(aws, existing_bucket, echo,
     assert run_watch(stack, capfd, "explain", "eve")[4:] == expected
 
 
+def test_denial_watch_reads_the_logs_that_the_stack_reads(aws, existing_bucket, echo, capfd, monkeypatch):
+    stack = Deployed(aws, "watch")
+    bucket, asked = stack.output("LogBucketName"), ["--caller", ARN, "--since", "24h"]
+    sources = [("watch-trail", {"Bucket": "trail", "Prefix": "AWSLogs/1/CloudTrail/us-east-1"}), ("watch-old", {"Bucket": "old", "Prefix": ""})]
+    monkeypatch.setattr(verbs, "source_stacks", lambda _: iter(sources))
+    prefix = stack.parameters["LogPrefix"]
+    expected = ["--logs", f"s3://{bucket}/{prefix}/", "--logs", "s3://trail/AWSLogs/1/CloudTrail/us-east-1/", "--logs", "s3://old/", *asked]
+    assert run_watch(stack, capfd, "investigate", *asked)[4:] == expected
+    # In a bucket of its own any prefix is read.
+    stack.parameters["LogBucketName"] = ""
+    assert run_watch(stack, capfd, "investigate", *asked)[5] == f"s3://{bucket}/"
+    # Where only events are read, there is nothing to look into.
+    del stack.outputs["LogBucketName"]
+    sources.clear()
+    with pytest.raises(verbs.Failure, match="reads no bucket, only CloudTrail's events"):
+        denial_watch.main((options(verb="investigate"), asked), stack)
+
+
+def test_make_investigate_hands_on_what_is_said(tmp_path):
+    def shown(*words):
+        told = subprocess.run(["make", "-n", "-o", ".venv-operate/.done", "-o", "target/fast/denial-watch", "investigate", *words],
+                              cwd=ROOT, capture_output=True, text=True, check=True)  # fmt: skip
+        return told.stdout.split("investigate", 1)[1].split()
+
+    assert shown("ALERT=454dc393") == ["--alert", "'454dc393'"]
+    assert shown("CALLER=*:assumed-role/app", "SINCE=7d") == ["--caller", "'*:assumed-role/app'", "--since", "'7d'"]
+
+
 def test_status_shows_what_denial_watch_says_and_says_where_it_comes_from(aws, existing_bucket, echo, capsys, monkeypatch):
     stack = Deployed(aws, "watch", bedrock=Bedrock())
     status.main(options(), stack)

@@ -13,6 +13,7 @@
     )
 )]
 
+mod investigate;
 mod mute;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use std::time::{Duration, SystemTime};
 use bedrock_denial_watch::alert::sanitize;
 use bedrock_denial_watch::count::caller::Caller;
 use bedrock_denial_watch::count::incident::IncidentLog;
+use bedrock_denial_watch::inputs::s3::NO_REGION;
 use bedrock_denial_watch::lambda::aws::{Contents, DynamoDbStore, sdk_config};
 use bedrock_denial_watch::report::explain::{KeyState, answer};
 use bedrock_denial_watch::report::status::Status;
@@ -35,11 +37,15 @@ use bedrock_denial_watch::source::time::EventTime;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use console::Term;
+use tokio::runtime::Builder;
+
+use crate::investigate::Investigation;
 
 /// What a deployed detector knows: who is near a threshold, open incidents, mutes, and why a key fired.
 ///
 /// status, explain and mutes read the whole table with strong consistency and need dynamodb:Scan on it; mute and unmute need
-/// dynamodb:GetItem and dynamodb:PutItem.
+/// dynamodb:GetItem and dynamodb:PutItem. investigate needs s3:ListBucket and s3:GetObject on the logs, kms:Decrypt where
+/// they have a key, and dynamodb:Scan for an alert's id.
 #[derive(Parser)]
 #[command(name = "denial-watch", bin_name = "denial-watch", version)]
 struct Command {
@@ -70,6 +76,8 @@ enum Verb {
         /// What it is about
         text: String,
     },
+    /// Tell one caller's story from the logs in S3: did they get in, what was served, and what it cost
+    Investigate(Investigation),
     /// Notify no one about a caller for a while; its alerts and incidents are recorded as before
     Mute {
         #[command(flatten)]
@@ -130,17 +138,20 @@ enum StatusFormat {
 /// How often `--watch` looks.
 const EVERY: Duration = Duration::from_secs(10);
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let Command { verb } = Command::parse();
     let done = match &verb {
         Verb::Status { detector, watch, format, connected } => {
-            status(detector, *watch, *format, connected.as_deref()).await
+            waited(status(detector, *watch, *format, connected.as_deref()))
         }
-        Verb::Explain { detector, text } => explain(detector, text).await,
-        Verb::Mute { table, caller, span, why } => mute::mute(&table.store().await, caller, *span, why).await,
-        Verb::Unmute { table, caller } => mute::unmute(&table.store().await, caller).await,
-        Verb::Mutes { table } => mute::list(&table.store().await).await,
+        Verb::Explain { detector, text } => waited(explain(detector, text)),
+        // Waits on several threads of its own.
+        Verb::Investigate(order) => investigate::investigate(order),
+        Verb::Mute { table, caller, span, why } => {
+            waited(async { mute::mute(&table.store().await, caller, *span, why).await })
+        }
+        Verb::Unmute { table, caller } => waited(async { mute::unmute(&table.store().await, caller).await }),
+        Verb::Mutes { table } => waited(async { mute::list(&table.store().await).await }),
     };
     match done {
         Ok(status) => status,
@@ -152,13 +163,18 @@ async fn main() -> ExitCode {
     }
 }
 
+/// What an asynchronous verb answers.
+fn waited<T>(answer: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| format!("cannot start: {error}"))?.block_on(answer)
+}
+
 impl Table {
     /// For a mistake it prints what is wrong and exits.
     async fn store(&self) -> DynamoDbStore {
         let sdk = sdk_config().await;
         if sdk.region().is_none() {
-            let why = "no AWS region is set: AWS_REGION=us-east-1, or a profile that has one";
-            Command::command().error(ErrorKind::ValueValidation, why).exit()
+            Command::command().error(ErrorKind::ValueValidation, NO_REGION).exit()
         }
         DynamoDbStore::new(&sdk, self.name.clone())
     }

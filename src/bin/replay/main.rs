@@ -17,20 +17,12 @@ mod caller;
 mod denied;
 mod exempt;
 mod expect;
-mod inputs;
-mod interrupt;
-mod notes;
 mod options;
 mod output;
-mod parallel;
 mod preview;
 mod printer;
-mod progress;
 mod rules;
 mod run;
-#[cfg(feature = "aws")]
-mod s3;
-mod summary;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -39,6 +31,9 @@ use bedrock_denial_watch::alert::sanitize;
 use bedrock_denial_watch::alert::terminal::Layout;
 use bedrock_denial_watch::count::memory::MemoryStore;
 use bedrock_denial_watch::deliver::Pipeline;
+#[cfg(feature = "aws")]
+use bedrock_denial_watch::inputs::s3::S3;
+use bedrock_denial_watch::inputs::{self, disk, interrupt, notes, parallel, progress, summary};
 use bedrock_denial_watch::reader::{Limits, Reader};
 use console::Term;
 
@@ -74,9 +69,12 @@ fn main() -> ExitCode {
     }
     options.check_selection();
     let expected = options.expected();
-    let mut found = inputs::find(options.paths.iter().filter(|path| !inputs::is_s3(path)));
+    let mut found = disk::find(options.paths.iter().filter(|path| !inputs::is_s3(path)));
     #[cfg(feature = "aws")]
-    let s3 = options.reads_s3().then(|| s3::S3::connect(&options, &mut found));
+    let s3 = options.reads_s3().then(|| {
+        let connected = S3::connect(&options.in_s3(), &options.wanted(), &mut found);
+        connected.unwrap_or_else(|why| Options::refuse(&why))
+    });
     inputs::sort(&mut found.inputs);
     interrupt::watch();
     let open = |input: &Input, reader: Reader<'_>, progress: &Progress| match &input.path {
@@ -86,7 +84,7 @@ fn main() -> ExitCode {
         {
             s3.read(input, reader, progress)
         }
-        _ => inputs::read(input, reader, progress),
+        _ => disk::read(input, reader, progress),
     };
     if let Some(asked) = options.asked() {
         let (progress, summary, printed) = caller::tell(&options, &asked, &found, open);

@@ -3,12 +3,17 @@
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::thread;
+use std::time::SystemTime;
 
 use bedrock_denial_watch::alert::sanitize;
 use bedrock_denial_watch::report::caller::asked::Asked;
 use bedrock_denial_watch::rule::bounds;
 use bedrock_denial_watch::rule::catalogue::{self, ALL, DENIED_MODEL};
 use bedrock_denial_watch::rule::settings::{Setting, Settings};
+use bedrock_denial_watch::source::layout;
+#[cfg(feature = "aws")]
+use bedrock_denial_watch::source::layout::ObjectFilter;
+use bedrock_denial_watch::source::time::EventTime;
 use clap::error::{ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
 use glob::Pattern;
@@ -177,14 +182,41 @@ impl Options {
         }
     }
 
-    /// Whose story `--caller` asks for; for a broken pattern it prints what is wrong and exits.
+    /// What is in S3.
+    #[cfg(feature = "aws")]
+    pub fn in_s3(&self) -> Vec<String> {
+        let paths = self.paths.iter().filter(|path| inputs::is_s3(path));
+        paths.map(|path| path.to_string_lossy().into_owned()).collect()
+    }
+
+    /// Which objects there are wanted; for a bad time it prints what is wrong and exits.
+    #[cfg(feature = "aws")]
+    pub fn wanted(&self) -> ObjectFilter {
+        let (since, until) = self.times();
+        ObjectFilter { accounts: self.account.clone(), regions: self.region.clone(), since, until }
+    }
+
+    /// From when to when calls are wanted; for a bad time it prints what is wrong and exits.
+    fn times(&self) -> (Option<EventTime>, Option<EventTime>) {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_millis());
+        let now = EventTime::from_epoch_ms(i64::try_from(now).unwrap_or(i64::MAX));
+        let time = |option: &str, text: &Option<String>| {
+            let text = text.as_ref()?;
+            let refused = |why| Self::refuse(&format!("invalid value '{text}' for '{option}': {why}"));
+            Some(layout::time(text, now).unwrap_or_else(refused))
+        };
+        (time("--since <TIME>", &self.since), time("--until <TIME>", &self.until))
+    }
+
+    /// Whose story `--caller` asks for, and from when to when; for a broken pattern it prints what is wrong and exits.
     pub fn asked(&self) -> Option<Asked> {
         let text = self.caller.as_ref()?;
         if !matches!(self.format, Format::Text | Format::Json) {
             Self::refuse("--caller prints text or json: --format text, --format json");
         }
         let refused = |why| Self::refuse(&format!("invalid value '{text}' for '--caller <GLOB>': {why}"));
-        Some(Asked::parse(text).unwrap_or_else(refused))
+        let (since, until) = self.times();
+        Some(Asked::parse(text).unwrap_or_else(refused).within(since, until))
     }
 
     /// What `--expect` names; for a file that cannot be read it prints what is wrong and exits.

@@ -1,9 +1,7 @@
 //! What a run leaves behind: the report, and on standard output the alerts or an explanation.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::io::{self, Write};
-use std::path::Path;
 
 use bedrock_denial_watch::alert::sanitize;
 use bedrock_denial_watch::count::caller::Caller;
@@ -13,10 +11,10 @@ use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::count::memory::{MemoryStore, StoredKey};
 use bedrock_denial_watch::count::store::CallerState;
 use bedrock_denial_watch::deliver::Pipeline;
+use bedrock_denial_watch::inputs::page;
 use bedrock_denial_watch::report::explain::{KeyState, answer};
-use bedrock_denial_watch::report::{Examined, Report, RunResult};
+use bedrock_denial_watch::report::{Report, RunResult};
 use bedrock_denial_watch::rule::definition::Rule;
-use bedrock_denial_watch::source::object::delivery_stamp;
 use bedrock_denial_watch::source::time::EventTime;
 use glob::Pattern;
 
@@ -49,7 +47,7 @@ pub fn write(
     }
     if let Some(file) = &options.report {
         let result = RunResult {
-            examined: &examined(summary, found),
+            examined: &page::examined(summary, found),
             causes: &summary.failures(),
             rules: &rules,
             keys: &keys,
@@ -59,7 +57,7 @@ pub fn write(
             served: &served,
             notices: &kept.notices,
         };
-        report(file, &Report::new(&result).page(), progress, summary);
+        page::write(file, &Report::new(&result).page(), progress, summary);
     }
     match &options.explain {
         Some(asked) => explain(asked, &rules, &exempt_users, &keys, &callers),
@@ -67,28 +65,6 @@ pub fn write(
             Format::Text => sink.finish(&rules, &keys, summary),
             _ => sink.broken(),
         },
-    }
-}
-
-/// What was read, for a report.
-pub fn examined(summary: &RunSummary, found: &Inputs) -> Examined {
-    // The inputs are in the order of their stamps.
-    let read = found.inputs.iter().filter(|input| input.skip.is_none());
-    let mut stamps = read.filter_map(|input| delivery_stamp(&input.name).map(str::to_owned));
-    let first = stamps.next();
-    let last = stamps.next_back().or_else(|| first.clone());
-    Examined { scope: summary.scope(), written: first.zip(last), unread: summary.unread() }
-}
-
-/// Writes a report, and says where it is.
-pub fn report(file: &Path, page: &str, progress: &Progress, summary: &mut RunSummary) {
-    let name = sanitize::plain(&file.to_string_lossy(), sanitize::DOCUMENT_BYTES);
-    match fs::write(file, page) {
-        Ok(()) => progress.say(&format!("Report: {name}")),
-        Err(error) => {
-            summary.failed = summary.failed.saturating_add(1);
-            progress.say(&format!("error: {name}: cannot write the report: {error}"));
-        }
     }
 }
 

@@ -156,6 +156,35 @@ impl DynamoDbStore {
         Ok(())
     }
 
+    /// Passes on the items whose sort keys begin with either, eventually consistent, until `take` answers `false` or
+    /// the table ends. What is left out is read as well, in pages of 1 MB.
+    ///
+    /// # Errors
+    /// When the table cannot be read, or has more than so many pages.
+    pub(super) async fn scan_until(
+        &self,
+        [first, second]: [&str; 2],
+        max_pages: usize,
+        mut take: impl FnMut(item::Item) -> bool,
+    ) -> Result<(), StoreError> {
+        let request = self
+            .client
+            .scan()
+            .table_name(&self.table)
+            .filter_expression("begins_with(sk, :first) OR begins_with(sk, :second)")
+            .expression_attribute_values(":first", text(first))
+            .expression_attribute_values(":second", text(second));
+        let mut pages = request.into_paginator().send();
+        for _ in 0..max_pages {
+            let Some(page) = pages.next().await else { return Ok(()) };
+            let page = page.map_err(|error| self.failed("Scan", &error))?;
+            if !page.items.into_iter().flatten().all(&mut take) {
+                return Ok(());
+            }
+        }
+        Err(self.refused("Scan", format!("not found in the first {max_pages} MB, where the search ends")))
+    }
+
     async fn get(&self, key: &Key, sort_key: &str) -> Result<Option<item::Item>, StoreError> {
         let request = self
             .client

@@ -9,8 +9,10 @@ use super::item::{self, Item};
 use crate::count::alerts::{self, AlertLog};
 use crate::count::caller::Caller;
 use crate::count::counter::Counter;
+use crate::count::incident;
 use crate::count::key::Key;
 use crate::count::store::{CallerState, StoreError};
+use crate::report::find::{self, FoundId};
 use crate::rule::definition::Rule;
 use crate::source::time::EventTime;
 
@@ -79,6 +81,29 @@ impl DynamoDbStore {
         Ok(contents)
     }
 }
+
+impl DynamoDbStore {
+    /// What the table holds of an id, or of the beginning of one. The table has no index of ids: it is read until the
+    /// whole id is found, or else to its end, at most [`MAX_PAGES`].
+    ///
+    /// # Errors
+    /// When the table cannot be read, or is too large to look through.
+    pub async fn find(&self, id: &str) -> Result<Vec<FoundId>, StoreError> {
+        let mut found = Vec::new();
+        self.scan_until([incident::SORT_KEY, alerts::SORT_KEY], MAX_PAGES, |item| {
+            let partition = item.get("pk").and_then(|value| value.as_s().ok());
+            if let (Some(partition), Ok((sort, document))) = (partition, item::to_document(&item)) {
+                found.extend(find::named(partition, &sort, document, id));
+            }
+            found.is_empty() || id.len() < find::ID_CHARACTERS
+        })
+        .await?;
+        Ok(find::distinct(found))
+    }
+}
+
+/// Of 1 MB each, which costs 128 read units.
+const MAX_PAGES: usize = 1_000;
 
 /// `None` for a key without counters of these settings.
 fn key(

@@ -1,15 +1,17 @@
-//! Did they get in? Whether a call succeeded after a denial, in one sentence.
+//! Did they get in, and what did it cost? Whether a call succeeded after a denial, in one sentence.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Serialize;
 
 use crate::alert::sanitize::{DOCUMENT_BYTES, known_as, plain};
 use crate::alert::terminal::whole;
 use crate::alert::words::{span, utc};
-use crate::call::{Cloud, Source};
-use crate::report::caller::calls::{KeptCalls, KeptOutcome, NameKind};
-use crate::report::caller::figures::plural;
+use crate::call::Source;
+use crate::report::caller::calls::{KeptCall, KeptCalls, KeptOutcome, NameKind};
+use crate::report::caller::figures::{dollars, plural};
+use crate::report::caller::gaps::some;
+use crate::report::caller::prices::{self, Tokens};
 use crate::source::time::EventTime;
 
 /// The most models that the sentence names.
@@ -29,11 +31,13 @@ pub struct CallerAnswer {
 }
 
 /// Which answer it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AnswerKind {
-    /// A denied model was served later.
+    /// A denied model was served later, in the same region.
     ServedAfterDenial,
+    /// A denied model was served later, but only in regions where it was not denied.
+    ServedElsewhere,
     /// Only other models were.
     OthersServed,
     /// None was.
@@ -53,6 +57,8 @@ pub struct ServedModel {
     pub caller: Option<String>,
     /// The model.
     pub model: Option<String>,
+    /// Where it was served.
+    pub regions: Vec<String>,
     /// The first denial before it.
     pub denied_at: String,
     /// The first call that succeeded after that.
@@ -61,117 +67,182 @@ pub struct ServedModel {
     pub calls: u64,
     /// Their tokens.
     pub tokens: u64,
+    /// What they cost, an estimate in USD; `None` if the model is not priced.
+    pub estimated_usd: Option<f64>,
     #[serde(skip)]
-    found: Found,
+    denied: EventTime,
+    #[serde(skip)]
+    served: EventTime,
 }
 
-/// What succeeded after a denial.
-#[derive(Clone, Copy, Debug)]
+/// Calls of one caller and model that succeeded after a denial.
 struct Found {
     denied: EventTime,
     served: EventTime,
     calls: u64,
-    tokens: u64,
+    tokens: Tokens,
+    regions: BTreeSet<u16>,
 }
 
-/// What was served after which denial.
+/// By caller and model.
+type FoundModels = HashMap<(u16, u16), Found>;
+
+/// The first denials of callers: of a model in a region, of a model, of any.
 #[derive(Default)]
-pub struct Answers {
-    denied: bool,
+struct FirstDenials {
+    /// By caller, model and region.
+    here: HashMap<(u16, u16, u16), EventTime>,
     /// By caller and model.
-    same: HashMap<(u16, u16), Found>,
-    other: HashMap<(u16, u16), Found>,
+    anywhere: HashMap<(u16, u16), EventTime>,
+    by_caller: HashMap<u16, EventTime>,
 }
 
-impl Answers {
+impl FirstDenials {
+    fn of(calls: &KeptCalls) -> Self {
+        let mut first = Self::default();
+        for call in model_calls(calls, KeptOutcome::Denied) {
+            let (caller, model, region) = names(call);
+            for known in [
+                first.here.entry((caller, model, region)).or_insert(call.at),
+                first.anywhere.entry((caller, model)).or_insert(call.at),
+                first.by_caller.entry(caller).or_insert(call.at),
+            ] {
+                *known = call.at.min(*known);
+            }
+        }
+        first
+    }
+
+    /// What a call that succeeded says, and the denial before it.
+    fn before(&self, call: &KeptCall) -> Option<(AnswerKind, EventTime)> {
+        let (caller, model, region) = names(call);
+        let earlier = |denied: Option<&EventTime>| denied.copied().filter(|denied| *denied < call.at);
+        let same = earlier(self.here.get(&(caller, model, region)));
+        let elsewhere = || earlier(self.anywhere.get(&(caller, model)));
+        let other = || earlier(self.by_caller.get(&caller));
+        same.map(|denied| (AnswerKind::ServedAfterDenial, denied))
+            .or_else(|| elsewhere().map(|denied| (AnswerKind::ServedElsewhere, denied)))
+            .or_else(|| other().map(|denied| (AnswerKind::OthersServed, denied)))
+    }
+}
+
+impl CallerAnswer {
     /// Looks for the calls that succeeded after the first denial of the same caller.
     #[must_use]
     pub fn of(calls: &KeptCalls) -> Self {
-        let model_calls = || calls.iter().filter(|call| call.is_model_call);
-        let mut by_model: HashMap<(u16, u16), EventTime> = HashMap::new();
-        let mut by_caller: HashMap<u16, EventTime> = HashMap::new();
-        for call in model_calls().filter(|call| call.outcome == KeptOutcome::Denied) {
-            let (caller, model) = (call.get(NameKind::Caller), call.get(NameKind::Model));
-            let first = by_model.entry((caller, model)).or_insert(call.at);
-            *first = call.at.min(*first);
-            let first = by_caller.entry(caller).or_insert(call.at);
-            *first = call.at.min(*first);
+        let first = FirstDenials::of(calls);
+        let mut found: BTreeMap<AnswerKind, FoundModels> = BTreeMap::new();
+        for call in model_calls(calls, KeptOutcome::Served) {
+            let Some((kind, denied)) = first.before(call) else { continue };
+            let (caller, model, region) = names(call);
+            let found = found.entry(kind).or_default().entry((caller, model)).or_insert(Found {
+                denied,
+                served: call.at,
+                calls: 0,
+                tokens: Tokens::default(),
+                regions: BTreeSet::new(),
+            });
+            found.denied = denied.min(found.denied);
+            found.served = call.at.min(found.served);
+            found.calls = found.calls.saturating_add(1);
+            found.tokens.add(&call.tokens());
+            found.regions.insert(region);
         }
-        let mut answers = Self { denied: !by_caller.is_empty(), ..Self::default() };
-        for call in model_calls().filter(|call| call.outcome == KeptOutcome::Served) {
-            let key = (call.get(NameKind::Caller), call.get(NameKind::Model));
-            let (denied, found) = match (by_model.get(&key), by_caller.get(&key.0)) {
-                (Some(denied), _) => (*denied, &mut answers.same),
-                (None, Some(denied)) => (*denied, &mut answers.other),
-                (None, None) => continue,
+        if let Some((kind, found)) = found.into_iter().next() {
+            let models = listed(&found, calls);
+            let named = named(&models, kind == AnswerKind::ServedElsewhere);
+            let text = match kind {
+                AnswerKind::ServedAfterDenial => format!("Yes, served after denial: {named}."),
+                AnswerKind::ServedElsewhere => {
+                    format!("Yes, but only in regions where it was not denied: {named}.")
+                }
+                _ => format!(
+                    "No model was served after its denial, but others since the first denial: {named}."
+                ),
             };
-            if call.at > denied {
-                let new = Found { denied, served: call.at, calls: 0, tokens: 0 };
-                let found = found.entry(key).or_insert(new);
-                found.served = call.at.min(found.served);
-                found.calls = found.calls.saturating_add(1);
-                found.tokens = found.tokens.saturating_add(call.tokens().total());
-            }
+            return Self { kind, text, models };
         }
-        answers
-    }
-
-    /// In words.
-    #[must_use]
-    pub fn answer(&self, calls: &KeptCalls) -> CallerAnswer {
-        let (same, other) = (listed(&self.same, calls), listed(&self.other, calls));
-        // Azure's log records successful calls too.
-        let knows = calls.read.has(Source::InvocationLog) || !calls.clouds.contains(&Cloud::Aws);
-        let (kind, text, models) = if calls.iter().next().is_none() {
-            (AnswerKind::NoCalls, "No call of this caller in what was read.".to_owned(), same)
-        } else if !same.is_empty() {
-            (AnswerKind::ServedAfterDenial, format!("Served after denial: {}.", named(&same)), same)
-        } else if !other.is_empty() {
-            let text = format!(
-                "No denied model was served after its denial. Other models were served after the first denial: {}.",
-                named(&other)
-            );
-            (AnswerKind::OthersServed, text, other)
-        } else if !self.denied {
-            (AnswerKind::NotDenied, "No call was denied.".to_owned(), same)
-        } else if knows {
-            (AnswerKind::NoneServed, "No call succeeded after the first denial.".to_owned(), same)
+        let (kind, text) = if calls.iter().next().is_none() {
+            (AnswerKind::NoCalls, "No call of this caller in what was read.".to_owned())
+        } else if first.by_caller.is_empty() {
+            (AnswerKind::NotDenied, "No call was denied.".to_owned())
         } else {
-            let text = "Not known whether a call succeeded after the denials: no invocation log was read.";
-            (AnswerKind::NotKnown, text.to_owned(), same)
+            match unknown(calls) {
+                None => (AnswerKind::NoneServed, "No call succeeded after the first denial.".to_owned()),
+                Some(why) => (
+                    AnswerKind::NotKnown,
+                    format!("Not known whether a call succeeded after the denials: {why}."),
+                ),
+            }
         };
-        CallerAnswer { kind, text, models }
+        Self { kind, text, models: Vec::new() }
     }
 }
 
+fn model_calls(calls: &KeptCalls, outcome: KeptOutcome) -> impl Iterator<Item = &KeptCall> {
+    calls.iter().filter(move |call| call.is_model_call && call.outcome == outcome)
+}
+
+/// Caller, model and region.
+fn names(call: &KeptCall) -> (u16, u16, u16) {
+    (call.get(NameKind::Caller), call.get(NameKind::Model), call.get(NameKind::Region))
+}
+
+/// Why the logs that were read cannot show that nothing was served; `None` if they can. CloudTrail need not have the
+/// calls that succeeded.
+fn unknown(calls: &KeptCalls) -> Option<String> {
+    if calls.read.span(Source::InvocationLog, None).is_none() {
+        return Some("no invocation log was read".to_owned());
+    }
+    let mut missing = BTreeSet::new();
+    for call in model_calls(calls, KeptOutcome::Denied) {
+        let region = calls.name(NameKind::Region, call.get(NameKind::Region));
+        let read = calls.read.span(Source::InvocationLog, region);
+        if read.is_none_or(|(_, last)| last < call.at) {
+            missing.insert(whole(region));
+        }
+    }
+    let missing: Vec<String> = missing.into_iter().collect();
+    (!missing.is_empty()).then(|| format!("no invocation log of {} after them was read", some(&missing)))
+}
+
 /// In the order in which they were served.
-fn listed(found: &HashMap<(u16, u16), Found>, calls: &KeptCalls) -> Vec<ServedModel> {
+fn listed(found: &FoundModels, calls: &KeptCalls) -> Vec<ServedModel> {
     let mut found: Vec<_> = found.iter().collect();
     found.sort_by_key(|(key, found)| (found.served, **key));
-    let model = |((caller, model), found): (&(u16, u16), &Found)| ServedModel {
-        caller: calls.name(NameKind::Caller, *caller).map(|caller| plain(caller, DOCUMENT_BYTES)),
-        model: calls.name(NameKind::Model, *model).map(|model| plain(model, DOCUMENT_BYTES)),
-        denied_at: found.denied.to_string(),
-        served_at: found.served.to_string(),
-        calls: found.calls,
-        tokens: found.tokens,
-        found: *found,
+    let name = |kind, number| calls.name(kind, number).map(|name| plain(name, DOCUMENT_BYTES));
+    let model = |((caller, model), found): (&(u16, u16), &Found)| {
+        let cost = calls.name(NameKind::Model, *model).and_then(|model| prices::cost(model, &found.tokens));
+        ServedModel {
+            caller: name(NameKind::Caller, *caller),
+            model: name(NameKind::Model, *model),
+            regions: found.regions.iter().filter_map(|region| name(NameKind::Region, *region)).collect(),
+            denied_at: found.denied.to_string(),
+            served_at: found.served.to_string(),
+            calls: found.calls,
+            tokens: found.tokens.total(),
+            estimated_usd: cost.map(|cost| prices::rounded(cost.usd)),
+            denied: found.denied,
+            served: found.served,
+        }
     };
     found.into_iter().take(MAX_LISTED).map(model).collect()
 }
 
-fn named(models: &[ServedModel]) -> String {
+fn named(models: &[ServedModel], with_regions: bool) -> String {
     let is_one = models.iter().all(|one| models.first().is_some_and(|first| first.caller == one.caller));
     let one = |one: &ServedModel| {
-        let Found { denied, served, calls, tokens } = one.found;
+        let regions: Vec<String> = one.regions.iter().map(|region| whole(Some(region))).collect();
         format!(
-            "{}{}, first at {}, {} after the first denial ({}, {})",
+            "{}{}{} ({}, {}, {}), first at {}, {} after the first denial",
             whole(one.model.as_deref()),
+            if with_regions { format!(" in {}", some(&regions)) } else { String::new() },
             if is_one { String::new() } else { format!(" to {}", known_as(one.caller.as_deref())) },
-            utc(served),
-            span(denied, served),
-            plural(calls, "call"),
-            plural(tokens, "token")
+            plural(one.calls, "call"),
+            plural(one.tokens, "token"),
+            one.estimated_usd.map_or_else(|| "not priced".to_owned(), dollars),
+            utc(one.served),
+            span(one.denied, one.served),
         )
     };
     let mut text = models.iter().take(MAX_NAMED).map(one).collect::<Vec<_>>().join("; ");

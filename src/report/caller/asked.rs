@@ -1,15 +1,22 @@
-//! Whose story is asked for.
+//! Whose story is asked for, and of which time.
 
 use glob::{Pattern, PatternError};
 
 use crate::rule::identity::Identity;
+use crate::source::time::EventTime;
 
-/// What a user's or a caller's ARN must match.
+/// What a user's or a caller's ARN must match, and from when to when its calls are wanted.
 #[derive(Clone, Debug)]
-pub struct Asked(How);
+pub struct Asked {
+    who: Who,
+    /// No call before this; `None` leaves nothing out.
+    pub since: Option<EventTime>,
+    /// No call after this; `None` leaves nothing out.
+    pub until: Option<EventTime>,
+}
 
 #[derive(Clone, Debug)]
-enum How {
+enum Who {
     /// A pattern with wildcards, of all of the ARN.
     Glob(Pattern),
     /// The ARN itself.
@@ -24,25 +31,47 @@ impl Asked {
     /// # Errors
     /// If `text` is empty or no pattern.
     pub fn parse(text: &str) -> Result<Self, String> {
-        Ok(Self(if text.is_empty() {
+        Ok(Self::about(if text.is_empty() {
             return Err("expected an ARN, part of one, or a pattern such as *:user/ci/*".to_owned());
         } else if text.contains(['*', '?', '[']) {
-            How::Glob(Pattern::new(text).map_err(|PatternError { msg, .. }| msg.to_owned())?)
+            Who::Glob(Pattern::new(text).map_err(|PatternError { msg, .. }| msg.to_owned())?)
         } else if text.starts_with("arn:") {
-            How::Arn(text.to_owned())
+            Who::Arn(text.to_owned())
         } else {
-            How::Part(text.to_owned())
+            Who::Part(text.to_owned())
         }))
+    }
+
+    /// Exactly this user or caller, whatever characters its owner chose.
+    #[must_use]
+    pub fn exactly(arn: &str) -> Self {
+        Self::about(Who::Arn(arn.to_owned()))
+    }
+
+    const fn about(who: Who) -> Self {
+        Self { who, since: None, until: None }
+    }
+
+    /// The same, of this time alone.
+    #[must_use]
+    pub fn within(self, since: Option<EventTime>, until: Option<EventTime>) -> Self {
+        Self { since, until, ..self }
+    }
+
+    /// Whether a call at `at` is wanted.
+    #[must_use]
+    pub fn covers(&self, at: EventTime) -> bool {
+        self.since.is_none_or(|since| at >= since) && self.until.is_none_or(|until| at <= until)
     }
 
     /// Whether a user, or the caller behind it, is asked for.
     #[must_use]
     pub fn is_about(&self, user: &str) -> bool {
         // A caller is the beginning of its user, so a part of the caller is one of the user.
-        match &self.0 {
-            How::Part(part) => user.contains(part.as_str()),
-            How::Arn(arn) => user == arn || Identity::of(user).caller == arn,
-            How::Glob(glob) => glob.matches(user) || glob.matches(Identity::of(user).caller),
+        match &self.who {
+            Who::Part(part) => user.contains(part.as_str()),
+            Who::Arn(arn) => user == arn || Identity::of(user).caller == arn,
+            Who::Glob(glob) => glob.matches(user) || glob.matches(Identity::of(user).caller),
         }
     }
 }
@@ -72,6 +101,21 @@ mod tests {
         check("*/App", [true, true, false]);
         check("*:user/ci/*", [false, true, false]);
         check("arn:aws:iam::*", [false, true, false]);
+    }
+
+    #[test]
+    fn an_arn_that_looks_like_a_pattern_can_be_meant_itself() {
+        let odd = "arn:aws:iam::111122223333:user/*";
+        assert!(Asked::exactly(odd).is_about(odd));
+        assert!(!Asked::exactly(odd).is_about("arn:aws:iam::111122223333:user/eve"));
+    }
+
+    #[test]
+    fn both_ends_of_the_time_are_wanted() {
+        let at = EventTime::from_epoch_seconds;
+        let asked = Asked::exactly("x").within(Some(at(10)), Some(at(20)));
+        assert_eq!([9, 10, 20, 21].map(|second| asked.covers(at(second))), [false, true, true, false]);
+        assert!(Asked::exactly("x").covers(at(0)));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! A call takes less than a hundred bytes, and names are kept once, so that millions of calls fit into memory.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use foldhash::fast::RandomState;
 use indexmap::map::Entry;
@@ -95,7 +95,8 @@ pub struct KeptCall {
 
 /// A caller's calls.
 pub struct KeptCalls {
-    asked: Asked,
+    /// Whose they are, and of which time.
+    pub asked: Asked,
     names: [IndexSet<Box<str>, RandomState>; KINDS],
     by_id: IndexMap<[u8; 16], KeptCall, RandomState>,
     /// Records that were left out, since [`MAX_CALLS`] were kept.
@@ -106,12 +107,13 @@ pub struct KeptCalls {
     pub clouds: BTreeSet<Cloud>,
 }
 
-/// Which logs were read.
+/// Which logs were read, by the records of anyone.
 #[derive(Default)]
 pub struct ReadLogs {
     regions: IndexSet<Box<str>, RandomState>,
-    /// Log, region and day of records.
-    places: BTreeSet<(Source, u16, i64)>,
+    /// The first and the last record of a log and region.
+    spans: BTreeMap<(Source, u16), (EventTime, EventTime)>,
+    days: BTreeSet<i64>,
 }
 
 impl KeptCalls {
@@ -136,7 +138,10 @@ impl KeptCalls {
 
     /// Adds what one record shows.
     pub fn add(&mut self, call: &Call<'_>) {
-        self.read.add(call.source, call.region.as_deref(), day(call.at));
+        if !self.asked.covers(call.at) {
+            return;
+        }
+        self.read.add(call.source, call.region.as_deref(), (call.at, call.at));
         let Some(user) = call.user.as_deref().filter(|user| self.asked.is_about(user)) else { return };
         self.clouds.insert(call.source.cloud());
         let operation = format!(
@@ -210,9 +215,7 @@ impl KeptCalls {
         let Self { names, by_id, left_out, read, clouds, .. } = other;
         self.clouds.extend(clouds);
         self.left_out = self.left_out.saturating_add(left_out);
-        for (source, region, day) in read.places {
-            self.read.add(source, read.regions.get_index(usize::from(region)).map(AsRef::as_ref), day);
-        }
+        self.read.absorb(read);
         let mut renumbered: [Vec<u16>; KINDS] = Default::default();
         for ((own, other), numbers) in self.names.iter_mut().zip(&names).zip(&mut renumbered) {
             *numbers = other.iter().map(|name| number(Some(&mut *own), name)).collect();
@@ -269,35 +272,53 @@ impl KeptCall {
 }
 
 impl ReadLogs {
-    fn add(&mut self, source: Source, region: Option<&str>, day: i64) {
+    fn add(&mut self, source: Source, region: Option<&str>, (first, last): (EventTime, EventTime)) {
         let region = region.map_or(NONE, |region| number(Some(&mut self.regions), region));
-        if self.places.len() < MAX_PLACES {
-            self.places.insert((source.log(), region, day));
+        let span = self.spans.entry((source.log(), region)).or_insert((first, last));
+        *span = (span.0.min(first), span.1.max(last));
+        for at in [first, last] {
+            if self.days.len() < MAX_DAYS {
+                self.days.insert(day(at));
+            }
         }
     }
 
-    /// Whether any record of this log was read.
-    #[must_use]
-    pub fn has(&self, log: Source) -> bool {
-        self.places.iter().any(|(source, ..)| *source == log)
+    fn absorb(&mut self, other: Self) {
+        let Self { regions, spans, days } = other;
+        for ((source, region), span) in spans {
+            self.add(source, regions.get_index(usize::from(region)).map(AsRef::as_ref), span);
+        }
+        self.days.extend(days.into_iter().take(MAX_DAYS.saturating_sub(self.days.len())));
     }
 
-    /// Whether any record of this log and region was read.
+    /// The first and the last record of a log, of all regions or of one.
     #[must_use]
-    pub fn has_region(&self, log: Source, region: &str) -> bool {
-        let Some(region) = self.regions.get_index_of(region) else { return false };
-        self.places.iter().any(|(source, number, _)| *source == log && usize::from(*number) == region)
+    pub fn span(&self, log: Source, region: Option<&str>) -> Option<(EventTime, EventTime)> {
+        let wanted = |number: u16| {
+            region.is_none_or(|region| {
+                self.regions.get_index(usize::from(number)).is_some_and(|name| **name == *region)
+            })
+        };
+        let spans = self.spans.iter().filter(|((source, number), _)| *source == log && wanted(*number));
+        spans.map(|(_, span)| *span).reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
+    }
+
+    /// The regions of a log of which any record was read, in their order.
+    #[must_use]
+    pub fn regions(&self, log: Source) -> BTreeSet<&str> {
+        let numbers = self.spans.keys().filter(|(source, _)| *source == log).map(|(_, number)| *number);
+        numbers.filter_map(|number| self.regions.get_index(usize::from(number)).map(AsRef::as_ref)).collect()
     }
 
     /// The days of which any record was read.
     #[must_use]
-    pub fn days(&self) -> BTreeSet<i64> {
-        self.places.iter().map(|(.., day)| *day).collect()
+    pub const fn days(&self) -> &BTreeSet<i64> {
+        &self.days
     }
 }
 
-/// More than a hundred days of all regions and logs.
-const MAX_PLACES: usize = 10_000;
+/// The most days of records that are told apart: 27 years.
+const MAX_DAYS: usize = 10_000;
 
 /// The number of the day, in UTC.
 #[must_use]

@@ -1,10 +1,12 @@
 //! What the logs that were read cannot show.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use indicatif::HumanCount;
 
 use crate::alert::terminal::whole;
+use crate::alert::words::clock;
 use crate::call::{Cloud, Source};
 use crate::report::caller::calls::{KeptCalls, MAX_CALLS, NameKind, beginning, day};
 use crate::source::time::EventTime;
@@ -13,49 +15,45 @@ use crate::source::time::EventTime;
 const MAX_NAMED: usize = 5;
 /// The most days that are looked at one by one.
 const MAX_DAYS: usize = 10_000;
+/// A log without any record for so long at either end is a gap; even a busy one pauses now and then.
+const SILENT: Duration = Duration::from_secs(3600);
 
-/// The gaps between the first and the last call, beside what is `unread`, one sentence each.
-pub fn find(calls: &KeptCalls, span: Option<(EventTime, EventTime)>, unread: Vec<String>) -> Vec<String> {
+/// The gaps in the time that was asked for, or else between the `first` and the `last` call, beside what is
+/// `unread`, one sentence each.
+pub fn find(calls: &KeptCalls, seen: Option<(EventTime, EventTime)>, unread: Vec<String>) -> Vec<String> {
     let mut gaps = Vec::new();
     let regions: BTreeSet<&str> =
         calls.iter().filter_map(|call| calls.name(NameKind::Region, call.get(NameKind::Region))).collect();
-    let without = [
-        (
-            Source::InvocationLog,
-            "No invocation log was read: calls that succeeded, and their tokens, may be missing.",
-        ),
+    for (log, name, missing) in [
+        (Source::InvocationLog, "invocation log", "calls that succeeded, and their tokens, may be missing"),
         (
             Source::CloudTrail,
-            "No CloudTrail record of Bedrock was read: addresses, clients, access keys, causes and other operations \
-             are missing.",
+            "CloudTrail record of Bedrock",
+            "addresses, clients, access keys, causes and other operations are missing",
         ),
-    ];
-    // A caller in Azure alone stands in none of them.
-    let is_in_aws = calls.clouds.is_empty() || calls.clouds.contains(&Cloud::Aws);
-    for (log, sentence) in without.into_iter().filter(|_| is_in_aws) {
-        if !calls.read.has(log) {
-            gaps.push(sentence.to_owned());
+    ] {
+        // A caller in Azure alone stands in none of them.
+        if !calls.clouds.is_empty() && !calls.clouds.contains(&Cloud::Aws) {
             continue;
         }
-        let missing: Vec<String> = regions
-            .iter()
-            .filter(|region| !calls.read.has_region(log, region))
-            .map(|region| whole(Some(region)))
-            .collect();
+        let Some((first, last)) = calls.read.span(log, None) else {
+            gaps.push(format!("No {name} was read: {missing}."));
+            continue;
+        };
+        let silent = |from: EventTime, to: EventTime| {
+            (to > from.plus(SILENT)).then(|| format!("No {name} from {} to {} UTC.", clock(from), clock(to)))
+        };
+        gaps.extend(calls.asked.since.and_then(|since| silent(since, first)));
+        gaps.extend(calls.asked.until.and_then(|until| silent(last, until)));
+        let read = calls.read.regions(log);
+        let missing: Vec<String> = regions.difference(&read).map(|region| whole(Some(region))).collect();
         if !missing.is_empty() {
-            let log =
-                if log == Source::CloudTrail { "CloudTrail record of Bedrock" } else { "invocation log" };
-            gaps.push(format!("No {log} of {} was read.", some(&missing)));
+            gaps.push(format!("No {name} of {} was read.", some(&missing)));
         }
     }
-    if let Some((first, last)) = span {
-        let read = calls.read.days();
-        let days = (day(first)..=day(last)).take(MAX_DAYS).filter(|day| !read.contains(day));
-        let date = |day| beginning(day).to_string().split('T').next().unwrap_or_default().to_owned();
-        let missing: Vec<String> = days.map(date).collect();
-        if !missing.is_empty() {
-            gaps.push(format!("No record of anyone on {}.", some(&missing)));
-        }
+    let missing = silent_days(calls, seen);
+    if !missing.is_empty() {
+        gaps.push(format!("No record of anyone on {}.", some(&missing)));
     }
     if calls.left_out > 0 {
         gaps.push(format!(
@@ -68,7 +66,18 @@ pub fn find(calls: &KeptCalls, span: Option<(EventTime, EventTime)>, unread: Vec
     gaps
 }
 
-fn some(all: &[String]) -> String {
+/// Days without any record, between others.
+fn silent_days(calls: &KeptCalls, seen: Option<(EventTime, EventTime)>) -> Vec<String> {
+    let read = calls.read.days();
+    let (Some(first), Some(last)) = (read.first(), read.last()) else { return Vec::new() };
+    let from = calls.asked.since.or(seen.map(|(first, _)| first)).map_or(*first, |at| day(at).max(*first));
+    let to = calls.asked.until.or(seen.map(|(_, last)| last)).map_or(*last, |at| day(at).min(*last));
+    let date = |day| beginning(day).to_string().split('T').next().unwrap_or_default().to_owned();
+    (from..=to).take(MAX_DAYS).filter(|day| !read.contains(day)).map(date).collect()
+}
+
+/// The first of them, and how many more there are.
+pub fn some(all: &[String]) -> String {
     let named = all.iter().take(MAX_NAMED).cloned().collect::<Vec<_>>().join(", ");
     match all.len().checked_sub(MAX_NAMED) {
         Some(more) if more > 0 => format!("{named} and {more} more"),

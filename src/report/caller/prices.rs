@@ -97,6 +97,11 @@ pub fn cost(model: &str, tokens: &Tokens) -> Option<Cost> {
     Some(Cost { list, usd, is_partial: sums.iter().any(|(tokens, price)| *tokens > 0 && price.is_none()) })
 }
 
+/// In millionths of a dollar.
+pub(super) fn rounded(usd: f64) -> f64 {
+    (usd * 1e6).round() / 1e6
+}
+
 /// Whether `name` is `model`, or its beginning up to a hyphen or colon: `claude-opus-4` is not `claude-opus-41`.
 fn begins(model: &str, name: &str) -> bool {
     model.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', ':']))

@@ -7,7 +7,8 @@ use std::hash::Hash;
 use serde::Serialize;
 
 use crate::alert::sanitize::{DOCUMENT_BYTES, plain};
-use crate::report::caller::answer::{Answers, CallerAnswer};
+use crate::call::Source;
+use crate::report::caller::answer::CallerAnswer;
 use crate::report::caller::calls::{KeptCall, KeptCalls, KeptOutcome, NONE, NameKind};
 use crate::report::caller::gaps;
 use crate::report::caller::prices::{self, Tokens};
@@ -21,14 +22,22 @@ pub const MAX_ROWS: usize = 1_000;
 pub struct CallerStory {
     /// Whose story was asked for.
     pub asked: String,
+    /// From when; `None` for all that was read.
+    #[serde(serialize_with = "maybe_time")]
+    pub since: Option<EventTime>,
+    /// To when.
+    #[serde(serialize_with = "maybe_time")]
+    pub until: Option<EventTime>,
     /// Whether a call succeeded after a denial.
     pub answer: CallerAnswer,
     /// How many calls, and when; `None` if there is none.
     pub seen: Option<Seen>,
+    /// How they ended.
+    pub outcomes: Outcomes,
     /// Who called, and from where.
     pub identities: Vec<Named>,
     /// Denied model calls, by model.
-    pub denied: Rows<DeniedRow>,
+    pub denied: Rows<FailedRow>,
     /// Model calls that failed otherwise, by model and error code.
     pub failed: Rows<FailedRow>,
     /// Model calls that succeeded, by model.
@@ -37,8 +46,54 @@ pub struct CallerStory {
     pub operations: Rows<Operation>,
     /// What the calls that succeeded cost.
     pub cost: TotalCost,
+    /// What was read, of anyone.
+    pub read: Vec<ReadLog>,
     /// What was not read.
     pub gaps: Vec<String>,
+}
+
+/// How many calls ended how.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Outcomes {
+    /// Model calls that succeeded.
+    pub served: u64,
+    /// Model calls that were denied.
+    pub denied: u64,
+    /// Model calls that failed otherwise.
+    pub failed: u64,
+    /// Other operations, however they ended.
+    pub operations: u64,
+}
+
+impl Outcomes {
+    fn of(calls: &KeptCalls) -> Self {
+        let mut outcomes = Self::default();
+        for call in calls.iter() {
+            let number = match call.outcome {
+                _ if !call.is_model_call => &mut outcomes.operations,
+                KeptOutcome::Served => &mut outcomes.served,
+                KeptOutcome::Denied => &mut outcomes.denied,
+                KeptOutcome::Failed => &mut outcomes.failed,
+            };
+            *number = number.saturating_add(1);
+        }
+        outcomes
+    }
+}
+
+/// What was read of one log.
+#[derive(Debug, Serialize)]
+pub struct ReadLog {
+    /// What people call it.
+    pub log: &'static str,
+    /// Where its records are from.
+    pub regions: Vec<String>,
+    /// The time of the first record.
+    #[serde(serialize_with = "time")]
+    pub first: EventTime,
+    /// The time of the last record.
+    #[serde(serialize_with = "time")]
+    pub last: EventTime,
 }
 
 /// How many calls, and when.
@@ -57,6 +112,11 @@ pub struct Seen {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
 fn time<S: serde::Serializer>(time: &EventTime, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(time)
+}
+
+#[expect(clippy::ref_option, reason = "serde passes it so")]
+fn maybe_time<S: serde::Serializer>(time: &Option<EventTime>, serializer: S) -> Result<S::Ok, S::Error> {
+    time.map(|time| time.to_string()).serialize(serializer)
 }
 
 impl Seen {
@@ -112,11 +172,14 @@ pub struct Name {
     pub seen: Seen,
 }
 
-/// Denied calls of a model.
+/// Model calls that were denied, or failed otherwise.
 #[derive(Debug, Serialize)]
-pub struct DeniedRow {
+pub struct FailedRow {
     /// The model.
     pub model: Option<String>,
+    /// The error code, of those that failed otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<String>,
     /// The calls.
     #[serde(flatten)]
     pub seen: Seen,
@@ -135,21 +198,7 @@ pub struct CauseRow {
     pub calls: u64,
 }
 
-/// KeptCalls of a model that failed otherwise.
-#[derive(Debug, Serialize)]
-pub struct FailedRow {
-    /// The model.
-    pub model: Option<String>,
-    /// The error code.
-    pub error_code: Option<String>,
-    /// The calls.
-    #[serde(flatten)]
-    pub seen: Seen,
-    /// Why, as far as CloudTrail says.
-    pub causes: Vec<CauseRow>,
-}
-
-/// KeptCalls of a model that succeeded.
+/// Model calls that succeeded.
 #[derive(Debug, Serialize)]
 pub struct ServedRow {
     /// The model.
@@ -270,9 +319,9 @@ impl CallerStory {
             causes
         };
         let of = |outcome| calls.iter().filter(move |call| call.is_model_call && call.outcome == outcome);
-        let denied = Groups::of(of(KeptOutcome::Denied), |call| call.get(NameKind::Model));
-        let denied = denied.rows(|model, seen, group| DeniedRow {
+        let failed_row = |(model, code), seen, group: Group| FailedRow {
             model: name(NameKind::Model, model),
+            error_code: name(NameKind::ErrorCode, code),
             seen,
             causes: causes(&group),
             policies: Rows {
@@ -284,16 +333,14 @@ impl CallerStory {
                     .collect(),
                 more: group.policies.len().saturating_sub(MAX_ROWS) as u64,
             },
-        });
+        };
+        // The two logs name the error of a denial differently.
+        let denied = Groups::of(of(KeptOutcome::Denied), |call| (call.get(NameKind::Model), NONE));
+        let denied = denied.rows(failed_row);
         let failed = Groups::of(of(KeptOutcome::Failed), |call| {
             (call.get(NameKind::Model), call.get(NameKind::ErrorCode))
         });
-        let failed = failed.rows(|(model, code), seen, group| FailedRow {
-            model: name(NameKind::Model, model),
-            error_code: name(NameKind::ErrorCode, code),
-            seen,
-            causes: causes(&group),
-        });
+        let failed = failed.rows(failed_row);
         let mut cost = TotalCost::default();
         for call in of(KeptOutcome::Served) {
             cost.tokens.add(&call.tokens());
@@ -322,16 +369,25 @@ impl CallerStory {
         let all = Groups::of(calls.iter(), |_| ()).rows(|(), seen, _| seen);
         let seen = all.rows.first().copied();
         let gaps = gaps::find(calls, seen.map(|seen| (seen.first, seen.last)), unread);
+        let log = |log: Source| {
+            let (first, last) = calls.read.span(log, None)?;
+            let regions = calls.read.regions(log).into_iter().map(|region| plain(region, DOCUMENT_BYTES));
+            Some(ReadLog { log: log.label(), regions: regions.collect(), first, last })
+        };
         Self {
             asked: plain(asked, DOCUMENT_BYTES),
-            answer: Answers::of(calls).answer(calls),
+            since: calls.asked.since,
+            until: calls.asked.until,
+            answer: CallerAnswer::of(calls),
             seen,
+            outcomes: Outcomes::of(calls),
             identities: identities.into_iter().filter(|named| !named.names.rows.is_empty()).collect(),
             denied,
             failed,
             served,
             operations,
             cost,
+            read: [Source::InvocationLog, Source::CloudTrail].into_iter().filter_map(log).collect(),
             gaps,
         }
     }
@@ -358,14 +414,9 @@ impl TotalCost {
             if cost.is_partial {
                 self.without_cache.push(model.to_owned());
             }
-            one.estimated_usd = Some(rounded(cost.usd));
+            one.estimated_usd = Some(prices::rounded(cost.usd));
         }
-        self.estimated_usd = rounded(self.estimated_usd);
+        self.estimated_usd = prices::rounded(self.estimated_usd);
         served
     }
-}
-
-/// In millionths of a dollar.
-fn rounded(usd: f64) -> f64 {
-    (usd * 1e6).round() / 1e6
 }

@@ -7,13 +7,14 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::alert::sanitize::Shown;
 use crate::alert::terminal::{fitted, known_by, whole};
-use crate::alert::words::{capitalised, clock};
+use crate::alert::words::{capitalised, clock, thousands};
 use crate::call::cause::words;
 use crate::count::evidence::Kind;
 use crate::report::caller::calls::MAX_NAMES;
-use crate::report::caller::figures::{plural, thousands};
+use crate::report::caller::figures::{dollars, plural};
+use crate::report::caller::gaps::some;
 use crate::report::caller::prices::Tokens;
-use crate::report::caller::story::{CallerStory, CauseRow, Named, Rows, Seen};
+use crate::report::caller::story::{CallerStory, FailedRow, Named, Outcomes, Rows, Seen};
 
 /// The most rows of a list; the JSON document has more.
 const MAX_ROWS: usize = 10;
@@ -27,11 +28,10 @@ impl CallerStory {
         let mut page = Page { text: String::new(), columns };
         page.line(0, &self.answer.text);
         let Some(seen) = &self.seen else {
-            page.section("Gaps");
             self.gaps(&mut page);
             return page.text;
         };
-        page.line(0, &format!("{} {}.", plural(seen.calls, "call"), between(seen)));
+        page.line(0, &self.total(seen));
         page.text.push('\n');
         let names = |kind| self.identities.iter().find(|named| named.kind == kind).map(Named::all);
         let is_its_user = names("callers") == names("users");
@@ -41,21 +41,17 @@ impl CallerStory {
         page.rows("Denied", &self.denied, |page, one| {
             page.heading(one.seen.calls, one.model.as_deref(), "model");
             page.line(INDENT, &between(&one.seen));
-            page.causes(&one.causes);
-            for policy in one.policies.rows.iter().take(MAX_ROWS) {
-                page.value(&format!("by {}", whole(Some(policy))));
-            }
-            page.more(one.policies.rows.len(), one.policies.more, "policies");
+            page.reasons(one);
         });
         page.rows("Failed otherwise", &self.failed, |page, one| {
             page.heading(one.seen.calls, one.model.as_deref(), "model");
             page.line(INDENT, &format!("{}, {}", whole(one.error_code.as_deref()), between(&one.seen)));
-            page.causes(&one.causes);
+            page.reasons(one);
         });
         page.rows("Served", &self.served, |page, one| {
             page.heading(one.seen.calls, one.model.as_deref(), "model");
             page.line(INDENT, &between(&one.seen));
-            let cost = one.estimated_usd.map_or_else(|| "not priced".to_owned(), about);
+            let cost = one.estimated_usd.map_or_else(|| "not priced".to_owned(), dollars);
             page.line(INDENT, &format!("{}; {cost}", tokens(&one.tokens)));
         });
         page.rows("Other operations", &self.operations, |page, one| {
@@ -67,25 +63,47 @@ impl CallerStory {
             page.line(INDENT, &(between(&one.seen) + &failed));
         });
         self.cost(&mut page);
-        page.section("Gaps");
         self.gaps(&mut page);
         page.text
     }
 
+    /// How many calls there are, and how they ended.
+    fn total(&self, seen: &Seen) -> String {
+        let Outcomes { served, denied, failed, operations } = self.outcomes;
+        let tokens = plural(self.cost.tokens.total(), "token");
+        let cost = if served == 0 { String::new() } else { format!(" ({tokens}, {})", self.price()) };
+        let mut ended =
+            vec![format!("{} served{cost}", thousands(served)), format!("{} denied", thousands(denied))];
+        for (number, what) in [(failed, "failed otherwise"), (operations, "of other operations")] {
+            if number > 0 {
+                ended.push(format!("{} {what}", thousands(number)));
+            }
+        }
+        format!("{} {}: {}.", plural(seen.calls, "call"), between(seen), ended.join(", "))
+    }
+
+    /// What all that was served cost.
+    fn price(&self) -> String {
+        let cost = &self.cost;
+        let is_whole = cost.not_priced.is_empty() && cost.without_cache.is_empty();
+        match (cost.prices_of.is_empty(), is_whole) {
+            (true, _) => "not priced".to_owned(),
+            (false, true) => dollars(cost.estimated_usd),
+            (false, false) => format!("{}, not all priced", dollars(cost.estimated_usd)),
+        }
+    }
+
     fn cost(&self, page: &mut Page) {
         let cost = &self.cost;
+        if self.outcomes.served == 0 {
+            return;
+        }
         page.section("Cost");
-        page.line(2, &format!("{} of calls that succeeded.", tokens(&cost.tokens)));
         if !cost.prices_of.is_empty() {
             let dates: Vec<&str> = cost.prices_of.iter().copied().collect();
-            page.line(
-                2,
-                &format!(
-                    "{} by an estimate: AWS's on-demand list prices in US regions as of {}.",
-                    capitalised(&about(cost.estimated_usd)),
-                    dates.join(" and ")
-                ),
-            );
+            let total = capitalised(&dollars(cost.estimated_usd));
+            let dates = dates.join(" and ");
+            page.line(2, &format!("{total} at AWS's on-demand list prices in US regions as of {dates}."));
         }
         for (models, what) in [
             (&cost.not_priced, "Not priced, and not in the estimate"),
@@ -102,13 +120,23 @@ impl CallerStory {
         }
     }
 
+    /// What was read, and what was not.
     fn gaps(&self, page: &mut Page) {
-        if self.gaps.is_empty() {
-            page.line(2, "None found between the first and the last call.");
+        page.section("Read, of anyone");
+        if let (Some(since), Some(until)) = (self.since, self.until) {
+            page.line(2, &format!("Asked for: from {} to {} UTC", clock(since), clock(until)));
         }
+        for read in &self.read {
+            let regions: Vec<String> = read.regions.iter().map(|region| whole(Some(region))).collect();
+            let of = if regions.is_empty() { String::new() } else { format!(" of {}", some(&regions)) };
+            let (first, last) = (clock(read.first), clock(read.last));
+            page.line(2, &format!("{}{of}, from {first} to {last} UTC", read.log));
+        }
+        page.section("Gaps");
         for gap in &self.gaps {
             page.line(2, &whole(Some(gap)));
         }
+        page.line(2, "Regions and accounts whose logs lie elsewhere were not read.");
     }
 }
 
@@ -183,8 +211,9 @@ impl Page {
         }
     }
 
-    fn causes(&mut self, causes: &[CauseRow]) {
-        for one in causes.iter().take(MAX_ROWS) {
+    /// Why calls failed, and by which policies.
+    fn reasons(&mut self, row: &FailedRow) {
+        for one in row.causes.iter().take(MAX_ROWS) {
             let calls = thousands(one.calls);
             let why = match one.cause.as_deref() {
                 Some(cause) => format!("{calls} because {}", words::because(cause)),
@@ -192,6 +221,10 @@ impl Page {
             };
             self.line(INDENT, &why);
         }
+        for policy in row.policies.rows.iter().take(MAX_ROWS) {
+            self.value(&format!("by {}", whole(Some(policy))));
+        }
+        self.more(row.policies.rows.len(), row.policies.more, "policies");
     }
 }
 
@@ -212,18 +245,4 @@ fn tokens(tokens: &Tokens) -> String {
         }
     }
     format!("{} ({})", plural(tokens.total(), "token"), parts.join(", "))
-}
-
-/// `about 1,234.50 USD`.
-fn about(usd: f64) -> String {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "never negative, and rounded"
-    )]
-    let cents = (usd * 100.0).round() as u64;
-    match cents {
-        0 if usd > 0.0 => "less than 0.01 USD".to_owned(),
-        _ => format!("about {}.{:02} USD", thousands(cents / 100), cents % 100),
-    }
 }

@@ -38,6 +38,39 @@ fn it_is_the_same_however_many_files_are_read_at_once() {
     assert!(document["seen"]["calls"].as_u64().is_some_and(|calls| calls > 300), "{document:#}");
 }
 
+/// The golden cases in which someone is served after a denial.
+const SERVED: [&str; 10] = [
+    "denied-then-served-in-later-objects",
+    "denied-then-served-in-one-object",
+    "federated-users-denied-then-served",
+    "marketplace-set-up-then-served",
+    "served-a-day-later",
+    "served-another-model-only",
+    "served-as-both-logs-tell",
+    "served-before-the-denials-arrive-and-twice",
+    "served-in-another-region-only",
+    "served-in-another-session-of-the-role",
+];
+const ANSWERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/stories-of-golden-cases.txt");
+
+#[test]
+fn each_golden_case_has_its_answer_however_many_files_are_read_at_once() {
+    let mut answers = String::new();
+    for case in SERVED {
+        let input = format!("tests/golden/{case}/input");
+        let told = |jobs| replay(&["--caller", "*", "--jobs", jobs, &input]);
+        let one = told("1");
+        assert_eq!(one.stdout, told("7").stdout, "{case}");
+        assert_eq!(one.status.code(), Some(0), "{one:?}");
+        let (answer, _) = text(&one.stdout).split_once("\n\n").expect("paragraphs");
+        answers += &format!("{case}\n{answer}\n\n");
+    }
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(ANSWERS, &answers).expect("writable");
+    }
+    assert_eq!(answers, fs::read_to_string(ANSWERS).expect("the expected answers"));
+}
+
 #[test]
 fn a_caller_without_calls_and_what_could_not_be_read_are_said() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -6,6 +6,7 @@ use bedrock_denial_watch::reader::{Limits, Reader};
 use bedrock_denial_watch::report::caller::asked::Asked;
 use bedrock_denial_watch::report::caller::calls::{KeptCalls, MAX_NAMES};
 use bedrock_denial_watch::report::caller::story::CallerStory;
+use bedrock_denial_watch::source::time::EventTime;
 use serde_json::{Value, json};
 
 use crate::fuzz_targets::harmless::{check_characters, check_text};
@@ -17,7 +18,10 @@ const NOVA: &str = "amazon.nova-lite-v1:0";
 
 /// The calls of `asked` in one object after the other.
 fn calls(asked: &str, objects: &[String]) -> KeptCalls {
-    let asked = Asked::parse(asked).expect("a pattern");
+    calls_of(&Asked::parse(asked).expect("a pattern"), objects)
+}
+
+fn calls_of(asked: &Asked, objects: &[String]) -> KeptCalls {
     let mut calls = KeptCalls::new(asked.clone());
     for (number, object) in objects.iter().enumerate() {
         let name = format!("object-{number}");
@@ -34,6 +38,13 @@ fn calls(asked: &str, objects: &[String]) -> KeptCalls {
 
 fn story(asked: &str, objects: &[String]) -> CallerStory {
     CallerStory::new(asked, &calls(asked, objects), Vec::new())
+}
+
+/// The story of `eve` from one time to another.
+fn story_of(since: &str, until: &str, objects: &[String]) -> CallerStory {
+    let at = |text: &str| Some(EventTime::parse(text).expect("a time"));
+    let asked = Asked::exactly(EVE).within(at(since), at(until));
+    CallerStory::new(EVE, &calls_of(&asked, objects), Vec::new())
 }
 
 /// A call in the invocation log, `minute` after 10:00.
@@ -127,8 +138,8 @@ fn a_model_served_after_its_denial_is_seen_wherever_the_calls_are() {
     let said = story("eve", &[lines(&[denied, logged(EVE, 12, OPUS, None), logged(EVE, 14, OPUS, None)])])
         .answer
         .text;
-    let expected = "Served after denial: anthropic.claude-opus-4-20250514-v1:0, first at 2025-06-01 10:12:00 UTC, 2 min \
-                    after the first denial (2 calls, 2,468 tokens).";
+    let expected = "Yes, served after denial: anthropic.claude-opus-4-20250514-v1:0 (2 calls, 2,468 tokens, about $0.06), \
+                    first at 2025-06-01 10:12:00 UTC, 2 min after the first denial.";
     assert_eq!(said, expected);
 }
 
@@ -158,7 +169,8 @@ fn of_several_callers_each_is_named() {
     let log = lines(&[pair(EVE, 10), pair(bob, 20)].concat());
     let said = story("*", &[log]).answer.text;
     assert!(
-        said.contains(&format!("{OPUS} to eve, first at ")) && said.contains(&format!("{OPUS} to bob, ")),
+        said.contains(&format!("{OPUS} to eve (1 call, "))
+            && said.contains(&format!("{OPUS} to bob (1 call, ")),
         "{said}"
     );
 }
@@ -172,6 +184,67 @@ fn another_session_of_a_role_is_the_same_caller() {
         &[log],
         &format!("served-after-denial {OPUS} 2025-06-01T10:11:00Z"),
     );
+}
+
+#[test]
+fn federated_users_of_an_account_are_one_caller() {
+    let named = |name: &str| format!("arn:aws:sts::111122223333:federated-user/{name}");
+    let log = lines(&[logged(&named("a"), 10, OPUS, DENIED), logged(&named("b"), 11, OPUS, None)]);
+    let asked = "arn:aws:sts::111122223333:federated-user";
+    check(asked, from_ref(&log), &format!("served-after-denial {OPUS} 2025-06-01T10:11:00Z"));
+    // Of one name alone, what others were served says nothing.
+    check(&named("a"), from_ref(&log), "none-served");
+}
+
+#[test]
+fn a_model_served_days_later_is_seen_unless_the_time_asked_for_ends_before() {
+    let mut later = logged(EVE, 12, OPUS, None);
+    later["timestamp"] = json!("2025-06-04T10:12:00Z");
+    let objects = [lines(&[logged(EVE, 10, OPUS, DENIED)]), lines(&[later])];
+    check("eve", &objects, &format!("served-after-denial {OPUS} 2025-06-04T10:12:00Z"));
+    let said = story("eve", &objects).answer.text;
+    assert!(said.contains("first at 2025-06-04 10:12:00 UTC, 72 h after the first denial"), "{said}");
+    let day = story_of("2025-06-01T00:00:00Z", "2025-06-02T00:00:00Z", &objects);
+    assert_eq!(day.answer.text, "No call succeeded after the first denial.");
+    assert_eq!(day.outcomes.denied, 1);
+    let next = story_of("2025-06-01T10:10:01Z", "2025-06-05T00:00:00Z", &objects);
+    assert_eq!(next.answer.text, "No call was denied.");
+}
+
+#[test]
+fn a_model_served_in_another_region_is_told_from_one_whose_block_is_gone() {
+    let mut there = logged(EVE, 12, OPUS, None);
+    there["region"] = json!("eu-west-1");
+    let denied = logged(EVE, 10, OPUS, DENIED);
+    let log = lines(&[denied.clone(), there.clone()]);
+    check("eve", from_ref(&log), &format!("served-elsewhere {OPUS} 2025-06-01T10:12:00Z"));
+    let said = story("eve", &[log]).answer.text;
+    let expected = "Yes, but only in regions where it was not denied: anthropic.claude-opus-4-20250514-v1:0 in eu-west-1 \
+                    (1 call, ";
+    assert!(said.starts_with(expected), "{said}");
+    let both = lines(&[denied, there, logged(EVE, 14, OPUS, None)]);
+    check("eve", &[both], &format!("served-after-denial {OPUS} 2025-06-01T10:14:00Z"));
+}
+
+#[test]
+fn a_model_served_before_its_own_denial_is_one_served_after_that_of_another() {
+    let log =
+        lines(&[logged(EVE, 10, OPUS, DENIED), logged(EVE, 11, NOVA, None), logged(EVE, 12, NOVA, DENIED)]);
+    check("eve", &[log], &format!("others-served {NOVA} 2025-06-01T10:11:00Z"));
+}
+
+#[test]
+fn none_is_only_said_where_the_invocation_log_reaches_beyond_the_denials() {
+    let mut denied = trailed(EVE, 10, OPUS, Some("AccessDenied"));
+    let earlier = lines(&[logged("arn:aws:iam::111122223333:user/bob", 9, NOVA, None)]);
+    let objects = [file(from_ref(&denied)), earlier.clone()];
+    check("eve", &objects, "not-known");
+    let expected = "Not known whether a call succeeded after the denials: no invocation log of us-east-1 after them was read.";
+    assert_eq!(story("eve", &objects).answer.text, expected);
+    let later = lines(&[logged("arn:aws:iam::111122223333:user/bob", 11, NOVA, None)]);
+    check("eve", &[file(from_ref(&denied)), later.clone()], "none-served");
+    denied["awsRegion"] = json!("eu-west-1");
+    check("eve", &[file(&[denied]), later], "not-known");
 }
 
 #[test]
@@ -251,8 +324,16 @@ fn failures_and_other_operations_are_named() {
 
 #[test]
 fn what_no_list_prices_is_named() {
-    let log = lines(&[logged(EVE, 10, "custom.model", None), logged(EVE, 11, NOVA, None)]);
-    let cost = story("eve", &[log]).cost;
+    let priced = |models: &[&str]| {
+        let calls = (10..).zip(models).map(|(minute, model)| logged(EVE, minute, model, None));
+        story("eve", &[lines(&calls.collect::<Vec<_>>())])
+    };
+    let text = priced(&["custom.model"]).text(200);
+    assert!(text.contains("1 served (1,234 tokens, not priced), 0 denied."), "{text}");
+    let text = priced(&["custom.model", OPUS]).text(200);
+    assert!(text.contains("2 served (2,468 tokens, about $0.03, not all priced), 0 denied."), "{text}");
+    assert!(priced(&[OPUS]).text(200).contains("1 served (1,234 tokens, about $0.03), 0 denied."));
+    let cost = priced(&["custom.model", NOVA]).cost;
     assert_eq!(cost.not_priced, ["custom.model"]);
     assert_eq!(cost.without_cache, [NOVA]);
     assert!(cost.estimated_usd > 0.0);
@@ -279,6 +360,42 @@ fn gaps_are_named() {
     assert_eq!(
         gaps(&[lines(&[logged(EVE, 10, OPUS, None)]), file(&[trailed(EVE, 10, OPUS, None)])]),
         [""; 0]
+    );
+}
+
+#[test]
+fn a_log_that_begins_late_or_ends_early_is_a_gap() {
+    let objects = [
+        lines(&[logged(EVE, 10, OPUS, None), logged(EVE, 20, OPUS, None)]),
+        file(&[trailed(EVE, 10, OPUS, None), trailed(EVE, 20, OPUS, None)]),
+    ];
+    let story = story_of("2025-06-01T09:10:00Z", "2025-06-01T11:20:01Z", &objects);
+    assert_eq!(
+        story.gaps,
+        [
+            "No invocation log from 2025-06-01 10:20:00 to 2025-06-01 11:20:01 UTC.",
+            "No CloudTrail record of Bedrock from 2025-06-01 10:20:00 to 2025-06-01 11:20:01 UTC.",
+        ]
+    );
+    let story = story_of("2025-06-01T09:09:59Z", "2025-06-01T11:20:00Z", &objects);
+    assert_eq!(
+        story.gaps,
+        [
+            "No invocation log from 2025-06-01 09:09:59 to 2025-06-01 10:10:00 UTC.",
+            "No CloudTrail record of Bedrock from 2025-06-01 09:09:59 to 2025-06-01 10:10:00 UTC.",
+        ]
+    );
+    let document: Value = serde_json::from_str(&story.document()).expect("JSON");
+    assert_eq!(document["since"], "2025-06-01T09:09:59Z");
+    let read = json!({"log": "Bedrock invocation log", "regions": ["us-east-1"], "first": "2025-06-01T10:10:00Z",
+        "last": "2025-06-01T10:20:00Z"});
+    assert_eq!(document["read"][0], read);
+    assert!(
+        story
+            .text(80)
+            .contains("\nRead, of anyone\n  Asked for: from 2025-06-01 09:09:59 to 2025-06-01 11:20:00 UTC\n  Bedrock invocation log of us-east-1, from 2025-06-01 10:10:00"),
+        "{}",
+        story.text(80)
     );
 }
 

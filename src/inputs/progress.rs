@@ -4,13 +4,12 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bedrock_denial_watch::alert::sanitize;
 use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-
 use textwrap::{Options, WordSplitter};
 
-use crate::inputs::Input;
+use crate::alert::sanitize;
+use crate::inputs::input::Input;
 
 /// How much has been read, and messages along the way. Clones share one bar.
 #[derive(Clone)]
@@ -22,6 +21,7 @@ pub struct Progress {
 
 impl Progress {
     /// A bar on a terminal; none in a file or pipe.
+    #[must_use]
     pub fn over(inputs: &[Input]) -> Self {
         let (done, of) = (Arc::default(), inputs.len());
         let has_stdin = inputs.iter().any(Input::is_stdin);
@@ -36,6 +36,7 @@ impl Progress {
     }
 
     /// The same, without a bar: for what is read again.
+    #[must_use]
     pub fn silent(&self) -> Self {
         Self { bar: ProgressBar::hidden(), ..self.clone() }
     }
@@ -83,6 +84,7 @@ fn bar(inputs: &[Input], has_stdin: bool) -> ProgressBar {
 }
 
 /// `line` wrapped to the columns where its words allow; in a file or pipe it stays one line.
+#[must_use]
 pub fn wrapped(line: &str, columns: Option<usize>) -> String {
     let Some(columns) = columns else { return line.to_owned() };
     let options = Options::new(columns).subsequent_indent("  ").break_words(false);

@@ -1,21 +1,23 @@
 //! What is said of each input on the way, and counted for the summary.
 
-use bedrock_denial_watch::alert::sanitize;
-use bedrock_denial_watch::reader::{Read, UNRECOGNISED};
-use bedrock_denial_watch::source::object::Skip;
-
-use crate::inputs::{Input, Inputs};
-use crate::progress::Progress;
-use crate::summary::RunSummary;
+use crate::alert::sanitize;
+use crate::inputs::input::{Input, Inputs};
+use crate::inputs::progress::Progress;
+use crate::inputs::summary::RunSummary;
+use crate::reader::{Read, UNRECOGNISED};
+use crate::source::object::Skip;
 
 /// What is said and counted.
 pub struct Notes {
+    /// Where it is said.
     pub progress: Progress,
+    /// What was counted so far.
     pub summary: RunSummary,
 }
 
 impl Notes {
     /// Of what was not found.
+    #[must_use]
     pub fn of(progress: &Progress, found: &Inputs) -> Self {
         let of = found.inputs.iter().filter(|input| input.skip.is_none()).count() as u64;
         let mut notes = Self { progress: progress.clone(), summary: RunSummary::over(of) };

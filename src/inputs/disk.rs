@@ -1,58 +1,29 @@
-//! Which files are replayed, in which order, and their bytes.
+//! Files of this machine: which there are below a folder, and their bytes.
 
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read, StdinLock};
 use std::path::{Path, PathBuf};
 
-use bedrock_denial_watch::reader::{self, Reader};
-use bedrock_denial_watch::source::inflate::Damage;
-use bedrock_denial_watch::source::object::{self, Skip};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use walkdir::WalkDir;
 
-use crate::interrupt;
-use crate::progress::Progress;
+use crate::inputs::input::{self, Input, Inputs};
+use crate::inputs::interrupt;
+use crate::inputs::progress::Progress;
+use crate::reader::{self, Reader};
+use crate::source::inflate::Damage;
+use crate::source::object::{self, Skip};
 
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// One file or S3 object, or standard input.
-pub struct Input {
-    /// As given, or below the folder as given; `-` for standard input, `s3://bucket/key` for an object.
-    pub path: PathBuf,
-    /// The same as text.
-    pub name: String,
-    /// Its size, 0 where unknown.
-    pub bytes: u64,
-    /// Why it is skipped.
-    pub skip: Option<Skip>,
-    /// Whether it was named itself, rather than found in a folder.
-    pub explicit: bool,
-}
-
-impl Input {
-    /// Whether it can be read only once.
-    pub fn is_stdin(&self) -> bool {
-        is_stdin(&self.path)
-    }
-}
-
-/// What there is to read.
-#[derive(Default)]
-pub struct Inputs {
-    pub inputs: Vec<Input>,
-    /// What could not be found, by name and reason.
-    pub missing: Vec<(String, String)>,
-    /// What you may not have expected.
-    pub notes: Vec<String>,
-}
-
 /// Finds all files below `paths`.
+#[must_use]
 pub fn find<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> Inputs {
     let Inputs { mut inputs, mut missing, notes } = Inputs::default();
     let mut seen = HashSet::new();
     for path in paths {
-        if is_stdin(path) {
+        if input::is_stdin(path) {
             let name = "-".to_owned();
             inputs.push(Input { path: path.clone(), name, bytes: 0, skip: None, explicit: true });
             continue;
@@ -86,19 +57,6 @@ pub fn find<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> Inputs {
     Inputs { inputs, missing, notes }
 }
 
-/// Sorts in delivery order: by the time stamp in the name of a file that AWS wrote, then the others by path.
-pub fn sort(inputs: &mut [Input]) {
-    inputs.sort_by_cached_key(|input| {
-        let stamp = object::delivery_stamp(&input.name).map(str::to_owned);
-        (stamp.is_none(), stamp, input.name.clone())
-    });
-}
-
-/// Whether it is an object in S3 rather than a file.
-pub fn is_s3(path: &Path) -> bool {
-    path.to_string_lossy().starts_with("s3://")
-}
-
 /// The absolute path as an object's key, so `data/` beside a log is recognised by the `AWSLogs` above
 /// it, wherever in that tree the replay starts.
 fn key(path: &Path) -> String {
@@ -106,11 +64,10 @@ fn key(path: &Path) -> String {
     path.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/")
 }
 
-fn is_stdin(path: &Path) -> bool {
-    path == Path::new("-")
-}
-
 /// Reads a file, or standard input, to its end, or until a signal asks to stop.
+///
+/// # Errors
+/// Why it cannot be read.
 pub fn read(input: &Input, reader: Reader<'_>, progress: &Progress) -> Result<reader::Read, String> {
     let read = if input.is_stdin() {
         read_all(&mut Waiting(io::stdin().lock()), reader, progress)

@@ -4,13 +4,13 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use bedrock_denial_watch::alert::words::capitalised;
-use bedrock_denial_watch::call::cause::words;
-use bedrock_denial_watch::reader::Statistics;
-use bedrock_denial_watch::source::object::Skip;
 use indicatif::HumanCount;
 
-use crate::interrupt;
+use crate::alert::words::capitalised;
+use crate::call::cause::words;
+use crate::inputs::interrupt;
+use crate::reader::Statistics;
+use crate::source::object::Skip;
 
 /// The figures of a whole run.
 #[derive(Default)]
@@ -31,15 +31,18 @@ pub struct RunSummary {
 
 impl RunSummary {
     /// Nothing yet, of so many files.
+    #[must_use]
     pub fn over(files: u64) -> Self {
         Self { of: files, ..Self::default() }
     }
 
+    /// Counts an input that was skipped.
     pub fn skip(&mut self, skip: Skip) {
         let skipped = self.skipped.entry(skip.to_string()).or_default();
         *skipped = skipped.saturating_add(1);
     }
 
+    /// Adds the figures of one input.
     pub fn add(&mut self, one: &Statistics) {
         self.sum.records = self.sum.records.saturating_add(one.records);
         self.sum.denials = self.sum.denials.saturating_add(one.denials);
@@ -61,6 +64,7 @@ impl RunSummary {
 
     /// Why a result without alerts must not be mistaken for a clean log: the exit status, and one line. `None` if
     /// everything was read.
+    #[must_use]
     pub fn incomplete(&self) -> Option<(u8, String)> {
         let reasons = self.reasons();
         let (what, status) = interrupt::exit_status().map_or(("Incomplete", 2), |it| ("Interrupted", it));
@@ -69,6 +73,7 @@ impl RunSummary {
     }
 
     /// The same, one sentence for each reason.
+    #[must_use]
     pub fn unread(&self) -> Vec<String> {
         self.reasons().iter().map(|reason| capitalised(reason) + ".").collect()
     }
@@ -96,6 +101,7 @@ impl RunSummary {
     }
 
     /// `Read 39 files: 392 records, 116 denials, 6 alerts.`
+    #[must_use]
     pub fn first_line(&self) -> String {
         format!(
             "Read {}: {}, {}, {}.",
@@ -107,6 +113,7 @@ impl RunSummary {
     }
 
     /// What was read: `392 records in 39 files, 116 denials among them`.
+    #[must_use]
     pub fn scope(&self) -> String {
         let Statistics { records, denials, .. } = self.sum;
         let files = self.read.saturating_add(self.failed);
@@ -122,12 +129,14 @@ impl RunSummary {
 impl RunSummary {
     /// Why calls failed, as far as CloudTrail shows it, one sentence for each cause, the most frequent first:
     /// `6 calls failed because Anthropic does not serve this country`.
+    #[must_use]
     pub fn causes(&self) -> Vec<String> {
         let sentence = |(number, why)| format!("{} failed because {why}", count(number, "call"));
         self.failures().into_iter().map(sentence).collect()
     }
 
     /// The same: how many calls, and the words after "because".
+    #[must_use]
     pub fn failures(&self) -> Vec<(u64, &'static str)> {
         let mut causes: Vec<_> = self.sum.causes.iter().collect();
         causes.sort_by_key(|(_, number)| Reverse(**number));
@@ -164,6 +173,7 @@ impl fmt::Display for RunSummary {
 }
 
 /// `1 file`, `39 files`, `no files`.
+#[must_use]
 pub fn count(number: u64, one: &str) -> String {
     match number {
         0 => format!("no {one}s"),

@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use crate::interrupt;
+use crate::inputs::interrupt;
 
 /// Results that may wait for an earlier one, for each core: with fewer, a core may idle behind a
 /// large item; each may take memory.
