@@ -44,7 +44,7 @@ fn email(alert: &Alert<'_>) -> String {
         before.to_owned() + &section[end..]
     };
     let stop = "\nStop it now, if no one owns these calls\n";
-    without(without(email, "\nLook closer:\n"), stop)
+    without(without(without(email, "\nLook closer\n"), stop), "\nMute this caller for a week (")
 }
 
 fn block(alert: &Alert<'_>) -> String {

@@ -22,7 +22,7 @@ use std::time::{Duration, SystemTime};
 
 use bedrock_denial_watch::alert::sanitize;
 use bedrock_denial_watch::count::caller::Caller;
-use bedrock_denial_watch::count::incident::IncidentLog;
+use bedrock_denial_watch::count::store::CallerState;
 use bedrock_denial_watch::lambda::aws::{Contents, DynamoDbStore, sdk_config};
 use bedrock_denial_watch::report::explain::{KeyState, answer};
 use bedrock_denial_watch::report::status::Status;
@@ -192,8 +192,7 @@ async fn status(detector: &Detector, watch: bool, format: StatusFormat) -> Resul
         let at = detector.at()?;
         let since = at.minus(longest).minus(longest);
         let contents = store.contents(&rules, since).await.map_err(|error| error.to_string())?;
-        let none = IncidentLog::default();
-        let status = Status::new(&states(&contents, &rules, &none), &contents.callers, at);
+        let status = Status::new(&states(&contents, &rules), &contents.callers, at);
         let text = match format {
             StatusFormat::Text => status.text(columns()),
             StatusFormat::Json => status.document() + "\n",
@@ -213,20 +212,19 @@ async fn explain(detector: &Detector, asked: &str) -> Result<ExitCode, String> {
     let store = detector.table.store().await;
     let contents = store.contents(&rules, EventTime::from_epoch_ms(i64::MIN)).await;
     let contents = contents.map_err(|error| error.to_string())?;
-    let none = IncidentLog::default();
-    let text = answer(asked, &rules, &[], &states(&contents, &rules, &none));
+    let text = answer(asked, &rules, &[], &states(&contents, &rules));
     // Whoever closed the pipe has seen enough.
     let _ = io::stdout().write_all(text.as_bytes());
     Ok(ExitCode::SUCCESS)
 }
 
-fn states<'c>(contents: &'c Contents, rules: &'c [Rule], none: &'c IncidentLog) -> Vec<KeyState<'c>> {
-    let logs: BTreeMap<&Caller, &IncidentLog> =
-        contents.callers.iter().map(|(caller, state)| (caller, &state.log)).collect();
+fn states<'c>(contents: &'c Contents, rules: &'c [Rule]) -> Vec<KeyState<'c>> {
+    let callers: BTreeMap<&Caller, &CallerState> =
+        contents.callers.iter().map(|(caller, state)| (caller, state)).collect();
     let state = |one: &'c bedrock_denial_watch::lambda::aws::KeyContents| {
         let rule = rules.get(one.rule)?;
-        let incidents = logs.get(&Caller::of(rule, &one.key)).copied().unwrap_or(none);
-        Some(KeyState { rule, key: &one.key, counters: &one.counters, alerts: &one.alerts, incidents })
+        let caller = callers.get(&Caller::of(rule, &one.key)).copied();
+        Some(KeyState { rule, key: &one.key, counters: &one.counters, alerts: &one.alerts, caller })
     };
     contents.keys.iter().filter_map(state).collect()
 }

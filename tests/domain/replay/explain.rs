@@ -27,7 +27,8 @@ denied-model: account 111122223333, user arn:aws:sts::111122223333:assumed-role/
   Alert d269d02a89f40fd9f7f70bb2f17e3df2, at 2025-06-02 09:14:48 UTC:
     4 denials from 2025-06-02 09:14:07 to 2025-06-02 09:14:48 UTC, which is above 3.
     No other alert of this key before 2025-06-02 10:14:48 UTC.
-    It belongs to incident e3efd698f09142ecdaded54354003006 of arn:aws:sts::111122223333:assumed-role/SupportChatbot: 1 alert, one notice was sent, about 1.
+    It belongs to incident e3efd698f09142ecdaded54354003006 of arn:aws:sts::111122223333:assumed-role/SupportChatbot: 1 alert, one notification was sent, about 1.
+    Successful calls seen since the first denial: 40 (claude-3-haiku; 1,298 tokens).
   Known denials:
     2025-06-02 09:14:07 UTC  request 3a04aa3c-676e-4831-9270-b6432c7153c9
     2025-06-02 09:14:19 UTC  request 1637dce1-00fb-469a-8ee3-eed819f03994
