@@ -75,7 +75,7 @@ class Start:
 
 
 def peak_megabytes(process):
-    """What the kernel tells at the end would include the memory of the one that started it."""
+    """What the kernel reports at the end would include the memory of the one that started it."""
     lines = Path(f"/proc/{process}/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1000 for line in lines if line.startswith("VmHWM"))
 
@@ -87,7 +87,7 @@ def median(starts, figure):
 def main(bootstrap):
     python = ROOT / ".venv/bin/python"
     programs = {"bootstrap": ([str(bootstrap)], {})}
-    # Some systems keep each root certificate in a file of its own beside the bundle, and all are read.
+    # Some systems keep each root certificate in its own file beside the bundle, and all are read.
     if BUNDLE.exists():
         programs["bootstrap, root certificates in one file"] = ([str(bootstrap)], {"SSL_CERT_FILE": str(BUNDLE)})
     if subprocess.run([python, "-c", "import boto3"], capture_output=True).returncode == 0:

@@ -2,7 +2,7 @@
 """`replay` beside other programs that do the same: `compare.py REPLAY LOGS`, or `make bench`.
 
 LOGS is what `cargo bench --bench read -- --write LOGS` wrote. Every program, as a whole process, must print the same
-groups: account, user and model with more than three distinct refused requests in an hour. They take turns, and
+groups: account, user and model with more than three distinct denied requests in an hour. They take turns, and
 processor time and peak memory are those that the kernel counted for the process and its children.
 """
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """`make add-source`, `make add-chat` and `make add-dashboard`: a template of deploy/ beside the stack.
 
-What the template takes from the stack's outputs is filled in. The add-on is a stack of its own, named after the
+What the template takes from the stack's outputs is filled in. The add-on is its own stack, named after the
 detector's; calling it again changes it.
 """
 
@@ -51,11 +51,11 @@ def check(stack, kind, given):
         missing = [name for name in ("Bucket", "Prefix") if not given.get(name)]
         if missing:
             raise verbs.Failure(f"{missing[0]} is missing: make add-source Bucket=my-trail Prefix=AWSLogs/111122223333/CloudTrail/us-east-1")
-        if look.bucket(stack.client("s3"), given["Bucket"]) != 200:
-            raise verbs.Failure(f"There is no bucket {given['Bucket']} in this account.")
-        key = look.key_of(stack.client("s3"), given["Bucket"])
-        if key and key != "aws/s3" and not given.get("KmsKeyArn"):
-            raise verbs.Failure(f"{given['Bucket']} is encrypted with the KMS key {key}: say KmsKeyArn=….")
+        wrong = look.unreadable(stack.client("s3"), given["Bucket"], given.get("KmsKeyArn"), "KmsKeyArn")
+        if wrong:
+            raise verbs.Failure(wrong)
+    if kind == "chat" and not (given.get("SlackWorkspaceId") or given.get("TeamsTenantId")):
+        raise verbs.Failure("Which channel? make add-chat SlackWorkspaceId=T… SlackChannelId=C…, or TeamsTenantId=… TeamsTeamId=… TeamsChannelId=…")
     if kind == "chat" and given.get("SlackWorkspaceId"):
         wrong = look.slack(stack.session.client("chatbot", region_name="us-east-2"), given["SlackWorkspaceId"], given.get("SlackChannelId", ""))
         if wrong:

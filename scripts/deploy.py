@@ -28,7 +28,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 QUESTIONS = [
     ("LogBucketName", "Bucket and prefix of Bedrock's log, as bucket/prefix (- creates a bucket, none reads no log)"),
     ("LogBucketKmsKeyArn", "KMS key of that bucket (Enter for none)"),
-    ("AlertEmail", "E-mail address for alerts (Enter for none)"),
+    ("AlertEmail", "Email address for alerts (Enter for none)"),
     ("RuleSettings", "Settings of rules, such as denied-model.threshold=5 (Enter for the defaults)"),
     ("CloudTrail", "CloudTrail: events, files, both or no"),
     ("EveryAlert", "Each alert to a second topic, for programs: yes or no"),
@@ -65,6 +65,11 @@ def found(session, account):
         if key.startswith("arn:") and ":key/" in key:
             answers["LogBucketKmsKeyArn"] = key
     return answers
+
+
+def offers(parameters, described, there, present):
+    """The answers that Enter takes: what the stack has, else what was found, else the defaults."""
+    return {name: str(one["Default"]) for name, one in parameters.items() if "Default" in one} | ({} if described else there) | present
 
 
 def answers(offered, named, ask=None):
@@ -255,7 +260,7 @@ def deploy(arguments):
             raise
         there = {}
         print(f"? Bedrock's logging could not be looked at: {verbs.explained(error)}")
-    offered = {name: str(one["Default"]) for name, one in parameters.items() if "Default" in one} | ({} if described else there) | present
+    offered = offers(parameters, described, there, present)
     asks = not arguments.yes and sys.stdin.isatty()
     given = {name: value for name, value in present.items() if name in parameters} | answers(offered, named, verbs.ask if asks else None)
     check(session, account, parameters, described, given, there)
@@ -270,7 +275,7 @@ def deploy(arguments):
     stack = verbs.Stack(arguments.stack, session)
     print("\nNext:")
     if given["AlertEmail"] and given["AlertEmail"] != present.get("AlertEmail"):
-        print(f"  confirm the mail that AWS sends to {given['AlertEmail']} so that no one can unsubscribe it without a login: docs/deploy.md, E-mail")
+        print(f"  confirm the mail that AWS sends to {given['AlertEmail']} so that no one can unsubscribe it without a login: docs/deploy.md, Email")
     if given["LogBucketName"] not in ("", "none") and not look.notified(session.client("s3"), given["LogBucketName"], stack.output("FunctionArn"))[0]:
         print("  make watch-bucket     let the bucket announce new logs")
     if given["LogBucketName"] != "none" and there.get("LogBucketName") != stack.outputs.get("LogBucketName"):
@@ -335,13 +340,11 @@ def check(session, account, parameters, described, given, there):
         raise verbs.Failure("Nothing would be read: LogBucketName=none needs CloudTrail.")
     s3 = session.client("s3")
     if named not in ("", "none"):
-        advice = {404: f"There is no bucket {named}.", 403: f"The bucket {named} belongs to another account, or you may not look at it."}
-        seen = look.bucket(s3, named)
-        if seen in advice:
-            raise verbs.Failure(f"{advice[seen]} LogBucketName= creates one.")
-        key, wanted = look.key_of(s3, named), given.get("LogBucketKmsKeyArn", "")
-        if key and not wanted and key != "aws/s3":
-            raise verbs.Failure(f"{named} is encrypted with the KMS key {key}: say LogBucketKmsKeyArn=…, or the function can read nothing.")
+        wanted = given.get("LogBucketKmsKeyArn", "")
+        wrong = look.unreadable(s3, named, wanted, "LogBucketKmsKeyArn")
+        if wrong:
+            raise verbs.Failure(f"{wrong} LogBucketName= creates a bucket instead.")
+        key = look.key_of(s3, named)
         if wanted and not (key and look.same_key(key, wanted)):
             print(f"? {named} encrypts with {key or 'SSE-S3'}, not with LogBucketKmsKeyArn. Objects that name their own key may still need it.")
     if named == "" and not described:
@@ -391,7 +394,7 @@ def delete(arguments):
     described = verbs.describe(session, arguments.stack)
     if described is None:
         raise verbs.Failure(f"There is no stack {arguments.stack} in {session.region_name}.")
-    others = [name for name, _ in verbs.sources(verbs.Stack(arguments.stack, session))] if described.get("Outputs") else []
+    others = [one.stack for one in verbs.sources(verbs.Stack(arguments.stack, session))] if described.get("Outputs") else []
     if others:
         raise verbs.Failure(f"{', '.join(others)} add to this stack's role: delete them first (aws cloudformation delete-stack).")
     print(f"Stack {arguments.stack} in {session.region_name}: function, table, topic and rules. A log bucket that it made is kept.")

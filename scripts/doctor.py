@@ -8,7 +8,7 @@ It takes the parameters that you would give to `make deploy`: make doctor LogBuc
 import deploy
 import look
 import verbs
-from status import Report, keys
+from status import Report, keys, management
 
 
 def stack_state(report, session, name):
@@ -62,13 +62,8 @@ def bucket(report, session, given):
 
 
 def trail(report, session, account, wanted):
-    seen = list(look.trails(session.client("cloudtrail"), account))
-    if any(managed for _, _, managed, _ in seen):
-        report.good("a trail logs management events, read and write, in this region")
-    elif any(managed is None for _, _, managed, _ in seen):
-        report.note("an organization's trail logs here; whether management events, read and write, its own account knows")
-    else:
-        report.bad("no trail logs management events, read and write, in this region", "aws cloudtrail create-trail, or CloudTrail=no; tamper notices need one, too" if wanted else "tamper notices need one: aws cloudtrail create-trail")
+    do = "aws cloudtrail create-trail, or CloudTrail=no; tamper notices need one, too" if wanted else "tamper notices need one: aws cloudtrail create-trail"
+    management(report, list(look.trails(session.client("cloudtrail"), account)), do)
 
 
 def concurrency(report, client, present, given):
@@ -117,8 +112,7 @@ def main(arguments=None, session=None):
     present, _ = deploy.migrated(verbs.parameters_of(described))
     there = {}
     report.check("Bedrock's logging", lambda _: there.update(deploy.found(session, account)))
-    offered = {name: str(one["Default"]) for name, one in parameters.items() if "Default" in one} | ({} if described else there) | present
-    given = deploy.answers(offered, named)
+    given = deploy.answers(deploy.offers(parameters, described, there, present), named)
     report.check("answers", answers, session, account, parameters, described, given, there)
     report.check("Bedrock's logging", lambda report: logging(report, session.client("bedrock"), given))
     report.check("bucket", bucket, session, given)

@@ -105,9 +105,14 @@ def merged(branches):
     return kept
 
 
+def records_of(rule):
+    """Its `[[record]]` tables; a rule with one may write `[record]`."""
+    return rule["record"] if isinstance(rule["record"], list) else [rule["record"]]
+
+
 def pattern(rules):
     """The pattern of these rules, as data."""
-    records = [record for rule in rules for record in rule["record"] if is_in_trail(record)]
+    records = [record for rule in rules for record in records_of(rule) if is_in_trail(record)]
     return {"detail-type": ["AWS API Call via CloudTrail"], "$or": merged(map(branch, records))}
 
 

@@ -55,13 +55,24 @@ def key_of(s3, name):
     return by_default.get("KMSMasterKeyID", "aws/s3") if by_default.get("SSEAlgorithm", "").startswith("aws:kms") else ""
 
 
+def unreadable(s3, name, key, parameter):
+    """Why the function could read nothing in a bucket, as a sentence, or None; `key` is what `parameter` says."""
+    seen = bucket(s3, name)
+    if seen != 200:
+        return f"There is no bucket {name}." if seen == 404 else f"The bucket {name} belongs to another account, or you may not look at it."
+    own = key_of(s3, name)
+    if own not in ("", "aws/s3") and not key:
+        return f"{name} is encrypted with the KMS key {own}: say {parameter}=…, or the function can read nothing."
+    return None
+
+
 def same_key(one, other):
     """Whether two names, each an id or an ARN, are of one key."""
     return one.rpartition("/")[2] == other.rpartition("/")[2]
 
 
 def notified(s3, name, function):
-    """Whether a bucket tells EventBridge of new objects, and whether it calls the function itself."""
+    """Whether a bucket notifies EventBridge of new objects, and whether it calls the function itself."""
     present = s3.get_bucket_notification_configuration(Bucket=name)
     calls = [one["LambdaFunctionArn"] for one in present.get("LambdaFunctionConfigurations", [])]
     return "EventBridgeConfiguration" in present, function in calls
@@ -105,7 +116,7 @@ def mantle(selectors):
 
 def mantle_command(selectors, trail):
     """The command that selects them beside what is selected; the call replaces all selectors."""
-    present = [one for one in selectors.get("AdvancedEventSelectors", [])]
+    present = list(selectors.get("AdvancedEventSelectors", []))
     if not present:
         fields = [{"Field": "eventCategory", "Equals": ["Management"]}]
         present = [{"Name": "Management events", "FieldSelectors": fields}]

@@ -142,7 +142,7 @@ class Redrive:
                 self.stop.set()
 
     def _lease_ran_out(self, message):
-        """Waits until the delivery that failed holds nothing any more; False: told to stop first."""
+        """Waits until the delivery that failed holds nothing any more; False: asked to stop first."""
         age = time.time() - int(message["Attributes"]["SentTimestamp"]) / 1000
         wait = self.lease - age
         if wait <= 0:
@@ -180,7 +180,7 @@ class Redrive:
             result = {}
         if answer.get("FunctionError"):
             return result.get("errorMessage", answer["FunctionError"]), self.lease
-        if result.get("batchItemFailures"):  # each message has an owner of its own, whoever delivers it
+        if result.get("batchItemFailures"):  # each message has its own owner, whoever delivers it
             return f"{len(result['batchItemFailures'])} messages of a batch failed, see the log", 0
         return None, 0
 
@@ -380,7 +380,7 @@ def main():
         session = verbs.session(arguments.region)
         stack = verbs.Stack(arguments.stack, session)
         function = stack.output("FunctionName")
-        # Failed CloudTrail events have a queue of their own, where the stack takes them.
+        # Failed CloudTrail events have their own queue, where the stack takes them.
         queue_urls = [stack.output("FailureQueueUrl"), *filter(None, [stack.outputs.get("EventFailureQueueUrl")])]
         # No second call behind our back: while the first may still run, it would find its alerts held.
         patient = Config(read_timeout=930, tcp_keepalive=True, retries={"total_max_attempts": 1})

@@ -35,7 +35,7 @@ class Report:
         print(f"· {text}")
 
     def check(self, name, look, *arguments):
-        """One check; what cannot be seen is no reason to hide the others."""
+        """One check; one that cannot be made does not hide the others."""
         try:
             look(self, *arguments)
         except Exception as error:
@@ -124,13 +124,14 @@ def buckets(report, stack):
         elif not own:
             report.good(f"{bucket} sends its events to EventBridge")
         keys(report, stack.client, bucket, stack.parameters.get("LogBucketKmsKeyArn", ""))
-    for name, bucket in verbs.sources(stack):
+    sources = verbs.sources(stack)
+    for name, bucket, _ in sources:
         by_events, directly = look.notified(s3, bucket, function)
         if by_events or directly:
             report.good(f"{bucket}, read by the stack {name}, announces new objects")
         else:
             report.bad(f"{bucket}, read by the stack {name}, does not announce new objects", f"make watch-bucket BUCKET={bucket}")
-    if stack.parameters.get("CloudTrail") in ("files", "both") and not list(verbs.sources(stack)):
+    if stack.parameters.get("CloudTrail") in ("files", "both") and not any(one.kind == "cloudtrail" for one in sources):
         report.bad("CloudTrail's files are wanted, and no stack names their bucket", "make add-source Bucket=… Prefix=…")
 
 
@@ -155,7 +156,7 @@ def rules(report, stack):
     """The rules that should be there, on both buses; one that is gone or disabled blinds or mutes without an error."""
     client, name = stack.client("events"), stack.output("FunctionName")
     resources = stack.client("cloudformation").describe_stack_resources(StackName=stack.name)["StackResources"]
-    # A rule on a bus of its own is bus|name to CloudFormation.
+    # A rule on another bus is bus|name to CloudFormation.
     expected = {one["PhysicalResourceId"].rpartition("|")[2].rpartition("/")[2] for one in resources if one["ResourceType"] == "AWS::Events::Rule"}
     found, wrong = {}, 0
     for bus in ("default", f"{name}-tamper"):
@@ -189,25 +190,28 @@ def protection(report, stack):
         report.bad("anyone who may delete stacks can delete this one in one call", f"aws cloudformation update-termination-protection --enable-termination-protection --stack-name {stack.name}")
 
 
-def trail(report, stack):
-    seen = list(look.trails(stack.client("cloudtrail"), stack.account))
-    managed = [name for name, _, management, _ in seen if management]
+def management(report, seen, do):
+    """Whether one of the trails logs what EventBridge brings; returns its ARN."""
+    managed = [(name, arn) for name, arn, management, _ in seen if management]
     foreign = [name for name, _, management, _ in seen if management is None]
     if managed:
-        report.good(f"trail {managed[0]} logs management events, read and write")
-    elif foreign:
+        report.good(f"trail {managed[0][0]} logs management events, read and write")
+        return managed[0][1]
+    if foreign:
         report.note(f"the organization's trail {foreign[0]} cannot be inspected from this account: does it log management events, read and write?")
     else:
-        report.bad(
-            "no trail logs management events, read and write, in this region",
-            "create one (aws cloudtrail create-trail); CloudTrail events and tamper notices need it",
-        )
+        report.bad("no trail logs management events, read and write, in this region", do)
+    return None
+
+
+def trail(report, stack):
+    seen = list(look.trails(stack.client("cloudtrail"), stack.account))
+    arn = management(report, seen, "create one (aws cloudtrail create-trail); CloudTrail events and tamper notices need it")
     if stack.region != "us-east-1":
         report.note("calls to IAM are recorded in us-east-1 only: api-key-escape sees none of them here")
     if any(mantle for _, _, _, mantle in seen):
         report.good("a trail selects the data events of bedrock-mantle")
-    elif managed:
-        arn = next(arn for _, arn, management, _ in seen if management)
+    elif arn:
         selectors = stack.client("cloudtrail").get_event_selectors(TrailName=arn)
         report.note("calls of bedrock-mantle are not seen: they are data events, which no trail selects here. $0.10 per 100,000 events. This selects them:")
         print(f"  {look.mantle_command(selectors, arn)}" if not any(one.get("DataResources") for one in selectors.get("EventSelectors", []))
@@ -295,11 +299,20 @@ def silent(stack, alarm):
     return without_data and last_seen(stack, "objects", time.time()) is not None
 
 
+def connected(stack):
+    """What the stack reads, by the names that denial-watch knows: it names the rules that none of it can show."""
+    kinds = {one.kind for one in verbs.sources(stack)}
+    there = look.logs_to(look.logging_configuration(stack.client("bedrock")))
+    ours = (stack.outputs.get("LogBucketName"), look.key_prefix(stack.parameters.get("LogPrefix", "")))
+    is_connected = {"invocation-log": there == ours or "invocation-log" in kinds, "events": "EventQueueUrl" in stack.outputs, "files": "cloudtrail" in kinds}
+    return ",".join(name for name, one in is_connected.items() if one) or "none"
+
+
 def counters(report, stack):
     """Keys near their threshold, open incidents and mutes: denial-watch knows the table."""
-    run = denial_watch.command(stack, "status", [])
+    run = denial_watch.command(stack, "status", ["--connected", connected(stack)])
     if run is None:
-        report.note("open incidents and mutes: make tools builds denial-watch, which shows them here")
+        report.note("open incidents, mutes and rules that nothing connected can show: make tools builds denial-watch, which shows them here")
         return
     done = subprocess.run(run, env=denial_watch.environment(stack), capture_output=True, text=True)
     if done.returncode:

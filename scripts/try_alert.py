@@ -6,6 +6,7 @@ Three ways:
 - without more: four made-up denials as CloudTrail events, handed to the function. No permission on a bucket is needed.
 - RULE=id: the example in that rule's file that fires, as a log object in the bucket that Bedrock logs to. This also
   proves the bucket's notification, its key and the function's right to read. RULE=denied-model tests just that.
+  Where no invocation log is read, an example of CloudTrail's is handed to the function as events.
 - REAL=yes: four real calls of Bedrock by the stack's own probe role, which is denied everything. It says which source
   reported them, and after how long. They cost nothing, as no model answers.
 
@@ -36,25 +37,29 @@ PROBED_MODEL = "amazon.nova-micro-v1:0"
 
 
 def denials(user, model, region, number, now):
-    """CloudTrail events as EventBridge brings them."""
+    """CloudTrail's records of so many denials."""
     for position in range(number):
         when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now - number + position))
-        detail = {
+        yield {
             "eventVersion": "1.11", "eventSource": "bedrock.amazonaws.com", "eventName": "InvokeModel", "awsRegion": region,
             "eventTime": when, "eventID": str(uuid.uuid4()), "requestID": str(uuid.uuid4()), "eventType": "AwsApiCall",
             "userIdentity": {"type": "IAMUser", "arn": user, "accountId": ACCOUNT, "userName": "test-alert"},
             "sourceIPAddress": "192.0.2.1", "userAgent": "make test-alert", "recipientAccountId": ACCOUNT, "managementEvent": True,
             "errorCode": "AccessDenied", "errorMessage": "This is a test: make test-alert", "requestParameters": {"modelId": model},
         }  # fmt: skip
-        yield {
-            "version": "0", "id": str(uuid.uuid4()), "detail-type": "AWS API Call via CloudTrail", "source": "aws.bedrock",
-            "account": ACCOUNT, "time": when, "region": region, "resources": [], "detail": detail,
-        }  # fmt: skip
 
 
-def batch(events):
-    """The events as the function gets them from its queue."""
-    return {"Records": [{"messageId": one["id"], "eventSource": "aws:sqs", "body": json.dumps(one)} for one in events]}
+def event(record):
+    """A record of CloudTrail as EventBridge brings it."""
+    return {
+        "version": "0", "id": str(uuid.uuid4()), "detail-type": "AWS API Call via CloudTrail", "source": f"aws.{record['eventSource'].split('.')[0]}",
+        "account": ACCOUNT, "time": record["eventTime"], "region": record.get("awsRegion"), "resources": [], "detail": record,
+    }  # fmt: skip
+
+
+def batch(records):
+    """The records as the function gets them from its queue."""
+    return {"Records": [{"messageId": one["id"], "eventSource": "aws:sqs", "body": json.dumps(one)} for one in map(event, records)]}
 
 
 class Listener:
@@ -127,17 +132,19 @@ def subscribers(stack):
 
 
 def by_event(stack, model):
-    """Hands the function made-up CloudTrail events; returns what was sent."""
+    """Hands the function made-up denials; returns what was sent."""
     user = f"arn:{stack.partition}:iam::{ACCOUNT}:user/test-alert"
-    number = threshold(stack.parameters) + 1
-    answer = stack.client("lambda").invoke(
-        FunctionName=stack.output("FunctionName"),
-        Payload=json.dumps(batch(denials(user, model, stack.region, number, time.time()))).encode(),
-    )
+    records = list(denials(user, model, stack.region, threshold(stack.parameters) + 1, time.time()))
+    hand_over(stack, records)
+    return f"the function took {len(records)} denials"
+
+
+def hand_over(stack, records):
+    """Hands the function CloudTrail's records as events."""
+    answer = stack.client("lambda").invoke(FunctionName=stack.output("FunctionName"), Payload=json.dumps(batch(records)).encode())
     took = json.loads(answer["Payload"].read() or b"null")
     if "FunctionError" in answer or (took or {}).get("batchItemFailures"):
         raise verbs.Failure(f"The function failed: {took}. make logs says more.")
-    return f"the function took {number} denials"
 
 
 def example(rule, now):
@@ -167,14 +174,18 @@ def time_of(record):
     return "eventTime" if "eventSource" in record else "timestamp"
 
 
-def by_object(stack, rule):
+def by_example(stack, rule):
     """Puts the example as Bedrock or CloudTrail would; returns what was sent and how to remove it."""
-    if "LogBucketName" not in stack.outputs:
-        raise verbs.Failure("This stack reads no invocation log (LogBucketName=none), so there is no bucket to put an object into.")
     records, now = example(rule, time.time()), datetime.datetime.now(datetime.timezone.utc)
+    is_trail = any("eventSource" in record for record in records)
+    if "LogBucketName" not in stack.outputs:
+        if not is_trail:
+            raise verbs.Failure(f"The example of {rule} is of the invocation log, which this stack does not read (LogBucketName=none).")
+        hand_over(stack, records)
+        return f"the function took {len(records)} events of rule {rule}", lambda: None
     prefix = stack.parameters["LogPrefix"]
     unique = uuid.uuid4().hex[:16]
-    if any("eventSource" in record for record in records):
+    if is_trail:
         folder = f"AWSLogs/{ACCOUNT}/CloudTrail/{stack.region}/{now:%Y/%m/%d}/"
         name, text = f"{ACCOUNT}_CloudTrail_{stack.region}_{now:%Y%m%dT%H%M}Z_{unique}", json.dumps({"Records": records})
     else:
@@ -239,7 +250,7 @@ def main(arguments=None, stack=None):
                 sent, patience = by_probe(stack, probe(stack)), REAL_PATIENCE_SECONDS
                 words = [stack.output("ProbeRoleArn").rpartition("/")[2]]
             elif arguments.rule:
-                (sent, clean), words = by_object(stack, arguments.rule), [ACCOUNT, arguments.rule]
+                (sent, clean), words = by_example(stack, arguments.rule), [ACCOUNT, arguments.rule]
             else:
                 sent, words = by_event(stack, model), [model]
             print(f"✓ {sent}, {time.monotonic() - began:.1f} s", flush=True)

@@ -6,6 +6,7 @@ in samconfig.toml, and what the AWS CLI would take.
 """
 
 import argparse
+import collections
 import difflib
 import json
 import os
@@ -34,7 +35,7 @@ def parser(description, **options):
 
 
 def run(main):
-    """Ends the program with main's exit status; 2 and one sentence for what can be mended."""
+    """Ends the program with main's exit status; 2 and one sentence for what can be fixed."""
     try:
         sys.exit(main() or 0)
     except Failure as failure:
@@ -166,16 +167,17 @@ def parameters_of(described):
     return {one["ParameterKey"]: one.get("ParameterValue", "") for one in (described or {}).get("Parameters", [])}
 
 
+Source = collections.namedtuple("Source", "stack bucket kind")
+
+
 def sources(stack):
-    """(stack, bucket) of each deploy/source.yaml that adds a bucket to this stack."""
+    """Each deploy/source.yaml that adds a bucket to this stack."""
     role = stack.outputs.get("FunctionRoleName")
     if role is None:
-        return  # version 0.1, which had its sources inside
+        return []  # version 0.1, which had its sources inside
     pages = stack.client("cloudformation").get_paginator("describe_stacks").paginate()
-    for one in (one for page in pages for one in page["Stacks"]):
-        given = parameters_of(one)
-        if given.get("FunctionRoleName") == role and "Bucket" in given and one["StackStatus"] != "DELETE_COMPLETE":
-            yield one["StackName"], given["Bucket"]
+    there = [(one["StackName"], parameters_of(one)) for page in pages for one in page["Stacks"] if one["StackStatus"] != "DELETE_COMPLETE"]
+    return [Source(name, given["Bucket"], given.get("Kind")) for name, given in there if given.get("FunctionRoleName") == role and "Bucket" in given]
 
 
 def wait(session, name):

@@ -29,7 +29,7 @@ def main(arguments=None, stack=None):
     parser.add_argument("bucket", nargs="?", help="the bucket (default: the existing buckets of the stack)")
     arguments = arguments or parser.parse_args()
     stack = stack or verbs.Stack.of(arguments)
-    named = [stack.parameters.get("LogBucketName"), *(bucket for _, bucket in verbs.sources(stack))]
+    named = [stack.parameters.get("LogBucketName"), *(one.bucket for one in verbs.sources(stack))]
     buckets = [arguments.bucket] if arguments.bucket else sorted({bucket for bucket in named if bucket and bucket != "none"})
     if not buckets:
         raise verbs.Failure("The stack made its bucket itself and watches it. Which other one? make watch-bucket BUCKET=…")

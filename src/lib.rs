@@ -1,4 +1,4 @@
-//! Alerts a security team within seconds when someone keeps calling Amazon Bedrock models they
+//! Alerts a security team when someone keeps calling Amazon Bedrock models they
 //! are denied.
 //!
 //! The map. Data flows from top to bottom, and each station knows only those above it:

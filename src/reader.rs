@@ -6,8 +6,8 @@
 mod findings;
 mod records;
 
-use crate::call::Call;
 use crate::call::filter::RecordFilter;
+use crate::call::{Call, Source};
 use crate::count::tally::Tally;
 pub use crate::reader::findings::{Fault, FaultKind, MAX_REPORTED_FAULTS, Statistics, UNRECOGNISED};
 use crate::reader::records::{Counts, Records};
@@ -86,12 +86,19 @@ impl<'o> Reader<'o> {
     pub fn of_calls(
         object: &'o str,
         limits: Limits,
-        filter: RecordFilter,
+        mut filter: RecordFilter,
         take: impl FnMut(&Call<'_>) + Send + 'o,
     ) -> Self {
+        filter.markers = Source::markers(object);
         let framer = Framer::new(&filter.words(), limits.record_bytes);
         let tally = Tally::new(Vec::new(), Vec::new());
         Self::of(Records::new(object, tally, filter).shown_to(Box::new(take)), framer, limits)
+    }
+
+    /// Hands each call that is read to `take`, too.
+    #[must_use]
+    pub fn shown_to(self, take: impl FnMut(&Call<'_>) + Send + 'o) -> Self {
+        Self { records: self.records.shown_to(Box::new(take)), ..self }
     }
 
     fn of(records: Records<'o>, framer: Framer, limits: Limits) -> Self {
@@ -155,13 +162,14 @@ impl<'o> Reader<'o> {
         // The last block may have gone beyond a limit too.
         let damage = self.damage.take().or_else(|| self.beyond_limits());
         let damage = damage.or_else(|| self.inflate.finish().err());
-        let Counts { tally, statistics, faults } = self.records.finish();
+        let records = self.framer.records();
+        let Counts { tally, statistics, faults } = self.records.finish(records);
         Read {
             statistics: Statistics {
                 bytes: self.inflate.consumed(),
                 text_bytes: self.text_bytes,
-                records: self.framer.records(),
-                // Of a damaged one it is not known.
+                records,
+                // Of a damaged one it is unknown.
                 without_records: if damage.is_some() { 0 } else { statistics.without_records },
                 ..statistics
             },

@@ -11,7 +11,7 @@ const MODELS: [&str; 5] = [
     "arn:aws:bedrock:us-east-1:111122223333:inference-profile/us.anthropic.claude-3-5-haiku-20241022-v1:0",
     "arn:aws:bedrock:us-east-1:111122223333:application-inference-profile/a1b2c3d4e5f6",
 ];
-/// What nobody may call.
+/// What no one may call.
 const DENIED: [&str; 5] = [
     "anthropic.claude-3-opus-20240229-v1:0",
     "anthropic.claude-3-sonnet-20240229-v1:0",
@@ -46,7 +46,7 @@ fn session(role: &str, name: usize) -> String {
     format!("arn:aws:sts::111122223333:assumed-role/{role}/i-{name:017x}")
 }
 
-/// An ordinary log: records of 1 to 110 KB, refusals of which some must alert, and refusals that are only
+/// An ordinary log: records of 1 to 110 KB, denials of which some must alert, and denials that are only
 /// mentioned.
 pub fn mixed(bytes: usize) -> String {
     let mut random = Random::new();
@@ -96,7 +96,7 @@ fn refusals(random: &mut Random) -> Vec<Refusal> {
     all
 }
 
-/// Somebody's loop: as many refusals, spread over so many hours.
+/// Someone's loop: as many denials, spread over so many hours.
 pub fn flood(refusals: usize, hours: usize) -> String {
     let mut random = Random::new();
     let mut log = String::new();
@@ -108,7 +108,7 @@ pub fn flood(refusals: usize, hours: usize) -> String {
     log
 }
 
-/// Every line names the error and none is a refusal: the tool of an agent failed, or somebody asked about it.
+/// Every line names the error and none is a denial: the tool of an agent failed, or someone asked about it.
 pub fn candidates(lines: usize) -> String {
     const NESTED: &str = r#""input":{"inputContentType":"application/json","inputBodyJson":{"messages":[{"role":"user","content":[{"type":"tool_result","content":{"errorCode":"AccessDeniedException","retry":false}}]}]}},"output":{}"#;
     const QUOTED: &str = r#""input":{"inputContentType":"application/json","inputBodyJson":{"messages":[{"role":"user","content":"What is \"errorCode\":\"AccessDeniedException\"?"}]}},"output":{}"#;
@@ -212,7 +212,7 @@ impl Prose {
         )
     }
 
-    /// A text and the vector that stands for it.
+    /// A text and the vector for it.
     fn embedding(&self, random: &mut Random) -> String {
         let text = self.text(random, 1500);
         let numbers: Vec<String> = (0..256)

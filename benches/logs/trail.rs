@@ -22,7 +22,7 @@ pub fn trail(bytes: usize, refusal: Option<usize>) -> String {
     log
 }
 
-/// Service, call, what was asked for and what was answered; `$` stands for a name, `^` for an id.
+/// Service, call, what was asked for and what was answered; `$` is replaced by a name, `^` by an id.
 const CALLS: [(&str, &str, &str, &str); 8] = [
     (
         "s3",

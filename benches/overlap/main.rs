@@ -54,7 +54,7 @@ fn inflate(stored: &[u8]) {
     black_box(&output[0]);
 }
 
-/// The same client, and nobody who reads what arrives.
+/// The same client, and no one who reads what arrives.
 async fn download(client: &Client, key: &str) -> usize {
     let answer = client.get_object().bucket("logs").key(key).send().await.expect("an answer");
     let mut body = answer.body;

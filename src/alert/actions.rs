@@ -15,6 +15,7 @@ use super::Alert;
 use super::links::unlinked;
 use super::queries::{AROUND, is_name, is_whole};
 use super::sanitize::shown;
+use crate::call::Cloud;
 use crate::call::api_key::is_key_user;
 use crate::count::caller::Caller;
 use crate::count::evidence::Kind;
@@ -52,9 +53,10 @@ impl Partition {
 }
 
 impl Alert<'_> {
-    /// Who is stopped and muted, if its ARN can be quoted.
+    /// Who is stopped and muted, if it is in AWS and its ARN can be quoted.
     fn quotable(&self) -> Option<&str> {
-        self.incident.caller.filter(|arn| arn.starts_with("arn:aws") && is_plain(arn) && is_whole(arn))
+        let is_in_aws = |arn: &&str| self.figures.cloud() == Cloud::Aws && arn.starts_with("arn:aws");
+        self.incident.caller.filter(is_in_aws).filter(|arn| is_plain(arn) && is_whole(arn))
     }
 
     /// Commands that take the caller's credentials away, and the page of the console where that can be done.
@@ -107,33 +109,41 @@ impl Alert<'_> {
         }
     }
 
-    /// Commands and a page of the console that show more of what the caller did. IAM's events are in one region.
+    /// Commands and a page of the console that show more of what the caller did.
     pub(super) fn look(&self) -> Vec<String> {
         let queries = self.queries();
-        let partition = self.incident.caller.and_then(Partition::of);
-        let region = self.logged(Kind::Region).find(is_name);
-        let iam_region = partition.as_ref().map(|partition| partition.iam_region);
         let mut looks: Vec<String> = queries.caller.into_iter().chain(queries.replay).collect();
-        if let Some((attribute, value)) = self.in_event_history() {
-            let mut regions = vec![region];
-            if iam_region.is_some() && region != iam_region {
-                regions.push(iam_region);
-            }
-            looks.extend(regions.iter().map(|region| self.lookup(*region, attribute, value) + AS_TABLE));
-            looks.retain(|command| is_inert(command));
-            let link = partition.zip(region).filter(|_| is_plain(value)).map(|(partition, region)| {
-                format!(
-                    "https://{region}.{}/cloudtrailv2/home?region={region}#/events?{attribute}={value}",
-                    partition.console
-                )
-            });
-            looks.extend(link);
-        } else if self.incident.caller.is_some_and(|arn| arn.ends_with(":federated-user")) {
-            // Their permissions are those of the user who made them.
-            looks.push(self.lookup(region, "EventName", "GetFederationToken") + AS_TABLE);
+        if self.figures.cloud() == Cloud::Aws {
+            looks.extend(self.event_history());
         }
         looks.retain(|command| command.starts_with("https://") || is_inert(command));
         looks
+    }
+
+    /// In CloudTrail. IAM's events are in one region.
+    fn event_history(&self) -> Vec<String> {
+        let partition = self.incident.caller.and_then(Partition::of);
+        let region = self.logged(Kind::Region).find(is_name);
+        let Some((attribute, value)) = self.in_event_history() else {
+            let is_federated = self.incident.caller.is_some_and(|arn| arn.ends_with(":federated-user"));
+            // Their permissions are those of the user who made them.
+            let made =
+                is_federated.then(|| self.lookup(region, "EventName", "GetFederationToken") + AS_TABLE);
+            return made.into_iter().collect();
+        };
+        let iam_region = partition.as_ref().map(|partition| partition.iam_region);
+        let mut regions = vec![region];
+        if iam_region.is_some() && region != iam_region {
+            regions.push(iam_region);
+        }
+        let commands = regions.iter().map(|region| self.lookup(*region, attribute, value) + AS_TABLE);
+        let link = partition.zip(region).filter(|_| is_plain(value)).map(|(partition, region)| {
+            format!(
+                "https://{region}.{}/cloudtrailv2/home?region={region}#/events?{attribute}={value}",
+                partition.console
+            )
+        });
+        commands.chain(link).collect()
     }
 
     /// The command of `denial-watch`, and for whoever has no copy of it the same with the AWS CLI.
@@ -157,7 +167,7 @@ impl Alert<'_> {
     }
 }
 
-/// A person of IAM Identity Center, whose role nobody can change in its account.
+/// A person of IAM Identity Center, whose role no one can change in its account.
 fn stop_person(role: &str, person: &str) -> Vec<String> {
     let set = role.strip_prefix(PERMISSION_SET).and_then(|rest| rest.rsplit_once('_'));
     let Some((set, _)) = set.filter(|_| is_name(&person)) else { return Vec::new() };

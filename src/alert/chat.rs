@@ -10,7 +10,7 @@ use super::story::{Row, Story, said};
 use super::words::utc;
 use crate::rule::field::Field;
 
-/// The longest value in a list, in bytes; the JSON document and the e-mail show more of it.
+/// The longest value in a list, in bytes; the JSON document and the email show more of it.
 const LISTED_BYTES: usize = 80;
 
 impl Story<'_> {
@@ -31,7 +31,7 @@ impl Story<'_> {
                 "title": format!(":rotating_light: {title}"),
                 "description": self.description(),
                 "nextSteps": self.triage,
-                "keywords": ["Bedrock", self.rule.id, self.severity.0.name()],
+                "keywords": [self.service, self.rule.id, self.severity.0.name()],
             },
             "metadata": { "threadId": self.thread, "summary": title },
         })

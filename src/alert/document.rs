@@ -33,6 +33,7 @@ impl Alert<'_> {
             CallOutcome::Any => ("info", "unknown"),
             CallOutcome::Failed | CallOutcome::Refused => ("denied", "failure"),
         };
+        let (provider, service) = figures.cloud().names();
         let mut document = json!({
             "@timestamp": self.at,
             "event": {
@@ -56,14 +57,17 @@ impl Alert<'_> {
             },
             "user": id(self.caller()),
             "cloud": {
-                "provider": "aws",
+                "provider": provider,
                 "account": id(self.account()),
                 "region": [],
-                "service": { "name": "bedrock" },
+                "service": { "name": service },
             },
             "gen_ai": { "request": { "model": id(self.model()) } },
             "threat": { "framework": "MITRE ATLAS", "technique": rule.techniques },
         });
+        if rule.group_by.contains(&Field::Resource) {
+            put(&mut document, "resource", id(self.key.get(rule, Field::Resource)));
+        }
         if let Some(elastic) = rule.elastic {
             put(&mut document, "rule.uuid", elastic.uuid);
         }
@@ -89,6 +93,7 @@ impl Alert<'_> {
             Field::Region => Some("regions"),
             Field::Address => Some("addresses"),
             Field::Operation => Some("operations"),
+            Field::Resource => Some("resources"),
             _ => None,
         };
         if let Some(name) = counted {
@@ -120,7 +125,7 @@ impl Alert<'_> {
             if values.is_empty() {
                 continue;
             }
-            // A token was used even if its type is not known.
+            // A token was used even if its type is unknown.
             if kind == Kind::ApiKey {
                 put(document, "bearer_token", true);
                 values.retain(|name| name != KEY_TYPE_UNKNOWN);
@@ -173,6 +178,9 @@ impl Alert<'_> {
             }
             (Weight::One, Field::Operation) => {
                 vec![(calls, total, true), ("total_operations", total, is_lower_bound)]
+            }
+            (Weight::One, Field::Resource) => {
+                vec![(calls, total, true), ("total_resources", total, is_lower_bound)]
             }
             // An invalid request is not a denial; the older name stays for existing consumers.
             _ if is_failure && !is_denial => {

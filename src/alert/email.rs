@@ -1,4 +1,4 @@
-//! The e-mail, its subject line and the SMS.
+//! The email, its subject line and the SMS.
 
 use textwrap::{Options, WordSplitter, fill};
 
@@ -24,7 +24,8 @@ impl Story<'_> {
         let headline = said(&self.headline, |part| part.ascii(30));
         let account = ascii(&self.account.whole(), ACCOUNT_CHARACTERS);
         let headline = headline + if self.crowd.is_some() { ONE_CHANGE } else { "" };
-        ascii(&format!("[{}] Bedrock {account}: {headline}", self.severity.0.name()), SUBJECT_CHARACTERS)
+        let (severity, service) = (self.severity.0.name(), self.service);
+        ascii(&format!("[{severity}] {service} {account}: {headline}"), SUBJECT_CHARACTERS)
     }
 
     /// One line.
@@ -43,7 +44,7 @@ impl Story<'_> {
             None => format!(" since {since} UTC{served}. {label} {id}"),
         };
         let room = SMS_CHARACTERS.saturating_sub(end.len());
-        ascii(&format!("{severity} Bedrock {account}: {headline}"), room) + &end
+        ascii(&format!("{severity} {} {account}: {headline}", self.service), room) + &end
     }
 
     /// The whole text: what happened, what separates a thief from a legitimate caller, what to do, then the details.

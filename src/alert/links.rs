@@ -11,7 +11,7 @@ use super::telephone;
 
 /// `text` with nothing left that a mail client, a chat or a phone would turn into a link or a number to call.
 ///
-/// E-mail addresses stay: legitimate sessions are named after them, and such a link only opens a draft.
+/// Email addresses stay: legitimate sessions are named after them, and such a link only opens a draft.
 #[must_use]
 pub fn unlinked(text: &str) -> String {
     unc(&broken_up(&telephone::split(text), unlinked_host))
@@ -167,7 +167,7 @@ fn is_www(label: &str) -> bool {
     ["www", "ftp"].iter().any(|host| name.eq_ignore_ascii_case(host))
 }
 
-/// Whether `before` ends in the part of an e-mail address up to its `@`.
+/// Whether `before` ends in the part of an email address up to its `@`.
 fn is_email(before: &str) -> bool {
     before.strip_suffix('@').is_some_and(|local| local.ends_with(char::is_alphanumeric))
 }

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::Alert;
+use super::document::put;
 use super::notice::Notice;
 use super::story::Story;
 
@@ -21,15 +22,18 @@ pub struct Message {
 }
 
 impl Message {
-    fn new(document: &str, story: Story<'_>) -> Self {
+    /// `chat` is for the subscribers by `https`, as Amazon Q subscribes; without it they get the document.
+    fn new(document: &str, story: Story<'_>, chat: Option<String>) -> Self {
         let email = story.email();
-        let body = json!({
+        let mut body = json!({
             "default": document,
             "email": email,
             "email-json": email,
-            "https": story.chat(),
             "sms": story.sms(),
         });
+        if let Some(chat) = chat {
+            put(&mut body, "https", chat);
+        }
         Self {
             body: body.to_string(),
             subject: story.subject(),
@@ -44,17 +48,19 @@ impl Message {
 }
 
 impl Alert<'_> {
-    /// The message for the topic.
+    /// The message for the topic that programs subscribe to.
     #[must_use]
     pub fn message(&self) -> Message {
-        Message::new(&self.document(), self.story())
+        Message::new(&self.document(), self.story(), None)
     }
 }
 
 impl Notice<'_> {
-    /// The message for the topic.
+    /// The message for the topic that people and their chat subscribe to.
     #[must_use]
     pub fn message(&self) -> Message {
-        Message::new(&self.document(), self.story())
+        let story = self.story();
+        let chat = story.chat();
+        Message::new(&self.document(), story, Some(chat))
     }
 }

@@ -123,6 +123,7 @@ impl Alert<'_> {
             filled.push(match name {
                 "user" | "caller" | "role" => Shown::caller(self.caller()),
                 "model" => Shown::model(self.model()),
+                "resource" => Shown::model(self.key.get(self.rule, Field::Resource)),
                 _ => Shown::ours(self.how_many()),
             });
             rest = after;

@@ -41,7 +41,7 @@ pub struct Notice<'a> {
 struct Scale {
     /// Different models.
     models: u64,
-    /// Refused calls.
+    /// Denied calls.
     denials: u64,
     /// Both may be higher.
     is_lower_bound: bool,
@@ -116,7 +116,10 @@ impl Notice<'_> {
             crowd: self.crowd,
             thread: format!("bedrock-{}", digest(&[&account_key(caller.account.as_deref()).text()])),
             headline: vec![Shown::ours(format!("{callers} identities denied"))],
-            title: vec![Shown::ours(format!("{callers} identities denied on Bedrock within an hour"))],
+            title: vec![Shown::ours(format!(
+                "{callers} identities denied on {} within an hour",
+                worst.figures.cloud().service()
+            ))],
             opening: vec![Shown::ours(format!(
                 "{callers} identities of one account raised alerts within an hour, probably after one policy change. The first \
                  ten were reported one by one; this is about the others."
@@ -187,7 +190,7 @@ impl Notice<'_> {
     fn scale(&self) -> Scale {
         let mut scale = Scale::default();
         let mut models_denied = 0;
-        // Whether a rule counts refused calls, rather than invalid or guarded ones.
+        // Whether a rule counts denied calls, rather than invalid or guarded ones.
         let counts_denials =
             |rule: &Rule| rule.distinct == Field::RequestId && rule.wording.noun == "denials";
         for (id, figures) in &self.incident.rules {

@@ -1,8 +1,8 @@
-//! The alert as an OCSF Detection Finding, for Security Lake, Security Hub and whatever else reads that
-//! schema.
+//! The alert as an OCSF Detection Finding, for Security Lake and whatever else reads that schema; and the notice,
+//! as the finding of its worst alert.
 //!
 //! Source: class 2004 of the Open Cybersecurity Schema Framework, version 1.8.0, with the cloud profile. It
-//! uses nothing that is not in 1.1.0 as well, but for `is_alert` (1.4.0).
+//! uses nothing that is not in 1.1.0 as well, but for `is_alert` and an account's type in Azure (1.4.0).
 
 use std::net::IpAddr;
 
@@ -10,8 +10,11 @@ use serde_json::{Value, json};
 
 use super::Alert;
 use super::document::put;
-use super::sanitize::{DOCUMENT_BYTES, Shown};
+use super::notice::Notice;
+use super::sanitize::{DOCUMENT_BYTES, Shown, TEXT_BYTES};
+use super::story::said;
 use super::words::capitalised;
+use crate::call::Cloud;
 use crate::count::evidence::Kind;
 use crate::rule::definition::Severity;
 use crate::rule::field::Field;
@@ -25,9 +28,17 @@ impl Alert<'_> {
     /// The finding on one line.
     #[must_use]
     pub fn ocsf(&self) -> String {
+        self.finding().to_string()
+    }
+
+    fn finding(&self) -> Value {
         let (rule, figures) = (self.rule, &self.figures);
         let id = self.id();
         let kept = |value: Shown<'_>| value.program(MAX_KEPT_BYTES);
+        let (provider, (type_id, account_type), model_type) = match figures.cloud() {
+            Cloud::Aws => ("AWS", (10, "AWS Account"), "Amazon Bedrock model"),
+            Cloud::Azure => ("Azure", (13, "Azure Subscription"), "Azure OpenAI model"),
+        };
         let mut finding = json!({
             "activity_id": 1,
             "activity_name": "Create",
@@ -69,7 +80,7 @@ impl Alert<'_> {
                     "technique": { "uid": one.id, "name": one.name, "src_url": one.reference },
                 })).collect::<Vec<_>>(),
             },
-            "cloud": { "provider": "AWS" },
+            "cloud": { "provider": provider },
             "evidences": self.evidences(),
             "remediation": { "desc": self.triage().join("\n"), "references": rule.references },
             // What the schema has no place for.
@@ -90,7 +101,7 @@ impl Alert<'_> {
             }
         }
         if let Some(account) = kept(Shown::id(self.account())) {
-            let account = json!({ "uid": account, "type_id": 10, "type": "AWS Account" });
+            let account = json!({ "uid": account, "type_id": type_id, "type": account_type });
             put(&mut finding, "cloud.account", account);
         }
         if let Some(region) = self.plain_evidence(Kind::Region).first() {
@@ -101,11 +112,16 @@ impl Alert<'_> {
         } else {
             kept(Shown::model(self.model())).into_iter().collect()
         };
-        let resource = |model| json!({ "uid": model, "name": model, "type": "Amazon Bedrock model" });
-        if !models.is_empty() {
-            put(&mut finding, "resources", models.iter().map(resource).collect::<Vec<_>>());
+        let resource = |name, kind| json!({ "uid": name, "name": name, "type": kind });
+        let mut resources: Vec<Value> = models.iter().map(|model| resource(model, model_type)).collect();
+        if let Some(account) = kept(Shown::id(self.key.get(rule, Field::Resource))) {
+            let kind = if figures.cloud() == Cloud::Azure { "Azure OpenAI account" } else { model_type };
+            resources.push(resource(&account, kind));
         }
-        finding.to_string()
+        if !resources.is_empty() {
+            put(&mut finding, "resources", resources);
+        }
+        finding
     }
 
     /// One piece of evidence for each source address, or one if none is known. Each names the caller, or
@@ -124,13 +140,49 @@ impl Alert<'_> {
             return vec![common];
         }
         let from = |address: String| {
-            // CloudTrail names a service that made the call in place of an address.
-            let name = if address.parse::<IpAddr>().is_ok() { "ip" } else { "svc_name" };
+            // CloudTrail names a service that made the call in place of an address; Azure masks a part of it.
+            let name = match self.figures.cloud() {
+                _ if address.parse::<IpAddr>().is_ok() => "ip",
+                Cloud::Aws => "svc_name",
+                Cloud::Azure => "name",
+            };
             let mut evidence = common.clone();
             put(&mut evidence, &format!("src_endpoint.{name}"), address);
             evidence
         };
         addresses.into_iter().map(from).collect()
+    }
+}
+
+impl Notice<'_> {
+    /// The finding on one line: one finding for each incident, which its later notices update. A crowd's notices are
+    /// findings of their own.
+    #[must_use]
+    pub fn ocsf(&self) -> String {
+        let mut finding = self.worst.finding();
+        let story = self.story();
+        let is_update = self.incident.notices > 0 && self.crowd.is_none();
+        if is_update {
+            put(&mut finding, "activity_id", 2);
+            put(&mut finding, "activity_name", "Update");
+            put(&mut finding, "type_uid", 200_402);
+            put(&mut finding, "type_name", "Detection Finding: Update");
+            put(&mut finding, "status_id", 2);
+            put(&mut finding, "status", "In Progress");
+        }
+        put(&mut finding, "metadata.uid", self.id);
+        let message =
+            said(&story.opening, |part| part.program(TEXT_BYTES).unwrap_or_else(|| "unknown".to_owned()));
+        put(&mut finding, "message", message);
+        let uid = if self.crowd.is_some() { self.id } else { self.worst.incident.id };
+        put(&mut finding, "finding_info.uid", uid);
+        put(&mut finding, "unmapped.alert", self.worst.id());
+        put(&mut finding, "unmapped.alerts", self.incident.alerts);
+        put(&mut finding, "unmapped.rules", self.incident.rules.keys().collect::<Vec<_>>());
+        if let Some(crowd) = self.crowd {
+            put(&mut finding, "unmapped.callers", crowd.callers);
+        }
+        finding.to_string()
     }
 }
 

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::Alert;
 use super::sanitize::plain;
+use crate::call::Cloud;
 use crate::count::evidence::Kind;
 use crate::rule::identity::Identity;
 use crate::source::text::MAX_TEXT_BYTES;
@@ -27,7 +28,7 @@ pub(super) struct Queries {
     /// Counts the log folder's objects around the denials again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replay: Option<String>,
-    /// Tells the caller's story from all logs of the account: what was denied, what was served after it, what it cost.
+    /// The caller's story from all logs of the account: what was denied, what was served after it, what it cost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub caller: Option<String>,
     /// Bedrock's log group in CloudWatch Logs Insights: what the caller called, and what succeeded.
@@ -63,6 +64,9 @@ impl<'a> Who<'a> {
 impl Alert<'_> {
     /// The queries about this alert.
     pub(super) fn queries(&self) -> Queries {
+        if self.figures.cloud() == Cloud::Azure {
+            return Queries { replay: self.replay(), ..Queries::default() };
+        }
         let who = self.who();
         Queries {
             replay: self.replay(),
@@ -306,7 +310,7 @@ mod tests {
         );
     }
 
-    /// What a string of SQL stands for; `None` if it ends before `text` does.
+    /// The value of a string of SQL; `None` if it ends before `text` does.
     fn read_sql(text: &str) -> Option<String> {
         let inner = text.strip_prefix('\'')?.strip_suffix('\'')?;
         let pairs = inner.replace("''", "\u{0}");

@@ -73,7 +73,7 @@ impl<'a> Shown<'a> {
         Self(if is_address { Content::Address(value) } else { Content::Id(Some(value)) })
     }
 
-    /// For an e-mail: readable and without links.
+    /// For an email: readable and without links.
     #[must_use]
     pub fn whole(&self) -> String {
         match &self.0 {

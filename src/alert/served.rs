@@ -17,7 +17,7 @@ impl Alert<'_> {
         Some(std::iter::once(Shown::ours(SINCE)).chain(words(served)).collect())
     }
 
-    /// For programs; `null` if it is not known.
+    /// For programs; `null` if unknown.
     pub(super) fn served_json(&self) -> Value {
         json(self.served.as_ref())
     }
@@ -36,7 +36,7 @@ impl Alert<'_> {
     }
 }
 
-/// For programs; `null` if it is not known.
+/// For programs; `null` if unknown.
 pub(crate) fn json(served: Option<&Served>) -> Value {
     match served {
         Some(Served::Calls(calls)) => json!({

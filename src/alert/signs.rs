@@ -4,6 +4,7 @@ use super::Alert;
 use super::sanitize::Shown;
 use super::story::Row;
 use super::words::seconds;
+use crate::call::Cloud;
 use crate::call::cause::words as words_of_causes;
 use crate::call::credential::Credential;
 use crate::count::evidence::Kind;
@@ -79,8 +80,11 @@ impl Alert<'_> {
         is_known.then(|| format!("{} on average", seconds(average)))
     }
 
-    /// What signed the calls, by the ids of the keys, or else by who called.
+    /// What signed the calls, by the ids of the keys, or else by who called. Azure's log names no credential.
     fn kinds_of_key(&self) -> Vec<&'static str> {
+        if self.figures.cloud() == Cloud::Azure {
+            return Vec::new();
+        }
         let user = self.incident.caller.or_else(|| self.caller());
         let is_bearer = self.logged(Kind::ApiKey).next().is_some();
         let by_key = self.logged(Kind::AccessKeyId).map(|key| Credential::of(is_bearer, user, Some(key)));

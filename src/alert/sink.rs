@@ -6,7 +6,7 @@ use std::error::Error;
 use crate::alert::Alert;
 use crate::alert::notice::Notice;
 
-/// The sink did not accept the message, or nobody knows whether it did; it stays pending and is sent
+/// The sink did not accept the message, or no one knows whether it did; it stays pending and is sent
 /// again.
 #[derive(Debug, thiserror::Error)]
 #[error("{operation}: {cause}")]
@@ -25,10 +25,10 @@ pub trait AlertSink {
     /// When it is not certain that the sink accepted it.
     fn notice(&self, notice: &Notice<'_>) -> impl Future<Output = Result<(), SinkError>>;
 
-    /// Whether each alert is also sent as a message of its own. If not, none is rendered.
+    /// Whether each alert is also sent as its own message. If not, none is rendered.
     fn wants_alerts(&self) -> bool;
 
-    /// Sends one alert as a message of its own, for programs.
+    /// Sends one alert as its own message, for programs.
     ///
     /// # Errors
     /// When it is not certain that the sink accepted it.

@@ -15,6 +15,8 @@ pub struct Story<'a> {
     pub(super) rule: &'a Rule,
     /// The severity of the worst alert, and its risk score.
     pub(super) severity: (Severity, u8),
+    /// The service that was called.
+    pub(super) service: &'static str,
     /// The id of the alert or notice.
     pub(super) id: String,
     /// The id of the worst alert.
@@ -167,6 +169,7 @@ impl Alert<'_> {
         Story {
             rule,
             severity: (self.severity, self.risk_score()),
+            service: self.figures.cloud().service(),
             alert: id.clone(),
             thread: self.thread(),
             headline: self.phrase(wording.headline),
@@ -238,6 +241,20 @@ impl Alert<'_> {
     /// `fires above 3 within 60 minutes`.
     pub(super) fn fires(&self) -> String {
         format!("fires above {} within {}", self.rule.threshold, minutes(self.window_minutes()))
+    }
+}
+
+impl Story<'_> {
+    /// The first sentence: who did what, how often, in what time, where.
+    #[must_use]
+    pub fn opening(&self) -> String {
+        said(&self.opening, Shown::short)
+    }
+
+    /// Commands that take the credentials away, and where to do it in the console.
+    #[must_use]
+    pub fn stop(&self) -> &[String] {
+        &self.stop
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) fn split(text: &str) -> String {
     let mut splits: Vec<usize> = Vec::new();
     for group in groups(&characters) {
         let gap = run.last().and_then(|last| characters.get(last.end..group.start));
-        // libphonenumber allows four punctuation characters, and a sign only in front; what others allow is not known.
+        // libphonenumber allows four punctuation characters, and a sign only in front; what others allow is unknown.
         let joined = gap.is_some_and(|gap| gap.iter().all(|one| is_punctuation(*one) || is_sign(*one)));
         if !joined {
             splits_of(&characters, &run, &mut splits);

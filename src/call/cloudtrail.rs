@@ -145,6 +145,7 @@ pub fn call<'a>(
         user: user.map(truncate_with_hash),
         model: model::identity_of(&model),
         model_called: model.map(truncate_with_hash),
+        resource: None,
         region: kept(Member::AwsRegion),
         request_id: kept(Member::TrailRequestId)
             .filter(given)

@@ -2,7 +2,7 @@
 
 use crate::call::api_key::is_key_user;
 
-/// What kind of credential signed a call. A rule that asks for one does not count calls whose credential is not known:
+/// What kind of credential signed a call. A rule that asks for one does not count calls whose credential is unknown:
 /// the invocation log names no access key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]

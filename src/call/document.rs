@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use crate::call::Source;
-use crate::call::cause;
+use crate::call::cloudtrail;
 use crate::call::filter::RecordFilter;
 use crate::call::members::{Member, Members};
 use crate::call::record::{self, Reading};
@@ -23,8 +23,22 @@ use crate::source::text::Text;
 pub struct ReadPiece {
     /// Whether there is a record in it.
     pub verdict: Verdict,
+    /// Which log the record is from.
+    pub origin: Option<Origin>,
     /// The error code of a denial stands in it, outside every record.
     pub is_stray: bool,
+}
+
+/// The log that a record is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Bedrock's invocation log.
+    Invocations,
+    /// CloudTrail.
+    Trail {
+        /// The service is Bedrock.
+        is_bedrock: bool,
+    },
 }
 
 /// Reads `json` and passes on the record in it. `place` replaces a missing request id.
@@ -38,7 +52,7 @@ pub fn read(
     // One bad byte in a text must not hide a denial.
     let json = str::from_utf8(json).map_or_else(|_| String::from_utf8_lossy(json), Cow::Borrowed);
     let Ok(members) = Members::read(&json) else {
-        return ReadPiece { verdict: Verdict::Broken, is_stray: false };
+        return ReadPiece { verdict: Verdict::Broken, origin: None, is_stray: false };
     };
     let element = match within {
         Container::LogEvents => members.text(Member::Message),
@@ -47,8 +61,8 @@ pub fn read(
     };
     let (inner, is_copy) = if element.is_some() {
         (element, within == Container::LogEvents)
-    } else if record(&members, filter, place, within == Container::ExportLine, take) {
-        return ReadPiece { verdict: Verdict::Record, is_stray: false };
+    } else if let Some(origin) = record(&members, filter, place, within == Container::ExportLine, take) {
+        return ReadPiece { verdict: Verdict::Record, origin: Some(origin), is_stray: false };
     } else if let Some(record) = members.text(Member::CloudTrailEvent).or_else(|| detail(&members)) {
         (Some(record), within == Container::ExportLine)
     } else if matches!(within, Container::LogEvents | Container::LookupEvents | Container::Unknown) {
@@ -57,21 +71,22 @@ pub fn read(
     } else {
         (None, false)
     };
-    let named = cause::count_denials_named(json.as_bytes());
+    let named = record::count_denials_named(json.as_bytes());
     let place = || format!("{}.0", place());
     let recognised = inner.as_deref().and_then(|inner| {
         let members = Members::read(inner).ok()?;
-        if record(&members, filter, &place, is_copy, take) {
-            return Some(cause::count_denials_named(inner.as_bytes()));
+        if let Some(origin) = record(&members, filter, &place, is_copy, take) {
+            return Some((origin, record::count_denials_named(inner.as_bytes())));
         }
         // A log group can be an EventBridge target.
         let detail = detail(&members).filter(|_| is_copy)?;
-        let is_record = record(&Members::read(&detail).ok()?, filter, &place, false, take);
-        is_record.then(|| cause::count_denials_named(detail.as_bytes()))
+        let origin = record(&Members::read(&detail).ok()?, filter, &place, false, take)?;
+        Some((origin, record::count_denials_named(detail.as_bytes())))
     });
     ReadPiece {
         verdict: if recognised.is_some() { Verdict::Record } else { Verdict::Unknown },
-        is_stray: named > recognised.unwrap_or_default(),
+        origin: recognised.map(|(origin, _)| origin),
+        is_stray: named > recognised.map_or(0, |(_, named)| named),
     }
 }
 
@@ -82,7 +97,7 @@ fn record(
     place: &dyn Fn() -> String,
     is_copy: bool,
     take: &mut dyn FnMut(Reading<'_>),
-) -> bool {
+) -> Option<Origin> {
     let mut reading = record::read(members, filter, place);
     if let Reading::Call(call) = &mut reading
         && is_copy
@@ -90,11 +105,14 @@ fn record(
     {
         call.source = Source::CloudWatch;
     }
-    let is_record = reading != Reading::Unknown;
-    if is_record {
-        take(reading);
+    if reading == Reading::Unknown {
+        return None;
     }
-    is_record
+    take(reading);
+    Some(match members.text(Member::EventSource) {
+        Some(source) => Origin::Trail { is_bedrock: cloudtrail::is_bedrock(&source) },
+        None => Origin::Invocations,
+    })
 }
 
 /// The record in an EventBridge event. Only AWS can send events whose source begins with `aws.`; anyone can send
@@ -112,7 +130,7 @@ mod tests {
 
     const DENIAL: &str = r#"{"timestamp":"2025-06-01T10:00:00Z","errorCode":"AccessDeniedException"}"#;
 
-    /// What is counted of a text in which `$` stands for a denial and `#` for one inside a string: its source and
+    /// What is counted of a text in which `$` is a denial and `#` one inside a string: its source and
     /// replacement of a request id, `?` for an object without a record, or `!` for none.
     #[track_caller]
     fn check(within: Container, text: &str, expected: &str) {

@@ -22,6 +22,8 @@ pub struct RecordFilter {
     pub watched: Vec<String>,
     /// What only CloudTrail's records can show.
     pub trail: TrailFilter,
+    /// Records of other logs that contain one of these words: [`Source::markers`](crate::call::Source::markers).
+    pub markers: Vec<&'static str>,
 }
 
 /// Which records of CloudTrail the rules need, beside those that have an error code of [`RecordFilter::error_codes`].
@@ -51,8 +53,13 @@ impl TrailFilter {
 
     fn selects(&self, json: &[u8]) -> bool {
         let any = |words: &[&str]| words.iter().any(|word| has(json, word));
-        any(&self.any) || (!self.bedrock.is_empty() && has(json, BEDROCK) && any(&self.bedrock))
+        any(&self.any) || (!self.bedrock.is_empty() && names_bedrock(json) && any(&self.bedrock))
     }
+}
+
+/// Whether a record may be one of Bedrock in CloudTrail.
+pub(crate) fn names_bedrock(json: &[u8]) -> bool {
+    has(json, BEDROCK)
 }
 
 fn has(json: &[u8], word: &str) -> bool {
@@ -105,6 +112,7 @@ impl RecordFilter {
             .chain(self.actions.iter().copied())
             .chain(self.successes.then_some("timestamp"))
             .chain(self.watched.iter().map(String::as_str))
+            .chain(self.markers.iter().copied())
     }
 
     /// Whether a piece of JSON that contains one of [`Self::words`] may hold a record that is needed.
@@ -128,10 +136,18 @@ mod tests {
             actions: vec!["BLOCKED"],
             successes: true,
             trail: TrailFilter { bedrock: vec!["ListFoundationModels"], any: vec![] },
+            markers: vec!["resultSignature"],
             ..RecordFilter::default()
         };
-        let expected =
-            ["errorCode", "INTERVENED", "guardrail_intervened", "BLOCKED", "timestamp", "\"bedrock"];
+        let expected = [
+            "errorCode",
+            "INTERVENED",
+            "guardrail_intervened",
+            "BLOCKED",
+            "timestamp",
+            "resultSignature",
+            "\"bedrock",
+        ];
         assert_eq!(filter.words(), expected);
     }
 

@@ -13,10 +13,12 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::call::members::named;
 use crate::source::text::{Bytes, Text, truncate_with_hash, unescaped};
 
 /// What the bodies of one call show.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about one call")]
 pub struct Facts<'a> {
     /// `input.inputTokenCount`.
     pub input_tokens: u64,
@@ -28,6 +30,8 @@ pub struct Facts<'a> {
     pub cache_write_tokens: u64,
     /// The record contains the response: `output.outputBodyJson` is not empty.
     pub has_body: bool,
+    /// The answer is empty: no tokens and nothing in it.
+    pub empty_answer: bool,
     /// The record shows that a guardrail was involved, whatever it did.
     pub guarded: bool,
     /// A guardrail intervened.
@@ -124,6 +128,8 @@ impl<'a> Facts<'a> {
                 let _ = BodyReader { facts: &mut facts, place }.deserialize(&mut deserializer);
             }
         }
+        let may_be_empty = !facts.has_body && facts.output_tokens == 0;
+        facts.empty_answer = may_be_empty && output.is_some_and(|output| is_empty(output.get()));
         facts
     }
 
@@ -153,6 +159,15 @@ impl<'a> Facts<'a> {
             self.findings.push(finding);
         }
     }
+}
+
+/// Whether `output`, which has neither tokens nor a body with anything in it, is an empty answer: the empty body is there,
+/// or its tokens were counted. A body that is logged elsewhere, or not at all, shows nothing.
+fn is_empty(output: &str) -> bool {
+    let names = ["outputBodyJson", "outputBodyS3Path", "outputTokenCount"];
+    let Some([body, elsewhere, tokens]) = named(output, &names) else { return false };
+    let is_elsewhere = elsewhere.is_some_and(|path| path.get() != "null");
+    !is_elsewhere && (body.is_some() || tokens.is_some_and(|tokens| tokens.get() == "0"))
 }
 
 /// A place in a record.

@@ -37,6 +37,7 @@ pub fn call<'a>(
         user: user.map(truncate_with_hash),
         model: model::identity_of(&model),
         model_called: model.map(truncate_with_hash),
+        resource: None,
         region: kept(Member::Region),
         request_id: kept(Member::RequestId).unwrap_or_default(),
         denied_by: cause::denied_by(&error_code, None),

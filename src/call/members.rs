@@ -1,4 +1,4 @@
-//! One object's JSON, a record of either log or an envelope around one → the members the detector reads.
+//! One object's JSON, a record of a log or an envelope around one → the members the detector reads.
 //!
 //! Only top-level members, and a few one level below, are read. Prompts, responses,
 //! `requestMetadata` and the rest of `requestParameters` are skipped without being materialised.
@@ -115,7 +115,10 @@ impl Member {
 }
 
 /// The members read from one JSON object, as raw JSON; the last one wins if a key repeats.
-pub struct Members<'a>([Option<&'a RawValue>; COUNT]);
+pub struct Members<'a> {
+    json: &'a str,
+    found: [Option<&'a RawValue>; COUNT],
+}
 
 impl<'a> Members<'a> {
     /// Reads `json` as one object.
@@ -123,7 +126,7 @@ impl<'a> Members<'a> {
     /// # Errors
     /// If `json` is not exactly one JSON object, or is an envelope around an array of records.
     pub fn read(json: &'a str) -> Result<Self, serde_json::Error> {
-        let mut members = Self([None; COUNT]);
+        let mut members = Self { json, found: [None; COUNT] };
         let mut deserializer = serde_json::Deserializer::from_str(json);
         deserializer.deserialize_map(Filler(&mut members))?;
         deserializer.end()?;
@@ -148,7 +151,13 @@ impl<'a> Members<'a> {
     /// A member as raw JSON.
     #[must_use]
     pub fn json(&self, member: Member) -> Option<&'a RawValue> {
-        self.0.get(member as usize).copied().flatten()
+        self.found.get(member as usize).copied().flatten()
+    }
+
+    /// The members of these names, for a log whose names are its own.
+    #[must_use]
+    pub fn named<const N: usize>(&self, names: &[&str; N]) -> [Option<&'a RawValue>; N] {
+        named(self.json, names).unwrap_or([None; N])
     }
 
     /// A boolean, or one written as text; `None` for anything else.
@@ -166,8 +175,9 @@ impl<'a> Members<'a> {
     /// The members of an object one level below; empty if it is not an object.
     #[must_use]
     pub fn below(&self, member: Member) -> Self {
-        let mut below = Self([None; COUNT]);
+        let mut below = Self { json: "", found: [None; COUNT] };
         if let Some(json) = self.json(member).filter(|json| json.get().starts_with('{')) {
+            below.json = json.get();
             let read = serde_json::Deserializer::from_str(json.get()).deserialize_map(Filler(&mut below));
             debug_assert!(read.is_ok(), "{read:?}: it was looked through before");
         }
@@ -190,10 +200,45 @@ impl<'de> Visitor<'de> for Filler<'_, 'de> {
             match Member::named(&name) {
                 Some(field) => {
                     let json = Some(map.next_value()?);
-                    if let Some(place) = self.0.0.get_mut(field as usize) {
+                    if let Some(place) = self.0.found.get_mut(field as usize) {
                         *place = json;
                     }
                 }
+                None => map.next_value::<IgnoredAny>().map(|_| ())?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The members of these names of the object `json`; `None` if it is not exactly one JSON object. As with [`Members`], the
+/// last one wins if a key repeats.
+#[must_use]
+pub fn named<'a, const N: usize>(json: &'a str, names: &[&str; N]) -> Option<[Option<&'a RawValue>; N]> {
+    let mut found = [None; N];
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    deserializer.deserialize_map(NamedFiller { names, found: &mut found }).ok()?;
+    deserializer.end().ok()?;
+    Some(found)
+}
+
+struct NamedFiller<'r, 'a> {
+    names: &'r [&'r str],
+    found: &'r mut [Option<&'a RawValue>],
+}
+
+impl<'de> Visitor<'de> for NamedFiller<'_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(Bytes(name)) = map.next_key()? {
+            let at = self.names.iter().position(|wanted| wanted.as_bytes() == &*name);
+            match at.and_then(|at| self.found.get_mut(at)) {
+                Some(place) => *place = Some(map.next_value()?),
                 None => map.next_value::<IgnoredAny>().map(|_| ())?,
             }
         }

@@ -3,42 +3,51 @@
 //! A record's top-level keys alone decide which log it came from: deeper in an invocation log, a
 //! caller controls the content and may write an `eventSource` there.
 
-use std::borrow::Cow;
-
-use crate::call::cause::{ACCESS_DENIED, DENIED};
+pub use crate::call::Reading;
+use crate::call::cause::{self, ACCESS_DENIED, DENIED};
 use crate::call::filter::RecordFilter;
 use crate::call::guardrail::Facts;
 use crate::call::members::{Member, Members};
-use crate::call::{Call, cloudtrail, invocation};
+use crate::call::{Call, azure_openai, cloudtrail, invocation};
 use crate::source::text::Text;
 use crate::source::time::EventTime;
 
-/// What a record turned out to be.
-#[derive(Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "one at a time, and never stored")]
-pub enum Reading<'a> {
-    /// A call that a rule looks for.
-    Call(Call<'a>),
-    /// A record that no rule matches.
-    Other,
-    /// Valid JSON that is not a record of either log.
-    Unknown,
-    /// A call that a rule looks for whose `timestamp` or `eventTime` is missing or not an RFC 3339 time.
-    NoTimestamp {
-        /// It was denied.
-        is_denied: bool,
-    },
-    /// A model call that failed with this code, which contains [`DENIED`] and is not known.
-    UnknownCode(Cow<'a, str>),
+/// Logs whose members have their own names, each read by its own file.
+struct OtherLog {
+    /// What a record of it is; `None` if it is none of this log.
+    read: for<'a> fn(&Members<'a>) -> Option<Reading<'a>>,
+    /// How often a text names a denial as this log writes it.
+    count_denials_named: fn(&[u8]) -> usize,
+}
+
+const OTHER_LOGS: [OtherLog; 1] =
+    [OtherLog { read: azure_openai::read, count_denials_named: azure_openai::count_denials_named }];
+
+/// How often `text` names a denial, as any log writes it.
+#[must_use]
+pub fn count_denials_named(text: &[u8]) -> usize {
+    let others = OTHER_LOGS.iter().map(|log| (log.count_denials_named)(text));
+    others.fold(cause::count_denials_named(text), usize::saturating_add)
 }
 
 /// Reads one record. `place` replaces a missing request id.
 pub fn read<'a>(record: &Members<'a>, filter: &RecordFilter, place: impl FnOnce() -> String) -> Reading<'a> {
     let is_trail = record.has(Member::EventSource);
+    // Most records are Bedrock's, which read no member a second time.
+    let of_bedrock = [Member::ModelId, Member::AccountId, Member::RequestId];
+    let is_bedrocks = record.has(Member::Timestamp) && of_bedrock.iter().any(|member| record.has(*member));
+    let may_be_other = !is_trail && !is_bedrocks;
+    if may_be_other && let Some(mut reading) = OTHER_LOGS.iter().find_map(|log| (log.read)(record)) {
+        if let Reading::Call(call) = &mut reading {
+            identify(call, place);
+        }
+        return reading;
+    }
     if !is_known(record) {
         return Reading::Unknown;
     }
-    let origin = if is_trail { Origin::of(record, !filter.trail.any.is_empty()) } else { Origin::default() };
+    let origin =
+        if is_trail { TrailOrigin::of(record, !filter.trail.any.is_empty()) } else { TrailOrigin::default() };
     let written = record.text(Member::ErrorCode);
     let error_code = if is_trail { written.map(cloudtrail::error_code) } else { written };
     if let Some(code) = &error_code
@@ -81,13 +90,18 @@ pub fn read<'a>(record: &Members<'a>, filter: &RecordFilter, place: impl FnOnce(
     } else {
         invocation::call(record, at, error_code, facts, succeeded)
     };
-    if call.request_id.is_empty() {
-        call.request_id = place().into();
-    }
+    identify(&mut call, place);
     Reading::Call(call)
 }
 
-/// Whether these members belong to a record of either log. Any one may be missing, yet `timestamp` and
+/// A call without a request id is known by its place.
+fn identify(call: &mut Call<'_>, place: impl FnOnce() -> String) {
+    if call.request_id.is_empty() {
+        call.request_id = place().into();
+    }
+}
+
+/// Whether these members belong to a record of Bedrock's log or CloudTrail. Any one may be missing, yet `timestamp` and
 /// `requestId` are not enough: applications and envelopes log those too.
 fn is_known(record: &Members<'_>) -> bool {
     let any = |fields: &[Member]| fields.iter().any(|field| record.has(*field));
@@ -109,13 +123,13 @@ fn is_notification(record: &Members<'_>) -> bool {
 
 /// What decides whether a record of CloudTrail may be needed, before all of it is read.
 #[derive(Default)]
-struct Origin<'a> {
+struct TrailOrigin<'a> {
     is_bedrock: bool,
     is_model_call: bool,
     user: Text<'a>,
 }
 
-impl<'a> Origin<'a> {
+impl<'a> TrailOrigin<'a> {
     fn of(record: &Members<'a>, needs_user: bool) -> Self {
         let (source, name) = (record.text(Member::EventSource), record.text(Member::EventName));
         let is_bedrock = source.as_deref().is_some_and(cloudtrail::is_bedrock);

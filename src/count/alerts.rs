@@ -37,7 +37,7 @@ pub struct AlertRecord {
     pub severity: Option<Severity>,
     /// Its place in an incident; `None` before it is recorded there.
     pub place: Option<IncidentSlot>,
-    /// The delivery that sends it as a message of its own, where programs want those.
+    /// The delivery that sends it as its own message, where programs want those.
     pub lease: Option<Lease>,
 }
 

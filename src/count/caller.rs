@@ -14,7 +14,8 @@ use crate::rule::identity::Identity;
 pub struct Caller {
     /// The account as logged; `None` counts as its own group.
     pub account: Option<String>,
-    /// [`Identity::caller`]; `None` if the records name no user or the rule groups by none.
+    /// [`Identity::caller`], or the resource if the rule groups by that alone; `None` if the records name no user or the
+    /// rule groups by none.
     pub arn: Option<String>,
 }
 
@@ -23,6 +24,7 @@ impl Caller {
     #[must_use]
     pub fn of(rule: &Rule, key: &Key) -> Self {
         let arn = key.identity(rule).map(|identity| Identity::of(identity).caller);
+        let arn = arn.or_else(|| key.get(rule, Field::Resource));
         Self { account: key.get(rule, Field::Account).map(str::to_owned), arn: arn.map(str::to_owned) }
     }
 
@@ -98,6 +100,12 @@ mod tests {
     fn a_missing_value_is_a_value_of_its_own() {
         check(built_in("model-sweep"), &[None, None], None, None);
         check(built_in("model-sweep"), &[None, Some("")], None, Some(""));
+        let by_user =
+            Rule { group_by: &[Field::Account, Field::User, Field::Resource], ..DENIED_MODEL.clone() };
+        check(&by_user, &[Some("1"), Some("u"), Some("chat-1")], Some("1"), Some("u"));
+        let empty = built_in("empty-answers");
+        check(empty, &[Some("1"), Some("chat-1")], Some("1"), Some("chat-1"));
+        check(empty, &[Some("1"), None], Some("1"), None);
         let by_account = Rule { group_by: &[Field::Account], ..built_in("model-sweep").clone() };
         check(&by_account, &[Some("1")], Some("1"), None);
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use foldhash::HashSet;
 
-use crate::call::Source;
+use crate::call::{Cloud, Source};
 use crate::count::counter::{Counter, Shard};
 use crate::count::evidence::{Evidence, Kind};
 use crate::count::sums::{Spanned, Sum, apart};
@@ -70,6 +70,12 @@ impl Figures {
     #[must_use]
     pub fn logs(&self) -> BTreeSet<Source> {
         self.sources.iter().map(|source| source.log()).collect()
+    }
+
+    /// The cloud whose logs recorded it.
+    #[must_use]
+    pub fn cloud(&self) -> Cloud {
+        self.sources.iter().map(|source| source.cloud()).min().unwrap_or(Cloud::Aws)
     }
 
     /// The little that is certain about an alert whose counters are gone, or were counted under other settings: it

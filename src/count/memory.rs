@@ -13,6 +13,7 @@ use crate::count::compact::Counters;
 use crate::count::counter::{Contribution, Counter, Slot};
 use crate::count::document::{Body, Change, DocumentId, Versioned};
 use crate::count::key::Key;
+use crate::count::served::{self, Calls};
 use crate::count::store::{CallerState, Mute, Store, StoreError};
 use crate::count::watch::{self, WatchList};
 use crate::rule::definition::Rule;
@@ -58,6 +59,24 @@ impl MemoryStore {
             let days = kept.into_iter().filter_map(|(sort, day)| alerts::archived(&sort, day).ok());
             (key, StoredKey { counters, alerts, archived: days.flatten().collect() })
         })
+    }
+
+    /// What the callers of incidents were served, by caller and the beginning of the incident in milliseconds.
+    #[must_use]
+    pub fn served(&self) -> Vec<(Caller, i64, Calls)> {
+        let counters = lock(&self.counters);
+        let calls =
+            counters.iter().filter(|(key, _)| key.rule == served::CALLS.id).filter_map(|(key, calls)| {
+                let [account, arn, begin, _] = key.values.as_slice() else { return None };
+                let tokens = Key { rule: served::TOKENS.id, values: key.values.clone() };
+                let tokens = counters.get(&tokens).map(Counters::all).unwrap_or_default();
+                let caller = Caller {
+                    account: account.as_deref().map(Into::into),
+                    arn: arn.as_deref().map(Into::into),
+                };
+                Some((caller, begin.as_deref()?.parse().ok()?, Calls::of(&calls.all(), &tokens)?))
+            });
+        calls.collect()
     }
 
     /// All callers and their state, in the order of their first alert.

@@ -54,7 +54,7 @@ fn room(capacity: usize) -> isize {
     capacity.saturating_mul(size_of::<Sample>()).cast_signed()
 }
 
-/// Tells values apart beyond those that are sampled, across all slots of one object.
+/// Distinguishes values beyond those that are sampled, across all slots of one object.
 #[derive(Default)]
 pub struct Distinct {
     seen: HashSet<u64>,

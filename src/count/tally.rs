@@ -25,7 +25,7 @@ use crate::rule::field::{Field, PerField, Values};
 use crate::source::time::EventTime;
 
 /// Evidence of one object, in bytes. It is beside the point of an alert, so beyond this much no more
-/// is kept; objects of an honest size stay far below.
+/// is kept; objects of a legitimate size stay far below.
 const MAX_EVIDENCE_BYTES: usize = 16 << 20;
 
 /// A summary that grows by one denial at a time.
@@ -174,6 +174,7 @@ impl Tally {
             successes: conditions().any(Condition::needs_every_record),
             watched: self.watched.arns(),
             trail: TrailFilter { bedrock: sorted(trail(false)), any: sorted(trail(true)) },
+            markers: Vec::new(),
         }
     }
 
@@ -422,6 +423,7 @@ mod tests {
             user: Some("u".into()),
             model: None,
             model_called: None,
+            resource: None,
             region: None,
             request_id: request.into(),
             error_code: "AccessDeniedException".into(),

@@ -30,7 +30,7 @@ const MAX_ALERT_LOOKS: usize = 5;
 
 impl<S: Store, K: AlertSink> Pipeline<S, K> {
     /// Records what was found, sends the notices that are due, and marks the alerts. Returns the
-    /// callers for which some of this failed, and the keys of which more is to be found.
+    /// callers for which some of this failed, and the keys of which more must be found.
     pub(super) async fn notify<'r>(
         &'r self,
         time: TimeLeft<'_>,

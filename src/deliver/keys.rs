@@ -8,7 +8,6 @@ use indexmap::IndexMap;
 use super::{Delivery, Failure, Pipeline, RETENTION};
 use crate::alert;
 use crate::alert::sink::AlertSink;
-use crate::call::Source;
 use crate::call::cause::Class;
 use crate::count::alerts::{self, AlertLog, MAX_DUE};
 use crate::count::caller::Caller;
@@ -47,7 +46,7 @@ impl KeyWork<'_> {
     }
 }
 
-/// The alerts of one key that are to be published.
+/// The alerts of one key that must be published.
 pub(super) struct KeyAlerts<'r> {
     pub rule: &'r Rule,
     pub key: Key,
@@ -67,7 +66,7 @@ pub(super) struct DeniedModels {
     pairs: Vec<String>,
     last: EventTime,
     setup: bool,
-    /// An invocation log has shown it.
+    /// A log has shown it that records successful calls too.
     pub log: bool,
 }
 
@@ -86,7 +85,7 @@ impl DeniedModels {
             pairs: pairs.collect(),
             last: figures.last_seen,
             setup: severity::applies(Class::Setup, rule, key, &figures.evidence),
-            log: figures.logs().contains(&Source::InvocationLog),
+            log: figures.logs().iter().any(|log| log.has_successes()),
         }
     }
 
@@ -268,7 +267,7 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
         Ok(())
     }
 
-    /// Reads the figures of the alerts that are in no incident yet, where they are not known.
+    /// Reads the figures of the alerts that are in no incident yet, where they are unknown.
     pub(super) async fn complete(&self, alerts: &mut KeyAlerts<'_>) -> Result<(), Failure> {
         let unrecorded: Vec<EventTime> = alerts.log.value.unrecorded().collect();
         alerts.found.retain(|at, _| unrecorded.contains(at));

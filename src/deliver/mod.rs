@@ -195,7 +195,7 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
         Tally::new(self.rules.clone(), self.exempt_users.clone())
     }
 
-    /// Reads record `number` of an event into what its earlier records were tallied in. `name` stands in for a
+    /// Reads record `number` of an event into what its earlier records were tallied in. `name` replaces a
     /// missing request id.
     #[must_use]
     pub fn read_record(&self, name: &str, json: &str, number: u32, mut tally: Tally) -> Read {

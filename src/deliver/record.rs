@@ -31,7 +31,7 @@ const MAX_GAP: u32 = 6;
 pub(super) struct CallerAlerts<'r> {
     pub caller: Caller,
     pub keys: Vec<KeyAlerts<'r>>,
-    /// An operator wants to hear nothing of the caller.
+    /// An operator wants no messages about the caller.
     pub muted: bool,
     pub incidents: Incidents,
     /// The beginnings of the incidents that have pending alerts: this delivery handles them.
@@ -103,7 +103,7 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
             if self.record_part(alerts, &part, delivery).await? {
                 continue;
             }
-            // Somebody else was first. What is due may be another alert now, or none.
+            // Someone else was first. What is due may be another alert now, or none.
             refused = refused.saturating_add(1);
             if refused >= MAX_ATTEMPTS {
                 return Err(Failure::Contended("alerts and incidents of one caller"));
@@ -254,7 +254,7 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
 }
 
 impl<'r> CallerAlerts<'r> {
-    /// What is to be recorded, the worst first: the number of a key and the time of an alert.
+    /// What must be recorded, the worst first: the number of a key and the time of an alert.
     fn worst_first(&self) -> VecDeque<(usize, EventTime)> {
         let all = self.keys.iter().enumerate().flat_map(|(number, key)| {
             key.found.iter().map(move |(at, new)| (Reverse(new.severity), *at, &key.key, number))

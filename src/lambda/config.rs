@@ -13,9 +13,9 @@ pub struct Config {
     pub table_name: String,
     /// `TOPIC_ARN`: the SNS topic for people.
     pub topic_arn: String,
-    /// `EVERY_ALERT_TOPIC_ARN`: the SNS topic that gets each alert as a message of its own.
+    /// `EVERY_ALERT_TOPIC_ARN`: the SNS topic that gets each alert as its own message.
     pub every_alert_topic_arn: Option<String>,
-    /// `EVENT_BUS_ARN`: the EventBridge bus that gets each alert as an OCSF finding.
+    /// `EVENT_BUS_ARN`: the EventBridge bus that gets each notice as an OCSF finding.
     pub event_bus_arn: Option<String>,
     /// `RULES`, `RULE_SETTINGS`, `THRESHOLD`, `WINDOW_MINUTES`, `COOLDOWN_MINUTES`, `EXEMPT_USERS`.
     pub settings: Settings,
@@ -107,7 +107,7 @@ fn parsed<T>(
 }
 
 /// A FIFO topic, the only kind with a dot in its name, is refused: it wants a group for each
-/// message and has no e-mail or chat subscribers.
+/// message and has no email or chat subscribers.
 fn standard_topic(text: &str) -> Result<String, String> {
     let parts: Vec<&str> = text.trim().split(':').collect();
     match parts[..] {
@@ -239,7 +239,7 @@ mod tests {
         check_refused(
             "RULES",
             "denied-model,sweep",
-            "expected one or more of api-key-escape, denied-model, guardrail-content",
+            "expected one or more of api-key-escape, denied-model, empty-answers",
         );
         check_refused("RULE_SETTINGS", "denied-model.threshold", "expected <rule>.<setting>=<value>");
         check_refused(

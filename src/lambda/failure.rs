@@ -52,7 +52,7 @@ pub enum FailureCause {
 }
 
 impl ItemFailure {
-    /// Whether a retry may succeed without anybody changing anything.
+    /// Whether a retry may succeed without anyone changing anything.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         match self {

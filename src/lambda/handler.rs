@@ -87,7 +87,7 @@ pub struct Delivered {
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Answer {
-    /// Everything succeeded; nobody waits for more.
+    /// Everything succeeded; no one waits for more.
     Done,
     /// The messages of an SQS batch that failed, to be delivered again; the others are deleted. The
     /// event source mapping must ask for `ReportBatchItemFailures`, or Lambda takes every answer as

@@ -3,10 +3,11 @@
 //! Not by `metrics_cloudwatch_embedded` 0.10: that collector records for the whole process, prints
 //! a metric only in the intervals that touched it, and needs the `metrics` and `lambda_http`
 //! crates. These figures are one value a delivery and always present, so that an alarm on
-//! `failures` has its zeros.
+//! `unread` has its zeros.
 //!
 //! The only dimension is the function. With a user or model as one, an attacker could invent
-//! metrics, and you would pay for them.
+//! metrics, and you would pay for them. CloudWatch charges for each metric, so only what an alarm, a
+//! chart or `make status` reads is one; the rest are fields of the same line, for Logs Insights.
 //!
 //! Source: "Specification: Embedded metric format" in the Amazon CloudWatch user guide.
 
@@ -70,28 +71,40 @@ impl Metrics {
         let now = i64::try_from(now_ms).unwrap_or(i64::MAX);
         let lags = self.told.iter().take(MAX_VALUES);
         let lags: Vec<i64> = lags.map(|at| now.saturating_sub(at.epoch_ms()).max(0)).collect();
-        let mut figures = vec![
+        // One figure, as the one thing to do is the same: look at the log, which names object and offset.
+        let unread = read.malformed.saturating_add(read.oversized).saturating_add(read.unrecognised);
+        let mut metrics = vec![
             ("objects", "Count", json!(self.objects)),
             ("event_records", "Count", json!(self.event_records)),
-            ("other_calls", "Count", json!(self.other_calls)),
-            ("records", "Count", json!(read.records)),
             ("denials", "Count", json!(read.denials)),
-            ("malformed", "Count", json!(read.malformed)),
-            ("oversized", "Count", json!(read.oversized)),
-            ("unrecognised", "Count", json!(read.unrecognised)),
-            ("skipped", "Count", json!(self.skipped)),
-            ("exempted", "Count", json!(read.exempted)),
+            ("unread", "Count", json!(unread)),
             ("alerts", "Count", json!(self.alerts)),
-            ("incidents", "Count", json!(self.incidents)),
             ("notices", "Count", json!(self.notices)),
-            ("failures", "Count", json!(self.failures)),
-            ("bytes", "Bytes", json!(read.bytes)),
         ];
         if !lags.is_empty() {
-            figures.push(("lag", "Milliseconds", json!(lags)));
+            metrics.push(("lag", "Milliseconds", json!(lags)));
         }
-        let metrics: Vec<Value> =
-            figures.iter().map(|(name, unit, _)| json!({"Name": name, "Unit": unit})).collect();
+        if self.usage.lost_findings > 0 {
+            metrics.push(("lost_findings", "Count", json!(self.usage.lost_findings)));
+        }
+        let fields = [
+            ("other_calls", json!(self.other_calls)),
+            ("records", json!(read.records)),
+            ("malformed", json!(read.malformed)),
+            ("oversized", json!(read.oversized)),
+            ("unrecognised", json!(read.unrecognised)),
+            ("skipped", json!(self.skipped)),
+            ("exempted", json!(read.exempted)),
+            ("incidents", json!(self.incidents)),
+            ("failures", json!(self.failures)),
+            ("bytes", json!(read.bytes)),
+            // Services report their sums themselves.
+            ("requests", json!(self.usage.requests)),
+            ("write_units", json!(self.usage.write_units)),
+            ("read_units", json!(self.usage.read_units)),
+        ];
+        let declared: Vec<Value> =
+            metrics.iter().map(|(name, unit, _)| json!({"Name": name, "Unit": unit})).collect();
         let mut line = Map::new();
         line.insert(
             "_aws".to_owned(),
@@ -100,18 +113,14 @@ impl Metrics {
                 "CloudWatchMetrics": [{
                     "Namespace": NAMESPACE,
                     "Dimensions": [["function"]],
-                    "Metrics": metrics,
+                    "Metrics": declared,
                 }],
             }),
         );
         line.insert("function".to_owned(), json!(function));
         line.insert("requestId".to_owned(), json!(request_id));
-        line.extend(figures.into_iter().map(|(name, _, value)| (name.to_owned(), value)));
-        // Numbers of the line only: as metrics they would cost more than what they count, and services
-        // report their sums themselves.
-        line.insert("requests".to_owned(), json!(self.usage.requests));
-        line.insert("write_units".to_owned(), json!(self.usage.write_units));
-        line.insert("read_units".to_owned(), json!(self.usage.read_units));
+        let metrics = metrics.into_iter().map(|(name, _, value)| (name, value));
+        line.extend(metrics.chain(fields).map(|(name, value)| (name.to_owned(), value)));
         Value::Object(line).to_string()
     }
 }
@@ -128,7 +137,10 @@ mod tests {
             told: vec![EventTime::from_epoch_ms(1000), EventTime::from_epoch_ms(9000)],
             ..Metrics::default()
         };
-        let read = Statistics { denials: 7, bytes: 100, ..Statistics::default() };
+        let mut read = Statistics { denials: 7, bytes: 100, malformed: 1, ..Statistics::default() };
+        read.oversized = 2;
+        read.unrecognised = 3;
+        metrics.usage.lost_findings = 1;
         metrics.add(&read);
         metrics.add(&read);
         let line = metrics.line("watch", "r-1", 5000);
@@ -139,7 +151,7 @@ mod tests {
         assert_eq!(directive["Dimensions"], json!([["function"]]));
         assert_eq!(line["function"], "watch");
         let declared = directive["Metrics"].as_array().expect("a list");
-        assert_eq!(declared.len(), 16);
+        assert_eq!(declared.len(), 8);
         for metric in declared {
             let name = metric["Name"].as_str().expect("a name");
             assert!(line[name].is_number() || line[name].is_array(), "{name}");
@@ -147,15 +159,16 @@ mod tests {
         assert_eq!(line["objects"], 2);
         assert_eq!(line["denials"], 14);
         assert_eq!(line["bytes"], 200);
+        assert_eq!(line["unread"], 12);
         // A denial from the future, by a clock that runs ahead, lags by nothing.
         assert_eq!(line["lag"], json!([4000, 0]));
     }
 
     #[test]
-    fn without_an_alert_there_is_no_lag_but_every_count_is_there() {
+    fn without_an_alert_there_is_no_lag_but_every_count_that_an_alarm_reads_is_there() {
         let line: Value = serde_json::from_str(&Metrics::default().line("f", "r", 1)).expect("JSON");
         assert_eq!(line["failures"], 0);
         assert!(line.get("lag").is_none());
-        assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().map(Vec::len), Some(15));
+        assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().map(Vec::len), Some(6));
     }
 }

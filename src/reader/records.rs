@@ -5,11 +5,11 @@ use std::mem;
 use memchr::memmem;
 
 use crate::alert::sanitize;
-use crate::call::Call;
-use crate::call::cause::{self, ACCESS_DENIED, MODEL_NOT_FOUND, VALIDATION_FAILED};
-use crate::call::document;
-use crate::call::filter::{RecordFilter, TrailFilter};
-use crate::call::record::Reading;
+use crate::call::cause::{ACCESS_DENIED, MODEL_NOT_FOUND, VALIDATION_FAILED};
+use crate::call::document::{self, Origin};
+use crate::call::filter::{RecordFilter, TrailFilter, names_bedrock};
+use crate::call::record::{self, Reading};
+use crate::call::{Call, Source};
 use crate::count::tally::Tally;
 use crate::reader::findings::{Fault, FaultKind, MAX_REPORTED_FAULTS, Statistics};
 use crate::source::piece::{Container, Cut, Verdict};
@@ -31,6 +31,10 @@ pub struct Records<'o> {
     recognised: bool,
     /// Exempted denials that the tally brought along.
     exempted_before: u64,
+    /// The first record is one of CloudTrail.
+    is_trail: bool,
+    /// A record of CloudTrail is about Bedrock.
+    has_bedrock: bool,
     /// There is something that may be a record.
     has_pieces: bool,
     /// There is an envelope around records, perhaps around none.
@@ -55,23 +59,22 @@ pub struct Counts {
 /// nothing is searched for their sake. In one that AWS named as a trail's, what is needed names Bedrock.
 pub fn filter(object: &str, tally: &Tally) -> RecordFilter {
     let mut filter = tally.wanted();
-    if object.contains(INVOCATION_LOGS) {
+    if Source::InvocationLog.is_named_by(object) {
         filter.trail = TrailFilter::default();
     } else {
         filter.trail.bedrock.extend([MODEL_NOT_FOUND, VALIDATION_FAILED]);
     }
-    if TRAILS.iter().any(|folder| object.contains(folder)) {
+    if Source::CloudTrail.is_named_by(object) {
         filter.trail.bedrock.extend(std::mem::take(&mut filter.error_codes));
     }
-    if !filter.error_codes.contains(&ACCESS_DENIED) {
-        filter.error_codes.push(ACCESS_DENIED);
+    for counted in [ACCESS_DENIED, MODEL_NOT_FOUND] {
+        if !filter.error_codes.contains(&counted) {
+            filter.error_codes.push(counted);
+        }
     }
+    filter.markers = Source::markers(object);
     filter
 }
-
-/// The folders of invocation logs and of trails in a bucket, by AWS's naming.
-const INVOCATION_LOGS: &str = "/BedrockModelInvocationLogs/";
-const TRAILS: [&str; 2] = ["/CloudTrail/", "/CloudTrail-NetworkActivity/"];
 
 impl<'o> Records<'o> {
     /// `object` replaces a missing request id; denials go to `tally`.
@@ -84,6 +87,8 @@ impl<'o> Records<'o> {
             is_stray: false,
             is_unread: false,
             recognised: false,
+            is_trail: false,
+            has_bedrock: false,
             has_pieces: false,
             has_envelope: false,
             names_denial: false,
@@ -100,8 +105,8 @@ impl<'o> Records<'o> {
         &self.counts.tally
     }
 
-    /// What was found in the whole object.
-    pub fn finish(self) -> Counts {
+    /// What was found in the whole object, of so many `records`.
+    pub fn finish(self, records: u64) -> Counts {
         let Counts { tally, statistics, faults } = self.counts;
         let names_denial = self.is_stray || (self.is_unread && !self.recognised);
         let is_empty = self.has_envelope && !self.has_pieces;
@@ -110,6 +115,8 @@ impl<'o> Records<'o> {
             unrecognised: statistics.unrecognised.saturating_add(u64::from(names_denial)),
             stray: u64::from(names_denial),
             without_records: u64::from(!self.recognised && !is_empty),
+            trail_records: if self.is_trail && !self.has_bedrock { records } else { 0 },
+            bedrock_trails: u64::from(self.is_trail && self.has_bedrock),
             ..statistics
         };
         Counts { tally, statistics, faults }
@@ -120,8 +127,8 @@ impl<'o> Records<'o> {
         let mut verdict = Verdict::Unknown;
         match *cut {
             Cut::Piece { json, within, is_named } => verdict = self.read(offset, json, within, is_named),
-            Cut::Broken(text) => self.uncounted(offset, FaultKind::NotJson, cause::names_denial(text)),
-            Cut::Part(text) => self.names_denial |= cause::names_denial(text),
+            Cut::Broken(text) => self.uncounted(offset, FaultKind::NotJson, names_denial(text)),
+            Cut::Part(text) => self.names_denial |= names_denial(text),
             Cut::Oversized => {
                 let names_denial = mem::take(&mut self.names_denial);
                 self.uncounted(offset, FaultKind::Oversized, names_denial);
@@ -129,7 +136,7 @@ impl<'o> Records<'o> {
             Cut::Around(text) => {
                 self.has_envelope = true;
                 self.recognised |= memmem::find(text, CONTROL_MESSAGE).is_some();
-                self.is_stray |= cause::names_denial(text);
+                self.is_stray |= names_denial(text);
             }
         }
         verdict
@@ -138,8 +145,10 @@ impl<'o> Records<'o> {
     fn read(&mut self, offset: u64, json: &[u8], within: Container, is_named: bool) -> Verdict {
         // Until a record has been recognised, others are read too, because a few do not show whether the log is
         // readable at all.
+        // One of Bedrock is enough to know that the trail covers it.
+        let is_looked_for = is_named && self.is_trail && !self.has_bedrock && names_bedrock(json);
         let is_named = is_named && self.filter.selects(json);
-        if !is_named && self.recognised {
+        if !is_named && self.recognised && !is_looked_for {
             return Verdict::Unknown;
         }
         let Self { object, filter, counts, also, .. } = self;
@@ -153,6 +162,8 @@ impl<'o> Records<'o> {
             }
         });
         self.is_stray |= read.is_stray;
+        self.is_trail |= !self.recognised && matches!(read.origin, Some(Origin::Trail { .. }));
+        self.has_bedrock |= read.origin == Some(Origin::Trail { is_bedrock: true });
         self.has_pieces |= read.verdict != Verdict::Broken;
         self.recognised |= read.verdict == Verdict::Record;
         read.verdict
@@ -203,6 +214,11 @@ impl Counts {
             self.faults.push(Fault { offset, kind });
         }
     }
+}
+
+/// Whether a text names a denial, as any log writes it.
+fn names_denial(text: &[u8]) -> bool {
+    record::count_denials_named(text) > 0
 }
 
 /// How much of an unknown error code is shown. AWS's are shorter.

@@ -77,11 +77,13 @@ pub struct KeyState<'a> {
     pub alerts: &'a BTreeSet<EventTime>,
     /// Its caller's incidents; `None` if the caller has none.
     pub caller: Option<&'a CallerState>,
+    /// It comes from a replay, which sends nothing.
+    pub is_replayed: bool,
 }
 
 impl KeyState<'_> {
     /// Whether it is what someone asks about: `asked` is the id of one of its alerts, part of one of
-    /// its values, or a user that its caller stands for.
+    /// its values, or a user whom its caller includes.
     #[must_use]
     pub fn is_about(&self, asked: &str) -> bool {
         self.key.values.iter().flatten().any(|value| value.contains(asked))
@@ -167,10 +169,15 @@ impl KeyState<'_> {
         let begin = state.log.nearest(at)?;
         let incident = state.log.incidents.get(&begin)?;
         let (id, alerts) = (incident::id(&caller, begin), incident.alerts);
+        let (one, many) = if self.is_replayed {
+            ("would have been sent", "would have been sent")
+        } else {
+            ("was sent", "were sent")
+        };
         let notices = match incident.notices {
-            0 => "no notification was sent".to_owned(),
-            1 => format!("one notification was sent, about {}", incident.told),
-            number => format!("{number} notifications were sent, the last about {}", incident.told),
+            0 => format!("no notification {one}"),
+            1 => format!("one notification {one}, about {}", incident.told),
+            number => format!("{number} notifications {many}, the last about {}", incident.told),
         };
         let all = plural(alerts, "alert");
         let served = state.served.get(&begin).map(|served| format!("\n    {}.", alert::served::line(served)));

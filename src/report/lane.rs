@@ -3,12 +3,13 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::iter::once;
+use std::time::Duration;
 
 use indexmap::IndexSet;
 use serde::Serialize;
 
 use crate::alert;
-use crate::call::Source;
+use crate::count::caller::digest;
 use crate::count::counter::Counter;
 use crate::count::evidence::Kind;
 use crate::count::key::Key;
@@ -22,6 +23,8 @@ use crate::source::time::EventTime;
 /// One key of a rule. Times are RFC 3339, or milliseconds after `first`.
 #[derive(Serialize)]
 pub struct Lane {
+    /// Stable, for links.
+    id: String,
     rule: usize,
     caller: usize,
     user: Option<String>,
@@ -33,22 +36,28 @@ pub struct Lane {
     is_lower_bound: bool,
     /// What the busiest window holds.
     peak: u64,
-    peak_at: EventTime,
     threshold: usize,
     first: EventTime,
     last: EventTime,
     /// When each denial was, in milliseconds after the one before; the first after `first`.
     marks: Vec<i64>,
     /// Which value each denial has, where values recur; empty if every denial has its own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     values: Vec<usize>,
     /// The recurring values.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     names: Vec<String>,
     /// Slots with more denials than are drawn: start, length, and how many there are.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     floods: Vec<(i64, i64, u64)>,
     /// The ids of its alerts, by time.
     alerts: Vec<(i64, String)>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     models: Vec<String>,
     sources: Vec<&'static str>,
+    /// Denials by hour, counted from 1970.
+    #[serde(skip)]
+    hours: BTreeMap<i64, u64>,
 }
 
 impl Lane {
@@ -58,13 +67,33 @@ impl Lane {
         let window = Window::new(rule, &counters);
         let peak = window.peak()?;
         let figures = window.all()?;
+        let mut id = digest(&[&key.text()]);
+        id.truncate(16);
         let recurs = rule.distinct.recurs();
         let after = |at: EventTime| at.epoch_ms().saturating_sub(figures.first_seen.epoch_ms());
         let mut names = IndexSet::new();
+        let floods = floods(rule, &counters);
+        let mut hours = BTreeMap::new();
+        let mut count = |at: i64, denials: u64| {
+            let known: &mut u64 = hours.entry(at.div_euclid(HOUR_MS)).or_default();
+            *known = known.saturating_add(denials);
+        };
+        for (start, _, denials) in &floods {
+            count(start.epoch_ms(), *denials);
+        }
+        let is_flooded = |at: EventTime| {
+            let behind = floods.partition_point(|(start, ..)| *start <= at).checked_sub(1);
+            behind
+                .and_then(|number| floods.get(number))
+                .is_some_and(|(start, length, _)| at < start.plus(*length))
+        };
         let (mut marks, mut values, mut previous) = (Vec::new(), Vec::new(), 0);
         for (at, value) in window.samples() {
             marks.push(after(*at).saturating_sub(previous));
             previous = after(*at);
+            if !is_flooded(*at) {
+                count(at.epoch_ms(), 1);
+            }
             if recurs {
                 values.push(names.insert_full(*value).0);
             }
@@ -73,6 +102,7 @@ impl Lane {
         let fired = item.alert_times();
         let models = figures.evidence.iter().filter(|one| one.kind == Kind::ModelCalled);
         Some(Self {
+            id,
             rule: number,
             caller,
             user: key.identity(rule).map(kept),
@@ -81,17 +111,20 @@ impl Lane {
             total: figures.total,
             is_lower_bound: figures.is_lower_bound,
             peak: peak.count,
-            peak_at: peak.at,
             threshold: rule.threshold,
             first: figures.first_seen,
             last: figures.last_seen,
             marks,
             values,
             names: names.into_iter().map(|name| name.with_text(kept)).collect(),
-            floods: floods(rule, &counters, after),
+            floods: floods
+                .into_iter()
+                .map(|(start, length, denials)| (after(start), ms(length), denials))
+                .collect(),
             alerts: fired.into_iter().map(|at| (after(at), alert::id(key, at))).collect(),
             models: models.map(|one| kept(Kind::ModelCalled.cut(&one.value))).collect(),
-            sources: figures.logs().iter().map(|log| named(*log)).collect(),
+            sources: figures.logs().iter().map(|log| log.word()).collect(),
+            hours,
         })
     }
 
@@ -99,6 +132,11 @@ impl Lane {
     pub fn rank(&self) -> (bool, Reverse<u64>, EventTime) {
         let share = super::share(self.peak, self.threshold);
         (self.alerts.is_empty(), Reverse(share), self.first)
+    }
+
+    /// Denials by hour, counted from 1970: as many as are known of each slot.
+    pub fn hours(&self) -> &BTreeMap<i64, u64> {
+        &self.hours
     }
 
     /// How many denials are drawn one by one.
@@ -134,7 +172,7 @@ impl Lane {
 
 /// The slots of which the store knows more denials than samples: start, length, and how many there are at
 /// least. The logs are not summed, since both may record the same denial.
-fn floods(rule: &Rule, counters: &[Counter], after: impl Fn(EventTime) -> i64) -> Vec<(i64, i64, u64)> {
+fn floods(rule: &Rule, counters: &[Counter]) -> Vec<(EventTime, Duration, u64)> {
     if rule.weight == Weight::Tokens {
         return Vec::new();
     }
@@ -146,15 +184,13 @@ fn floods(rule: &Rule, counters: &[Counter], after: impl Fn(EventTime) -> i64) -
             *known = (*known).max(denials);
         }
     }
-    let length = i64::try_from(rule.slot().as_millis()).unwrap_or(i64::MAX);
-    slots.into_iter().map(|(start, denials)| (after(start), length, denials)).collect()
+    slots.into_iter().map(|(start, denials)| (start, rule.slot(), denials)).collect()
 }
 
-fn named(source: Source) -> &'static str {
-    match source {
-        Source::InvocationLog | Source::CloudWatch => "log",
-        Source::CloudTrail => "CloudTrail",
-    }
+const HOUR_MS: i64 = 3_600_000;
+
+fn ms(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -166,6 +202,7 @@ mod tests {
         let at = |after: Option<&i64>| EventTime::from_epoch_ms(after.copied().unwrap_or(0));
         let before = std::iter::once(&0).chain(times);
         Lane {
+            id: String::new(),
             rule: 0,
             caller: 0,
             user: None,
@@ -174,7 +211,6 @@ mod tests {
             total: times.len() as u64,
             is_lower_bound: false,
             peak: times.len() as u64,
-            peak_at: at(times.last()),
             threshold: 3,
             first: at(Some(&0)),
             last: at(times.last()),
@@ -185,6 +221,7 @@ mod tests {
             alerts: Vec::new(),
             models: Vec::new(),
             sources: Vec::new(),
+            hours: BTreeMap::new(),
         }
     }
 

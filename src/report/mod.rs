@@ -2,13 +2,15 @@
 //!
 //! Works on counters, alerts and incidents as a store keeps them; counts nothing itself.
 
+mod alerts;
 pub mod caller;
+pub mod caller_page;
 pub mod explain;
 mod lane;
 pub mod page;
 pub mod status;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use indexmap::IndexSet;
 use serde::Serialize;
@@ -20,8 +22,12 @@ use crate::count::evidence::Kind;
 use crate::count::incident;
 use crate::count::key::Key;
 use crate::count::memory::StoredKey;
+use crate::count::served::Calls;
 use crate::count::store::CallerState;
+pub use crate::report::alerts::{AlertTexts, MAX_ALERT_BYTES};
+use crate::report::alerts::{by_incident, calls, fitting};
 use crate::report::lane::Lane;
+use crate::rule::catalogue::DENIED_MODEL;
 use crate::rule::definition::{Rule, Severity, Weight};
 use crate::source::text::MAX_KEPT_BYTES;
 
@@ -30,8 +36,6 @@ use crate::source::text::MAX_KEPT_BYTES;
 pub const MAX_KEYS: usize = 5_000;
 /// The most denials drawn one by one on one page. Together with [`MAX_ALERT_BYTES`] it keeps the page below 5 MB.
 pub const MAX_MARKS: usize = 60_000;
-/// The most JSON text of alerts on one page. Alerts that people were notified of come first.
-pub const MAX_ALERT_BYTES: usize = 2_500_000;
 
 /// A notice that was, or would have been, sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -44,13 +48,29 @@ pub struct SentNotice {
     pub alerts: u64,
 }
 
+/// What was read.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Examined {
+    /// How much, in words.
+    pub scope: String,
+    /// The delivery stamps of the first and the last file whose name has one.
+    pub written: Option<(String, String)>,
+    /// What could not be read, one sentence each.
+    pub unread: Vec<String>,
+}
+
 /// Everything one page shows.
 #[derive(Serialize)]
 pub struct Report<'a> {
     version: &'static str,
-    scope: &'a str,
-    causes: &'a [String],
+    examined: &'a Examined,
+    /// How many calls failed, and the words after "because".
+    causes: &'a [(u64, &'static str)],
     rules: Vec<Value>,
+    /// The rule by which denials are counted.
+    base: usize,
+    /// Denials by hour, counted from 1970.
+    hours: Vec<(i64, u64)>,
     callers: Vec<Value>,
     /// Fired first, then the nearest to their threshold.
     keys: Vec<Lane>,
@@ -70,10 +90,10 @@ pub struct Report<'a> {
 
 /// What a run leaves behind, for [`Report::new`].
 pub struct RunResult<'a> {
-    /// What was read, in words.
-    pub scope: &'a str,
-    /// Why calls failed, one sentence for each cause.
-    pub causes: &'a [String],
+    /// What was read.
+    pub examined: &'a Examined,
+    /// Why calls failed: how many, and the words after "because".
+    pub causes: &'a [(u64, &'static str)],
     /// The rules it was counted by.
     pub rules: &'a [Rule],
     /// The keys and their state.
@@ -82,6 +102,10 @@ pub struct RunResult<'a> {
     pub callers: &'a [(Caller, CallerState)],
     /// The documents of the alerts, in the order in which they were found.
     pub alerts: &'a [String],
+    /// The texts of the same alerts.
+    pub texts: &'a [AlertTexts],
+    /// What the callers of incidents were served: the caller, the beginning of the incident in milliseconds, the calls.
+    pub served: &'a [(Caller, i64, Calls)],
     /// The notices, in order.
     pub notices: &'a [SentNotice],
 }
@@ -92,11 +116,19 @@ impl<'a> Report<'a> {
     pub fn new(result: &RunResult<'a>) -> Self {
         let mut callers = IndexSet::new();
         let of = |key: &Key| result.rules.iter().enumerate().find(|(_, rule)| rule.id == key.rule);
+        // Several rules count the same denials.
+        let base = result.rules.iter().position(|rule| rule.id == DENIED_MODEL.id).unwrap_or(0);
+        let mut hours: BTreeMap<i64, u64> = BTreeMap::new();
         let mut keys: Vec<Lane> = Vec::new();
         for (key, item) in result.keys {
             let Some((number, rule)) = of(key) else { continue };
             let caller = callers.insert_full(Caller::of(rule, key)).0;
-            keys.extend(Lane::new(rule, number, key, item, caller));
+            let Some(lane) = Lane::new(rule, number, key, item, caller) else { continue };
+            for (hour, denials) in lane.hours().iter().filter(|_| number == base) {
+                let known = hours.entry(*hour).or_default();
+                *known = known.saturating_add(*denials);
+            }
+            keys.push(lane);
         }
         keys.sort_by_key(Lane::rank);
         let more_keys = keys.len().saturating_sub(MAX_KEYS);
@@ -106,30 +138,53 @@ impl<'a> Report<'a> {
             undrawn = undrawn.saturating_add(lane.thin(room));
             room = room.saturating_sub(lane.marks());
         }
+        let mut served: BTreeMap<(&Caller, i64), &Calls> = BTreeMap::new();
+        for (caller, begin, calls) in result.served {
+            let known = served.entry((caller, *begin)).or_insert(calls);
+            if calls.calls > known.calls {
+                *known = calls;
+            }
+        }
+        let documents =
+            result.alerts.iter().map(|document| serde_json::from_str(document).unwrap_or_default());
+        let documents: Vec<Value> = documents.collect();
+        let mut known = by_incident(&documents, result.texts);
         let mut incidents = Vec::new();
         for (caller, state) in result.callers {
             let number = callers.insert_full(caller.clone()).0;
-            incidents.extend(state.log.incidents.iter().map(|(begin, one)| {
+            for (begin, one) in &state.log.incidents {
+                let id = incident::id(caller, *begin);
+                let alerts = known.remove(&id).unwrap_or_default();
+                let newest =
+                    served.get(&(caller, begin.epoch_ms())).map(|calls| calls_row(calls, &alerts.served));
+                let newest = newest.filter(|newest| calls(newest) >= calls(&alerts.served));
                 let incident = json!({
-                    "id": incident::id(caller, *begin),
+                    "id": id,
                     "caller": number,
                     "begin": begin,
                     "alerts": one.alerts,
                     "first": one.first_seen,
                     "last": one.last_seen,
                     "severity": one.highest.map(Severity::name),
+                    "notices": one.notices,
+                    "opening": alerts.opening,
+                    "denied": alerts.is_denied,
+                    "served": newest.unwrap_or(alerts.served),
                 });
-                (*begin, incident)
-            }));
+                incidents.push((*begin, incident));
+            }
         }
         incidents.sort_by_key(|(begin, _)| *begin);
-        let alerts = alerts(result.alerts, result.notices, result.rules);
+        let noticed = result.notices.iter().map(|notice| notice.alert.as_str()).collect();
+        let alerts = fitting(documents, result.texts, &noticed, result.rules);
         let caller = |Caller { account, arn }: &Caller| json!({ "account": account.as_deref().map(kept), "arn": arn.as_deref().map(kept) });
         Self {
             version: env!("CARGO_PKG_VERSION"),
-            scope: result.scope,
+            examined: result.examined,
             causes: result.causes,
             rules: result.rules.iter().map(rule_row).collect(),
+            base,
+            hours: hours.into_iter().collect(),
             callers: callers.iter().map(caller).collect(),
             keys,
             more_keys,
@@ -157,36 +212,17 @@ fn rule_row(rule: &Rule) -> Value {
     })
 }
 
-/// The alerts that fit on a page, in order.
-fn alerts(documents: &[String], notices: &[SentNotice], rules: &[Rule]) -> Vec<Value> {
-    let noticed: BTreeSet<&str> = notices.iter().map(|notice| notice.alert.as_str()).collect();
-    let slim = documents.iter().enumerate().filter_map(|(number, document)| {
-        let mut alert: Value = serde_json::from_str(document).ok()?;
-        let of_rule = rules.iter().find(|rule| alert.pointer("/rule/id").is_some_and(|id| id == rule.id));
-        let is_same = of_rule.is_some_and(|rule| alert.get("triage") == Some(&json!(rule.triage)));
-        let score = alert.pointer("/event/risk_score").and_then(Value::as_u64);
-        let score = score.and_then(|score| u8::try_from(score).ok());
-        let members = alert.as_object_mut()?;
-        members.remove("threat");
-        if is_same {
-            members.remove("triage");
-        }
-        let severity = score.map(|score| Severity::of_risk_score(score).name());
-        members.insert("severity".to_owned(), json!(severity));
-        let is_noticed = alert.get("id").and_then(Value::as_str).is_some_and(|id| noticed.contains(id));
-        Some((!is_noticed, number, alert))
-    });
-    let mut slim: Vec<_> = slim.collect();
-    slim.sort_by_key(|(unnoticed, number, _)| (*unnoticed, *number));
-    let mut room = MAX_ALERT_BYTES;
-    let fits = |(_, _, alert): &(bool, usize, Value)| {
-        let left = room.checked_sub(alert.to_string().len());
-        room = left.unwrap_or(0);
-        left.is_some()
-    };
-    let mut kept: Vec<_> = slim.into_iter().take_while(fits).collect();
-    kept.sort_by_key(|(_, number, _)| *number);
-    kept.into_iter().map(|(_, _, alert)| alert).collect()
+/// As in the documents of alerts, and a lower bound if the newest of them has one: `older`.
+fn calls_row(calls: &Calls, older: &Value) -> Value {
+    let was_lower_bound = older.get("calls_at_least").and_then(Value::as_bool).unwrap_or_default();
+    json!({
+        "calls": calls.calls,
+        "calls_at_least": calls.at_least || was_lower_bound,
+        "models": calls.models.iter().map(|model| kept(model)).collect::<Vec<_>>(),
+        "tokens": calls.tokens,
+        "first": calls.first,
+        "last": calls.last,
+    })
 }
 
 /// How near a count is to its threshold, in thousandths of the count that fires.

@@ -7,40 +7,84 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
+use serde::Serialize;
+
 use super::Report;
 
-const HTML: &str = include_str!("page.html");
-const STYLE: &str = include_str!("page.css");
-const SCRIPT: &str = include_str!("page.js");
+const SHELL: &str = include_str!("page/shell.html");
+const STYLE: &str = include_str!("page/page.css");
+/// What all pages use.
+const SHARED: [&str; 2] = [include_str!("page/base.js"), include_str!("page/time.js")];
+
+/// What distinguishes one page from another.
+struct Content {
+    title: &'static str,
+    body: &'static str,
+    /// In the order in which they run.
+    scripts: &'static [&'static str],
+}
+
+const INCIDENTS: Content = Content {
+    title: "Bedrock denials",
+    body: include_str!("page/incidents.html"),
+    scripts: &[
+        include_str!("page/lanes.js"),
+        include_str!("page/incidents.js"),
+        include_str!("page/counts.js"),
+        include_str!("page/report.js"),
+    ],
+};
+
+const CALLER: Content = Content {
+    title: "Bedrock caller",
+    body: include_str!("page/caller.html"),
+    scripts: &[include_str!("page/caller.js")],
+};
 
 impl Report<'_> {
     /// The whole page.
-    ///
-    /// # Panics
-    /// Never: texts, numbers and lists always serialise.
     #[must_use]
-    #[expect(clippy::expect_used, reason = "texts, numbers and lists always serialise")]
     pub fn page(&self) -> String {
-        let data = serde_json::to_string(self).expect("text, numbers and lists always serialise");
-        let policy = format!(
-            "default-src 'none'; script-src '{}'; style-src '{}'; base-uri 'none'; form-action 'none'",
-            hash(SCRIPT),
-            hash(STYLE)
-        );
-        let parts =
-            [("policy", policy.as_str()), ("style", STYLE), ("script", SCRIPT), ("data", &inert(&data))];
-        let mut page = String::with_capacity([HTML, STYLE, SCRIPT, &data].map(str::len).into_iter().sum());
-        let mut rest = HTML;
-        // One pass: nothing that was put in is looked at again.
-        while let Some((before, (name, after))) =
-            rest.split_once("{{").and_then(|(before, at)| Some((before, at.split_once("}}")?)))
-        {
-            page += before;
-            page += parts.iter().find(|(part, _)| *part == name).map_or("", |(_, text)| text);
-            rest = after;
-        }
-        page + rest
+        of(&INCIDENTS, self)
     }
+}
+
+/// The page of a caller.
+pub(super) fn of_caller(data: &impl Serialize) -> String {
+    of(&CALLER, data)
+}
+
+#[expect(clippy::expect_used, reason = "texts, numbers and lists always serialise")]
+fn of(content: &Content, data: &impl Serialize) -> String {
+    let data = inert(&serde_json::to_string(data).expect("text, numbers and lists always serialise"));
+    // A block keeps the names out of the page's global scope.
+    let scripts: String = SHARED.iter().chain(content.scripts).copied().collect();
+    let script = format!("\"use strict\";\n{{\n{scripts}}}\n");
+    let policy = format!(
+        "default-src 'none'; script-src '{}'; style-src '{}'; base-uri 'none'; form-action 'none'",
+        hash(&script),
+        hash(STYLE)
+    );
+    let parts = [
+        ("policy", policy.as_str()),
+        ("title", content.title),
+        ("style", STYLE),
+        ("body", content.body),
+        ("data", &data),
+        ("script", &script),
+    ];
+    let mut page =
+        String::with_capacity([SHELL, STYLE, content.body, &data, &script].map(str::len).into_iter().sum());
+    let mut rest = SHELL;
+    // One pass: nothing that was put in is looked at again.
+    while let Some((before, (name, after))) =
+        rest.split_once("{{").and_then(|(before, at)| Some((before, at.split_once("}}")?)))
+    {
+        page += before;
+        page += parts.iter().find(|(part, _)| *part == name).map_or("", |(_, text)| text);
+        rest = after;
+    }
+    page + rest
 }
 
 /// JSON that HTML reads as text, whatever it contains.

@@ -16,7 +16,8 @@ use crate::count::incident::{self, SPAN};
 use crate::count::store::{CallerState, Mute};
 use crate::count::window::Window;
 use crate::report::explain::KeyState;
-use crate::rule::definition::Severity;
+use crate::rule::definition::{Rule, Severity};
+use crate::rule::feed::Feed;
 use crate::rule::field::Field;
 use crate::source::text::MAX_KEPT_BYTES;
 use crate::source::time::EventTime;
@@ -34,6 +35,15 @@ pub struct Status {
     more_keys: usize,
     incidents: Vec<IncidentRow>,
     mutes: Vec<MuteRow>,
+    /// Rules that are on and that nothing which is connected can show.
+    unseen: Vec<UnseenRow>,
+}
+
+#[derive(Serialize)]
+struct UnseenRow {
+    rule: &'static str,
+    /// What would show it.
+    needs: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -63,7 +73,7 @@ struct IncidentRow {
     notices: u64,
     told: u64,
     muted: bool,
-    /// What the caller was served since its first denial; `null` if that is not known.
+    /// What the caller was served since its first denial; `null` if unknown.
     served: Value,
     #[serde(skip)]
     served_words: Option<String>,
@@ -104,7 +114,19 @@ impl Status {
             })
         };
         let mutes = callers.iter().filter_map(muted).collect();
-        Self { at, keys, more_keys, incidents, mutes }
+        Self { at, keys, more_keys, incidents, mutes, unseen: Vec::new() }
+    }
+
+    /// Looks for the rules that none of the `connected` feeds can show.
+    #[must_use]
+    pub fn with_unseen(mut self, rules: &[Rule], connected: &[Feed]) -> Self {
+        let unseen = rules.iter().filter(|rule| !connected.iter().any(|feed| feed.shows(rule)));
+        let row = |rule: &Rule| UnseenRow {
+            rule: rule.id,
+            needs: Feed::ALL.into_iter().filter(|feed| feed.shows(rule)).map(Feed::label).collect(),
+        };
+        self.unseen = unseen.map(row).collect();
+        self
     }
 
     /// One JSON document.
@@ -152,6 +174,13 @@ impl Status {
             format!("{} until {}: {}", named(&mute.caller), clock(until), mute.why)
         });
         let mut text = format!("At {} UTC\n", clock(self.at));
+        if !self.unseen.is_empty() {
+            text.push_str("\nRules that are on, and that nothing connected can show\n");
+        }
+        for UnseenRow { rule, needs } in &self.unseen {
+            let line = format!("{rule}: connect {}", needs.join(" or "));
+            let _ = writeln!(text, "  {}", fitted(&line, columns.saturating_sub(2)));
+        }
         for (heading, lines) in [
             ("Keys with denials, the nearest to their threshold first", keys),
             ("Open incidents", incidents.flatten().collect()),

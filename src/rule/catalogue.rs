@@ -11,6 +11,12 @@ use super::file::{self, RuleError};
 /// Name and text of each file of `rules/`, by name.
 pub const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/rules.rs"));
 
+/// The same as if they were read from a folder.
+#[must_use]
+pub fn built_in_files() -> Vec<(String, String)> {
+    FILES.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
+}
+
 /// All built-in rules, by id.
 #[expect(clippy::panic, reason = "the files are part of the program, and a test reads each")]
 pub static ALL: LazyLock<Vec<Rule>> = LazyLock::new(|| {

@@ -11,6 +11,7 @@ use crate::call::guardrail::{GuardrailFinding, Policy};
 
 /// What a record must show. Everything named here must hold; an empty list means any.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent conditions, as a rule file has them")]
 pub struct Condition {
     /// One of these error codes, as Bedrock spells them.
     pub error_codes: &'static [&'static str],
@@ -18,7 +19,7 @@ pub struct Condition {
     pub causes: &'static [&'static str],
     /// One of these operations. If empty: model calls, or any operation if services are named.
     pub operations: &'static [&'static str],
-    /// One of these services. If empty, and none is excluded: those of Bedrock.
+    /// One of these services. If empty, and none is excluded: those of Bedrock, and for model calls Azure OpenAI.
     pub services: &'static [Pattern],
     /// None of these services.
     pub services_not: &'static [Pattern],
@@ -40,6 +41,8 @@ pub struct Condition {
     pub min_policies_blocked: usize,
     /// The answer itself is in the record.
     pub has_body: bool,
+    /// The answer is empty.
+    pub empty_answer: bool,
     /// No person called: sessions of IAM Identity Center's roles are not counted.
     pub except_people: bool,
 }
@@ -119,6 +122,7 @@ impl Condition {
             && self.finding.is_none_or(|wanted| facts.findings.iter().any(|finding| wanted.holds(finding)))
             && (self.min_policies_blocked == 0 || facts.policies_blocked() >= self.min_policies_blocked)
             && (!self.has_body || facts.has_body)
+            && (!self.empty_answer || facts.empty_answer)
             && !(self.except_people && values.is_person())
             && (!self.served_after_denial || values.is_after_denial())
     }
@@ -132,7 +136,8 @@ impl Condition {
             (operations, _) => call.operation.as_deref().is_some_and(|name| operations.contains(&name)),
         };
         let is_service = match self.services {
-            [] => self.names_services() || is_bedrock(service),
+            // A model call is one in any cloud.
+            [] => self.names_services() || call.is_model_call || is_bedrock(service),
             services => matches(services, service),
         };
         is_operation && is_service && !matches(self.services_not, service)
@@ -217,7 +222,7 @@ impl Condition {
     /// Whether records of CloudTrail can meet it that have none of its error codes.
     #[must_use]
     pub fn needs_trail(&self) -> bool {
-        self.is_found_by_outcome() && self.guardrail.is_none() && !self.has_body
+        self.is_found_by_outcome() && self.guardrail.is_none() && !self.has_body && !self.empty_answer
     }
 
     /// Whether only the outcome of a call in the invocation log shows if it may be met.

@@ -7,8 +7,8 @@ use glob::Pattern;
 
 use super::condition::{CallOutcome, Condition};
 use super::field::{Field, Values};
+use crate::call::Call;
 use crate::call::cause::Class;
-use crate::call::{Call, Source};
 
 /// How much an alert of a rule matters, in Elastic's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize, serde::Serialize)]
@@ -148,7 +148,7 @@ pub struct Rule {
     pub wording: Wording,
     /// What the analyst does: to find out first, then to respond.
     pub triage: &'static [&'static str],
-    /// Honest reasons for an alert.
+    /// Legitimate reasons for an alert.
     pub false_positives: &'static [&'static str],
 }
 
@@ -161,7 +161,7 @@ pub enum Weight {
     Tokens,
 }
 
-/// How a rule's alerts are worded. In phrases, `{count}` stands for the number of distinct values, and
+/// How a rule's alerts are worded. In phrases, `{count}` is the number of distinct values, and
 /// `{user}`, `{caller}`, `{role}` and `{model}` for what the rule groups by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wording {
@@ -173,9 +173,9 @@ pub struct Wording {
     pub reason: &'static str,
     /// The chat message's title.
     pub title: &'static str,
-    /// The first sentence of the e-mail.
+    /// The first sentence of the email.
     pub opening: &'static str,
-    /// What an alert means, in lines of an e-mail.
+    /// What an alert means, in lines of an email.
     pub meaning: &'static str,
 }
 
@@ -296,9 +296,9 @@ impl Rule {
     /// Whether the rule counts this denial, whose fields have these values.
     #[must_use]
     pub fn counts(&self, denial: &Call<'_>, values: &Values<'_>) -> bool {
-        // Calls whose tokens CloudTrail does not record are left to the invocation log.
+        // Calls whose tokens a log does not record are left to the others.
         let has_amount =
-            self.weight == Weight::One || denial.source != Source::CloudTrail || denial.facts.tokens() > 0;
+            self.weight == Weight::One || denial.source.has_tokens() || denial.facts.tokens() > 0;
         has_amount
             && self.records.iter().any(|record| record.holds(denial, values))
             && self

@@ -10,7 +10,7 @@ pub fn warning(glob: &str) -> Option<&'static str> {
     )
 }
 
-/// Whether a `*` before the resource of an ARN could stand for an account and the path of a user.
+/// Whether a `*` before the resource of an ARN could match an account and the path of a user.
 fn could_match_a_path(glob: &str) -> bool {
     let Some(first) = glob.find(['*', '?', '[']) else { return false };
     let (literal, rest) = glob.split_at(first);

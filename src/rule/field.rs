@@ -28,6 +28,8 @@ pub enum Field {
     /// The id of the access key.
     #[serde(rename = "access_key")]
     AccessKey,
+    /// What the model belongs to: the account of Azure OpenAI; in Bedrock, the model itself.
+    Resource,
     /// The request id, or the record's place if it is missing.
     #[serde(rename = "request")]
     RequestId,
@@ -74,6 +76,7 @@ impl Field {
             Self::Address => "Address",
             Self::Operation => "Operation",
             Self::AccessKey => "Access key",
+            Self::Resource => "Resource",
             Self::RequestId => "Request",
         }
     }
@@ -112,6 +115,7 @@ impl<'d> Values<'d> {
         let operation = if denial.is_model_call { Some(MODEL_CALL) } else { denial.operation.as_deref() };
         set(Field::Operation, operation);
         set(Field::AccessKey, denial.access_key_id.as_deref());
+        set(Field::Resource, denial.resource.as_deref().or(denial.model.as_deref()));
         set(Field::RequestId, Some(&denial.request_id));
         Self {
             fields,
@@ -162,8 +166,8 @@ impl<T> PerField<T> {
     }
 }
 
-/// What stands for every model call among operations.
+/// The value of every model call among operations.
 pub const MODEL_CALL: &str = "model call";
 
-/// Stands for a missing value among counted ones; no id can contain it.
+/// Replaces a missing value among counted ones; no id can contain it.
 pub const MISSING: &str = "\u{0}";

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::bounds;
+use super::closest::did_you_mean;
 use super::condition::{CallOutcome, Condition, FindingCondition, Guardrail};
 use super::definition::{Elastic, Rule, Severity, SeverityIf, Technique, Weight, Wording};
 use super::field::Field;
@@ -97,7 +98,14 @@ fn parse(file: &str, text: &str) -> Result<(Rule, Vec<Example>), RuleError> {
         RuleError { file: file.to_owned(), line, field, problem }
     };
     let syntax =
-        |found: &toml::de::Error, field: String| error(found.span(), field, found.message().to_owned());
+        |found: &toml::de::Error, field: String| error(found.span(), field, explained(found.message()));
+    if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+        return Err(error(
+            None,
+            String::new(),
+            "the file is empty: expected a rule, as docs/rules.md shows".to_owned(),
+        ));
+    }
     let document = toml::Deserializer::parse(text).map_err(|found| syntax(&found, String::new()))?;
     let mut written: Written = serde_path_to_error::deserialize(document).map_err(|found| {
         // The toml crate adds this to a field's path when it records its position.
@@ -109,6 +117,50 @@ fn parse(file: &str, text: &str) -> Result<(Rule, Vec<Example>), RuleError> {
         .rule(Path::new(file).file_stem().unwrap_or_default().to_string_lossy().as_ref())
         .map(|rule| (rule, examples))
         .map_err(|Misfit { at, field, expected }| error(Some(at), field.to_owned(), expected))
+}
+
+/// What the parser says of a field, and what may be meant.
+fn explained(message: &str) -> String {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let field = quoted.next().unwrap_or_default();
+    let hint = if message.starts_with("missing field") {
+        match table(field) {
+            Some((table, fields)) => format!(": expected {table} with {}", fields.join(", ")),
+            None => String::new(),
+        }
+    } else if message.starts_with("unknown field")
+        && let Some((table, _)) = TABLES.iter().find(|(_, fields)| fields.contains(&field))
+    {
+        format!("; it belongs below {table}: is that line missing?")
+    } else if message.starts_with("unknown ") {
+        did_you_mean(field, quoted)
+    } else {
+        String::new()
+    };
+    format!("{message}{hint}")
+}
+
+/// The tables that every rule has, and their fields; of `[[record]]`, those of which one must be there.
+const TABLES: [(&str, &[&str]); 2] = [
+    ("[wording]", &["noun", "headline", "reason", "title", "opening", "meaning"]),
+    (
+        "[[record]]",
+        &[
+            "error_codes",
+            "causes",
+            "operations",
+            "services",
+            "outcome",
+            "credential",
+            "users",
+            "guardrail",
+            "finding",
+        ],
+    ),
+];
+
+fn table(field: &str) -> Option<(&'static str, &'static [&'static str])> {
+    TABLES.into_iter().find(|(table, _)| table.trim_matches(['[', ']']) == field)
 }
 
 /// A field that does not fit the others.
@@ -153,6 +205,7 @@ struct Written {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "independent conditions")]
 struct RecordTable {
     error_codes: Option<List<ErrorCode>>,
     causes: Option<List<CauseName>>,
@@ -171,6 +224,8 @@ struct RecordTable {
     min_policies_blocked: Option<Policies>,
     #[serde(default)]
     has_body: bool,
+    #[serde(default)]
+    empty_answer: bool,
     #[serde(default)]
     except_people: bool,
 }
@@ -212,6 +267,9 @@ impl RecordTable {
         if self.served_after_denial && self.outcome != CallOutcome::Succeeded {
             return Err("expected outcome = \"succeeded\" with served_after_denial");
         }
+        if self.empty_answer && self.outcome != CallOutcome::Succeeded {
+            return Err("expected outcome = \"succeeded\" with empty_answer");
+        }
         if fails && self.outcome == CallOutcome::Succeeded {
             return Err("expected either error_codes or causes, or outcome = \"succeeded\"");
         }
@@ -241,6 +299,7 @@ impl RecordTable {
             }),
             min_policies_blocked: self.min_policies_blocked.map_or(0, |number| number.0),
             has_body: self.has_body,
+            empty_answer: self.empty_answer,
             except_people: self.except_people,
         }
     }
@@ -354,7 +413,7 @@ impl Written {
         let is_allowed = |field: &Field| !matches!(field, Field::RequestId | Field::Session);
         if repeated || !has(Field::Account) || identities > 1 || !group_by.iter().all(is_allowed) {
             let expected = "expected \"account\", and perhaps one of \"user\", \"caller\" and \"role\", and \"model\", \
-                            \"region\", \"address\", \"operation\" and \"access_key\", each once";
+                            \"region\", \"address\", \"operation\", \"access_key\" and \"resource\", each once";
             return misfit(self.group_by.span(), "group_by", expected);
         }
         if group_by.len() > MAX_FIELDS {
@@ -365,8 +424,8 @@ impl Written {
                 let field = *count.get_ref();
                 let is_counted = !matches!(field, Field::Account | Field::User | Field::Caller | Field::Role);
                 if !is_counted || has(field) {
-                    let expected = "expected \"request\", \"model\", \"session\", \"region\", \"address\", \"operation\" or \
-                                    \"access_key\", and not what the rule groups by";
+                    let expected = "expected \"request\", \"model\", \"session\", \"region\", \"address\", \"operation\", \
+                                    \"access_key\" or \"resource\", and not what the rule groups by";
                     return misfit(count.span(), "count", expected);
                 }
             }
@@ -441,8 +500,13 @@ fn is_id(text: &str) -> bool {
 
 /// Checks that a phrase says how many, and names only what the rule groups by.
 fn check_phrase(phrase: &str, group_by: &[Field]) -> Result<(), String> {
-    let names =
-        [("user", Field::User), ("caller", Field::Caller), ("role", Field::Role), ("model", Field::Model)];
+    let names = [
+        ("user", Field::User),
+        ("caller", Field::Caller),
+        ("role", Field::Role),
+        ("model", Field::Model),
+        ("resource", Field::Resource),
+    ];
     let named: Vec<&str> =
         names.iter().filter(|(_, field)| group_by.contains(field)).map(|(name, _)| *name).collect();
     let places = phrase.split('{').skip(1).map(|rest| rest.split('}').next().unwrap_or_default());

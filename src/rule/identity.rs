@@ -38,7 +38,7 @@ impl<'a> Identity<'a> {
         }
     }
 
-    /// Whether `caller` stands for all the sessions or names that follow it and a slash.
+    /// Whether `caller` includes all the sessions or names that follow it and a slash.
     #[must_use]
     pub fn has_members(caller: &str) -> bool {
         resource_of_sts(caller).is_some_and(|resource| {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use glob::Pattern;
 
 use super::bounds;
+use super::closest::did_you_mean;
 use super::definition::Rule;
 use super::exempt;
 
@@ -106,8 +107,13 @@ impl Settings {
     pub fn choose(&mut self, origin: &str, text: &str) -> Result<(), String> {
         let ids: Vec<&str> = text.split(',').map(str::trim).filter(|id| !id.is_empty()).collect();
         let known = |id: &str| id == "all" || self.rules.iter().any(|rule| rule.id == id);
-        if ids.is_empty() || !ids.iter().all(|id| known(id)) {
-            return Err(format!("expected one or more of {}, separated by commas, or all", self.ids()));
+        let unknown = ids.iter().copied().find(|id| !known(id));
+        if ids.is_empty() || unknown.is_some() {
+            let meant = unknown.map(|id| self.meant(id)).unwrap_or_default();
+            return Err(format!(
+                "expected one or more of {}, separated by commas, or all{meant}",
+                self.ids()
+            ));
         }
         for rule in &mut self.rules {
             rule.on = ids.contains(&rule.id) || ids.contains(&"all");
@@ -134,10 +140,11 @@ impl Settings {
             let setting =
                 Setting::ALL.into_iter().find(|setting| setting.name() == name).ok_or_else(|| {
                     let names = Setting::ALL.map(Setting::name).join(", ");
-                    bad(format!("expected one of the settings {names}"))
+                    let meant = did_you_mean(name, Setting::ALL.map(Setting::name));
+                    bad(format!("expected one of the settings {names}{meant}"))
                 })?;
             if !self.rules.iter().any(|rule| rule.id == id) {
-                return Err(bad(format!("expected one of the rules {}", self.ids())));
+                return Err(bad(format!("expected one of the rules {}{}", self.ids(), self.meant(id))));
             }
             self.set(origin, id, setting, value).map_err(bad)?;
         }
@@ -174,6 +181,10 @@ impl Settings {
             }
             _ => Ok(()),
         }
+    }
+
+    fn meant(&self, id: &str) -> String {
+        did_you_mean(id, self.rules.iter().map(|rule| rule.id))
     }
 
     fn ids(&self) -> String {
@@ -266,10 +277,13 @@ mod tests {
         );
         check_refused(
             "model-sweep.treshold=5",
-            "model-sweep.treshold=5: expected one of the settings on, severity, threshold, window, cooldown, exempt",
+            "model-sweep.treshold=5: expected one of the settings on, severity, threshold, window, cooldown, exempt; did you mean threshold?",
         );
         let ids = settings().ids();
-        check_refused("sweep.threshold=5", &format!("sweep.threshold=5: expected one of the rules {ids}"));
+        check_refused(
+            "sweep.threshold=5",
+            &format!("sweep.threshold=5: expected one of the rules {ids}; did you mean model-sweep?"),
+        );
         check_refused(
             "denied-model.window=2h,model-sweep.threshold=many",
             "model-sweep.threshold=many: expected a whole number from 0 to 1000",

@@ -3,7 +3,7 @@
 //! Strings and brackets are followed, which needs no line ends, so that an object is cut out alike in every framing:
 //! on a line, in a list, in an envelope around many, pretty-printed. Whether it is a record is for the receiver.
 //! Nearly every log holds one object per line, and nearly none is looked for: once a record has been recognised, on
-//! a line of its own, [`Lines`] passes over such lines.
+//! its own line, [`Lines`] passes over such lines.
 
 use crate::source::buffer::Buffer;
 use crate::source::lines::{Lines, Passed};
@@ -13,6 +13,7 @@ use crate::source::time::export_time;
 use crate::source::words::Words;
 
 /// Cuts a stream of text into pieces.
+#[expect(clippy::struct_excessive_bools, reason = "what is known of the stream so far, each by itself")]
 pub struct Framer {
     words: Words,
     /// A longer record is skipped.
@@ -20,6 +21,10 @@ pub struct Framer {
     lines: Lines,
     /// Records that have begun so far, beside those that `lines` passed over.
     records: u64,
+    /// Records come one a line, so a line counts once.
+    has_lines: bool,
+    /// The object that is being walked was counted as a record.
+    is_counted: bool,
     /// A record has been recognised. Until then every object is received.
     recognised: bool,
     state: CutState,
@@ -64,10 +69,12 @@ struct LineBegin {
     clean: bool,
     /// The time of a line of an exported log group.
     is_exported: bool,
+    /// An object that began the line.
+    has_object: bool,
 }
 
 /// The beginning of an empty line.
-const EMPTY: LineBegin = LineBegin { blank: 0, clean: true, is_exported: false };
+const EMPTY: LineBegin = LineBegin { blank: 0, clean: true, is_exported: false, has_object: false };
 
 /// Whether there is more to do, or all that is there has been examined.
 #[derive(PartialEq, Eq)]
@@ -85,6 +92,8 @@ impl Framer {
             max_record_bytes,
             lines: Lines::default(),
             records: 0,
+            has_lines: false,
+            is_counted: false,
             recognised: false,
             state: CutState::Between,
             within: Container::None,
@@ -168,7 +177,7 @@ impl Framer {
                             return Step::NeedMore;
                         }
                         Some(length) if length > 0 => {
-                            self.line = LineBegin { blank: 0, clean: false, is_exported: true };
+                            self.line = LineBegin { clean: false, is_exported: true, ..EMPTY };
                             self.max_indent = usize::MAX;
                             text.cursor = at.saturating_add(length).saturating_sub(1);
                         }
@@ -190,7 +199,9 @@ impl Framer {
         self.indent = self.line.blank;
         self.max_indent = usize::MAX;
         self.line.clean = false;
-        self.records = self.records.saturating_add(1);
+        self.is_counted = !(self.has_lines && self.line.has_object) || self.within.is_array();
+        self.line.has_object |= self.alone;
+        self.records = self.records.saturating_add(u64::from(self.is_counted));
         // To read a line is quicker than to follow its brackets first. What is not exactly one object, or an
         // envelope with an array, has no effect.
         let may_be_line =
@@ -202,8 +213,8 @@ impl Framer {
             && self.words.any(text, text.start, end)
             && self.receive_piece(text, end, receive) != Verdict::Broken
         {
+            self.begin_lines(text, end);
             text.restart(end);
-            self.state = CutState::Lines;
             return Step::Again;
         }
         self.is_tail = false;
@@ -254,7 +265,7 @@ impl Framer {
             return false;
         };
         // It is no record itself.
-        self.records = self.records.saturating_sub(u64::from(!self.is_tail));
+        self.records = self.records.saturating_sub(u64::from(!self.is_tail && self.is_counted));
         receive(text.offset(text.start), Cut::Around(text.text(text.start, text.cursor)));
         self.within = container;
         text.restart(text.cursor);
@@ -277,13 +288,24 @@ impl Framer {
         {
             receive(offset, Cut::Broken(json));
         }
-        text.restart(end);
         let has_line = self.recognised
             && self.within == Container::None
             && self.alone
             && !self.nesting.has_many_lines()
             && text.byte(text.pass(b" \t\r", end)) == Some(b'\n');
-        self.state = if has_line { CutState::Lines } else { CutState::Between };
+        if has_line {
+            self.begin_lines(text, end);
+        } else {
+            self.state = CutState::Between;
+        }
+        text.restart(end);
+    }
+
+    /// Goes on with lines like the record at the buffer's start, which ends there.
+    fn begin_lines(&mut self, text: &Buffer, end: usize) {
+        self.lines.begin_like(text.text(text.start, end));
+        self.has_lines |= self.alone;
+        self.state = CutState::Lines;
     }
 
     fn receive_piece(&mut self, text: &Buffer, end: usize, receive: Receiver<'_>) -> Verdict {

@@ -9,6 +9,9 @@ const WINDOW_BITS: u8 = 15;
 /// Why a stored object cannot be read to its end.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Damage {
+    /// Whoever reads it stopped.
+    #[error("interrupted; what was read before was counted")]
+    Interrupted,
     /// The bytes at this offset are not valid gzip.
     #[error("corrupt gzip at byte {at}: {cause}; what could be read before it was counted")]
     Corrupt {

@@ -12,6 +12,9 @@ const BLANK_BYTES: usize = 1024;
 /// Between two records, one a line.
 #[derive(Default)]
 pub struct Lines {
+    /// How the record before them begins: up to the end of its first key. A line that begins otherwise may be an
+    /// envelope.
+    begin: Vec<u8>,
     /// The line at the buffer's start holds a record.
     open: bool,
     /// Records passed over.
@@ -26,7 +29,18 @@ pub enum Passed {
     Line,
 }
 
+/// Longer than any first key.
+const BEGIN_BYTES: usize = 64;
+
 impl Lines {
+    /// Lines are records of one log while they begin like `record`.
+    pub fn begin_like(&mut self, record: &[u8]) {
+        let quotes = record.iter().take(BEGIN_BYTES).enumerate().filter(|(_, byte)| **byte == b'"');
+        let key_end = quotes.map(|(at, _)| at).nth(1).map_or(1, |at| at.saturating_add(1));
+        self.begin.clear();
+        self.begin.extend_from_slice(record.get(..key_end).unwrap_or_default());
+    }
+
     /// Goes on from a line's end. A line that is longer than a record may be is left, as it may be an envelope.
     pub fn pass(
         &mut self,
@@ -42,7 +56,7 @@ impl Lines {
         };
         while let Some(newline) = text.find(b'\n', text.cursor.min(upto), upto) {
             let next = text.pass(BLANK, newline);
-            if next == text.end && !last {
+            if text.end.saturating_sub(next) < self.begin.len() && !last {
                 text.cursor = newline;
                 // Otherwise every block would rescan the same blanks.
                 return if next.saturating_sub(newline) < BLANK_BYTES {
@@ -55,7 +69,7 @@ impl Lines {
             let line = text.text(text.start, newline).trim_ascii_end();
             let whole = !self.open || line.ends_with(b"}");
             let is_long = self.open && line.len() > max_record_bytes;
-            if !whole || is_long || text.byte(next).is_some_and(|byte| byte != b'{') {
+            if !whole || is_long || (next < text.end && !text.rest(next).starts_with(&self.begin)) {
                 return self.stop(text);
             }
             text.restart(next);

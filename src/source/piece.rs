@@ -41,8 +41,9 @@ pub type Receiver<'r> = &'r mut dyn FnMut(u64, Cut<'_>) -> Verdict;
 pub enum Container {
     /// Nothing, or a list: it is a record, or an envelope around one.
     None,
-    /// A CloudTrail log file: it is a record. Source: "CloudTrail log file examples" in the AWS CloudTrail user
-    /// guide.
+    /// A CloudTrail log file, or what Azure's Event Hubs pass on: it is a record. Sources: "CloudTrail log file
+    /// examples" in the AWS CloudTrail user guide; "Stream Azure monitoring data to an event hub" in Azure Monitor's
+    /// documentation.
     Records,
     /// A subscription of CloudWatch Logs, as Firehose writes it to S3, or the output of `aws logs
     /// filter-log-events` and `get-log-events`: its `message` may be a record. Sources: "Log group-level subscription
@@ -63,7 +64,7 @@ impl Container {
     #[must_use]
     pub fn keyed(key: &[u8]) -> Option<Self> {
         Some(match key {
-            b"Records" => Self::Records,
+            b"Records" | b"records" => Self::Records,
             b"logEvents" | b"events" => Self::LogEvents,
             b"Events" => Self::LookupEvents,
             _ => return None,

@@ -218,7 +218,7 @@ async fn an_exemption_that_a_path_could_match_is_in_the_log_at_the_start() {
     assert!(of_rule.starts_with("exempt users: model-sweep.exempt=*:assumed-role/y/*: "), "{of_rule}");
 }
 
-/// One refused call as an EventBridge event, with half a surrogate pair in a value the caller chose.
+/// One denied call as an EventBridge event, with half a surrogate pair in a value the caller chose.
 fn api_call(number: usize) -> String {
     format!(
         r#"{{"detail-type":"AWS API Call via CloudTrail","source":"aws.bedrock","id":"b-{number}","detail":{{"eventVersion":"1.11","eventTime":"2025-06-01T10:00:0{number}Z","eventSource":"bedrock.amazonaws.com","eventName":"Converse","errorCode":"AccessDenied","userAgent":"boto3 \ud83d","userIdentity":{{"arn":"arn:aws:iam::123456789012:user/eve"}},"requestID":"q-{number}"}}}}"#

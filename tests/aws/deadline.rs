@@ -130,7 +130,7 @@ impl Store for Slow<'_> {
     }
 }
 
-/// A refused call of a model by number.
+/// A denied call of a model by number.
 fn event(model: usize) -> Value {
     json!({
         "detail-type": "AWS API Call via CloudTrail", "source": "aws.bedrock", "id": format!("b-{model}"),

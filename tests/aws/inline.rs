@@ -16,7 +16,7 @@ use crate::handler::{
 use crate::http::Server;
 use crate::support::{TABLE, dynamodb, gzip};
 
-/// A refused call as CloudTrail records it; a number from 1 to 9 gives its ids and second.
+/// A denied call as CloudTrail records it; a number from 1 to 9 gives its ids and second.
 fn record(number: usize) -> Value {
     json!({
         "eventVersion": "1.11",
@@ -266,7 +266,7 @@ async fn a_record_that_is_not_counted_fails_the_delivery_by_name() {
 
 #[tokio::test]
 async fn after_an_outage_of_the_topic_every_caller_is_reported() {
-    // Six callers an hour, four refused calls each, over three hours; ten events to a batch.
+    // Six callers an hour, four denied calls each, over three hours; ten events to a batch.
     let s3 = bucket(&[]);
     let handler = handler(&s3, DynamoDbStore::new(&dynamodb().await, TABLE.to_owned()), Recorder::default());
     let of = |number: usize| {

@@ -37,12 +37,13 @@ pub fn form(request: &Request) -> BTreeMap<String, String> {
     fields.map(|(name, value)| (decoded(name), decoded(value))).collect()
 }
 
+/// Sends a notice, and its alert where programs want it; returns how many findings the bus did not take.
 pub async fn publish_to(
     url: &str,
     key: &Key,
     every_alert: Option<&str>,
     bus: Option<&str>,
-) -> Result<(), String> {
+) -> Result<u64, String> {
     let at = time("2025-06-01T10:00:03Z");
     let caller = Caller::of(&DENIED_MODEL, key);
     let id = incident::id(&caller, at);
@@ -81,21 +82,26 @@ pub async fn publish_to(
     let bus = bus.map(|arn| EventBus::new(&sdk(url), arn.to_owned(), &meter));
     let sink = SnsSink::metered(&sdk(url), TOPIC.to_owned(), every_alert.map(str::to_owned), bus, &meter);
     sink.notice(&notice).await.map_err(|error| error.to_string())?;
-    if sink.wants_alerts() { sink.alert(&alert).await.map_err(|error| error.to_string()) } else { Ok(()) }
+    if sink.wants_alerts() {
+        sink.alert(&alert).await.map_err(|error| error.to_string())?;
+    }
+    Ok(meter.take().lost_findings)
 }
 
 async fn publish(url: &str, key: &Key) -> Result<(), String> {
-    publish_to(url, key, None, None).await
+    publish_to(url, key, None, None).await.map(drop)
 }
 
 #[tokio::test]
-async fn programs_get_each_alert_on_a_topic_of_their_own() {
+async fn programs_get_each_alert_on_a_topic_of_their_own_and_as_json_by_https_too() {
     let server = Server::start(|_, _| Some(accepted()));
     let every_alert = "arn:aws:sns:us-east-1:123456789012:every-alert";
     publish_to(&server.url, &key(&[None, None, None]), Some(every_alert), None).await.expect("published");
     let topics: Vec<String> =
         server.requests().iter().map(|request| form(request)["TopicArn"].clone()).collect();
     assert_eq!(topics, [TOPIC, every_alert]);
+    let has_chat = |request: &Request| form(request)["Message"].contains("\"https\":");
+    assert_eq!(server.requests().iter().map(has_chat).collect::<Vec<_>>(), [true, false]);
 }
 
 #[tokio::test]

@@ -203,7 +203,7 @@ fn deliver_all(
     let given_up = Mutex::new(Vec::new());
     // A redrive comes when every lease has run out.
     let now = 1_000_000 + 1_000 * round;
-    // In fair weather none fails.
+    // Under normal conditions none fails.
     let attempts = if sink.weather.bad { ATTEMPTS } else { 1 };
     let thread = || {
         let pipeline = pipeline(storm.rule.clone(), DynamoDbStore::new(config, TABLE.to_owned()), sink);

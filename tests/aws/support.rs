@@ -39,12 +39,14 @@ pub fn listener() -> TcpListener {
 /// A configuration whose every service is at `endpoint`.
 pub fn sdk(endpoint: &str) -> SdkConfig {
     let credentials = Credentials::new("AKIDTEST", "secret", None, None, "test");
-    SdkConfig::builder()
+    let builder = SdkConfig::builder()
         .behavior_version(behavior())
         .region(Region::new("us-east-1"))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .endpoint_url(endpoint)
-        .build()
+        .endpoint_url(endpoint);
+    #[cfg(not(feature = "https"))]
+    let builder = builder.http_client(bedrock_denial_watch::lambda::aws::plain_http());
+    builder.build()
 }
 
 /// A configuration whose every service refuses connections.

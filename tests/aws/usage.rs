@@ -13,7 +13,7 @@ use crate::support::{TABLE, dynamodb, gzip, sdk};
 const USER: &str = "arn:aws:iam::111122223333:user/ci/report-export";
 const ROLE: &str = "arn:aws:sts::111122223333:assumed-role/DataPlatformExecutionRole/i-0a1b2c3d4e5f67890";
 
-/// Refusals, one a second: request ids from `first` on, and models by number.
+/// Denials, one a second: request ids from `first` on, and models by number.
 fn refusals(arn: &str, first: usize, models: usize, each: usize) -> Vec<u8> {
     let record = |number: usize| {
         let (id, model) = (first + number, number % models);
@@ -88,11 +88,11 @@ async fn each_scenario_costs_what_is_documented() {
     let found = usages(&objects, &["burst.json.gz", "more.json.gz", "more.json.gz"]).await;
     check(&found[0], [2, 5, 6, 1, 9, 12, 1], (19.0, 21.0));
     check(&found[1], [1, 5, 0, 0, 5, 6, 0], (5.0, 11.0));
-    // Told a second time, nothing is added: DynamoDB refuses, and does not tell what that costs.
+    // Sent a second time, nothing is added: DynamoDB refuses, and does not report what that costs.
     check(&found[2], [1, 5, 0, 0, 5, 6, 0], (0.0, 11.0));
 }
 
-/// An SQS batch of events, each a refused call of one model, all within ten minutes.
+/// An SQS batch of events, each a denied call of one model, all within ten minutes.
 fn events(numbers: std::ops::Range<usize>) -> Value {
     let ids: Vec<String> = numbers.clone().map(|number| format!("m-{number}")).collect();
     let event = |number: usize| {

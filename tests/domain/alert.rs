@@ -131,6 +131,50 @@ fn a_long_term_key_hears_nothing_of_what_to_set_up() {
     assert_eq!(document["event"]["severity"], 73);
 }
 
+#[test]
+fn an_alert_about_azure_names_no_command_of_aws() {
+    // Whoever names an identity in Azure after one in AWS.
+    let user = "arn:aws:iam::111122223333:user/eve";
+    let told = |source| {
+        with([Some("111122223333"), Some(user), Some("gpt-4o")], |alert| {
+            let mut alert = alert.clone();
+            alert.figures.sources = BTreeSet::from([source]);
+            alert.figures.evidence.insert(evidence(Kind::SourceIp, "192.0.2.***"));
+            let message = alert.message();
+            (message.subject, message.body, json(&alert.document()), json(&alert.ocsf()))
+        })
+    };
+    let (subject, body, document, finding) = told(Source::AzureOpenAi);
+    assert!(subject.starts_with("[high] Azure OpenAI 111122223333: "), "{subject}");
+    for command in [
+        "aws iam",
+        "aws cloudtrail",
+        "aws dynamodb",
+        "denial-watch mute",
+        "--caller arn:",
+        ".amazon.com",
+        "Key kind",
+    ] {
+        assert!(!body.contains(command), "{body}");
+    }
+    let cloud = serde_json::json!({
+        "provider": "azure", "account": {"id": "111122223333"}, "region": ["us-east-1"], "service": {"name": "azure_openai"},
+    });
+    assert_eq!(document["cloud"], cloud);
+    assert_eq!(document["event"]["dataset"], serde_json::json!(["azure_openai.logs"]));
+    assert_eq!(document["investigate"], serde_json::json!({"replay": "replay s3://logs/a.json.gz"}));
+    assert_eq!(
+        (&finding["cloud"]["provider"], &finding["cloud"]["account"]["type"]),
+        (&"Azure".into(), &"Azure Subscription".into())
+    );
+    assert_eq!(finding["evidences"][0]["src_endpoint"], serde_json::json!({"name": "192.0.2.***"}));
+    assert_eq!(finding["resources"][0]["type"], "Azure OpenAI model");
+    let (subject, body, document, _) = told(Source::CloudTrail);
+    assert!(subject.starts_with("[high] Bedrock ") && body.contains("aws iam"), "{subject} {body}");
+    assert!(body.contains("denial-watch mute") && body.contains("aws cloudtrail"), "{body}");
+    assert_eq!(document["cloud"]["provider"], "aws");
+}
+
 fn json(text: &str) -> Value {
     serde_json::from_str(text).expect("JSON")
 }
@@ -311,7 +355,7 @@ fn the_message_has_a_text_for_every_subscriber_and_attributes_for_filters() {
         assert_eq!(body["default"], alert.document());
         assert_eq!(body["email"], alert.story().email());
         assert_eq!(body["email-json"], alert.story().email());
-        assert_eq!(body["https"], alert.story().chat());
+        assert_eq!(body.get("https"), None, "to programs, `https` is like any other protocol: the document");
         assert_eq!(body["sms"], alert.story().sms());
         let expected = [
             ("rule", "denied-model"),
@@ -497,7 +541,7 @@ fn people_see_spellings_of_a_model_only_where_they_differ_from_what_is_shown() {
             alert.story().chat()
         );
     });
-    // A sweep lists the models; what it lists need not be told again.
+    // A sweep lists the models; what it lists need not be repeated.
     of_rule(built_in("model-sweep"), &[None, Some(USER)], &["a.b", "c.d"], |alert| {
         let mut alert = alert.clone();
         for spelling in ["a.b", "eu.c.d"] {

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::depth::Sample;
 use crate::every_field::{invocation, trail};
-use crate::fuzz_targets::harmless::{check_alert, check_characters, check_message, check_text};
+use crate::fuzz_targets::harmless::{check_alert, check_characters, check_chat, check_message, check_text};
 use crate::{alert, depth, hostile_ids, notice};
 
 #[track_caller]
@@ -24,7 +24,7 @@ fn check_terminal(alert: &Alert<'_>) {
     assert!(HONEST[1].contains(&block.lines().count()), "{block}");
 }
 
-/// How many lines an honest alert has, in an e-mail and on a terminal. A long id is shortened where it is part of
+/// How many lines a normal alert has, in an email and on a terminal. A long id is shortened where it is part of
 /// a key, which adds a row with its spelling.
 static HONEST: LazyLock<[RangeInclusive<usize>; 2]> = LazyLock::new(|| {
     let long = "x".repeat(2048);
@@ -63,6 +63,7 @@ fn check_an_alert(hostile: &str) {
         let email = email(alert);
         assert!(HONEST[0].contains(&email.lines().count()), "{email}");
         check_message(&alert.message(), alert.rule.references);
+        check_chat(&alert.story().chat(), alert.rule.references);
         check_terminal(alert);
     });
 }

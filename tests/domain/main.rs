@@ -15,6 +15,7 @@ mod hostile_ids;
 mod notice;
 #[path = "../oracle/mod.rs"]
 mod oracle;
+mod pages;
 mod privacy;
 mod reader;
 mod replay;

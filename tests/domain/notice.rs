@@ -9,13 +9,13 @@ use bedrock_denial_watch::alert::{Alert, IncidentRef, MAX_MESSAGE_BYTES};
 use bedrock_denial_watch::call::Source;
 use bedrock_denial_watch::count::caller::Caller;
 use bedrock_denial_watch::count::evidence::{Evidence, Kind};
-use bedrock_denial_watch::count::incident::{self, IncidentLog, NewAlert, notice_id};
+use bedrock_denial_watch::count::incident::{self, Incident, IncidentLog, NewAlert, notice_id};
 use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::count::window::Figures;
 use bedrock_denial_watch::rule::catalogue::{ALL, DENIED_MODEL, built_in};
 use bedrock_denial_watch::rule::definition::Rule;
 use bedrock_denial_watch::source::time::EventTime;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const ACCOUNT: &str = "111122223333";
 const CONSOLE: &str = "https://us-east-1.console.aws.amazon.com/";
@@ -160,9 +160,10 @@ fn one_alert_reads_as_it_always_did() {
         let (message, alone) = (notice.message(), notice.worst.message());
         assert_eq!((&message.subject, &message.attributes), (&alone.subject, &alone.attributes));
         let (message, alone) = (json(&message.body), json(&alone.body));
-        for channel in ["email", "email-json", "https", "sms"] {
+        for channel in ["email", "email-json", "sms"] {
             assert_eq!(message[channel], alone[channel], "{channel}");
         }
+        assert_eq!(message["https"], notice.worst.story().chat(), "Amazon Q subscribes so");
         let document = json(message["default"].as_str().expect("text"));
         assert_eq!(
             (&document["incident"]["alerts"], &document["incident"]["more"]),
@@ -342,4 +343,32 @@ pub fn of_a_caller<T>(text: &str, callers: Option<u64>, tell: impl FnOnce(&Notic
         notice.crowd = callers.map(|callers| CrowdView { callers, latest: &latest });
         tell(&notice)
     })
+}
+
+#[test]
+fn on_a_bus_an_incident_is_one_finding_that_its_notices_update_and_a_crowd_another() {
+    with(&probe(23, 6), None, |notice| {
+        let finding = json(&notice.ocsf());
+        assert_eq!((&finding["class_uid"], &finding["type_uid"]), (&json("2004"), &json("200401")));
+        assert_eq!(finding["finding_info"]["uid"], notice.worst.incident.id);
+        assert_eq!((&finding["metadata"]["uid"], &finding["severity"]), (&json!(notice.id), &json!("High")));
+        assert_eq!(finding["unmapped"]["alert"], notice.worst.id());
+        assert_eq!(finding["unmapped"]["alerts"], 24);
+        assert_eq!(finding["unmapped"]["rules"], json!(["denied-model", "model-sweep"]));
+        let message = finding["message"].as_str().expect("text");
+        assert!(message.contains("eve was denied 23 models"), "{message}");
+        let incident = Incident { notices: 1, ..notice.incident.clone() };
+        let again = Notice { incident: &incident, ..notice.clone() };
+        let update = json(&again.ocsf());
+        assert_eq!((&update["activity_id"], &update["type_uid"]), (&json("2"), &json("200402")));
+        assert_eq!(update["finding_info"]["uid"], finding["finding_info"]["uid"]);
+    });
+    with(&probe(1, 6), Some(16), |notice| {
+        let finding = json(&notice.ocsf());
+        assert_eq!(
+            (&finding["finding_info"]["uid"], &finding["activity_id"]),
+            (&json!(notice.id), &json("1"))
+        );
+        assert_eq!(finding["unmapped"]["callers"], 16);
+    });
 }

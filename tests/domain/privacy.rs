@@ -88,7 +88,7 @@ fn no_alert_notice_or_state_holds_what_the_contract_does_not_name() {
         check(form, &format!("{state:?}"));
     }
     assert!(SHOWN.iter().all(|name| seen.contains(*name)), "{seen:?}");
-    // No answer comes without a guardrail, and nobody is watched yet.
+    // No answer comes without a guardrail, and no one is watched yet.
     let silent = ["no-guardrail", "served-after-denial"];
     let loud = ALL.iter().map(|rule| rule.id).filter(|id| !silent.contains(id));
     assert_eq!(fired, loud.collect(), "every other rule told something");

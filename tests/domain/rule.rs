@@ -10,6 +10,7 @@ use bedrock_denial_watch::call::credential::Credential;
 use bedrock_denial_watch::rule::catalogue::{ALL, FILES, built_in};
 use bedrock_denial_watch::rule::condition::{CallOutcome, Condition, FindingCondition, Guardrail};
 use bedrock_denial_watch::rule::definition::{Rule, Severity, SeverityIf, Weight};
+use bedrock_denial_watch::rule::feed::Feed;
 use bedrock_denial_watch::rule::field::Field;
 use bedrock_denial_watch::rule::file;
 use glob::Pattern;
@@ -20,12 +21,11 @@ const PREFACE: &str = "\
 Each rule is a file, `rules/<id>.toml`; this page is written from them. Which rules are on is one
 setting: `DetectionRules` of the stack, `RULES` of the function, `--rules` of `replay`. Threshold,
 window, cooldown, severity and exempt users of every rule are settings too: `RuleSettings`,
-`RULE_SETTINGS`, `--set`. One reading of an object serves all rules, and a rule that is off costs
-nothing.
+`RULE_SETTINGS`, `--set`. Each object is read once for all rules, and a rule that is off costs nothing.
 
 A missing value counts as its own group, unless the rule needs it: a rule about roles, say, ignores
-records without one. The *caller* is what nobody can rename at will: a role without its
-session, all federated users of an account together, a person's session, or else the user.
+records without one. The *caller* is the user without freely chosen names: a role without its session,
+all federated users of an account together, a person's session, or else the user.
 ";
 
 fn words(fields: impl Iterator<Item = Field>) -> String {
@@ -76,6 +76,9 @@ fn shown(record: &Condition) -> String {
         Some(true) => shown.push("made by AWS on the caller's behalf".to_owned()),
         Some(false) => shown.push("not made by AWS on the caller's behalf".to_owned()),
         None => {}
+    }
+    if record.empty_answer {
+        shown.push("with an empty answer".to_owned());
     }
     if record.has_body {
         shown.push("with the answer in the log".to_owned());
@@ -129,9 +132,8 @@ fn section(rule: &Rule) -> String {
         window = span(rule.window),
         cooldown = span(rule.cooldown),
     );
-    if rule.is_only_in_cloudtrail() {
-        text += "- Only CloudTrail shows it\n";
-    }
+    let shown: Vec<&str> = Feed::ALL.into_iter().filter(|feed| feed.shows(rule)).map(Feed::label).collect();
+    let _ = writeln!(text, "- Shown by {}", shown.join(", "));
     if rule.records.iter().any(|record| record.except_people) {
         let roles = "AWSReservedSSO_<permission set>_<16 hexadecimal digits>";
         let _ = writeln!(text, "- Not counted: people, who are the sessions of roles named\n  `{roles}`");
@@ -153,7 +155,7 @@ fn section(rule: &Rule) -> String {
         let _ = writeln!(text, "- [Reference]({reference})");
     }
     if let Some(elastic) = rule.elastic {
-        let _ = writeln!(text, "\nAfter Elastic's rule `{}`. On purpose, otherwise:\n", elastic.uuid);
+        let _ = writeln!(text, "\nAfter Elastic's rule `{}`. Deliberate differences:\n", elastic.uuid);
         for point in elastic.differs {
             let _ = writeln!(text, "- {point}");
         }
@@ -176,8 +178,9 @@ const ELASTIC: &str = include_str!("../fixtures/elastic-rules.tsv");
 const ELASTIC_PREFACE: &str = "
 ## Elastic's rules about Bedrock
 
-Elastic's 36 rules about Amazon Bedrock, as found in its public repository
-[detection-rules](https://github.com/elastic/detection-rules) and its rules explorer on 2026-11-30, each beside ours, or why there is none.
+Elastic's 36 rules about Amazon Bedrock, from its public repository
+[detection-rules](https://github.com/elastic/detection-rules) and its rules explorer on 2026-11-30: each with ours, or why we have none.
+The last one is about Azure OpenAI.
 
 | Elastic's rule | id | here |
 |---|---|---|
@@ -277,6 +280,7 @@ fn the_figures_are_those_of_the_contract() {
     check_table("model-access-changed", "account, user  0 request  60/1440 min  medium 47  on");
     check_table("api-key-escape", "account, user  0 request  60/1440 min  high 73  on");
     check_table("key-addresses", "account, user, access key  5 address  60/60 min  medium 47  off");
+    check_table("empty-answers", "account, resource  9 request  60/60 min  low 21  off");
     check_table("role-denials", "account, role, model  6 request  60/60 min  medium 47  on");
     check_table("slow-denials", "account, caller, model  12 request  1440/1440 min  low 21  on");
     check_table("validation-burst", "account, user  3 request  1/60 min  high 73  off");
@@ -301,7 +305,7 @@ fn check_refused_at(old: &str, new: &str, below: usize, told: &str) {
     assert_eq!(error, format!("rules/denied-model.toml:{line}: {told}"));
 }
 
-const GROUP_BY: &str = "group_by: expected \"account\", and perhaps one of \"user\", \"caller\" and \"role\", and \"model\", \"region\", \"address\", \"operation\" and \"access_key\", each once";
+const GROUP_BY: &str = "group_by: expected \"account\", and perhaps one of \"user\", \"caller\" and \"role\", and \"model\", \"region\", \"address\", \"operation\", \"access_key\" and \"resource\", each once";
 
 #[test]
 fn a_bad_file_is_refused_with_file_line_field_and_what_was_expected() {
@@ -315,7 +319,7 @@ fn a_bad_file_is_refused_with_file_line_field_and_what_was_expected() {
     check_refused(
         "severity = \"high\"",
         "severity = \"High\"",
-        "severity: unknown variant `High`, expected one of `low`, `medium`, `high`, `critical`",
+        "severity: unknown variant `High`, expected one of `low`, `medium`, `high`, `critical`; did you mean high?",
     );
     check_refused("on = true", "on = \"yes\"", "on: invalid type: string \"yes\", expected a boolean");
     check_refused(
@@ -360,7 +364,7 @@ fn a_bad_file_is_refused_with_file_line_field_and_what_was_expected() {
     check_refused(
         "error_codes = [\"AccessDeniedException\"]",
         "outcome = \"success\"",
-        "record[0].outcome: unknown variant `success`, expected one of `any`, `refused`, `failed`, `succeeded`",
+        "record[0].outcome: unknown variant `success`, expected one of `any`, `refused`, `failed`, `succeeded`; did you mean succeeded?",
     );
     check_refused(
         "error_codes = [\"AccessDeniedException\"]",
@@ -380,7 +384,7 @@ fn a_bad_file_is_refused_with_file_line_field_and_what_was_expected() {
     check_refused(
         "count = \"request\"",
         "count = \"model\"",
-        "count: expected \"request\", \"model\", \"session\", \"region\", \"address\", \"operation\" or \"access_key\", and not what the rule groups by",
+        "count: expected \"request\", \"model\", \"session\", \"region\", \"address\", \"operation\", \"access_key\" or \"resource\", and not what the rule groups by",
     );
     check_refused(
         "headline = \"{user} denied {model} {count}x\"",
@@ -455,7 +459,31 @@ fn a_field_too_many_or_too_few_is_denied() {
     let error = refused(&GOOD.replacen("version = \"1\"", "version = 1\"", 1));
     assert!(error.starts_with("rules/denied-model.toml:5: "), "{error}");
     let error = refused("");
-    assert_eq!(error, "rules/denied-model.toml:1: missing field `id`");
+    assert_eq!(
+        error,
+        "rules/denied-model.toml:1: the file is empty: expected a rule, as docs/rules.md shows"
+    );
+}
+
+#[test]
+fn a_missing_table_is_named_rather_than_the_fields_that_went_elsewhere() {
+    check_refused_at(
+        "[wording]\n",
+        "",
+        1,
+        "severity_if.headline: unknown field `headline`, expected one of `causes`, `severity`, `risk_score`; it belongs \
+         below [wording]: is that line missing?",
+    );
+    let wording = GOOD.find("\n[wording]").expect("a table");
+    let example = GOOD.find("\n[[example]]").expect("a table");
+    let text = GOOD[..wording].to_owned() + &GOOD[example..];
+    let error = file::rule_and_examples("rules/denied-model.toml", &text).expect_err("refused").to_string();
+    let told =
+        ": missing field `wording`: expected [wording] with noun, headline, reason, title, opening, meaning";
+    assert!(error.ends_with(told), "{error}");
+    let text = GOOD.replacen("threshold =", "treshold =", 1);
+    let error = file::rule_and_examples("rules/denied-model.toml", &text).expect_err("refused").to_string();
+    assert!(error.ends_with("; did you mean threshold?"), "{error}");
 }
 
 #[test]

@@ -49,7 +49,7 @@ pub fn returned(outcome: &Outcome, messages: usize) -> Vec<bool> {
     (0..).take(messages).map(failed).collect()
 }
 
-/// Keeps what it is told.
+/// Keeps what it receives.
 #[derive(Default)]
 pub struct Recording {
     pub told: RefCell<Vec<Told>>,
@@ -151,7 +151,7 @@ pub fn alert_log(store: &MemoryStore, key: &Key) -> AlertLog {
     log.value
 }
 
-/// Another store or sink in bad weather.
+/// Another store or sink, under faults.
 pub struct Faulty<'a, T> {
     pub inner: T,
     pub weather: &'a Weather,

@@ -111,7 +111,7 @@ def cloud(at_once=None):
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_ENDPOINT_URL": recorder.url,  # what functions are told
+            "AWS_ENDPOINT_URL": recorder.url,  # what functions are given
             "AUTH": "true",  # the function may do what its role allows, and no more
             "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "0.05",  # a minute on AWS
             "IOT_MTLS_ENABLED": "0",  # both open ports of their own

@@ -11,7 +11,7 @@ from stack import ZIP, Detector, PackagedDetector, upload_code
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "exhaustive: `make test-all` runs it, `make test` does not (docs/verification.md)")
+    config.addinivalue_line("markers", "exhaustive: `make test-all` runs it, `make test` does not (docs/internals/verification.md)")
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from cloud import REGION, child, cloud, end_on_signals, free_port, poll
 from samples import BUCKET, example_logs
 from stack import ROOT, ZIP, Detector, upload_code
 
-# The emulator tells a deadline of 1970; everything else is as Lambda would have it.
+# The emulator gives a deadline of 1970; everything else is as Lambda would have it.
 LAMBDA = {
     "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
     "AWS_ACCESS_KEY_ID": "test",

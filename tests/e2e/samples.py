@@ -38,12 +38,12 @@ def record(user, seconds, model=MODEL, **fields):
 
 
 def denial(user, seconds, **fields):
-    """A refused call."""
+    """A denied call."""
     return record(user, seconds, errorCode="AccessDeniedException", input={}, **fields)
 
 
 def alone(number):
-    """An hour of its own, in seconds after `START`: ten incidents of an account within an hour are told
+    """An hour of its own, in seconds after `START`: ten incidents of an account within an hour are reported
     one by one, and no more."""
     return 1_000_000 + number * 10_000
 
@@ -119,7 +119,7 @@ def identity(user):
 
 
 def refused(denial):
-    """CloudTrail's record of the refused call that `denial` writes to the invocation log.
+    """CloudTrail's record of the denied call that `denial` writes to the invocation log.
     IAM refuses before the parameters are looked at: then only the message names the model."""
     user, model = denial["identity"]["arn"], denial["modelId"]
     seconds = (datetime.fromisoformat(denial["timestamp"]) - START).total_seconds()
@@ -141,7 +141,7 @@ def refused(denial):
 
 
 def other_calls(user):
-    """What fills CloudTrail's files: other services, whose refusals must not count."""
+    """What fills CloudTrail's files: other services, whose denials must not count."""
     someone, service = identity(user), {"type": "AWSService", "invokedBy": "config.amazonaws.com"}
     denied = {"errorCode": "AccessDenied", "errorMessage": f"User: {user} is not authorized to perform: s3:ListAllMyBuckets"}
     return [
@@ -153,7 +153,7 @@ def other_calls(user):
 
 
 def bedrock_calls(user, model=MODEL):
-    """Bedrock calls that look like a refused model call but are not one."""
+    """Bedrock calls that look like a denied model call but are not one."""
     someone = identity(user)
     denied = {"errorCode": "AccessDenied", "errorMessage": f"User: {user} is not authorized to perform: bedrock:InvokeModel"}
     pattern = json.dumps({"detail": {"eventSource": ["bedrock.amazonaws.com"], "eventName": ["InvokeModel"]} | denied})

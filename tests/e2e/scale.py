@@ -27,7 +27,7 @@ def objects(number, seed):
     bodies, expected = [], Counter()
     for index in range(number):
         caller, turn = divmod(index, OBJECTS_OF_A_CALLER)
-        # Ten incidents of an account within an hour are told one by one.
+        # Ten incidents of an account within an hour are reported one by one.
         at = alone(caller) + 10 * turn
         user = f"{USER}caller-{caller}"
         bodies.append(pack(record(f"{USER}honest", at), *denials(user, at)))

@@ -1,7 +1,7 @@
 """Steady deliveries through the whole chain for some minutes: does the function grow, slow down or lose anything?
 
-Every object holds refused calls of callers who stay below the threshold; every fifth one also a burst of a caller
-of its own. At the end, each burst must have made one alert, and the table must hold each denial once.
+Every object holds denied calls of callers who stay below the threshold; every fifth one also a burst of its
+own caller. At the end, each burst must have made one alert, and the table must hold each denial once.
 """
 
 import argparse
@@ -98,7 +98,7 @@ def soak(detector, seconds, pause):
     looked = began - 60
     number = 0
     while time.monotonic() < began + seconds:
-        # Ten incidents of an account within an hour are told one by one.
+        # Ten incidents of an account within an hour are reported one by one.
         at = alone(number // EVERY)
         steady = f"{USER}steady-{number % 40}"
         records = [record(f"{USER}honest", at + second) for second in range(20)]

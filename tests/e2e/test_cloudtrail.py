@@ -38,12 +38,12 @@ def has_evidence(alert):
 
 
 def among_others(user, records):
-    """A CloudTrail file with these refusals among everything else that happens in an account."""
+    """A CloudTrail file with these denials among everything else that happens in an account."""
     return trail(*other_calls(user), *map(refused, records), *bedrock_calls(user))
 
 
 def counts_once(both, user, records, first, second):
-    """Both sources report the same refusals, one after the other: one alert. Returns it."""
+    """Both sources report the same denials, one after the other: one alert. Returns it."""
     first()
     [alert] = both.alerts()
     second()

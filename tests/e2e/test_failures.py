@@ -51,7 +51,7 @@ def test_a_corrupt_object_ends_in_the_queue_and_counts_once_it_is_mended(detecto
     name, record, message = put_corrupt(detector, records)
     assert detector.counted(user) == (2, ids(records[:2]))  # what could be read
     with pytest.raises(RuntimeError, match="gzip"):
-        detector.invoke(record)  # before the cause is mended
+        detector.invoke(record)  # before the cause is fixed
     assert detector.alerts() == []
 
     with detector.notifications_off():

@@ -20,7 +20,7 @@ def all_rules(cloud):
 def test_the_example_of_each_rule_is_reported(all_rules, rule):
     stack = types.SimpleNamespace(outputs=all_rules.outputs, parameters={"LogPrefix": "bedrock"}, region="us-east-1", client=all_rules.cloud.client, output=all_rules.outputs.get)
     with all_rules.deliveries(1):
-        _, clean = try_alert.by_object(stack, rule)
+        _, clean = try_alert.by_example(stack, rule)
     clean()
     assert rule in {alert["rule"]["id"] for alert in all_rules.alerts()}
     # What it looks for in the queue behind the topic.

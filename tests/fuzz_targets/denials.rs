@@ -28,14 +28,14 @@ const OBJECT: &str = "fuzzed-object";
 /// A denial as it is counted: account, user, model, epoch milliseconds and request id.
 type Found = ([Option<String>; 3], i64, String);
 
-/// What was read of one object, as far as anybody is told.
+/// What was read of one object, as far as it is reported.
 #[derive(Debug, PartialEq)]
 struct Seen {
     found: BTreeSet<Found>,
     rest: String,
 }
 
-/// What an input's bytes stand for in [`check_tokens`]: pieces that make a log, whole or broken.
+/// What an input's bytes mean in [`check_tokens`]: pieces that make a log, whole or broken.
 const TOKENS: [&str; 64] = [
     "{",
     "}",
@@ -109,7 +109,7 @@ pub fn check_tokens(input: &[u8]) {
     check(text.as_bytes());
 }
 
-/// A denial on a line of its own.
+/// A denial on its own line.
 const BEHIND: &str = "\n{\"timestamp\":\"2025-06-01T10:00:00Z\",\"requestId\":\"behind\",\"errorCode\":\"AccessDeniedException\"}\n";
 
 pub fn check(stored: &[u8]) {
@@ -217,7 +217,7 @@ fn expected(text: &str) -> Option<BTreeSet<Found>> {
 }
 
 /// What holds records, and what records hold; nothing holds both.
-const ENVELOPES: [&str; 5] = ["Records", "logEvents", "events", "Events", "CloudTrailEvent"];
+const ENVELOPES: [&str; 6] = ["Records", "records", "logEvents", "events", "Events", "CloudTrailEvent"];
 
 /// The denials of one object at the top level.
 fn document(document: &Json, expected: &mut BTreeSet<Found>) -> Option<()> {
@@ -233,7 +233,7 @@ fn document(document: &Json, expected: &mut BTreeSet<Found>) -> Option<()> {
     if is_known(document) || (count > 1 && !has("detail")) {
         return None;
     }
-    if let Some(records) = document.list("Records") {
+    if let Some(records) = document.list("Records").or_else(|| document.list("records")) {
         if members.len() > 1 || records.iter().any(|record| record.members().iter().any(is_envelope)) {
             return None;
         }
@@ -295,14 +295,75 @@ fn detail(event: &Json) -> Option<&Json> {
     event.get("detail").filter(|_| is_event && is_of_aws)
 }
 
-/// Whether an object is a record of either log.
+/// Whether an object is a record of Azure OpenAI's log, or of another service of Azure.
+fn is_of_azure(record: &Json) -> bool {
+    let has = |name: &str| record.get(name).is_some();
+    let is_bedrocks = has("timestamp") && (has("modelId") || has("accountId") || has("requestId"));
+    let is_resource = provider(record).is_some() && has("operationName") && has("time");
+    let is_answer = record.text("category") == Some("RequestResponse") && has("resultSignature");
+    !has("eventSource") && !is_bedrocks && (is_resource || is_answer)
+}
+
+/// The values of a resource's id by their names, in lower case.
+fn segments(record: &Json) -> Vec<(String, &str)> {
+    let segments: Vec<&str> =
+        record.text("resourceId").unwrap_or_default().trim_start_matches('/').split('/').collect();
+    segments.chunks_exact(2).map(|pair| (pair[0].to_lowercase(), pair[1])).collect()
+}
+
+fn segment<'r>(record: &'r Json, name: &str) -> Option<&'r str> {
+    let found = segments(record).into_iter().find(|(known, _)| known == name)?;
+    Some(found.1).filter(|value| !value.is_empty())
+}
+
+fn provider(record: &Json) -> Option<&str> {
+    segment(record, "providers")
+}
+
+/// The denial in a record of Azure OpenAI's log; `None` for a status that is no text.
+fn azure(record: &Json, expected: &mut BTreeSet<Found>) -> Option<()> {
+    let status = match record.get("resultSignature") {
+        Some(Json::Text(status)) => status.as_str(),
+        Some(_) => return None,
+        None => "",
+    };
+    let is_denied = match status {
+        "401" | "403" => true,
+        // What else begins with a number has tests of its own.
+        odd if odd.contains("40") => return None,
+        _ => false,
+    };
+    let is_own =
+        provider(record).is_none_or(|provider| provider.to_lowercase() == "microsoft.cognitiveservices");
+    let at = record.text("time").and_then(EventTime::parse);
+    if !is_denied || !is_own || record.text("category") != Some("RequestResponse") {
+        return Some(());
+    }
+    let text: Option<Json> = record.text("properties").and_then(|text| serde_json::from_str(text).ok());
+    let properties = text.as_ref().or_else(|| record.get("properties"));
+    let kept = |text: &str| text::truncate_with_hash(text.into()).into_owned();
+    let given = |name: &str| properties?.text(name).filter(|text| !text.is_empty()).map(kept);
+    if let Some(at) = at {
+        let id = record.text("correlationId").filter(|id| !id.is_empty() && !id.starts_with(OBJECT));
+        let id = id.map_or(OBJECT.to_owned(), |id| sample_value(Some(&kept(id))).into_owned());
+        let account = segment(record, "subscriptions").map(kept);
+        expected.insert(([account, given("objectId"), given("modelName")], at.epoch_ms(), id));
+    }
+    Some(())
+}
+
+/// Whether an object is a record of a known log.
 fn is_known(record: &Json) -> bool {
     let any = |names: &[&str]| names.iter().any(|name| record.get(name).is_some());
-    any(&["eventSource", "errorCode", "modelId", "identity", "schemaType"])
+    is_of_azure(record)
+        || any(&["eventSource", "errorCode", "modelId", "identity", "schemaType"])
         || (any(&["timestamp", "requestId"]) && any(&["input", "output"]))
 }
 
 fn record(record: &Json, expected: &mut BTreeSet<Found>) -> Option<()> {
+    if is_of_azure(record) {
+        return azure(record, expected);
+    }
     let is_trail = record.get("eventSource").is_some();
     let text = |value: Option<&Json>, name: &str| value.and_then(|value| value.text(name)).map(str::to_owned);
     let own = |name: &str| record.text(name).map(str::to_owned);

@@ -1,5 +1,5 @@
 //! What Lambda was invoked with → what to read. An event asks for the same however it is wrapped, and whatever
-//! nobody can read is said.
+//! no one can read is said.
 //!
 //! It needs the feature `aws`. Whoever includes it has the module `event` at its root.
 

@@ -22,7 +22,7 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
     std::iter::once(&*DENIED_MODEL).chain(others).map(|rule| Rule { threshold: 0, ..rule.clone() }).collect()
 });
 
-/// Checks whatever it is told.
+/// Checks whatever it receives.
 struct Checking;
 
 impl AlertSink for Checking {
@@ -41,7 +41,7 @@ impl AlertSink for Checking {
     }
 }
 
-/// The input's texts are the ids in records, in the order of [`record`]; the last ones stand for those that are
+/// The input's texts are the ids in records, in the order of [`record`]; the last ones are used for those that are
 /// missing.
 pub fn check(input: &[u8]) {
     let texts = super::texts(input);
@@ -67,7 +67,7 @@ pub fn check(input: &[u8]) {
 
 const FIELDS: usize = 8;
 
-/// A refused call, in CloudTrail where its first text begins with `t`.
+/// A denied call, in CloudTrail where its first text begins with `t`.
 fn record(texts: &[String]) -> String {
     let text = |number: usize| texts.get(number).or(texts.last()).map_or("", String::as_str);
     let time = format!("2025-06-01T10:00:{:02}Z", text(0).len() % 60);

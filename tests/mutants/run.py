@@ -19,7 +19,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 COPY, BUILD = ROOT / "target/mutants/tree", ROOT / "target/mutants/build"
-SUITES = {"lib": ["--lib"], "domain": ["--test", "domain"], "aws": ["--test", "aws"]}
+# Built as `make test` builds it, so that what others wrote is shared.
+TESTED = ["--no-default-features", "--features", "aws"]
+SUITES = {"lib": [*TESTED, "--lib"], "domain": [*TESTED, "--test", "domain"], "aws": [*TESTED, "--test", "aws"]}
 # Files in target/debug/deps and folders in .fingerprint and build that come from this project.
 OURS = re.compile(r"(lib)?(bedrock.denial.watch|denial.watch|replay|bootstrap|domain|aws)-[0-9a-f]{16}(\.\S+)?")
 # What is broken may loop, or grow.

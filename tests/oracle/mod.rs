@@ -62,7 +62,8 @@ pub type Batch = Vec<Denied>;
 
 /// What a rule's keys and values look like in a record: user, model and request id of a denial.
 fn fields(rule: &Rule, Denied { at, key, value }: &Denied) -> [String; 3] {
-    let by_model = rule.group_by.contains(&Field::Model);
+    // A model of Bedrock is its own resource.
+    let by_model = [Field::Model, Field::Resource].iter().any(|field| rule.group_by.contains(field));
     let is_key_user = rule.records.iter().any(|record| !record.users.is_empty());
     let (session, model, request) = match rule.distinct {
         Field::Session => (value_name(rule, *value), String::new(), format!("r{at}-{key}-{value}")),
@@ -139,6 +140,7 @@ fn trail(rule: &Rule, denied: &Denied) -> Value {
 fn shown(rule: &Rule) -> String {
     match rule.error_code() {
         Some(code) => format!(r#""errorCode":"{code}""#),
+        None if rule.records.iter().any(|record| record.empty_answer) => r#""output":{"outputBodyJson":{}}"#.to_owned(),
         None if rule.outcome() == CallOutcome::Succeeded => r#""output":{"outputBodyJson":{"content":[]}}"#.to_owned(),
         None => concat!(
             r#""output":{"outputBodyJson":{"stopReason":"guardrail_intervened","trace":{"guardrail":{"inputAssessment":{"g":{"#,
@@ -157,7 +159,9 @@ pub fn log(rule: &Rule, source: Source, batch: &[Denied]) -> String {
     // CloudTrail has no bodies, and the invocation log no messages.
     let source = if rule.is_only_in_cloudtrail() {
         Source::CloudTrail
-    } else if rule.error_code().is_none() {
+    } else if rule.error_code().is_none()
+        || (source == Source::AzureOpenAi && rule.error_code() != Some("AccessDeniedException"))
+    {
         Source::InvocationLog
     } else {
         source
@@ -174,11 +178,19 @@ pub fn log(rule: &Rule, source: Source, batch: &[Denied]) -> String {
                 r#"{{"timestamp":"{time}","accountId":"1","identity":{{"arn":"{user}"}},{region}"modelId":"{model}","requestId":"{request}",{shown}}}"#
             ),
             Source::CloudTrail => trail(rule, denied).to_string(),
+            Source::AzureOpenAi => {
+                let location = if rule.distinct == Field::Region { value_name(rule, denied.value) } else { "r".to_owned() };
+                json!({"time": time.to_string(), "category": "RequestResponse", "operationName": "ChatCompletions_Create",
+                    "resultSignature": "403", "correlationId": request, "location": location,
+                    "resourceId": "/SUBSCRIPTIONS/1/RESOURCEGROUPS/G/PROVIDERS/MICROSOFT.COGNITIVESERVICES/ACCOUNTS/A",
+                    "properties": {"objectId": user, "modelName": model}})
+                .to_string()
+            }
         }
     });
     let records: Vec<String> = records.collect();
     match source {
-        Source::InvocationLog => records.join("\n"),
+        Source::InvocationLog | Source::AzureOpenAi => records.join("\n"),
         Source::CloudTrail => format!(r#"{{"Records":[{}]}}"#, records.join(",")),
         Source::CloudWatch => subscription(&records),
     }
@@ -306,8 +318,11 @@ impl Told {
             EventTime::parse(text).expect("a time").epoch_ms() / 1000 - TEN
         };
         let model = &document["gen_ai"]["request"]["model"]["id"];
-        let grouped_by_model = rule.group_by.contains(&Field::Model);
-        let key = if grouped_by_model { model } else { &document["user"]["id"] };
+        let key = match rule.group_by {
+            by if by.contains(&Field::Model) => model,
+            by if by.contains(&Field::Resource) => &document["resource"]["id"],
+            _ => &document["user"]["id"],
+        };
         let key = key.as_str().expect("a key").rsplit(|part: char| !part.is_ascii_digit()).next();
         let (total, values) = match rule.distinct {
             Field::Model => ("total_models", "models"),
@@ -427,7 +442,7 @@ pub fn assert_quiet(alerts: &[Value], notices: &[Value]) {
     }
 }
 
-/// Asserts told and quiet, of the documents of all alerts and notices: each incident is told once it is whole, with few
+/// Asserts reported and quiet, of the documents of all alerts and notices: each incident is reported once it is whole, with few
 /// notices, and those of the callers in `muted` never.
 #[track_caller]
 pub fn assert_told_and_quiet(alerts: &[Value], notices: &[Value], muted: &[&str]) {

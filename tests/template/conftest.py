@@ -59,7 +59,7 @@ def aws(here):
 
 @pytest.fixture(scope="session")
 def create(here):
-    """Creates a stack from the template and returns its outputs, or raises the refusal."""
+    """Creates a stack from the template and returns its outputs, or raises the error."""
     return lambda name, **parameters: stack.Detector(here, name, **parameters).outputs
 
 

@@ -125,7 +125,7 @@ def test_it_comes_up_like_the_source(here, aws, new_bucket):
         found = aws("cloudformation").describe_stack_resources(StackName=name)["StackResources"]
         return {one["LogicalResourceId"]: one["ResourceType"] for one in found}
 
-    # The other one has an e-mail subscription, too.
+    # The other one has an email subscription, too.
     expected = resources(new_bucket["FunctionName"])
     del expected["EmailSubscription"]
     assert resources("from-dist") == expected

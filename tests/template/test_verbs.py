@@ -218,14 +218,16 @@ def test_denial_watch_judges_by_the_stacks_own_rules(aws, existing_bucket, echo,
 def test_status_shows_what_denial_watch_says_and_says_where_it_comes_from(aws, existing_bucket, echo, capsys, monkeypatch):
     stack = Deployed(aws, "watch", bedrock=Bedrock())
     status.main(options(), stack)
-    assert f"us-east-1|status|--table|{stack.output('TableName')}|" in capsys.readouterr().out
+    assert f"us-east-1|status|--table|{stack.output('TableName')}|--connected|events|" in capsys.readouterr().out
+    stack._instead["bedrock"] = Bedrock({"s3Config": {"bucketName": "old-logs", "keyPrefix": "bedrock"}})
+    assert status.connected(stack) == "invocation-log,events"
     echo.write_text("#!/bin/sh\necho 'error: DynamoDB Scan' >&2; exit 2\n")
     status.main(options(), stack)
     assert "✗ the table cannot be read: error: DynamoDB Scan" in capsys.readouterr().out
     monkeypatch.delenv("DENIAL_WATCH")
     monkeypatch.setattr(denial_watch, "ROOT", echo.parent)
     status.main(options(), stack)
-    assert "· open incidents and mutes: make tools builds denial-watch, which shows them here" in capsys.readouterr().out
+    assert "can show: make tools builds denial-watch, which shows them here" in capsys.readouterr().out
     with pytest.raises(verbs.Failure, match="make tools builds it"):
         denial_watch.main((options(verb="mutes"), []), stack)
 
@@ -326,7 +328,7 @@ def test_a_second_move_before_the_first_is_done_is_refused(monkeypatch):
 @pytest.mark.parametrize(
     "answer, says",
     [
-        ({"AlertEmail": "nobody"}, "AlertEmail=nobody: expected an e-mail address"),
+        ({"AlertEmail": "nobody"}, "AlertEmail=nobody: expected an email address"),
         ({"CloudTrail": "maybe"}, "CloudTrail=maybe: expected one of events, files, both, no"),
         ({"MemorySize": "12"}, "MemorySize=12: expected a number from 128 to 10240"),
         ({"LogBucketName": "none", "CloudTrail": "no"}, "Nothing would be read"),
@@ -469,18 +471,21 @@ def test_chat_that_would_fail_is_refused_before(workspace, channel, says):
 def test_an_add_on_gets_the_stacks_outputs_and_can_be_changed(aws, create, capsys):
     create("adds", NewLogBucketName="adds-logs")
     aws("s3").create_bucket(Bucket="adds-trail")
-    stack = Deployed(aws, "adds")
+    stack = Deployed(aws, "adds", bedrock=Bedrock())
     with pytest.raises(verbs.Failure, match="Prefix is missing"):
         add_on.check(stack, "source", {"Bucket": "adds-trail"})
     with pytest.raises(verbs.Failure, match="There is no bucket adds-none"):
         add_on.check(stack, "source", {"Bucket": "adds-none", "Prefix": "AWSLogs"})
+    with pytest.raises(verbs.Failure, match="Which channel"):
+        add_on.check(stack, "chat", {"TopicArns": "a"})
     with pytest.raises(verbs.Failure, match="deploy/source.yaml has no such parameter"):
         add_on.put(stack, "source", {"Bukcet": "adds-trail"})
     for prefix in ["AWSLogs", "AWSLogs/o-example"]:
         assert add_on.put(stack, "source", {"Bucket": "adds-trail", "Prefix": prefix}) == "adds-trail"
         pattern = json.loads(aws("events").describe_rule(Name="adds-trail")["EventPattern"])
         assert pattern["detail"]["object"]["key"][0] == {"wildcard": f"{prefix}/*_CloudTrail_*.json.gz"}
-    assert list(verbs.sources(stack)) == [("adds-trail", "adds-trail")]
+    assert verbs.sources(stack) == [("adds-trail", "adds-trail", "cloudtrail")]
+    assert "files" in status.connected(stack).split(",")
     assert add_on.put(stack, "dashboard", {}) == "adds-dashboard"
 
 
@@ -682,20 +687,20 @@ def test_what_may_not_be_looked_at_is_said_and_hides_nothing_else(aws, existing_
 class Function:
     """Publishes a notice of the denials, as the function does."""
 
-    def __init__(self, aws, topic, fails=False):
-        self.aws, self.topic, self.fails, self.events = aws, topic, fails, []
+    def __init__(self, aws, topic, fails=False, says=None):
+        self.aws, self.topic, self.fails, self.says, self.events = aws, topic, fails, says, []
 
     def invoke(self, FunctionName, Payload):
         self.events = [json.loads(record["body"]) for record in json.loads(Payload)["Records"]]
         if self.fails:
             return {"FunctionError": "Unhandled", "Payload": io.BytesIO(b'{"errorMessage": "no table"}')}
-        model = self.events[0]["detail"]["requestParameters"]["modelId"]
-        self.aws("sns").publish(TopicArn=self.topic, Message=json.dumps({"model": model}))
+        said = f"{self.says} {try_alert.ACCOUNT}" if self.says else self.events[0]["detail"]["requestParameters"]["modelId"]
+        self.aws("sns").publish(TopicArn=self.topic, Message=json.dumps({"said": said}))
         return {"Payload": io.BytesIO(b'{"batchItemFailures": []}')}
 
 
 class WithUnconfirmedMail:
-    """SNS with one more subscription; ministack confirms e-mail subscriptions by itself."""
+    """SNS with one more subscription; ministack confirms email subscriptions by itself."""
 
     def __init__(self, sns):
         self.sns = sns
@@ -810,6 +815,16 @@ def test_a_rules_example_goes_through_the_bucket_and_is_removed(aws, create, cap
         try_alert.main(options(rule="nonsense"), stack)
     with pytest.raises(verbs.Failure, match="RULE=… or REAL=yes"):
         try_alert.main(options(rule="model-sweep", real=True), stack)
+
+
+def test_where_no_log_is_read_an_example_of_cloudtrails_goes_by_events(aws, events_only, capsys):
+    stack = Deployed(aws, events_only["FunctionName"])
+    function = stack._instead["lambda"] = Function(aws, stack.output("TopicArn"), says="key-recon")
+    assert try_alert.main(options(rule="key-recon"), stack) == 0
+    assert "✓ the function took 3 events of rule key-recon" in capsys.readouterr().out
+    assert {event["source"] for event in function.events} == {"aws.bedrock"} and all("recipientAccountId" in event["detail"] for event in function.events)
+    with pytest.raises(verbs.Failure, match="The example of denied-model is of the invocation log, which this stack does not read"):
+        try_alert.main(options(rule="denied-model"), stack)
 
 
 class Model:

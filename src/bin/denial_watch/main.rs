@@ -28,6 +28,7 @@ use bedrock_denial_watch::report::explain::{KeyState, answer};
 use bedrock_denial_watch::report::status::Status;
 use bedrock_denial_watch::rule::catalogue::ALL;
 use bedrock_denial_watch::rule::definition::Rule;
+use bedrock_denial_watch::rule::feed::Feed;
 use bedrock_denial_watch::rule::settings::Settings;
 use bedrock_denial_watch::source::layout;
 use bedrock_denial_watch::source::time::EventTime;
@@ -58,6 +59,9 @@ enum Verb {
         /// How to print it
         #[arg(long, value_enum, default_value_t = StatusFormat::Text)]
         format: StatusFormat,
+        /// What the stack reads, to name the rules that none of it can show: invocation-log, events, files, or none
+        #[arg(long, value_name = "NAME,…")]
+        connected: Option<String>,
     },
     /// Say why a key fired or did not: the id of an alert, or part of a user, role, model or account
     Explain {
@@ -66,7 +70,7 @@ enum Verb {
         /// What it is about
         text: String,
     },
-    /// Notify nobody about a caller for a while; its alerts and incidents are recorded as before
+    /// Notify no one about a caller for a while; its alerts and incidents are recorded as before
     Mute {
         #[command(flatten)]
         table: Table,
@@ -130,7 +134,9 @@ const EVERY: Duration = Duration::from_secs(10);
 async fn main() -> ExitCode {
     let Command { verb } = Command::parse();
     let done = match &verb {
-        Verb::Status { detector, watch, format } => status(detector, *watch, *format).await,
+        Verb::Status { detector, watch, format, connected } => {
+            status(detector, *watch, *format, connected.as_deref()).await
+        }
         Verb::Explain { detector, text } => explain(detector, text).await,
         Verb::Mute { table, caller, span, why } => mute::mute(&table.store().await, caller, *span, why).await,
         Verb::Unmute { table, caller } => mute::unmute(&table.store().await, caller).await,
@@ -139,7 +145,7 @@ async fn main() -> ExitCode {
     match done {
         Ok(status) => status,
         Err(why) => {
-            // If this fails, there is nobody left to report it to.
+            // If this fails, there is no one left to report it to.
             let _ = writeln!(io::stderr(), "error: {}", sanitize::plain(&why, sanitize::DOCUMENT_BYTES));
             ExitCode::from(2)
         }
@@ -184,15 +190,24 @@ fn now() -> EventTime {
     EventTime::from_epoch_ms(i64::try_from(now).unwrap_or(i64::MAX))
 }
 
-async fn status(detector: &Detector, watch: bool, format: StatusFormat) -> Result<ExitCode, String> {
+async fn status(
+    detector: &Detector,
+    watch: bool,
+    format: StatusFormat,
+    connected: Option<&str>,
+) -> Result<ExitCode, String> {
     let rules = detector.rules()?;
+    let connected = connected.map(Feed::list).transpose().map_err(|why| format!("--connected {why}"))?;
     let store = detector.table.store().await;
     let longest = rules.iter().map(|rule| rule.window).max().unwrap_or_default();
     loop {
         let at = detector.at()?;
         let since = at.minus(longest).minus(longest);
         let contents = store.contents(&rules, since).await.map_err(|error| error.to_string())?;
-        let status = Status::new(&states(&contents, &rules), &contents.callers, at);
+        let mut status = Status::new(&states(&contents, &rules), &contents.callers, at);
+        if let Some(connected) = &connected {
+            status = status.with_unseen(&rules, connected);
+        }
         let text = match format {
             StatusFormat::Text => status.text(columns()),
             StatusFormat::Json => status.document() + "\n",
@@ -224,7 +239,8 @@ fn states<'c>(contents: &'c Contents, rules: &'c [Rule]) -> Vec<KeyState<'c>> {
     let state = |one: &'c bedrock_denial_watch::lambda::aws::KeyContents| {
         let rule = rules.get(one.rule)?;
         let caller = callers.get(&Caller::of(rule, &one.key)).copied();
-        Some(KeyState { rule, key: &one.key, counters: &one.counters, alerts: &one.alerts, caller })
+        let (key, counters, alerts) = (&one.key, &one.counters, &one.alerts);
+        Some(KeyState { rule, key, counters, alerts, caller, is_replayed: false })
     };
     contents.keys.iter().filter_map(state).collect()
 }

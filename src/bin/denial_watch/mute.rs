@@ -82,7 +82,7 @@ pub async fn mute(
         ));
     }
     print(&format!(
-        "{} is muted until {} UTC: counted, recorded and shown by status, but nobody is notified.",
+        "{} is muted until {} UTC: counted, recorded and shown by status, but no one is notified.",
         named(&caller),
         clock(end)
     ));

@@ -8,11 +8,13 @@ use bedrock_denial_watch::reader::{self, Limits, Reader};
 use bedrock_denial_watch::report::caller::asked::Asked;
 use bedrock_denial_watch::report::caller::calls::KeptCalls;
 use bedrock_denial_watch::report::caller::story::CallerStory;
+use bedrock_denial_watch::report::caller_page;
 use bedrock_denial_watch::source::object::Skip;
 
 use crate::inputs::{Input, Inputs};
 use crate::notes::Notes;
 use crate::options::{Format, Options};
+use crate::output;
 use crate::parallel;
 use crate::progress::Progress;
 use crate::summary::RunSummary;
@@ -29,9 +31,13 @@ pub fn tell(
     let mut calls = KeptCalls::new(asked.clone());
     read(asked, &found.inputs, options.jobs(), &mut notes, &mut calls, open);
     progress.clear();
-    let summary = notes.summary;
+    let mut summary = notes.summary;
     progress.say(&format!("Read {}.", summary.scope()));
     let story = CallerStory::new(options.caller.as_deref().unwrap_or_default(), &calls, summary.unread());
+    if let Some(file) = &options.report {
+        let page = caller_page::page(&story, &calls, &output::examined(&summary, found));
+        output::report(file, &page, &progress, &mut summary);
+    }
     let text = match options.format {
         Format::Json => story.document() + "\n",
         _ => story.text(crate::terminal().map_or(COLUMNS, |terminal| terminal.columns)),

@@ -16,6 +16,7 @@ use console::{Alignment, measure_text_width, pad_str};
 /// A caller can invent any number of models.
 const MAX_LINES: usize = 10;
 const GAP: &str = "  ";
+const HEADINGS: [&str; 4] = ["Times", "User", "Model", "Account"];
 /// Twelve digits, or `unknown`.
 const ACCOUNT_COLUMNS: usize = 12;
 
@@ -69,17 +70,22 @@ fn table(
     };
     let denials: Vec<String> = denied.iter().map(|(_, figures)| figures.total.to_string()).collect();
     let accounts = column(|[_, _, account]| account, ACCOUNT_COLUMNS);
-    let room = [widest(&denials), widest(&accounts), GAP.len().saturating_mul(4)]
+    let [times_heading, user_heading, model_heading, account_heading] = HEADINGS;
+    let first = widest(&denials).max(times_heading.len());
+    let room = [first, widest(&accounts), GAP.len().saturating_mul(4)]
         .iter()
         .fold(layout.columns, |room, taken| room.saturating_sub(*taken));
     // User and model get half the room each, or more if the other leaves some.
     let models = column(|[_, model, _]| resource(model), room);
     let users = column(|[user, ..]| resource(user), room.saturating_sub(widest(&models).min(room / 2)));
     let models = column(|[_, model, _]| resource(model), room.saturating_sub(widest(&users)));
-    let widths = [&denials, &users, &models].map(|values| widest(values));
+    let (second, third) = (widest(&users).max(user_heading.len()), widest(&models).max(model_heading.len()));
+    writeln!(
+        out,
+        "{GAP}{times_heading:>first$}{GAP}{user_heading:<second$}{GAP}{model_heading:<third$}{GAP}{account_heading}"
+    )?;
     let rows = denied.iter().zip(&denials).zip(&users).zip(&models).zip(&accounts);
     for (((((_, figures), denials), user), model), account) in rows {
-        let [first, second, third] = widths;
         writeln!(
             out,
             "{GAP}{}{:<gap$}{}{GAP}{}{GAP}{account}",

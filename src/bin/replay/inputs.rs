@@ -2,13 +2,16 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, StdinLock};
 use std::path::{Path, PathBuf};
 
 use bedrock_denial_watch::reader::{self, Reader};
+use bedrock_denial_watch::source::inflate::Damage;
 use bedrock_denial_watch::source::object::{self, Skip};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use walkdir::WalkDir;
 
+use crate::interrupt;
 use crate::progress::Progress;
 
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -40,11 +43,13 @@ pub struct Inputs {
     pub inputs: Vec<Input>,
     /// What could not be found, by name and reason.
     pub missing: Vec<(String, String)>,
+    /// What you may not have expected.
+    pub notes: Vec<String>,
 }
 
 /// Finds all files below `paths`.
 pub fn find<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> Inputs {
-    let Inputs { mut inputs, mut missing } = Inputs::default();
+    let Inputs { mut inputs, mut missing, notes } = Inputs::default();
     let mut seen = HashSet::new();
     for path in paths {
         if is_stdin(path) {
@@ -78,7 +83,7 @@ pub fn find<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> Inputs {
             }
         }
     }
-    Inputs { inputs, missing }
+    Inputs { inputs, missing, notes }
 }
 
 /// Sorts in delivery order: by the time stamp in the name of a file that AWS wrote, then the others by path.
@@ -105,17 +110,21 @@ fn is_stdin(path: &Path) -> bool {
     path == Path::new("-")
 }
 
-/// Reads a file, or standard input, to its end.
+/// Reads a file, or standard input, to its end, or until a signal asks to stop.
 pub fn read(input: &Input, reader: Reader<'_>, progress: &Progress) -> Result<reader::Read, String> {
-    read_all(&input.path, reader, progress).map_err(|error| error.to_string())
+    let read = if input.is_stdin() {
+        read_all(&mut Waiting(io::stdin().lock()), reader, progress)
+    } else {
+        File::open(&input.path).and_then(|mut file| read_all(&mut file, reader, progress))
+    };
+    read.map_err(|error| error.to_string())
 }
 
-fn read_all(path: &Path, mut reader: Reader<'_>, progress: &Progress) -> io::Result<reader::Read> {
-    let mut file: Box<dyn Read> =
-        if is_stdin(path) { Box::new(io::stdin().lock()) } else { Box::new(File::open(path)?) };
+fn read_all(from: &mut impl Read, mut reader: Reader<'_>, progress: &Progress) -> io::Result<reader::Read> {
     let mut chunk = vec![0; CHUNK_BYTES];
-    loop {
-        match file.read(&mut chunk) {
+    let mut is_interrupted = false;
+    while !is_interrupted {
+        match from.read(&mut chunk) {
             Ok(0) => break,
             Ok(count) => {
                 progress.advance(count);
@@ -126,6 +135,29 @@ fn read_all(path: &Path, mut reader: Reader<'_>, progress: &Progress) -> io::Res
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
+        is_interrupted = interrupt::is_requested();
     }
-    Ok(reader.finish())
+    let mut read = reader.finish();
+    if is_interrupted {
+        // Where it was cut is no fault of the log.
+        read.damage = Some(Damage::Interrupted);
+    }
+    Ok(read)
 }
+
+/// Standard input. A signal does not end a read that waits for a terminal or a program, so it is read only once there is
+/// something to read. A thread for it would need memory beside that of the first.
+struct Waiting(StdinLock<'static>);
+
+impl Read for Waiting {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let mut stdin = [PollFd::new(&self.0, PollFlags::IN)];
+        if poll(&mut stdin, Some(&PATIENCE))? == 0 {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        self.0.read(into)
+    }
+}
+
+/// How long a signal may wait until it is seen.
+const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };

@@ -15,8 +15,10 @@
 
 mod caller;
 mod denied;
+mod exempt;
 mod expect;
 mod inputs;
+mod interrupt;
 mod notes;
 mod options;
 mod output;
@@ -40,8 +42,9 @@ use bedrock_denial_watch::deliver::Pipeline;
 use bedrock_denial_watch::reader::{Limits, Reader};
 use console::Term;
 
+use crate::exempt::Exemptions;
 use crate::inputs::Input;
-use crate::options::Options;
+use crate::options::{Format, Options};
 use crate::printer::Printer;
 use crate::progress::Progress;
 use crate::summary::RunSummary;
@@ -66,12 +69,16 @@ fn main() -> ExitCode {
         let _ = io::stdout().write_all(rules::list(&settings).as_bytes());
         return ExitCode::SUCCESS;
     }
+    if options.caller.is_none() && settings.rules_on().is_empty() {
+        Options::refuse("no rule is on, so nothing could be found: --list-rules shows all, --rules chooses");
+    }
     options.check_selection();
     let expected = options.expected();
     let mut found = inputs::find(options.paths.iter().filter(|path| !inputs::is_s3(path)));
     #[cfg(feature = "aws")]
     let s3 = options.reads_s3().then(|| s3::S3::connect(&options, &mut found));
     inputs::sort(&mut found.inputs);
+    interrupt::watch();
     let open = |input: &Input, reader: Reader<'_>, progress: &Progress| match &input.path {
         #[cfg(feature = "aws")]
         path if inputs::is_s3(path)
@@ -92,8 +99,9 @@ fn main() -> ExitCode {
         exempt_users: settings.exempt_users.clone(),
         limits: Limits::default(),
     };
-    let (progress, mut summary) = run::all(&pipeline, &found, options.jobs(), open);
-    let printed = output::write(&options, expected.as_ref(), pipeline, &progress, &mut summary);
+    let exemptions = Exemptions::of(&settings);
+    let (progress, mut summary) = run::all(&pipeline, &exemptions, &found, options.jobs(), open);
+    let printed = output::write(&options, expected.as_ref(), pipeline, &found, &progress, &mut summary);
     finish(&options, &progress, summary, printed)
 }
 
@@ -111,15 +119,31 @@ fn finish(
         summary.failed = summary.failed.saturating_add(1);
         progress.say(&format!("error: standard output: {error}"));
     }
-    if let Some(why) = summary.incomplete() {
+    if options.format == Format::Text && options.explain.is_none() && summary.alerts > 0 {
+        let is_on_terminal = terminal().is_some();
+        let gap = if is_on_terminal { "\n" } else { "" };
+        // The first lines are out of sight by now.
+        if is_on_terminal && summary.alerts > MANY_ALERTS {
+            progress.say(&format!("{gap}{}\n{NEXT}", summary.first_line()));
+        } else {
+            progress.say(&format!("{gap}{NEXT}"));
+        }
+    }
+    if let Some((status, why)) = summary.incomplete() {
         progress.say(&why);
-        ExitCode::from(2)
+        ExitCode::from(status)
     } else if summary.differs || (options.fail_on_alert && summary.alerts > 0) {
         ExitCode::from(1)
     } else {
         ExitCode::SUCCESS
     }
 }
+
+/// More alerts than a screen shows, each with about ten lines.
+const MANY_ALERTS: u64 = 2;
+/// What to type next.
+const NEXT: &str = "Next, add: --explain USER (why it fired), --caller USER (what they were denied and served), or \
+                    --report FILE.html (all of it on one page).";
 
 /// The terminal that standard output goes to, if it does.
 fn terminal() -> Option<Layout> {

@@ -17,7 +17,11 @@ pub struct Notes {
 impl Notes {
     /// Of what was not found.
     pub fn of(progress: &Progress, found: &Inputs) -> Self {
-        let mut notes = Self { progress: progress.clone(), summary: RunSummary::default() };
+        let of = found.inputs.iter().filter(|input| input.skip.is_none()).count() as u64;
+        let mut notes = Self { progress: progress.clone(), summary: RunSummary::over(of) };
+        for note in &found.notes {
+            progress.say(&format!("warning: {}", shown(note)));
+        }
         for (name, why) in &found.missing {
             notes.fail(name, why);
         }

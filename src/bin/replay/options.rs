@@ -27,88 +27,97 @@ use crate::inputs;
     version,
     // Otherwise clap shows the name the program was called by, whatever it contains.
     bin_name = "replay",
+    max_term_width = 80,
     after_help = "Examples:
-  replay events/logs                                    a folder of logs, as S3 stores them
-  replay --format json logs | jq .user.id               one JSON document per alert
-  replay --report week.html logs                        a page to look at, in one file
-  replay --explain report-export logs                   why this user's keys fired, or did not
-  replay --caller report-export logs                    did they get in? what was served, and what it cost
-  replay --threshold 10 --window 30m logs               fire later, look at half an hour
-  replay --rules model-sweep,validation-burst logs      other rules
-  replay --exempt-user 'arn:aws:sts::*:assumed-role/x/*' logs    count these callers, never alert
-  replay s3://bucket/prefix --since 7d                  a week of logs in S3
-  replay --expect expected.jsonl logs                   are the alerts the expected ones?
+  replay events/logs                        a folder of logs, as S3 stores them
+  replay s3://bucket/prefix --since 7d      a week of logs in S3
+  replay --report week.html logs            an HTML report
+  replay --explain report-export logs       why this user's calls raised alerts
+  replay --caller report-export logs        what the user was denied and served
+  replay --format email logs                the emails that would be sent
+  replay --format json logs | jq .user.id   one JSON document per alert
+  replay --threshold 10 --window 30m logs   another limit
+  replay --rules model-sweep,model-probe logs
+  replay --exempt-user 'arn:aws:sts::*:assumed-role/load-test/*' logs
 
-Exit status: 0 if everything was read; 1 with --fail-on-alert if a rule fired,
-or if the alerts are not those of --expect; 2 for bad usage or an incomplete result, which the last line explains, once all inputs are done."
+Exit status:
+  0    everything was read
+  1    a rule fired (with --fail-on-alert), or other alerts than --expect names
+  2    bad usage, or an incomplete result, which the last line explains
+  130  interrupted by Ctrl-C (143: by SIGTERM)"
 )]
 pub struct Options {
-    /// Apply only these rules, separated by commas, or all [default: the rules that RULES.md calls on by default]
-    #[arg(long, value_name = "ID,…")]
-    pub rules: Option<String>,
-    /// Change one setting of a rule, such as model-sweep.threshold=5, denied-model.window=30m, validation-burst.on=true or session-rotation.exempt=arn:aws:sts::*:assumed-role/agent-*; repeat for more
-    #[arg(long, value_name = "RULE.SETTING=VALUE")]
-    pub set: Vec<String>,
-    /// Add the rule files of this folder; one replaces the built-in rule of the same id
-    #[arg(long, value_name = "DIR")]
-    pub rules_dir: Option<PathBuf>,
-    /// List every rule with its settings, and which option changed them
-    #[arg(long)]
-    pub list_rules: bool,
-    /// Run the examples in the rule files, built in or from --rules-dir; exit with status 1 if one is not as expected
-    #[arg(long)]
-    pub test_rules: bool,
-    /// Show every text that this rule produces, for its first example that fires
-    #[arg(long, value_name = "RULE")]
-    pub preview: Option<String>,
-    /// The same as --set denied-model.threshold=N [default: 3]
-    #[arg(long, value_name = "N")]
-    pub threshold: Option<String>,
-    /// The same as --set denied-model.window=SPAN [default: 60m]
-    #[arg(long, value_name = "SPAN")]
-    pub window: Option<String>,
-    /// The same as --set denied-model.cooldown=SPAN [default: the window]
-    #[arg(long, value_name = "SPAN")]
-    pub cooldown: Option<String>,
-    /// Never alert on users whose ARN matches; repeat for more
-    #[arg(long, value_name = "GLOB", value_parser = bounds::user_glob)]
-    pub exempt_user: Vec<Pattern>,
-    /// Read this many files at once; the alerts are the same [default: the number of cores, or 16 from S3]
-    #[arg(long, value_name = "N")]
-    pub jobs: Option<NonZero<usize>>,
-    /// Read only objects in S3 that may hold calls from this time on: 2025-06-01T09:00:00Z, 2025-06-01, or how long ago, such as 7d
-    #[arg(long, value_name = "TIME")]
-    pub since: Option<String>,
-    /// The same, up to this time
-    #[arg(long, value_name = "TIME")]
-    pub until: Option<String>,
-    /// Read only the log folders of these accounts in S3
-    #[arg(long, value_name = "ID,…", value_delimiter = ',')]
-    pub account: Vec<String>,
-    /// Read only the log folders of these regions in S3
-    #[arg(long, value_name = "REGION,…", value_delimiter = ',')]
-    pub region: Vec<String>,
-    /// How to print alerts, or the messages about them
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
-    /// Also write a page to look at: time line, incidents, and who is near a threshold
-    #[arg(long, value_name = "FILE.html")]
-    pub report: Option<PathBuf>,
-    /// Say why a key fired or did not, instead of printing alerts: the id of an alert, or part of a user, role, model or account
-    #[arg(long, value_name = "TEXT", conflicts_with = "format")]
-    pub explain: Option<String>,
-    /// Tell one caller's story instead of printing alerts: what was denied, what was served after it, tokens and estimated cost; GLOB matches the ARN of a user, or of a role without its session; without wildcards and arn: it may be part of one
-    #[arg(long, value_name = "GLOB", conflicts_with_all = ["explain", "report", "expect", "fail_on_alert", "rules", "set", "rules_dir", "threshold", "window", "cooldown", "exempt_user"])]
-    pub caller: Option<String>,
-    /// Compare the alerts with those that this file expects, one JSON object a line: the fields that an alert must have, such as {"rule":"denied-model","user":"arn:aws:iam::111122223333:user/eve"}, or what --format json printed; exit with status 1 if one is missing or unexpected
-    #[arg(long, value_name = "FILE")]
-    pub expect: Option<PathBuf>,
-    /// Exit with status 1 if a rule fired
-    #[arg(long)]
-    pub fail_on_alert: bool,
     /// A log file (.json.gz, .json, .jsonl, .gz), a folder of them, s3://bucket/prefix, or - for standard input
     #[arg(value_name = "PATH", required_unless_present_any = ["test_rules", "list_rules", "preview"])]
     pub paths: Vec<PathBuf>,
+
+    /// Apply only these rules, separated by commas, or all [default: the rules that --list-rules shows as on]
+    #[arg(long, value_name = "ID,…", help_heading = "Rules and limits")]
+    pub rules: Option<String>,
+    /// Change a setting of a rule, such as model-sweep.threshold=5, denied-model.window=30m, validation-burst.on=true or session-rotation.exempt=GLOB; repeatable
+    #[arg(long, value_name = "RULE.SETTING=VALUE", help_heading = "Rules and limits")]
+    pub set: Vec<String>,
+    /// Short for --set denied-model.threshold=N [default: 3]
+    #[arg(long, value_name = "N", help_heading = "Rules and limits")]
+    pub threshold: Option<String>,
+    /// Short for --set denied-model.window=SPAN [default: 60m]
+    #[arg(long, value_name = "SPAN", help_heading = "Rules and limits")]
+    pub window: Option<String>,
+    /// Short for --set denied-model.cooldown=SPAN [default: the window]
+    #[arg(long, value_name = "SPAN", help_heading = "Rules and limits")]
+    pub cooldown: Option<String>,
+    /// Never alert on users whose whole ARN matches, such as arn:aws:iam::111122223333:user/alice; repeatable
+    #[arg(long, value_name = "GLOB", value_parser = bounds::user_glob, help_heading = "Rules and limits")]
+    pub exempt_user: Vec<Pattern>,
+
+    /// How to print alerts, or the messages about them
+    #[arg(long, value_enum, default_value_t = Format::Text, help_heading = "What to show")]
+    pub format: Format,
+    /// Also write an HTML report: incidents, timelines, and who is near a limit; with --caller, that caller
+    #[arg(long, value_name = "FILE.html", help_heading = "What to show")]
+    pub report: Option<PathBuf>,
+    /// Explain instead why alerts were raised or not: the id of an alert, or part of a user, role, model or account
+    #[arg(long, value_name = "TEXT", conflicts_with = "format", help_heading = "What to show")]
+    pub explain: Option<String>,
+    /// Show instead what one caller was denied, was served after it, and what that cost: part of the ARN of a user, or of a role without its session; or a glob that matches the whole ARN
+    #[arg(long, value_name = "GLOB", help_heading = "What to show", conflicts_with_all = ["explain", "expect", "fail_on_alert", "rules", "set", "rules_dir", "threshold", "window", "cooldown", "exempt_user"])]
+    pub caller: Option<String>,
+
+    /// Read only logs of calls from this time on: 2025-06-01T09:00:00Z, 2025-06-01, or how long ago, such as 7d
+    #[arg(long, value_name = "TIME", help_heading = "Logs in S3")]
+    pub since: Option<String>,
+    /// Read only logs of calls up to this time
+    #[arg(long, value_name = "TIME", help_heading = "Logs in S3")]
+    pub until: Option<String>,
+    /// Read only the logs of these accounts
+    #[arg(long, value_name = "ID,…", value_delimiter = ',', help_heading = "Logs in S3")]
+    pub account: Vec<String>,
+    /// Read only the logs of these regions
+    #[arg(long, value_name = "REGION,…", value_delimiter = ',', help_heading = "Logs in S3")]
+    pub region: Vec<String>,
+
+    /// Exit with status 1 if a rule fired
+    #[arg(long, help_heading = "In scripts")]
+    pub fail_on_alert: bool,
+    /// Exit with status 1 if the alerts are not those that this file expects, one JSON object per line: the output of --format json, or only some of its fields, such as {"rule":"denied-model","user":"arn:aws:iam::111122223333:user/eve"}
+    #[arg(long, value_name = "FILE", help_heading = "In scripts")]
+    pub expect: Option<PathBuf>,
+    /// Read this many files at once; the alerts are the same [default: the number of cores, or 16 from S3]
+    #[arg(long, value_name = "N", help_heading = "In scripts")]
+    pub jobs: Option<NonZero<usize>>,
+
+    /// List every rule with its settings, and which option changed them
+    #[arg(long, help_heading = "Writing rules")]
+    pub list_rules: bool,
+    /// Add the rule files in this folder; each replaces a built-in rule of the same id
+    #[arg(long, value_name = "DIR", help_heading = "Writing rules")]
+    pub rules_dir: Option<PathBuf>,
+    /// Run the examples in the built-in rule files, or in those of --rules-dir; exit with status 1 if one fails
+    #[arg(long, help_heading = "Writing rules")]
+    pub test_rules: bool,
+    /// Show every text that this rule produces, from its first example that fires
+    #[arg(long, value_name = "RULE", help_heading = "Writing rules")]
+    pub preview: Option<String>,
 }
 
 /// Objects of S3 at once.
@@ -119,17 +128,17 @@ const FROM_S3: Option<NonZero<usize>> = NonZero::new(16);
 pub enum Format {
     /// Who was denied most, then the alerts: blocks on a terminal, one line each in a file or pipe
     Text,
-    /// One JSON document per line, and nothing else
+    /// One JSON document per alert and line
     Json,
-    /// One OCSF Detection Finding per line, and nothing else
+    /// One OCSF Detection Finding per alert and line
     Ocsf,
-    /// What people would receive by email, message by message: `Subject: …`, an empty line, the text
+    /// The emails that would be sent, each with its subject
     Email,
-    /// The same as text messages, one per line
+    /// The text messages that would be sent, one per line
     Sms,
-    /// The same as notifications for Slack and Teams, one JSON document per line
+    /// The notifications for Slack and Teams, one JSON document per line
     Chat,
-    /// The same as programs receive it, one JSON document per line
+    /// The notifications for programs, one JSON document per line
     NoticeJson,
 }
 

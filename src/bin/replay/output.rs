@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Write};
+use std::path::Path;
 
 use bedrock_denial_watch::alert::sanitize;
 use bedrock_denial_watch::count::caller::Caller;
@@ -12,12 +13,14 @@ use bedrock_denial_watch::count::memory::{MemoryStore, StoredKey};
 use bedrock_denial_watch::count::store::CallerState;
 use bedrock_denial_watch::deliver::Pipeline;
 use bedrock_denial_watch::report::explain::{KeyState, answer};
-use bedrock_denial_watch::report::{Report, RunResult};
+use bedrock_denial_watch::report::{Examined, Report, RunResult};
 use bedrock_denial_watch::rule::definition::Rule;
+use bedrock_denial_watch::source::object::delivery_stamp;
 use bedrock_denial_watch::source::time::EventTime;
 use glob::Pattern;
 
 use crate::expect::{Compared, Expected};
+use crate::inputs::Inputs;
 use crate::options::{Format, Options};
 use crate::printer::Printer;
 use crate::progress::Progress;
@@ -28,11 +31,12 @@ pub fn write(
     options: &Options,
     expected: Option<&Expected>,
     pipeline: Pipeline<MemoryStore, Printer>,
+    found: &Inputs,
     progress: &Progress,
     summary: &mut RunSummary,
 ) -> io::Result<()> {
     let Pipeline { store, sink, rules, exempt_users, .. } = pipeline;
-    let callers = store.callers();
+    let (callers, served) = (store.callers(), store.served());
     let keys: Vec<_> = store.into_keys().collect();
     let kept = sink.take_kept();
     if let Some(expected) = expected {
@@ -44,23 +48,17 @@ pub fn write(
     }
     if let Some(file) = &options.report {
         let result = RunResult {
-            scope: &summary.scope(),
-            causes: &summary.causes(),
+            examined: &examined(summary, found),
+            causes: &summary.failures(),
             rules: &rules,
             keys: &keys,
             callers: &callers,
             alerts: &kept.alerts,
+            texts: &kept.texts,
+            served: &served,
             notices: &kept.notices,
         };
-        let written = fs::write(file, Report::new(&result).page());
-        let name = sanitize::plain(&file.to_string_lossy(), sanitize::DOCUMENT_BYTES);
-        match written {
-            Ok(()) => progress.say(&format!("Report: {name}")),
-            Err(error) => {
-                summary.failed = summary.failed.saturating_add(1);
-                progress.say(&format!("error: {name}: cannot write the report: {error}"));
-            }
-        }
+        report(file, &Report::new(&result).page(), progress, summary);
     }
     match &options.explain {
         Some(asked) => explain(asked, &rules, &exempt_users, &keys, &callers),
@@ -68,6 +66,28 @@ pub fn write(
             Format::Text => sink.finish(&rules, &keys, summary),
             _ => sink.broken(),
         },
+    }
+}
+
+/// What was read, for a report.
+pub fn examined(summary: &RunSummary, found: &Inputs) -> Examined {
+    // The inputs are in the order of their stamps.
+    let read = found.inputs.iter().filter(|input| input.skip.is_none());
+    let mut stamps = read.filter_map(|input| delivery_stamp(&input.name).map(str::to_owned));
+    let first = stamps.next();
+    let last = stamps.next_back().or_else(|| first.clone());
+    Examined { scope: summary.scope(), written: first.zip(last), unread: summary.unread() }
+}
+
+/// Writes a report, and says where it is.
+pub fn report(file: &Path, page: &str, progress: &Progress, summary: &mut RunSummary) {
+    let name = sanitize::plain(&file.to_string_lossy(), sanitize::DOCUMENT_BYTES);
+    match fs::write(file, page) {
+        Ok(()) => progress.say(&format!("Report: {name}")),
+        Err(error) => {
+            summary.failed = summary.failed.saturating_add(1);
+            progress.say(&format!("error: {name}: cannot write the report: {error}"));
+        }
     }
 }
 
@@ -89,7 +109,7 @@ fn explain(
         .filter_map(|((key, _), (counters, alerts))| {
             let rule = rules.iter().find(|rule| rule.id == key.rule)?;
             let caller = callers.get(&Caller::of(rule, key)).copied();
-            Some(KeyState { rule, key, counters, alerts, caller })
+            Some(KeyState { rule, key, counters, alerts, caller, is_replayed: true })
         })
         .collect();
     io::stdout().write_all(answer(asked, rules, exempt_users, &states).as_bytes())

@@ -6,19 +6,23 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use crate::interrupt;
+
 /// Results that may wait for an earlier one, for each core: with fewer, a core may idle behind a
 /// large item; each may take memory.
 const AHEAD: usize = 2;
 
 /// Does `work` on all `items`, on so many cores, and hands each result to `take` in the order of the
-/// items. No more than twice as many items as cores are begun and not taken.
+/// items. No more than twice as many items as cores are begun and not taken. A signal ends it early: the items that
+/// were begun are taken.
 pub fn in_order<T: Send, R: Send>(
-    mut items: impl Iterator<Item = T>,
+    items: impl Iterator<Item = T>,
     cores: NonZero<usize>,
     work: impl Fn(T) -> R + Sync,
     mut take: impl FnMut(R),
 ) {
     let cores = cores.get();
+    let mut items = items.take_while(|_| !interrupt::is_requested());
     if cores == 1 {
         return items.for_each(|item| take(work(item)));
     }

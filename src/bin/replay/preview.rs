@@ -7,25 +7,24 @@ use bedrock_denial_watch::alert::Alert;
 use bedrock_denial_watch::alert::notice::Notice;
 use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
 use bedrock_denial_watch::alert::terminal::Layout;
-use bedrock_denial_watch::count::memory::MemoryStore;
-use bedrock_denial_watch::deliver::Pipeline;
-use bedrock_denial_watch::reader::Limits;
 use bedrock_denial_watch::rule::catalogue::{self, ALL};
+use bedrock_denial_watch::rule::closest::did_you_mean;
 use bedrock_denial_watch::rule::definition::Rule;
 use bedrock_denial_watch::rule::file;
 
-use crate::rules::{EXAMPLE, commit};
+use crate::rules::run_example;
 
 /// Prints the texts of the rule `id`, of `folder` or built in.
 ///
 /// # Errors
 /// When there is no such rule, its file is no rule, or no example of it fires.
 pub fn show(id: &str, folder: Option<&Path>) -> Result<(), String> {
-    let built_in = catalogue::FILES.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
     let given = folder.map(catalogue::files_in).transpose().map_err(|error| error.to_string())?;
-    for (name, text) in given.into_iter().flatten().chain(built_in) {
+    let mut known = Vec::new();
+    for (name, text) in given.into_iter().flatten().chain(catalogue::built_in_files()) {
         let (rule, examples) = file::rule_and_examples(&name, &text).map_err(|error| error.to_string())?;
         if rule.id != id {
+            known.push(rule.id);
             continue;
         }
         let example = examples.iter().find(|example| example.alerts > 0);
@@ -33,22 +32,11 @@ pub fn show(id: &str, folder: Option<&Path>) -> Result<(), String> {
         // It fires only on what another one alerted before.
         let others = ALL.iter().filter(|other| rule.is_about_watched() && other.on && other.id != id);
         let others: Vec<Rule> = others.cloned().collect();
-        let pipeline = Pipeline {
-            store: MemoryStore::default(),
-            sink: Texts,
-            rules: std::iter::once(rule).chain(others).collect(),
-            exempt_users: Vec::new(),
-            limits: Limits::default(),
-        };
-        let log = example.log();
-        let mut reader = pipeline.read(EXAMPLE);
-        reader.push(log.as_bytes());
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let runtime = runtime.map_err(|error| error.to_string())?;
-        commit(&pipeline, reader.finish().tally, &log, &runtime);
-        return Ok(());
+        return run_example(example, std::iter::once(rule).chain(others).collect(), Texts, &runtime);
     }
-    Err(format!("{id}: expected the id of a rule: --list-rules shows them"))
+    Err(format!("{id}: expected the id of a rule: --list-rules shows them{}", did_you_mean(id, known)))
 }
 
 /// Prints whatever people and programs would receive.

@@ -10,7 +10,7 @@ use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
 use bedrock_denial_watch::alert::terminal::{Layout, fitted, known_by, quoted, whole};
 use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::count::memory::StoredKey;
-use bedrock_denial_watch::report::SentNotice;
+use bedrock_denial_watch::report::{AlertTexts, SentNotice};
 use bedrock_denial_watch::rule::definition::{Rule, Severity};
 use bedrock_denial_watch::source::time::EventTime;
 use console::measure_text_width;
@@ -32,6 +32,7 @@ pub struct Printer {
 #[derive(Default)]
 pub struct Kept {
     pub alerts: Vec<String>,
+    pub texts: Vec<AlertTexts>,
     pub notices: Vec<SentNotice>,
 }
 
@@ -118,6 +119,8 @@ impl AlertSink for Printer {
         state.alerts = state.alerts.saturating_add(1);
         if self.keeps {
             state.kept.alerts.push(alert.document());
+            let story = alert.story();
+            state.kept.texts.push(AlertTexts { opening: story.opening(), stop: story.stop().to_vec() });
         }
         let line = match self.format {
             Format::Json => Some(alert.document()),

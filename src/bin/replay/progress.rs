@@ -24,14 +24,15 @@ impl Progress {
     /// A bar on a terminal; none in a file or pipe.
     pub fn over(inputs: &[Input]) -> Self {
         let (done, of) = (Arc::default(), inputs.len());
-        if !io::stderr().is_terminal() {
-            return Self { bar: ProgressBar::hidden(), done, of };
+        let has_stdin = inputs.iter().any(Input::is_stdin);
+        let bar = if io::stderr().is_terminal() { bar(inputs, has_stdin) } else { ProgressBar::hidden() };
+        let progress = Self { bar, done, of };
+        if has_stdin && io::stdin().is_terminal() {
+            progress.say("Reading standard input, which is this terminal: paste a log, then press Ctrl-D.");
+        } else if has_stdin {
+            progress.say("Reading standard input.");
         }
-        let total = inputs.iter().filter(|input| input.skip.is_none()).map(|input| input.bytes).sum();
-        let style =
-            ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta} {msg}");
-        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-        Self { bar: bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())), done, of }
+        progress
     }
 
     /// The same, without a bar: for what is read again.
@@ -61,11 +62,24 @@ impl Progress {
         self.bar.suspend(|| {
             for line in text.lines() {
                 let line = wrapped(&sanitize::plain(line, usize::MAX), columns);
-                // If this fails, there is nobody left to report it to.
+                // If this fails, there is no one left to report it to.
                 let _ = writeln!(io::stderr(), "{line}");
             }
         });
     }
+}
+
+/// No one knows how much will come from standard input.
+fn bar(inputs: &[Input], has_stdin: bool) -> ProgressBar {
+    let total = inputs.iter().filter(|input| input.skip.is_none()).map(|input| input.bytes).sum();
+    let (total, shown) = if has_stdin {
+        (None, "{bytes} {bytes_per_sec}")
+    } else {
+        (Some(total), "{bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta} {msg}")
+    };
+    let style = ProgressStyle::with_template(shown);
+    let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 /// `line` wrapped to the columns where its words allow; in a file or pipe it stays one line.

@@ -17,10 +17,9 @@ use bedrock_denial_watch::alert::sink::{AlertSink, SinkError};
 use bedrock_denial_watch::alert::words::minutes;
 use bedrock_denial_watch::count::lease::Claimant;
 use bedrock_denial_watch::count::memory::MemoryStore;
-use bedrock_denial_watch::count::store::Store;
 use bedrock_denial_watch::count::tally::Tally;
 use bedrock_denial_watch::deliver::{Delivery, Pipeline, TimeLeft};
-use bedrock_denial_watch::reader::Limits;
+use bedrock_denial_watch::reader::{Limits, Read, Reader};
 use bedrock_denial_watch::rule::catalogue::{self, ALL, LoadError};
 use bedrock_denial_watch::rule::definition::Rule;
 use bedrock_denial_watch::rule::file::{self, Example};
@@ -44,12 +43,7 @@ pub fn test(folder: Option<&Path>) -> ExitCode {
 /// Runs the examples of `folder`, or of the built-in rules. Prints one line per file and one for each
 /// example that is not as expected; returns whether all are.
 fn run(folder: Option<&Path>, runtime: &Runtime) -> Result<bool, LoadError> {
-    let files = match folder {
-        Some(folder) => catalogue::files_in(folder)?,
-        None => {
-            catalogue::FILES.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
-        }
-    };
+    let files = folder.map_or_else(|| Ok(catalogue::built_in_files()), catalogue::files_in)?;
     let others: Vec<Rule> = match folder {
         Some(folder) => catalogue::with_rules_in(folder)?,
         None => ALL.clone(),
@@ -83,23 +77,10 @@ fn missing(examples: &[Example]) -> Option<String> {
 fn wrong(rule: &Rule, others: &[Rule], example: &Example, runtime: &Runtime) -> Option<String> {
     let fired = Fired::default();
     let others = others.iter().filter(|other| other.id != rule.id);
-    let pipeline = Pipeline {
-        store: MemoryStore::default(),
-        sink: &fired,
-        rules: std::iter::once(rule).chain(others).cloned().collect(),
-        exempt_users: Vec::new(),
-        limits: Limits::default(),
-    };
-    let log = example.log();
-    let mut reader = pipeline.read(EXAMPLE);
-    reader.push(log.as_bytes());
-    let read = reader.finish();
-    if let Some(fault) = read.faults.first() {
-        let before = log.as_bytes().iter().take(usize::try_from(fault.offset).unwrap_or(usize::MAX));
-        let place = before.filter(|byte| **byte == b'\n').count().saturating_add(1);
-        return Some(format!("{:?}: line {place} of its log: {}", example.name, fault.kind.advice()));
+    let rules = std::iter::once(rule).chain(others).cloned().collect();
+    if let Err(why) = run_example(example, rules, &fired, runtime) {
+        return Some(format!("{:?}: {why}", example.name));
     }
-    commit(&pipeline, read.tally, &log, runtime);
     let mut fired = fired.0.into_inner();
     let (raised, expected) = (fired.remove(rule.id).unwrap_or_default(), example.alerts);
     if raised != expected {
@@ -111,20 +92,36 @@ fn wrong(rule: &Rule, others: &[Rule], example: &Example, runtime: &Runtime) -> 
     (also != listed).then(|| format!("{:?}: expected also = {listed:?}, fired also {also:?}", example.name))
 }
 
-/// Commits what `log` holds as one object, which can be read again.
-pub fn commit<S: Store, K: AlertSink>(pipeline: &Pipeline<S, K>, tally: Tally, log: &str, runtime: &Runtime) {
-    let again = |tally: Tally| {
-        let mut reader = pipeline.reader(EXAMPLE, tally);
+/// The name of an example's log.
+const EXAMPLE: &str = "example";
+
+/// Delivers an example's log, as one object that can be read again, to a detector with these rules. Fails with the first
+/// record that could not be read.
+pub fn run_example<K: AlertSink>(
+    example: &Example,
+    rules: Vec<Rule>,
+    sink: K,
+    runtime: &Runtime,
+) -> Result<(), String> {
+    let (exempt_users, limits) = (Vec::new(), Limits::default());
+    let pipeline = Pipeline { store: MemoryStore::default(), sink, rules, exempt_users, limits };
+    let log = example.log();
+    let read = |mut reader: Reader<'_>| {
         reader.push(log.as_bytes());
-        ready(Some(reader.finish())).boxed_local()
+        reader.finish()
     };
+    let Read { tally, faults, .. } = read(pipeline.read(EXAMPLE));
+    if let Some(fault) = faults.first() {
+        let before = log.as_bytes().iter().take(usize::try_from(fault.offset).unwrap_or(usize::MAX));
+        let line = before.filter(|byte| **byte == b'\n').count().saturating_add(1);
+        return Err(format!("line {line} of its log: {}", fault.kind.advice()));
+    }
+    let again = |tally: Tally| ready(Some(read(pipeline.reader(EXAMPLE, tally)))).boxed_local();
     let claimant = Claimant { owner: EXAMPLE, now: 0, lease: Duration::ZERO };
     let delivery = Delivery { object: EXAMPLE, claimant };
     runtime.block_on(pipeline.commit_with(TimeLeft::UNLIMITED, tally, delivery, Some(&again)));
+    Ok(())
 }
-
-/// The name of an example's log.
-pub const EXAMPLE: &str = "example";
 
 /// How many alerts each rule raised.
 #[derive(Default)]

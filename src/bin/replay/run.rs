@@ -15,7 +15,9 @@ use bedrock_denial_watch::source::object::Skip;
 use futures_util::FutureExt;
 use tokio::runtime::{Builder, Runtime};
 
+use crate::exempt::Exemptions;
 use crate::inputs::{Input, Inputs};
+use crate::interrupt;
 use crate::notes::Notes;
 use crate::parallel;
 use crate::printer::Printer;
@@ -25,18 +27,23 @@ use crate::summary::RunSummary;
 /// Reads all inputs by `open`, so many at once, commits what they hold in their order, and says how it went.
 pub fn all<S: Store>(
     pipeline: &Pipeline<S, Printer>,
+    exemptions: &Exemptions,
     found: &Inputs,
     at_once: NonZero<usize>,
     open: impl Fn(&Input, Reader<'_>, &Progress) -> Result<reader::Read, String> + Sync,
 ) -> (Progress, RunSummary) {
     let progress = Progress::over(&found.inputs);
-    let mut run = Run { pipeline, notes: Notes::of(&progress, found) };
+    let mut run = Run { pipeline, exemptions, notes: Notes::of(&progress, found) };
     match Builder::new_current_thread().build() {
         Ok(runtime) => run.inputs(&found.inputs, at_once, &runtime, open),
         Err(error) => run.notes.fail("replay", &format!("cannot start: {error}")),
     }
+    interrupt::release();
     progress.clear();
     let mut summary = run.notes.summary;
+    if summary.read > 0 {
+        exemptions.unmatched().iter().for_each(|warning| progress.say(&format!("warning: {warning}")));
+    }
     summary.alerts = pipeline.sink.count();
     // On a terminal the alerts come last, nearest the prompt.
     progress.say(&summary.to_string());
@@ -46,6 +53,7 @@ pub fn all<S: Store>(
 /// A run over many inputs.
 struct Run<'p, S> {
     pipeline: &'p Pipeline<S, Printer>,
+    exemptions: &'p Exemptions,
     notes: Notes,
 }
 
@@ -57,10 +65,13 @@ impl<S: Store> Run<'_, S> {
         runtime: &Runtime,
         open: impl Fn(&Input, Reader<'_>, &Progress) -> Result<reader::Read, String> + Sync,
     ) {
-        let (pipeline, progress) = (self.pipeline, self.notes.progress.clone());
+        let (pipeline, exemptions, progress) = (self.pipeline, self.exemptions, self.notes.progress.clone());
         let watched = || runtime.block_on(pipeline.watch_list()).unwrap_or_default();
         let begun = inputs.iter().map(|input| {
-            let reader = input.skip.is_none().then(|| pipeline.read_watching(&input.name, watched()));
+            let reader = input.skip.is_none().then(|| {
+                let reader = pipeline.read_watching(&input.name, watched());
+                if exemptions.is_empty() { reader } else { reader.shown_to(|call| exemptions.see(call)) }
+            });
             (input, reader)
         });
         let read = |(input, reader): (&'_ Input, Option<Reader<'_>>)| {
@@ -85,7 +96,7 @@ impl<S: Store> Run<'_, S> {
             // What was read ahead was read by an older list.
             let list = watched();
             let read = match read {
-                Some(Ok(read)) if is_again && *read.tally.watched() != list => {
+                Some(Ok(read)) if is_again && !interrupt::is_requested() && *read.tally.watched() != list => {
                     Some(open(input, pipeline.read_watching(&input.name, list), &quiet))
                 }
                 read => read,
@@ -107,7 +118,7 @@ impl<S: Store> Run<'_, S> {
     async fn take(&mut self, name: &str, read: reader::Read, again: Again<'_>) {
         self.notes.take(name, &read);
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs());
-        // Nobody else uses the store.
+        // No one else uses the store.
         let claimant = Claimant { owner: "replay", now, lease: Duration::ZERO };
         let delivery = Delivery { object: name, claimant };
         let outcome = self.pipeline.commit_with(TimeLeft::UNLIMITED, read.tally, delivery, Some(again)).await;

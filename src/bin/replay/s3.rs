@@ -11,6 +11,7 @@ use bedrock_denial_watch::source::time::EventTime;
 use indicatif::{HumanCount, ProgressBar};
 use tokio::runtime::{Builder, Runtime};
 
+use crate::exempt::listed;
 use crate::inputs::{Input, Inputs, is_s3};
 use crate::options::Options;
 use crate::progress::Progress;
@@ -41,8 +42,12 @@ impl S3 {
                 if io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
             let listed =
                 |number: usize| spinner.set_message(format!("{} objects listed", HumanCount(number as u64)));
-            let (objects, errors) = runtime.block_on(source.list(&place.bucket, &place.key, &wanted, listed));
+            let (objects, errors, passed_over) =
+                runtime.block_on(source.list(&place.bucket, &place.key, &wanted, listed));
             spinner.finish_and_clear();
+            if objects.is_empty() && errors.is_empty() {
+                found.notes.push(nothing(&name, &wanted, passed_over));
+            }
             found.missing.extend(errors.into_iter().map(|error| (name.clone(), error.to_string())));
             found.inputs.extend(objects.into_iter().map(|object| Input {
                 path: object.to_string().into(),
@@ -68,6 +73,23 @@ impl S3 {
         progress.advance(usize::try_from(input.bytes).unwrap_or(usize::MAX));
         Ok(reader.finish())
     }
+}
+
+/// Why there may be nothing to read below `name`.
+fn nothing(name: &str, wanted: &ObjectFilter, mut passed_over: Vec<String>) -> String {
+    if *wanted == ObjectFilter::default() {
+        return format!(
+            "{name}: no log objects there; expected the name of a bucket and the beginning of keys"
+        );
+    }
+    passed_over.sort();
+    let some = listed(&mut passed_over.iter().map(String::as_str));
+    let hint = if passed_over.is_empty() {
+        "what is there was written at another time".to_owned()
+    } else {
+        format!("passed over: {some}")
+    };
+    format!("{name}: no object matches --account, --region, --since and --until; {hint}")
 }
 
 fn wanted(options: &Options) -> ObjectFilter {

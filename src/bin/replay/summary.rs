@@ -10,6 +10,8 @@ use bedrock_denial_watch::reader::Statistics;
 use bedrock_denial_watch::source::object::Skip;
 use indicatif::HumanCount;
 
+use crate::interrupt;
+
 /// The figures of a whole run.
 #[derive(Default)]
 pub struct RunSummary {
@@ -17,6 +19,8 @@ pub struct RunSummary {
     pub read: u64,
     /// Inputs that could not be read to their end.
     pub failed: u64,
+    /// Files that there are to read.
+    pub of: u64,
     /// Alerts raised.
     pub alerts: u64,
     /// They are not those of `--expect`.
@@ -26,6 +30,11 @@ pub struct RunSummary {
 }
 
 impl RunSummary {
+    /// Nothing yet, of so many files.
+    pub fn over(files: u64) -> Self {
+        Self { of: files, ..Self::default() }
+    }
+
     pub fn skip(&mut self, skip: Skip) {
         let skipped = self.skipped.entry(skip.to_string()).or_default();
         *skipped = skipped.saturating_add(1);
@@ -46,13 +55,17 @@ impl RunSummary {
         self.sum.stray = self.sum.stray.saturating_add(one.stray);
         self.sum.without_records = self.sum.without_records.saturating_add(one.without_records);
         self.sum.uncounted = self.sum.uncounted.saturating_add(one.uncounted);
+        self.sum.trail_records = self.sum.trail_records.saturating_add(one.trail_records);
+        self.sum.bedrock_trails = self.sum.bedrock_trails.saturating_add(one.bedrock_trails);
     }
 
-    /// Why a result without alerts must not be mistaken for a clean log, in one line; `None` if everything was
-    /// read.
-    pub fn incomplete(&self) -> Option<String> {
+    /// Why a result without alerts must not be mistaken for a clean log: the exit status, and one line. `None` if
+    /// everything was read.
+    pub fn incomplete(&self) -> Option<(u8, String)> {
         let reasons = self.reasons();
-        (!reasons.is_empty()).then(|| format!("Incomplete (exit status 2): {}.", reasons.join("; ")))
+        let (what, status) = interrupt::exit_status().map_or(("Incomplete", 2), |it| ("Interrupted", it));
+        (!reasons.is_empty())
+            .then(|| (status, format!("{what} (exit status {status}): {}.", reasons.join("; "))))
     }
 
     /// The same, one sentence for each reason.
@@ -63,7 +76,11 @@ impl RunSummary {
     fn reasons(&self) -> Vec<String> {
         let Statistics { text_bytes, stray, without_records, uncounted, .. } = self.sum;
         let mut reasons = Vec::new();
-        if text_bytes == 0 && self.failed == 0 {
+        if interrupt::is_requested() {
+            let files = count(self.of, "file");
+            reasons
+                .push(format!("{} of {files} read to the end; the figures cover what was read", self.read));
+        } else if text_bytes == 0 && self.failed == 0 {
             reasons.push("there was nothing to read".to_owned());
         }
         let mut reason = |number: u64, one: &str, what: &str| {
@@ -76,6 +93,17 @@ impl RunSummary {
         reason(stray, "file", "with the error code of a denial outside every recognised record");
         reason(uncounted, "record", "that may be a denial could not be counted");
         reasons
+    }
+
+    /// `Read 39 files: 392 records, 116 denials, 6 alerts.`
+    pub fn first_line(&self) -> String {
+        format!(
+            "Read {}: {}, {}, {}.",
+            count(self.read, "file"),
+            count(self.sum.records, "record"),
+            count(self.sum.denials, "denial"),
+            count(self.alerts, "alert"),
+        )
     }
 
     /// What was read: `392 records in 39 files, 116 denials among them`.
@@ -95,28 +123,28 @@ impl RunSummary {
     /// Why calls failed, as far as CloudTrail shows it, one sentence for each cause, the most frequent first:
     /// `6 calls failed because Anthropic does not serve this country`.
     pub fn causes(&self) -> Vec<String> {
+        let sentence = |(number, why)| format!("{} failed because {why}", count(number, "call"));
+        self.failures().into_iter().map(sentence).collect()
+    }
+
+    /// The same: how many calls, and the words after "because".
+    pub fn failures(&self) -> Vec<(u64, &'static str)> {
         let mut causes: Vec<_> = self.sum.causes.iter().collect();
         causes.sort_by_key(|(_, number)| Reverse(**number));
-        let sentence = |(cause, number): (&&str, &u64)| {
-            format!("{} failed because {}", count(*number, "call"), words::because(cause))
-        };
-        causes.into_iter().map(sentence).collect()
+        causes.into_iter().map(|(cause, number)| (*number, words::because(cause))).collect()
     }
 }
 
 impl fmt::Display for RunSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let &Statistics { records, denials, not_found, exempted, malformed, oversized, .. } = &self.sum;
-        write!(
-            f,
-            "Read {}: {}, {}, {}.",
-            count(self.read, "file"),
-            count(records, "record"),
-            count(denials, "denial"),
-            count(self.alerts, "alert"),
-        )?;
+        let &Statistics { not_found, exempted, malformed, oversized, .. } = &self.sum;
+        f.write_str(&self.first_line())?;
         for sentence in self.causes() {
             write!(f, "\n{sentence}.")?;
+        }
+        if self.sum.bedrock_trails == 0 && self.sum.trail_records > 0 {
+            let records = count(self.sum.trail_records, "CloudTrail record");
+            write!(f, "\n{records}, no Bedrock calls among them: does this trail cover Bedrock?")?;
         }
         let mut note = |number: u64, one: &str, rest: &str| match number {
             0 => Ok(()),

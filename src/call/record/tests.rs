@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use crate::call::Source;
 use crate::source::text::Text;
 
@@ -392,7 +394,7 @@ fn only_a_refused_model_call_of_bedrock_is_a_denial() {
     ] {
         check_whole(&record(source, name, code), "other");
     }
-    // An unknown code that contains a denial's must not pass for another call.
+    // An unknown code that contains a denial's must not be mistaken for another call.
     check_whole(&record(bedrock, call, r#""AccessDeniedX""#), "unknown code AccessDeniedX");
 }
 
@@ -433,7 +435,8 @@ fn a_trail_record_without_a_usable_time_says_so() {
 fn an_envelope_around_records_is_no_record() {
     check_whole(r#"{"Records":[]}"#, "not JSON");
     check_whole(&format!(r#"{{{CALL},"Records":[{{}}]}}"#), "not JSON");
-    check_whole(r#"{"Records":{"a":[1]},"records":[]}"#, "other");
+    check_whole(r#"{"Records":{"a":[1]}}"#, "other");
+    check_whole(r#"{"Records":{"a":[1]},"records":[]}"#, "not JSON");
     check_whole(r#"{"x":{"Records":[]}}"#, "other");
     check_whole(r#"{"messageType":"m","logEvents":[{"message":"{}"}]}"#, "not JSON");
     check_whole(r#"{"Events":[]}"#, "not JSON");

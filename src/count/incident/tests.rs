@@ -52,7 +52,7 @@ fn asks(incident: &Incident) -> Vec<Severity> {
 }
 
 /// Records alerts; those incidents that ask get the admission `answer`. Sends what is due, and returns
-/// `<beginning>:<alerts told>` for each notice.
+/// `<beginning>:<alerts reported>` for each notice.
 fn deliver(log: &mut IncidentLog, alerts: &[NewAlert<'_>], answer: Admission) -> String {
     let recorded = record(log, alerts, false);
     let begins: BTreeSet<EventTime> = recorded.places.iter().map(|place| place.begin).collect();

@@ -1,15 +1,16 @@
-//! Each alert as an OCSF finding to an event bus, from where rules take it further.
+//! Each notice as an OCSF finding to an event bus, from where rules take it further.
 
 use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_eventbridge::Client;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
+use lambda_runtime::tracing::error;
 
 use super::cause::cause;
 use super::meter::Meter;
 use super::{retries, timeouts};
-use crate::alert::Alert;
+use crate::alert::notice::Notice;
 use crate::alert::sink::SinkError;
 
 const ATTEMPT: Duration = Duration::from_secs(5);
@@ -23,6 +24,7 @@ const DETAIL_TYPE: &str = "Detection Finding";
 pub struct EventBus {
     client: Client,
     arn: String,
+    meter: Meter,
 }
 
 impl EventBus {
@@ -34,19 +36,24 @@ impl EventBus {
             .retry_config(retries(ATTEMPTS))
             .interceptor(meter.clone())
             .build();
-        Self { client: Client::from_conf(config), arn }
+        Self { client: Client::from_conf(config), arn, meter: meter.clone() }
     }
 
-    /// Puts one alert on the bus.
-    ///
-    /// # Errors
-    /// When it is not certain that the bus accepted it.
-    pub async fn put(&self, alert: &Alert<'_>) -> Result<(), SinkError> {
+    /// Puts one notice on the bus. One that the bus does not take is logged and counted, and lost: to try it again
+    /// would send people the same message each time, for as long as a bus is gone.
+    pub async fn put(&self, notice: &Notice<'_>) {
+        if let Err(error) = self.try_put(notice).await {
+            error!("a finding is lost: {error}");
+            self.meter.lose_finding();
+        }
+    }
+
+    async fn try_put(&self, notice: &Notice<'_>) -> Result<(), SinkError> {
         let entry = PutEventsRequestEntry::builder()
             .event_bus_name(&self.arn)
             .source(SOURCE)
             .detail_type(DETAIL_TYPE)
-            .detail(alert.ocsf())
+            .detail(notice.ocsf())
             .build();
         let answer = self.client.put_events().entries(entry).send().await;
         let answer = answer.map_err(|error| self.failed(cause(&error)))?;

@@ -1,4 +1,26 @@
 //! How counters and alerts are laid out in DynamoDB: names, sort keys and attribute values.
+//!
+//! `pk` is the key as a JSON array, `["denied-model","<account>","<user>","<model>"]`; see [`Key`].
+//!
+//! A counter, `sk` = `count#…` (see [`counter_sort_key`]), has
+//! - `denials` (N): the sum of the distinct values of all contributions;
+//! - `contributions` (SS): `<hash>:<values>:<sampled>` of each, with `+` for a lower bound, and for sums of events with
+//!   `:<first>..<last>` (epoch ms) before the `+`;
+//! - `samples` (SS): `<epoch ms>|<value>`: of each object the `threshold + 1` values seen earliest and as many seen latest;
+//!   of values that recur (models, sessions) at least 16 each, and every time of every value while those are no more than 32;
+//! - `evidence` (SS): `<kind>|<value>`, up to ten of a kind per object;
+//! - `account`, `user`, `model`, `role` (S): the values of the key, readable;
+//! - `expires_at` (N): 15 days and the window after the last write.
+//!
+//! The documents, which live for 15 days after their last write:
+//! - of a key: `alerts`, each `{id, at, state, incident, number}`, `state` being `pending` or `published`. Beyond 100
+//!   published alerts, all but the latest 50 move to `alerts#<day>`.
+//! - of `["#caller","<account>","<caller>"]`: `incident#<hour>` (incidents begin more than an hour apart, so one hour has
+//!   one), and `mute`, with `until` (epoch seconds) and `why`.
+//! - of `["#watch"]`: `callers`, the watched callers, at most 16 KB; an entry leaves after 30 hours.
+//! - of `["#account","<account>"]`: `ticket#<hour>#<severity>#<0 to 9>`, an incident that is reported individually;
+//!   `member#<hour>#<severity>#<incident>`, one in the crowd; `crowd#<hour>#<severity>`, its number and latest ten;
+//!   `level#<hour>#<severity>#<callers>`, its notice at 11, 16, 64, 256 … callers.
 
 use std::collections::HashMap;
 
@@ -25,21 +47,12 @@ const MAX_READABLE_BYTES: usize = 512;
 const FIRST_SLOT_MS: i64 = -62_167_219_200_000; // 0000-01-01T00:00:00Z
 const LAST_SLOT_MS: i64 = 253_402_207_200_000; // 9999-12-30T22:00:00Z
 
-/// Marks the items of a source's slots; those of Bedrock's own files have no mark. In the order of the sources.
-const fn tag(source: Source) -> Option<&'static str> {
-    match source {
-        Source::InvocationLog => None,
-        Source::CloudTrail => Some("cloudtrail"),
-        Source::CloudWatch => Some("cloudwatch"),
-    }
-}
-
 /// Sort key of a shard of a slot: `count#<start>#<minutes>#<shard>` in the invocation log,
 /// `count#<start>#<minutes>#cloudtrail#<shard>` in CloudTrail, `count#<start>#<minutes>#cloudwatch#<shard>` in the copy
-/// that came through CloudWatch, and `#<n>` behind any for what found no room there.
+/// that came through CloudWatch, and so on by [`Source::tag`]; `#<n>` behind any for what found no room there.
 pub fn counter_sort_key(slot: Slot, shard: u8, overflow: u32) -> String {
     let mut sort_key = format!("{}#{}", first_sort_key(slot.start), slot.minutes);
-    if let Some(tag) = tag(slot.source) {
+    if let Some(tag) = slot.source.tag() {
         sort_key += &format!("#{tag}");
     }
     sort_key += &format!("#{shard}");
@@ -67,7 +80,7 @@ fn slot_and_shard(sort_key: &str) -> Option<(Slot, u8)> {
     let mut parts = sort_key.strip_prefix("count#")?.split('#').peekable();
     let start = EventTime::parse(parts.next()?)?;
     let minutes = parts.next()?.parse().ok()?;
-    let tagged = |source: &Source| parts.peek().is_some_and(|part| tag(*source) == Some(part));
+    let tagged = |source: &Source| parts.peek().is_some_and(|part| source.tag() == Some(part));
     let source = Source::ALL.into_iter().find(tagged);
     if source.is_some() {
         parts.next();
@@ -108,6 +121,7 @@ const fn name(field: Field) -> &'static str {
         Field::Address => "address",
         Field::Operation => "operation",
         Field::AccessKey => "access_key",
+        Field::Resource => "resource",
         Field::RequestId => "request_id",
     }
 }
@@ -151,7 +165,7 @@ pub fn merge_counter(counters: &mut Vec<Counter>, minutes: u16, item: &Item) -> 
         shard.samples.insert(sample.parse()?);
     }
     if item.contains_key("evidence") {
-        // A kind that only a later version knows must not fail a delivery to this one, or nobody
+        // A kind that only a later version knows must not fail a delivery to this one, or no one
         // could go back to it.
         let known = strings(item, "evidence")?.iter().filter_map(|evidence| evidence.parse().ok());
         shard.evidence.extend(known);
@@ -263,29 +277,24 @@ mod tests {
         let keys: Vec<String> = slots
             .iter()
             .flat_map(|start| {
-                let log = Slot { start: *start, minutes: 10, source: Source::InvocationLog };
-                let trail = Slot { source: Source::CloudTrail, ..log };
-                let copy = Slot { source: Source::CloudWatch, ..log };
-                [
-                    first_sort_key(*start),
-                    counter_sort_key(log, 0, 0),
-                    counter_sort_key(log, 15, 999),
-                    counter_sort_key(trail, 0, 0),
-                    counter_sort_key(trail, 15, 999),
-                    counter_sort_key(copy, 0, 0),
-                    counter_sort_key(copy, 15, 999),
-                    last_sort_key(*start),
-                ]
+                let of_source = |source| {
+                    let slot = Slot { start: *start, minutes: 10, source };
+                    [counter_sort_key(slot, 0, 0), counter_sort_key(slot, 15, 999)]
+                };
+                let counters = Source::ALL.into_iter().flat_map(of_source);
+                std::iter::once(first_sort_key(*start)).chain(counters).chain([last_sort_key(*start)])
             })
             .collect();
         assert!(keys.is_sorted(), "{keys:#?}");
-        assert_eq!(keys[25], "count#2025-06-01T10:00:00Z#10#0");
-        assert_eq!(keys[28], "count#2025-06-01T10:00:00Z#10#cloudtrail#15#999");
-        let ten = |source| Slot { start: slots[3], minutes: 10, source };
-        assert_eq!(slot_and_shard(&keys[26]), Some((ten(Source::InvocationLog), 15)));
-        assert_eq!(slot_and_shard(&keys[28]), Some((ten(Source::CloudTrail), 15)));
-        assert_eq!(keys[30], "count#2025-06-01T10:00:00Z#10#cloudwatch#15#999");
-        assert_eq!(slot_and_shard(&keys[30]), Some((ten(Source::CloudWatch), 15)));
+        let per_slot = 2 + 2 * Source::ALL.len();
+        let here = &keys[3 * per_slot + 1..];
+        assert_eq!(here[0], "count#2025-06-01T10:00:00Z#10#0");
+        let tags = ["", "#cloudtrail", "#cloudwatch", "#openai"];
+        for ((source, tag), keys) in Source::ALL.into_iter().zip(tags).zip(here.chunks(2)) {
+            assert_eq!(keys[1], format!("count#2025-06-01T10:00:00Z#10{tag}#15#999"));
+            let slot = Slot { start: slots[3], minutes: 10, source };
+            assert_eq!(slot_and_shard(&keys[1]), Some((slot, 15)));
+        }
         let earlier = [
             "count#2025-06-01T10:00:00Z",
             "count#2025-06-01T10:00:00Z#cloudtrail#3",

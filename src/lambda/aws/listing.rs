@@ -12,7 +12,7 @@ use crate::source::object::Object;
 /// Folders listed at the same time.
 const AT_ONCE: usize = 16;
 
-/// A folder could not be listed, and so nobody knows what is in it.
+/// A folder could not be listed, and so no one knows what is in it.
 #[derive(Debug, thiserror::Error)]
 #[error("S3 ListObjectsV2 of s3://{bucket}/{prefix}: {cause}{advice}")]
 pub struct ListError {
@@ -23,16 +23,16 @@ pub struct ListError {
 }
 
 impl S3Source {
-    /// The wanted objects below `prefix`, in no order, and the folders that could not be listed. `found` hears
-    /// how many there are so far.
+    /// The wanted objects below `prefix`, in no order, the folders that could not be listed, and those that were
+    /// passed over. `found` hears how many objects there are so far.
     pub async fn list(
         &self,
         bucket: &str,
         prefix: &str,
         wanted: &ObjectFilter,
         mut found: impl FnMut(usize),
-    ) -> (Vec<Object>, Vec<ListError>) {
-        let (mut objects, mut errors) = (Vec::new(), Vec::new());
+    ) -> (Vec<Object>, Vec<ListError>, Vec<String>) {
+        let (mut objects, mut errors, mut passed_over) = (Vec::new(), Vec::new(), Vec::new());
         let mut waiting = vec![prefix.to_owned()];
         let mut listing = FuturesUnordered::new();
         loop {
@@ -41,11 +41,14 @@ impl S3Source {
             {
                 listing.push(self.folder(bucket, folder));
             }
-            let Some(listed) = listing.next().await else { return (objects, errors) };
+            let Some(listed) = listing.next().await else { return (objects, errors, passed_over) };
             match listed {
                 Ok((inside, folders)) => {
                     objects.extend(inside.into_iter().filter(|object: &Object| wanted.object(&object.key)));
-                    waiting.extend(folders.into_iter().filter(|folder| wanted.folder(folder)));
+                    let (more, others): (Vec<_>, Vec<_>) =
+                        folders.into_iter().partition(|folder| wanted.folder(folder));
+                    waiting.extend(more);
+                    passed_over.extend(others);
                     found(objects.len());
                 }
                 Err(error) => errors.push(error),

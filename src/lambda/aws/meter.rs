@@ -33,6 +33,8 @@ pub struct Usage {
     pub write_units: f64,
     /// Read units as DynamoDB reports them.
     pub read_units: f64,
+    /// Notices that the event bus did not take.
+    pub lost_findings: u64,
 }
 
 impl Usage {
@@ -71,6 +73,12 @@ impl Meter {
     pub fn end_within(&self, left: Option<Duration>) {
         let end = left.and_then(|left| Instant::now().checked_add(left.saturating_sub(ANSWER)));
         self.state().end = end;
+    }
+
+    /// Counts a notice that the event bus did not take.
+    pub(super) fn lose_finding(&self) {
+        let usage = &mut self.state().usage;
+        usage.lost_findings = usage.lost_findings.saturating_add(1);
     }
 
     fn state(&self) -> MutexGuard<'_, MeterState> {

@@ -1,4 +1,4 @@
-//! The AWS services behind the domain, and how patient we are with them.
+//! The AWS services behind the domain, and their time-outs and retries.
 //!
 //! Every client has a limit on connecting, on one attempt and on all attempts together, so
 //! that a hanging service costs one delivery a retry and never the whole function time-out.
@@ -25,6 +25,8 @@ use std::time::Duration;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
+#[cfg(not(feature = "https"))]
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
 pub use self::dynamodb::DynamoDbStore;
 pub use self::eventbridge::EventBus;
@@ -43,7 +45,20 @@ pub fn behavior() -> BehaviorVersion {
 /// Region and credentials from the environment, as Lambda sets them. `AWS_ENDPOINT_URL` redirects the
 /// clients.
 pub async fn sdk_config() -> SdkConfig {
-    aws_config::defaults(behavior()).load().await
+    let loader = aws_config::defaults(behavior());
+    #[cfg(not(feature = "https"))]
+    let loader = loader.http_client(plain_http());
+    loader.load().await
+}
+
+#[cfg(all(not(feature = "https"), not(debug_assertions)))]
+compile_error!("AWS is spoken to with TLS: build with the feature `https`, a default one");
+
+/// What the tests speak to their servers with, on 127.0.0.1: a build without TLS, which takes minutes less.
+#[cfg(not(feature = "https"))]
+#[must_use]
+pub fn plain_http() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new().build_http()
 }
 
 /// What must be left of an invocation to begin a key, a notice or an object: the time of four requests of the store,

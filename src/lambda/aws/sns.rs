@@ -1,4 +1,4 @@
-//! Notices to the topic that people subscribe to, and each alert to a topic or an event bus for programs.
+//! Notices to the topic that people subscribe to and to an event bus, and each alert to a topic for programs.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use aws_config::SdkConfig;
 use aws_sdk_sns::Client;
 use aws_sdk_sns::types::MessageAttributeValue;
+use futures_util::future::join;
 use serde_json::json;
 
 use super::cause::cause;
@@ -32,7 +33,7 @@ const MAX_SUBJECT_CHARS: usize = 99;
 /// Source: "Amazon SNS endpoints and quotas" in the AWS general reference.
 const PACE: Duration = Duration::from_millis(220);
 
-/// The topics that notices and alerts go to.
+/// The topics and the bus that notices and alerts go to.
 pub struct SnsSink {
     client: Client,
     topic_arn: String,
@@ -66,8 +67,8 @@ impl SnsSink {
         Self::metered(config, topic_arn, None, None, &Meter::default())
     }
 
-    /// The same, with its requests counted by `meter`. Each alert goes to `every_alert_topic_arn` and to `bus`
-    /// as well, if there are such.
+    /// The same, with its requests counted by `meter`. Notices go to `bus` as well, and each alert goes to
+    /// `every_alert_topic_arn`, if there are such.
     #[must_use]
     pub fn metered(
         config: &SdkConfig,
@@ -89,23 +90,27 @@ impl SnsSink {
 impl AlertSink for SnsSink {
     async fn notice(&self, notice: &Notice<'_>) -> Result<(), SinkError> {
         let message = fitted(notice.message(), || notice.document(), MAX_MESSAGE_BYTES);
-        tokio::time::sleep(self.pace.turn(Instant::now())).await;
-        self.publish(&self.topic_arn, message).await
+        // At once, so that what a crash leaves undone is put again with the message that is published again.
+        let put = async {
+            if let Some(bus) = &self.bus {
+                bus.put(notice).await;
+            }
+        };
+        let publish = async {
+            tokio::time::sleep(self.pace.turn(Instant::now())).await;
+            self.publish(&self.topic_arn, message).await
+        };
+        join(put, publish).await.1
     }
 
     fn wants_alerts(&self) -> bool {
-        self.every_alert_topic_arn.is_some() || self.bus.is_some()
+        self.every_alert_topic_arn.is_some()
     }
 
     async fn alert(&self, alert: &Alert<'_>) -> Result<(), SinkError> {
-        if let Some(topic_arn) = &self.every_alert_topic_arn {
-            let message = fitted(alert.message(), || alert.document(), MAX_MESSAGE_BYTES);
-            self.publish(topic_arn, message).await?;
-        }
-        match &self.bus {
-            Some(bus) => bus.put(alert).await,
-            None => Ok(()),
-        }
+        let Some(topic_arn) = &self.every_alert_topic_arn else { return Ok(()) };
+        let message = fitted(alert.message(), || alert.document(), MAX_MESSAGE_BYTES);
+        self.publish(topic_arn, message).await
     }
 }
 
@@ -199,7 +204,7 @@ mod tests {
         assert_eq!(
             (turns[0], turns[60]),
             (Duration::ZERO, Duration::from_secs(60)),
-            "nobody waits for nothing"
+            "no one waits for nothing"
         );
     }
 

@@ -69,7 +69,7 @@ pub fn call(json: &str, record: &Fields<'_>, id: Option<String>) -> Resolved {
     let user = record.object("userIdentity").and_then(|user| user.text("arn"));
     Ok(if is_watched(&source, user.as_deref()) {
         let id = [id, record.text("eventID")].into_iter().flatten().find(|id| is_plain(id));
-        // The name must differ for every record: it stands in for a missing request id.
+        // The name must differ for every record: it replaces a missing request id.
         let id = id.unwrap_or_else(|| hash(json));
         EventItem::Record(EventRecord { name: format!("eventbridge:{id}"), json: json.to_owned() })
     } else {

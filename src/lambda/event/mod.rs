@@ -32,7 +32,7 @@ pub use self::sqs::SqsMessage;
 /// this allows for several.
 pub const MAX_NESTING: usize = 16;
 
-/// What one invocation asks for, by how it is to be answered.
+/// What one invocation asks for, by how it must be answered.
 #[derive(Debug, PartialEq, Eq)]
 pub enum EventRequest {
     /// Succeeds or fails as a whole.

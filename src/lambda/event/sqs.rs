@@ -17,7 +17,7 @@ pub struct SqsMessage {
 }
 
 /// The messages of a batch; `None` for anything else. A message without an id makes it something
-/// else, since nobody could be told that it failed.
+/// else, since no one would learn that it failed.
 pub fn messages(payload: &str) -> Option<Vec<SqsMessage>> {
     let messages: Option<Vec<SqsMessage>> = if let Some(list) = fields::list(payload) {
         list.into_iter().map(|json| message(&Fields::read(json)?)).collect()

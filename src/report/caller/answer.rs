@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::alert::sanitize::{DOCUMENT_BYTES, known_as, plain};
 use crate::alert::terminal::whole;
 use crate::alert::words::{span, utc};
-use crate::call::Source;
+use crate::call::{Cloud, Source};
 use crate::report::caller::calls::{KeptCalls, KeptOutcome, NameKind};
 use crate::report::caller::figures::plural;
 use crate::source::time::EventTime;
@@ -120,7 +120,8 @@ impl Answers {
     #[must_use]
     pub fn answer(&self, calls: &KeptCalls) -> CallerAnswer {
         let (same, other) = (listed(&self.same, calls), listed(&self.other, calls));
-        let knows = calls.read.has(Source::InvocationLog);
+        // Azure's log records successful calls too.
+        let knows = calls.read.has(Source::InvocationLog) || !calls.clouds.contains(&Cloud::Aws);
         let (kind, text, models) = if calls.iter().next().is_none() {
             (AnswerKind::NoCalls, "No call of this caller in what was read.".to_owned(), same)
         } else if !same.is_empty() {

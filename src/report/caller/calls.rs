@@ -12,14 +12,14 @@ use sha2::{Digest, Sha256};
 use crate::call::api_key::KEY_USER;
 use crate::call::credential::Credential;
 use crate::call::filter::{RecordFilter, TrailFilter};
-use crate::call::{Call, Source, cause};
+use crate::call::{Call, Cloud, Source, cause};
 use crate::count::value::DistinctValue;
 use crate::report::caller::asked::Asked;
 use crate::report::caller::prices::Tokens;
 use crate::rule::identity::Identity;
 use crate::source::time::EventTime;
 
-/// The most calls that are told apart. Records of further calls are only counted: they may be copies.
+/// The most calls that are kept apart. Records of further calls are only counted: they may be copies.
 pub const MAX_CALLS: usize = 2_000_000;
 /// The most names of one kind. A caller can invent any number of models, sessions and clients.
 pub const MAX_NAMES: usize = 5_000;
@@ -102,6 +102,8 @@ pub struct KeptCalls {
     pub left_out: u64,
     /// What was read, of any caller.
     pub read: ReadLogs,
+    /// The clouds that the caller called.
+    pub clouds: BTreeSet<Cloud>,
 }
 
 /// Which logs were read.
@@ -117,7 +119,7 @@ impl KeptCalls {
     #[must_use]
     pub fn new(asked: Asked) -> Self {
         let (names, by_id) = (Default::default(), IndexMap::default());
-        Self { asked, names, by_id, left_out: 0, read: ReadLogs::default() }
+        Self { asked, names, by_id, left_out: 0, read: ReadLogs::default(), clouds: BTreeSet::new() }
     }
 
     /// The records that are needed: all of Bedrock, and whatever the user behind an API key of Bedrock does.
@@ -136,6 +138,7 @@ impl KeptCalls {
     pub fn add(&mut self, call: &Call<'_>) {
         self.read.add(call.source, call.region.as_deref(), day(call.at));
         let Some(user) = call.user.as_deref().filter(|user| self.asked.is_about(user)) else { return };
+        self.clouds.insert(call.source.cloud());
         let operation = format!(
             "{}:{}",
             call.service.as_deref().unwrap_or_default(),
@@ -183,11 +186,7 @@ impl KeptCalls {
             is_model_call: call.is_model_call,
             names,
             tokens: tokens.map(|number| u32::try_from(number).unwrap_or(u32::MAX)),
-            rank: match call.source {
-                Source::CloudTrail => 0,
-                Source::CloudWatch => 1,
-                Source::InvocationLog => 2,
-            },
+            rank: call.source.rank(),
         };
         self.keep(id(operation, &call.request_id), kept);
     }
@@ -208,7 +207,8 @@ impl KeptCalls {
 
     /// Adds the calls of another object, which come after these.
     pub fn absorb(&mut self, other: Self) {
-        let Self { names, by_id, left_out, read, .. } = other;
+        let Self { names, by_id, left_out, read, clouds, .. } = other;
+        self.clouds.extend(clouds);
         self.left_out = self.left_out.saturating_add(left_out);
         for (source, region, day) in read.places {
             self.read.add(source, read.regions.get_index(usize::from(region)).map(AsRef::as_ref), day);
@@ -318,7 +318,7 @@ fn number(names: Option<&mut IndexSet<Box<str>, RandomState>>, name: &str) -> u1
     index.and_then(|index| u16::try_from(index).ok()).unwrap_or(OTHER)
 }
 
-/// What tells a call from others in 16 bytes: AWS's request ids are UUIDs. Other operations may share the id of a
+/// What distinguishes a call from others in 16 bytes: AWS's request ids are UUIDs. Other operations may share the id of a
 /// model call.
 fn id(operation: Option<&str>, request_id: &str) -> [u8; 16] {
     if let (None, DistinctValue::Uuid(uuid)) = (operation, DistinctValue::new(request_id)) {

@@ -90,7 +90,7 @@ pub struct Named {
     /// The same to people.
     #[serde(skip)]
     pub label: &'static str,
-    /// The names; `None` for those that are not told apart.
+    /// The names; `None` for those that are not kept apart.
     #[serde(flatten)]
     pub names: Rows<Name>,
 }
@@ -256,7 +256,7 @@ impl<K: Copy + Eq + Hash + Ord> Groups<K> {
 }
 
 impl CallerStory {
-    /// The story that `calls` tell of whom was `asked` for. `unread` says what could not be read.
+    /// The story in `calls` of whom was `asked` for. `unread` says what could not be read.
     #[must_use]
     pub fn new(asked: &str, calls: &KeptCalls, unread: Vec<String>) -> Self {
         let name = |kind, number| calls.name(kind, number).map(|name| plain(name, DOCUMENT_BYTES));

@@ -105,6 +105,8 @@ fn either(random: &[u32]) -> impl Fn(usize) -> Source + use<'_> {
         Some(last) if last.is_multiple_of(2) => [Source::CloudTrail, Source::CloudTrail],
         Some(last) if last.is_multiple_of(5) => [Source::InvocationLog, Source::CloudWatch],
         Some(last) if last.is_multiple_of(7) => [Source::CloudWatch, Source::CloudTrail],
+        Some(last) if last.is_multiple_of(11) => [Source::AzureOpenAi, Source::AzureOpenAi],
+        Some(last) if last.is_multiple_of(13) => [Source::InvocationLog, Source::AzureOpenAi],
         _ => [Source::InvocationLog, Source::CloudTrail],
     };
     move |number| logs[usize::from(random[number % random.len()].is_multiple_of(2))]

@@ -124,7 +124,7 @@ fn all(objects: &[String], again: bool) -> (Vec<String>, Vec<Value>) {
 fn the_object_in_which_an_incident_begins_is_read_again() {
     let log = denials(0, "m") + &served(&[30, 40], "n");
     assert_eq!(all(std::slice::from_ref(&log), true).0, ["denied-model 2 30"]);
-    // Where that is not possible, nobody says that there were none.
+    // Where that is not possible, no one says that there were none.
     assert_eq!(all(&[log], false).0, ["denied-model null null"]);
     // Then whatever is read later is a lower bound, whoever says it.
     let later = [denials(0, "m"), served(&[30], "n"), denials(60, "n")];

@@ -6,8 +6,8 @@
 //! sink may fail before or after its effect, and a delivery may end in the middle, as by a time-out, or find that its time
 //! runs out. A failed
 //! one is retried twice in its own name, then redriven under another; of a batch, only the messages that failed come back, each
-//! time with others and in another name. Clocks differ by seconds. Somebody may mute the
-//! caller for a while, or change threshold, window and cooldown. At last all is calm, and what is left is redriven.
+//! time with others and in another name. Clocks differ by seconds. Someone may mute the
+//! caller for a while, or change threshold, window and cooldown. Finally faults stop, and what is left is redriven.
 //!
 //! `SIMULATIONS=100000 SEED=7 cargo test simulation` runs others; a world that fails is made smaller and printed in
 //! words. Frameworks (turmoil, madsim, shuttle) simulate threads, networks or clocks; here there are none: two ports

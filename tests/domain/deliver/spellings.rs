@@ -18,7 +18,7 @@ const USER: &str = "arn:aws:iam::111122223333:user/mallory";
 const MODELS: [&str; 3] = [
     "anthropic.claude-3-sonnet-20240229-v1:0",
     "meta.llama3-1-405b-instruct-v1:0",
-    // It stands for itself.
+    // It is its own model.
     "arn:aws:bedrock:us-east-1:111122223333:application-inference-profile/a1b2c3",
 ];
 

@@ -1,4 +1,4 @@
-//! Times that no honest clock shows, and clocks that disagree.
+//! Times that no working clock shows, and clocks that disagree.
 
 use bedrock_denial_watch::call::Source;
 use bedrock_denial_watch::count::lease::Claimant;

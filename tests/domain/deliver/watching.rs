@@ -181,7 +181,7 @@ impl AlertSink for &Board {
     }
 }
 
-/// An object that is to be delivered, with the name of the delivery.
+/// An object that waits for delivery, with the name of the delivery.
 #[derive(Clone)]
 struct Flight {
     object: usize,

@@ -1,6 +1,7 @@
 //! Bytes → denials.
 
 mod cloudtrail;
+mod counts;
 mod damage;
 mod envelopes;
 mod forms;
@@ -47,7 +48,7 @@ fn shown(read: Read) -> String {
     ids.join(" ") + &faults
 }
 
-/// `$a` stands for a denied record with request id `a`, `%a` for an honest one; `&a` for a refusal
+/// `$a` is a denied record with request id `a`, `%a` a normal one; `&a` for a denial
 /// in CloudTrail, `~a` for one of another service.
 fn expand(text: &str) -> String {
     let mut expanded = String::new();
@@ -72,7 +73,7 @@ fn expand(text: &str) -> String {
     expanded
 }
 
-/// A refusal as CloudTrail records it, by a service, with the requested model.
+/// A denial as CloudTrail records it, by a service, with the requested model.
 fn trail(service: &str, id: char, asked: &str) -> String {
     format!(
         r#"{{"eventVersion":"1.11","userIdentity":{{"arn":"u"}},"eventTime":"2025-06-01T10:00:00Z","eventSource":"{service}.amazonaws.com","eventName":"InvokeModel","errorCode":"AccessDenied","requestParameters":{asked},"requestID":"{id}"}}"#

@@ -212,7 +212,7 @@ fn random_record(next: &mut dyn FnMut() -> usize, number: usize) -> String {
     format!("{{{}}}", fields.join(","))
 }
 
-/// The ids of the refusals in a document, found by a parser that builds everything.
+/// The ids of the denials in a document, found by a parser that builds everything.
 fn refused(document: &Value, ids: &mut Vec<String>) {
     let inner = |text: &Value, ids: &mut Vec<String>| {
         let inner: Option<Value> = text.as_str().and_then(|text| serde_json::from_str(text).ok());

@@ -1,6 +1,6 @@
 //! The built `replay` on a terminal of its own: a pseudo-terminal of a known width.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::process::Stdio;
 
@@ -26,9 +26,8 @@ fn screen(columns: u16, environment: &[(&str, &str)], stderr: bool, arguments: &
     }
     let mut child = command.spawn(child_end).expect("replay runs");
     let mut shown = Vec::new();
-    // Linux ends a pseudo-terminal that nobody writes to any more with an error.
+    // Linux ends a pseudo-terminal that no one writes to any more with an error.
     let _ = terminal.read_to_end(&mut shown);
-    // One of the sample records is cut off, which an exit status of 2 reports.
     assert!(matches!(child.wait().expect("it ends").code(), Some(0 | 2)));
     let shown = String::from_utf8(shown).expect("text");
     shown.lines().map(str::to_owned).collect()
@@ -50,10 +49,9 @@ fn at_80_columns_each_alert_is_a_block_that_reads_whole_and_comes_last() {
     assert_eq!(blocks.len(), 20, "{blocks:#?}");
     assert_eq!((&*blocks[0], &*blocks[2]), ("Denied most often, 10 of 30", "17 alerts in 11 incidents"));
     let denied: Vec<&str> = blocks[1].lines().collect();
-    assert_eq!(denied.len(), 10);
-    assert_eq!(denied[0], "40+ user/ci/report-export         …claude-opus-4-20250514-v1:0    444455556666");
-    assert_eq!(denied[1], "   6  …/nightly-evaluation          …llama3-1-405b-instruct-v1:0    444455556666");
-    assert_eq!(denied[2], "   5  federated-user/contractor-12  …claude-sonnet-4-20250514-v1:0  777788889999");
+    assert_eq!(denied.len(), 11);
+    assert_eq!(denied[0], "Times  User                          Model                       Account");
+    assert_eq!(denied[1], "     40+ user/ci/report-export         …opus-4-20250514-v1:0       444455556666");
     let file = format!("/{}", "2025/06/02/09/20250602T091503066Z_591e09182f98e28c.json.gz");
     let expected = "SupportChatbot  account 111122223333  1 alert\n\
                     2025-06-02 09:14:48 UTC  HIGH  denied-model\n  \
@@ -100,18 +98,60 @@ fn severity_is_in_colour_unless_told_otherwise() {
 fn the_summary_stands_before_the_alerts() {
     let lines = screen(120, &[], true, &[LOGS]);
     let at = |part: &str| lines.iter().position(|line| line.contains(part)).expect(part);
-    assert!(at("warning:") < at("Read 53 files"), "{lines:#?}");
     assert!(at("zero bytes (1)") < at("Denied most often"), "{lines:#?}");
+    // Far down, it is repeated, before what to type next.
+    let summary = "Read 53 files: 443 records, 123 denials, 17 alerts.";
+    let read: Vec<usize> = (0..lines.len()).filter(|line| lines[*line].contains(summary)).collect();
+    assert_eq!((read.len(), read[1]), (2, lines.len() - 3), "{lines:#?}");
+    assert!(lines[lines.len() - 2].starts_with("Next, add: --explain USER"), "{lines:#?}");
 }
 
 #[test]
 fn a_warning_breaks_between_words_and_keeps_its_path_in_whole() {
-    let lines = screen(80, &[], true, &[LOGS]);
-    let text = "  byte 1289: expected one JSON object; the record was skipped";
-    assert!(lines.iter().any(|line| line == text), "{lines:#?}");
-    let path =
-        |line: &&String| line.starts_with("  ") && line.ends_with("T113108464Z_0f26daa8a33b0f5f.json.gz:");
-    assert!(lines.iter().any(|line| path(&line)), "{lines:#?}");
+    let path = "tests/golden/broken-among-good/input/a.json:";
+    let lines = screen(80, &[], true, &[path.trim_end_matches(':')]);
+    assert!(lines.iter().any(|line| line.contains(path)), "{lines:#?}");
+    let warning = "byte 374: expected one JSON object; the record was skipped";
+    assert!(lines.join("\n").replace("\n  ", " ").contains(warning), "{lines:#?}");
+}
+
+#[test]
+fn standard_input_is_announced_and_an_interrupted_run_says_what_it_counted() {
+    let (mut terminal, child_end) = open().expect("a pseudo-terminal");
+    terminal.resize(Size::new(24, 120)).expect("resized");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_replay"))
+        .args(["-"])
+        .env("TERM", "xterm-256color")
+        .env("NO_COLOR", "1")
+        .spawn(child_end)
+        .expect("replay runs");
+    let mut shown = String::new();
+    let mut wait_for = |terminal: &mut pty_process::blocking::Pty, words: &str| {
+        let mut some = [0; 4096];
+        while !shown.contains(words) {
+            let count = terminal.read(&mut some).expect("it still runs");
+            shown += &String::from_utf8_lossy(&some[..count]);
+        }
+        // No one knows how much will come.
+        assert!(!shown.contains("/0 B"), "{shown}");
+    };
+    wait_for(
+        &mut terminal,
+        "Reading standard input, which is this terminal: paste a log, then press Ctrl-D.",
+    );
+    let denial = |id: u32| {
+        format!(
+            r#"{{"timestamp":"2025-06-01T10:00:00Z","requestId":"r{id}","errorCode":"AccessDeniedException"}}"#
+        )
+    };
+    let log: String = (0..4).map(denial).collect::<String>() + "\n";
+    terminal.write_all(log.as_bytes()).expect("typed");
+    // The bar shows that it was read.
+    wait_for(&mut terminal, &format!("{} B ", log.len()));
+    terminal.write_all(b"\x03").expect("typed");
+    wait_for(&mut terminal, "Interrupted (exit status 130): 0 of 1 file read to the end;");
+    assert_eq!(child.wait().expect("it ends").code(), Some(130));
+    assert!(shown.contains("4 records, 4 denials, 1 alert."), "{shown}");
 }
 
 #[test]

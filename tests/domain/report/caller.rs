@@ -295,7 +295,7 @@ fn any_number_of_names_takes_bounded_room() {
     let document = told.document();
     assert!(document.len() < 400_000, "{} bytes", document.len());
     let shown = told.denied.rows.len() as u64;
-    // The last row is all that are not told apart.
+    // The last row is all that are not kept apart.
     assert_eq!(shown + told.denied.more, MAX_NAMES as u64 + 1);
     assert_eq!(told.seen.map(|seen| seen.calls), Some(many as u64));
     let text = told.text(80);

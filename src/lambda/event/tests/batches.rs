@@ -84,7 +84,7 @@ fn a_task_that_names_nothing_fails_alone_and_one_without_an_id_fails_the_job() {
         check(job(&tasks), incomplete);
     }
     check(json!({"invocationSchemaVersion":"1.0","tasks":[{"taskId":"1"}]}), incomplete);
-    // Nobody waits for an answer about tasks behind an on-failure record.
+    // No one waits for an answer about tasks behind an on-failure record.
     check(on_failure(&job(&json!([{"taskId":"1","s3Key":"k","s3BucketArn":bucket}]))), "s3://b/k");
     check(on_failure(&job(&json!([]))), incomplete);
 }

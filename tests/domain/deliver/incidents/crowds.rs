@@ -200,7 +200,7 @@ fn check(world: &World) -> usize {
             let known = known.entry(text(&notice["incident"]["notice"])).or_default();
             *known = count.max(*known);
         }
-        // Told, quiet.
+        // Reported, quiet.
         for (caller, told) in &told {
             let (total, last) = (alerts[caller], told.values().max().copied().unwrap_or(0));
             assert!(4 * last > total, "{caller}: told of {last} of {total}");
@@ -328,6 +328,7 @@ fn in_crowds_whoever_must_be_reported_is_and_no_number_is_too_high() {
 }
 
 #[test]
+#[ignore = "at full depth only: make test-all"]
 fn in_crowds_whoever_must_be_reported_is_and_no_number_is_too_high_in_as_many_other_worlds() {
     check_worlds(1);
 }

@@ -46,7 +46,7 @@ impl Story {
         }
     }
 
-    /// Nine callers, then more than are told one by one; the last is the first of a
+    /// Nine callers, then more than are reported one by one; the last is the first of a
     /// higher severity.
     fn of_a_flood() -> Self {
         let caller =
@@ -117,12 +117,12 @@ impl Story {
     }
 
     /// Interrupts each call in turn; `check` gets the result without faults, and the result with one.
-    fn interrupt_all(&self, check: impl Fn(&Board, &Board, &str)) {
+    fn interrupt_all(&self, step: usize, check: impl Fn(&Board, &Board, &str)) {
         let whole = self.interrupted(None, false, false, Repair::Retry).expect("fair weather");
         let (mut interruptions, mut sample) = (0, Sample::new());
         for repair in [Repair::Retry, Repair::Redrive, Repair::NextAlertThenRedrive] {
             for (after, fatal) in [(false, false), (false, true), (true, false), (true, true)] {
-                for fails in sample.one_in(10, 0..) {
+                for fails in sample.one_in(step, 0..) {
                     let Some(board) = self.interrupted(Some(fails), after, fatal, repair) else { break };
                     interruptions += 1;
                     let context = format!("{repair:?}, call {fails}, after {after}, fatal {fatal}");
@@ -137,13 +137,16 @@ impl Story {
                 }
             }
         }
-        assert!(interruptions > depth::pick(900, 80), "only {interruptions} interruptions were tried");
+        assert!(
+            interruptions > depth::pick(900, 800 / step),
+            "only {interruptions} interruptions were tried"
+        );
     }
 }
 
 #[test]
 fn every_interruption_leaves_each_caller_told() {
-    Story::of_two_callers().interrupt_all(|whole, board, context| {
+    Story::of_two_callers().interrupt_all(10, |whole, board, context| {
         assert_eq!(whole.told(), ["1", "4", "1", "2"]);
         assert_eq!(board.callers(), whole.callers(), "{context}");
     });
@@ -151,9 +154,9 @@ fn every_interruption_leaves_each_caller_told() {
 
 #[test]
 fn every_interruption_leaves_a_flood_told() {
-    Story::of_a_flood().interrupt_all(|whole, board, context| {
+    Story::of_a_flood().interrupt_all(20, |whole, board, context| {
         assert_eq!(whole.told()[9..], ["1", "12!", "16!", "2"]);
-        // Which callers are the first ten depends on what failed; that the flood is told does not.
+        // Which callers are the first ten depends on what failed; that the flood is reported does not.
         let told = board.told();
         let floods = told.iter().filter(|told| told.ends_with('!')).count();
         assert!((1..=4).contains(&floods), "{context}: {told:?}");
@@ -236,7 +239,7 @@ fn a_topic_that_is_down_is_not_asked_for_every_notice() {
 
 /// Two incidents of one caller. The first one's notice is refused; the second one's delivery takes it over, and call
 /// number `fails` of it fails, or it ends there. The first is retried, then the second, whose first notice is
-/// refused when it ended. What was told before the second was retried; `None` if there are fewer calls than that.
+/// refused when it ended. What was reported before the second was retried; `None` if there are fewer calls than that.
 fn taken_over(fails: usize, ends: bool) -> Option<Vec<String>> {
     let (morning, evening) = (refused("eve", "m", 0, 4), refused("eve", "n", 20_000, 4));
     let (store, board, weather) = (MemoryStore::default(), Board::default(), Weather::default());

@@ -27,7 +27,7 @@ mod faults;
 
 const ROLE: &str = "arn:aws:sts::1:assumed-role/App";
 
-/// One refused call.
+/// One denied call.
 #[derive(Clone, Debug, PartialEq)]
 struct Call {
     account: String,
@@ -40,7 +40,7 @@ struct Call {
 
 type Object = Vec<Call>;
 
-/// `times` refusals of one model, a second apart.
+/// `times` denials of one model, a second apart.
 fn refused(user: &str, model: &str, at: i64, times: u64) -> Object {
     let call = |number: u64| Call {
         account: "1".to_owned(),
@@ -80,7 +80,7 @@ struct Board {
     refuses: Cell<usize>,
     /// Notices it was handed, accepted or not.
     asked: Cell<usize>,
-    /// Nobody wants each alert.
+    /// No one wants each alert.
     notices_only: Cell<bool>,
     /// Callers that have an alert at the end.
     keys: RefCell<BTreeSet<Key>>,
@@ -186,7 +186,7 @@ fn assert_quiet_and_told(board: &Board) {
         let numbers: BTreeSet<u64> =
             alerts.values().map(|alert| alert["incident"]["number"].as_u64().expect("a number")).collect();
         assert_eq!(numbers.len(), alerts.len(), "{id}: numbers {numbers:?}");
-        // Told, unless it is one of a flood.
+        // Reported, unless it is one of a flood.
         let own: BTreeMap<String, &Value> = notices
             .iter()
             .filter(|notice| notice["incident"]["id"] == **id && notice["incident"]["callers"].is_null())
@@ -203,7 +203,7 @@ fn assert_quiet_and_told(board: &Board) {
         let most = 2 + u64::from(total.ilog(4)) + severities.len() as u64 - 1;
         assert!(own.len() as u64 <= most, "{id}: {} notices of {total} alerts", own.len());
     }
-    // Every incident is told, or belongs to a flood that ten others began.
+    // Every incident is reported, or belongs to a flood that ten others began.
     let account = |document: &Value| document["cloud"]["account"]["id"].to_string();
     let single = notices.iter().filter(|notice| notice["incident"]["callers"].is_null());
     let single: BTreeSet<(String, String)> =
