@@ -19,7 +19,7 @@ const DENIED: [&str; 5] = [
     "mistral.mistral-large-2407-v1:0",
     "amazon.nova-premier-v1:0",
 ];
-const ROLES: [&str; 6] = [
+pub const ROLES: [&str; 6] = [
     "SupportChatbot",
     "InvoiceReader",
     "ResearchNotebook",

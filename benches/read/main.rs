@@ -1,26 +1,32 @@
 //! What reading an object costs beside its bare decompression by the same library: processor time, medians
-//! of rounds that take turns, and of the rounds' own ratios. `--write FOLDER` writes the logs that
+//! of rounds that take turns, and of the rounds' own ratios. The last table has what it
+//! costs while callers are watched; `--watching` prints that alone. `--write FOLDER` writes the logs that
 //! `benches/peers` compares programs with.
 
 #[path = "../logs/mod.rs"]
 mod logs;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::hint::black_box;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bedrock_denial_watch::count::tally::Tally;
+use bedrock_denial_watch::count::watch::{WatchList, Watched};
 use bedrock_denial_watch::reader::{Limits, Reader};
 use bedrock_denial_watch::rule::catalogue::{ALL, DENIED_MODEL};
 use bedrock_denial_watch::rule::condition::Condition;
-use bedrock_denial_watch::rule::definition::Rule;
+use bedrock_denial_watch::rule::definition::{Rule, Severity};
 use bedrock_denial_watch::rule::settings::Settings;
+use bedrock_denial_watch::source::time::EventTime;
 use flate2::{Decompress, FlushDecompress};
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::logs::invocations::ROLES;
 use crate::logs::{SEED, gzip, invocations, pieces, trail};
 
 const ROUNDS: usize = 9;
@@ -129,8 +135,9 @@ fn inflate(stored: &[u8], output: &mut [u8]) {
 }
 
 /// How many denials an object holds.
-fn read(object: &str, stored: &[u8], rules: &[Rule]) -> u64 {
-    let mut reader = Reader::new(object, Tally::new(rules.to_vec(), Vec::new()), Limits::default());
+fn read(object: &str, stored: &[u8], rules: &[Rule], watched: &Arc<WatchList>) -> u64 {
+    let tally = Tally::new(rules.to_vec(), Vec::new()).watching(Arc::clone(watched));
+    let mut reader = Reader::new(object, tally, Limits::default());
     for chunk in stored.chunks(CHUNK_BYTES) {
         if !reader.push(chunk) {
             break;
@@ -157,7 +164,7 @@ fn measure(case: &Case) {
     let stored: Vec<Vec<u8>> = pieces(text.as_bytes(), case.objects).into_iter().map(gzip).collect();
     let bytes = text.len();
     drop(text);
-    let rules = case.rules.list();
+    let (rules, nobody) = (case.rules.list(), Arc::default());
     // In an invocation log that AWS named, nothing is searched for the sake of causes.
     let is_trail = case.name.starts_with("CloudTrail");
     let object = if is_trail { "AWSLogs/1/CloudTrail/a" } else { "AWSLogs/1/BedrockModelInvocationLogs/a" };
@@ -165,7 +172,9 @@ fn measure(case: &Case) {
     let (mut bare, mut whole, mut denials) = (Vec::new(), Vec::new(), 0);
     for _ in 0..ROUNDS {
         bare.push(timed(|| stored.iter().for_each(|object| inflate(object, &mut output))));
-        whole.push(timed(|| denials = stored.iter().map(|stored| read(object, stored, &rules)).sum()));
+        whole.push(timed(|| {
+            denials = stored.iter().map(|stored| read(object, stored, &rules, &nobody)).sum();
+        }));
     }
     // A machine that is slow for a while is slow in both halves of a round.
     let ratio = median(bare.iter().zip(&whole).map(|(bare, whole)| whole / bare).collect());
@@ -177,6 +186,48 @@ fn measure(case: &Case) {
         megabytes(bytes),
         megabytes(bytes) / megabytes(stored_bytes),
     );
+}
+
+/// How many callers are watched.
+const WATCHED: usize = 50;
+
+/// The watch list of as many callers, of whom the first few are in the log, with all their calls within a day.
+fn watched(in_log: usize) -> Arc<WatchList> {
+    let begin = EventTime::from_epoch_seconds(1_748_858_400);
+    let caller = |number: usize| {
+        let role = ROLES.get(number).filter(|_| number < in_log);
+        let role = role.map_or_else(|| format!("Application-{number}"), |role| (*role).to_owned());
+        Watched {
+            account: Some("111122223333".to_owned()),
+            arn: format!("arn:aws:sts::111122223333:assumed-role/{role}"),
+            begin,
+            first: begin,
+            severity: Severity::High,
+            log: true,
+            unread: false,
+            written_at: 0,
+            denied: BTreeMap::new(),
+        }
+    };
+    Arc::new(WatchList { callers: (0..WATCHED).map(caller).collect() })
+}
+
+/// One object while callers are watched, against the same object while no one is, in turns.
+fn measure_watching() {
+    let stored = gzip(invocations::mixed(MIXED_BYTES / 2).as_bytes());
+    let (object, rules, nobody) =
+        ("AWSLogs/1/BedrockModelInvocationLogs/a", Rules::Default.list(), Arc::default());
+    for in_log in [0, 1, ROLES.len()] {
+        let list = watched(in_log);
+        let (mut alone, mut watching) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            alone.push(timed(|| _ = black_box(read(object, &stored, &rules, &nobody))));
+            watching.push(timed(|| _ = black_box(read(object, &stored, &rules, &list))));
+        }
+        let ratio = median(alone.iter().zip(&watching).map(|(alone, watching)| watching / alone).collect());
+        let (alone, watching) = (median(alone), median(watching));
+        println!("| {WATCHED}, of whom {in_log} are in it | {alone:.0} | {watching:.0} | {ratio:.2} |");
+    }
 }
 
 fn megabytes(bytes: usize) -> f64 {
@@ -211,11 +262,18 @@ fn main() -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
-    println!("### Reading, beside bare decompression\n");
     println!("Seed {SEED}; processor time in ms, medians of {ROUNDS} rounds.\n");
-    println!("| log | MB of text | compressed | denials | inflate | read | ratio |");
-    println!("|---|---|---|---|---|---|---|");
-    CASES.iter().for_each(measure);
+    if !std::env::args().any(|argument| argument == "--watching") {
+        println!("### Reading, beside bare decompression\n");
+        println!("| log | MB of text | compressed | denials | inflate | read | ratio |");
+        println!("|---|---|---|---|---|---|---|");
+        CASES.iter().for_each(measure);
+        println!();
+    }
+    println!("### A mixed log of {:.0} MB while callers are watched\n", megabytes(MIXED_BYTES / 2));
+    println!("| callers watched | none | watched | ratio |");
+    println!("|---|---|---|---|");
+    measure_watching();
     println!();
     ExitCode::SUCCESS
 }

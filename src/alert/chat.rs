@@ -5,7 +5,7 @@
 
 use serde_json::json;
 
-use super::sanitize::{TEXT_BYTES, code};
+use super::sanitize::{TEXT_BYTES, command};
 use super::story::{Row, Story, said};
 use super::words::utc;
 use crate::rule::field::Field;
@@ -46,6 +46,7 @@ impl Story<'_> {
             lines.push(row(&crowd.latest("Latest callers"), LISTED_BYTES));
             lines.push("*The worst of them*".to_owned());
         }
+        lines.extend(self.signs.iter().map(|one| row(one, LISTED_BYTES)));
         lines.extend(self.rows.iter().map(|one| row(one, TEXT_BYTES)));
         let (label, count) = &self.count;
         let (first, last) = (utc(self.first_seen), utc(self.last_seen));
@@ -69,15 +70,14 @@ impl Story<'_> {
         lines.extend(self.evidence.iter().map(|one| row(one, LISTED_BYTES)));
         let (label, id) = &self.reference;
         lines.push(format!("*{label}* {id}"));
-        if self.crowd.is_none() {
-            let is_inert = |command: &&String| code(Some(command)) == format!("`{command}`");
-            let stop = self.stop.first().filter(is_inert);
-            lines.extend(stop.map(|command| format!("*Stop it now* `{command}`")));
-            // A chat would make a link of what has a scheme.
-            let command = self.commands.iter().find(|command| !command.contains("://"));
-            lines.extend(command.map(|command| format!("*Look closer* `{command}`")));
-            let mute = self.mute.as_ref().filter(is_inert);
-            lines.extend(mute.map(|command| format!("*To mute this caller* `{command}`")));
+        for (heading, commands) in
+            [("Stop it now", &self.stop), ("Look closer", &self.look), ("Mute this caller", &self.mute)]
+        {
+            // Where a command holds what a chat would make a link of, the next one may not. The console's page is meant to be one.
+            let page = commands.iter().find(|command| command.starts_with("https://")).cloned();
+            let shown = [commands.iter().find_map(|text| command(text)), page];
+            let shown: Vec<String> = shown.into_iter().flatten().filter(|_| self.crowd.is_none()).collect();
+            lines.extend((!shown.is_empty()).then(|| format!("*{heading}* {}", shown.join("\n"))));
         }
         lines.join("\n")
     }

@@ -38,57 +38,46 @@ impl Story<'_> {
         let since = since.get(11..16).unwrap_or(&since);
         let (label, id) = &self.reference;
         let id = id.get(..8).unwrap_or(id);
+        let served = self.served_briefly.iter().map(|served| format!(". {served}")).collect::<String>();
         let end = match self.crowd {
             Some(_) => format!(" since {since} UTC{ONE_CHANGE}"),
-            None => format!(" since {since} UTC. {label} {id}"),
+            None => format!(" since {since} UTC{served}. {label} {id}"),
         };
         let room = SMS_CHARACTERS.saturating_sub(end.len());
         ascii(&format!("{severity} {} {account}: {headline}", self.service), room) + &end
     }
 
-    /// The whole text.
+    /// The whole text: what happened, what separates a thief from a legitimate caller, what to do, then the details.
     #[must_use]
     pub fn email(&self) -> String {
         let served = self.served.iter().map(|served| said(served, Shown::short) + "\n").collect::<String>();
         let mut parts = vec![self.lines("", &said(&self.opening, Shown::short)) + &served];
-        let rows = self.all_rows();
         if let Some(crowd) = self.crowd {
             parts.push(crowd.rows().iter().map(|row| shown(row, 10)).collect());
-            parts.push(format!("The worst of the latest\n{rows}"));
+            parts.push(format!("The worst of the latest\n{}", self.all_rows()));
         } else {
-            parts.push(rows);
+            parts.push(self.signs.iter().map(|row| shown(row, 10)).collect());
+            parts.push(self.all_rows());
         }
-        let (heading, newest) = &self.newest;
-        let newest: String = newest.iter().map(|value| format!("  {}\n", value.whole())).collect();
-        let newest = format!("{heading}\n{newest}");
-        if self.is_one_alert() {
-            parts.push(self.lines("", &self.meaning));
-            parts.extend(self.stop_now());
-        } else {
+        if !self.is_one_alert() {
             parts.push(format!("Alerts, worst first\n{}", self.alerts()));
-            parts.extend((!self.newest.1.is_empty()).then(|| newest.clone()));
-            parts.push(self.lines("", &self.meaning));
-            parts.extend(self.stop_now());
         }
+        parts.push(self.lines("", &self.meaning));
+        parts.push(block("Stop it now, if no one owns these calls", &self.stop));
+        parts.push(block("Look closer", &self.look));
         let steps = (1..).zip(&self.triage);
         let steps = steps.map(|(number, step)| self.lines(&format!("{number:>3}. "), step));
-        parts.push(format!("What to do first\n{}", steps.collect::<String>()));
+        parts.push(format!("Triage\n{}", steps.collect::<String>()));
         let benign = self.rule.false_positives.iter().map(|cause| self.lines("  - ", cause));
         parts.push(format!("Possible benign causes\n{}", benign.collect::<String>()));
-        parts.extend(self.is_one_alert().then_some(newest));
+        let (heading, newest) = &self.newest;
+        let newest: Vec<String> = newest.iter().map(Shown::whole).collect();
+        parts.push(block(heading, &newest));
         parts.extend(self.next.as_ref().map(|next| self.lines("", next)));
         parts.push(self.ids.iter().map(|row| shown(row, 12)).collect());
-        let commands: String = self.commands.iter().map(|command| format!("  {command}\n")).collect();
-        if !commands.is_empty() {
-            parts.push(format!("Look closer:\n{commands}"));
-        }
-        parts.extend(self.mute.as_ref().map(|mute| format!("To mute this caller for a week:\n  {mute}\n")));
+        parts.push(block("Mute this caller for a week (TABLE: the stack's output TableName)", &self.mute));
+        parts.retain(|part| !part.is_empty());
         parts.join("\n")
-    }
-
-    fn stop_now(&self) -> Option<String> {
-        let commands: String = self.stop.iter().map(|command| format!("  {command}\n")).collect();
-        (!commands.is_empty()).then(|| format!("Stop it now, if no one owns these calls\n{commands}"))
     }
 
     fn all_rows(&self) -> String {
@@ -143,6 +132,12 @@ impl Story<'_> {
     pub(super) const fn is_one_alert(&self) -> bool {
         self.alerts.is_empty()
     }
+}
+
+/// Lines below a heading; nothing if there are none.
+fn block(heading: &str, lines: &[String]) -> String {
+    let lines: String = lines.iter().map(|line| format!("  {line}\n")).collect();
+    if lines.is_empty() { lines } else { format!("{heading}\n{lines}") }
 }
 
 fn shown(row: &Row<'_>, width: usize) -> String {

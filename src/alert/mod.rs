@@ -1,6 +1,7 @@
 //! One alert as a value. What it says to people is a [`story::Story`], which the channels only show:
 //! `email`, `chat` and `terminal`; programs get the `document` or the finding of `ocsf`.
 
+mod actions;
 mod chat;
 mod document;
 mod email;
@@ -10,8 +11,9 @@ pub mod notice;
 mod ocsf;
 mod queries;
 pub mod sanitize;
-mod served;
+pub(crate) mod served;
 pub mod shorten;
+mod signs;
 pub mod sink;
 pub mod story;
 mod telephone;

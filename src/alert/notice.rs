@@ -125,12 +125,15 @@ impl Notice<'_> {
                  ten were reported one by one; this is about the others."
             ))],
             served: None,
+            served_briefly: None,
+            signs: Vec::new(),
             triage: std::iter::once(CROWD_TRIAGE).chain(worst.triage()).collect(),
             next: Some(format!(
                 "The next message about this account's callers comes at {}, or when one is of higher severity.",
                 crowd.next_level()
             )),
-            mute: None,
+            stop: Vec::new(),
+            mute: Vec::new(),
             ..notice
         }
     }

@@ -8,18 +8,16 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Alert;
-use super::links::unlinked;
-use super::sanitize::{plain, shown};
+use super::sanitize::plain;
 use crate::call::Cloud;
-use crate::call::api_key::is_key_user;
 use crate::count::evidence::Kind;
 use crate::rule::identity::Identity;
 use crate::source::text::MAX_TEXT_BYTES;
 
 /// How far before and after the denials the logs are worth reading.
-const AROUND: Duration = Duration::from_secs(30 * 60);
+pub(super) const AROUND: Duration = Duration::from_secs(30 * 60);
 /// How far back an identity's other calls are worth reading.
-const BEFORE: Duration = Duration::from_secs(48 * 3600);
+pub(super) const BEFORE: Duration = Duration::from_secs(48 * 3600);
 
 /// The folders of logs in an account's.
 const LOGS: [&str; 2] = ["/BedrockModelInvocationLogs/", "/CloudTrail/"];
@@ -69,7 +67,7 @@ impl Alert<'_> {
         if self.figures.cloud() == Cloud::Azure {
             return Queries { replay: self.replay(), ..Queries::default() };
         }
-        let who = self.caller().filter(|arn| is_whole(arn)).map(Who::of);
+        let who = self.who();
         Queries {
             replay: self.replay(),
             caller: self.story_of_caller(),
@@ -77,60 +75,6 @@ impl Alert<'_> {
             athena: who.as_ref().map(|who| self.athena(who)),
             cloudtrail: self.lookup_events(who.as_ref()),
         }
-    }
-
-    /// The commands that hold nothing a mail client, a chat or a shell would act on.
-    pub(super) fn commands(&self) -> impl Iterator<Item = String> {
-        let Queries { replay, caller, cloudtrail, .. } = self.queries();
-        let is_inert = |command: &String| {
-            let rest = command.replacen("s3://", "", 1);
-            rest.is_ascii() && !rest.contains(['`', '<', '>', '&', '\\', '$', '@']) && unlinked(&rest) == rest
-        };
-        caller.into_iter().chain(replay).chain(cloudtrail).filter(is_inert)
-    }
-
-    /// Commands that take the caller's credentials away; none where its name cannot be quoted for certain, and none for
-    /// Azure.
-    ///
-    /// Sources: "Managing access keys for IAM users" and "Revoke IAM role temporary security credentials" in the AWS
-    /// IAM user guide; "Handle compromised long-term and short-term Amazon Bedrock API keys" in the Amazon Bedrock
-    /// user guide.
-    pub(super) fn stop(&self) -> Vec<String> {
-        let caller = self.incident.caller.filter(|arn| is_plain(arn) && is_whole(arn));
-        let Some(caller) = caller.filter(|_| self.figures.cloud() == Cloud::Aws) else {
-            return Vec::new();
-        };
-        let resource = caller.splitn(6, ':').nth(5).unwrap_or_default();
-        if let Some(role) = resource.strip_prefix("assumed-role/").filter(|role| !role.contains('/')) {
-            let policy = format!(
-                r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Deny","Action":"*","Resource":"*","Condition":{{"DateLessThan":{{"aws:TokenIssueTime":"{}"}}}}}}]}}"#,
-                self.figures.last_seen.plus(AROUND)
-            );
-            return vec![format!(
-                "aws iam put-role-policy --role-name {role} --policy-name AWSRevokeOlderSessions --policy-document '{policy}'"
-            )];
-        }
-        let Some(name) = resource.strip_prefix("user/").and_then(|user| user.rsplit('/').next()) else {
-            return Vec::new();
-        };
-        if is_key_user(caller) {
-            return vec![
-                format!(
-                    "aws iam list-service-specific-credentials --user-name {name} --service-name bedrock.amazonaws.com"
-                ),
-                format!(
-                    "aws iam update-service-specific-credential --user-name {name} --status Inactive \
-                     --service-specific-credential-id ID"
-                ),
-            ];
-        }
-        let is_long_term =
-            |key: &&str| key.starts_with("AKIA") && key.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        let keys = self.logged(Kind::AccessKeyId).filter(is_long_term).map(|key| {
-            format!("aws iam update-access-key --user-name {name} --access-key-id {key} --status Inactive")
-        });
-        let keys: Vec<String> = keys.collect();
-        if keys.is_empty() { vec![format!("aws iam list-access-keys --user-name {name}")] } else { keys }
     }
 
     /// The object, if it lies in a bucket.
@@ -183,57 +127,51 @@ impl Alert<'_> {
         )
     }
 
-    /// By access key, which covers whatever the key was used for, or else by the name that CloudTrail gives a
-    /// user or session.
-    fn lookup_events(&self, who: Option<&Who<'_>>) -> Option<String> {
-        let is_name = |name: &&str| {
-            !name.is_empty()
-                && name.len() <= 128
-                && name.chars().all(|one| one.is_ascii_alphanumeric() || "_.@-".contains(one))
-        };
+    fn lookup_events<'a>(&'a self, who: Option<&Who<'a>>) -> Option<String> {
+        let (attribute, value) = self.looked_up(who)?;
+        Some(self.lookup(self.logged(Kind::Region).find(is_name), attribute, value))
+    }
+
+    /// What CloudTrail's event history is asked for: the access key, which covers whatever it was used for, or else the
+    /// name that CloudTrail gives a user or session.
+    fn looked_up<'a>(&'a self, who: Option<&Who<'a>>) -> Option<(&'static str, &'a str)> {
         let key = self.logged(Kind::AccessKeyId).find(is_name);
         let name = match who {
             Some(Who::User(arn)) => arn.rsplit('/').next().filter(is_name),
             _ => None,
         };
-        let (attribute, value) =
-            key.map(|key| ("AccessKeyId", key)).or(name.map(|name| ("Username", name)))?;
-        let region = self.logged(Kind::Region).find(is_name);
-        Some(format!(
+        key.map(|key| ("AccessKeyId", key)).or(name.map(|name| ("Username", name)))
+    }
+
+    /// By whom the caller is looked for in CloudTrail's event history.
+    pub(super) fn in_event_history(&self) -> Option<(&'static str, &str)> {
+        self.looked_up(self.who().as_ref())
+    }
+
+    fn who(&self) -> Option<Who<'_>> {
+        self.caller().filter(|arn| is_whole(arn)).map(Who::of)
+    }
+
+    pub(super) fn lookup(&self, region: Option<&str>, attribute: &str, value: &str) -> String {
+        format!(
             "aws cloudtrail lookup-events{} --lookup-attributes AttributeKey={attribute},AttributeValue={value} \
              --start-time {} --end-time {}",
             region.map(|region| format!(" --region {region}")).unwrap_or_default(),
             self.figures.first_seen.minus(BEFORE),
             self.figures.last_seen.plus(AROUND)
-        ))
+        )
     }
 }
 
-/// The longest ARN in it, in bytes: longer than any that AWS documents.
-const MAX_ARN_BYTES: usize = 512;
-
-/// Whether an ARN holds nothing that a shell, a mail client or `make` would act on: callers choose parts of it.
-fn is_plain(arn: &str) -> bool {
-    let is_plain = |character: char| character.is_ascii_alphanumeric() || ":/_+=,.@-".contains(character);
-    arn.chars().all(is_plain) && shown(Some(arn)) == arn
-}
-
-/// `make mute …` for `caller` in `account`. `None` if no one in particular called, or if the ARN holds
-/// anything that a shell, a mail client or `make` would act on: callers choose parts of it.
-pub(super) fn mute_command(account: Option<&str>, caller: Option<&str>) -> Option<String> {
-    let arn = caller.filter(|arn| arn.starts_with("arn:aws") && arn.len() <= MAX_ARN_BYTES)?;
-    if !is_plain(arn) {
-        return None;
-    }
-    let account = account?;
-    let is_own = arn.split(':').nth(4) == Some(account);
-    let called = if is_own { String::new() } else { format!(" ACCOUNT={account}") };
-    let is_id = account.bytes().all(|byte| byte.is_ascii_digit());
-    is_id.then(|| format!("make mute CALLER={arn}{called} FOR=7d WHY=\"reason\""))
+/// Whether it is one word to a shell and to the AWS CLI's shorthand.
+pub(super) fn is_name(name: &&str) -> bool {
+    !name.is_empty()
+        && name.len() <= 128
+        && name.chars().all(|one| one.is_ascii_alphanumeric() || "_.@-".contains(one))
 }
 
 /// Whether `text` is what was logged: not shortened, and nothing in it that is taken out before it is shown.
-fn is_whole(text: &str) -> bool {
+pub(super) fn is_whole(text: &str) -> bool {
     !text.is_empty() && text.len() <= 2 * MAX_TEXT_BYTES && plain(text, usize::MAX) == text
 }
 
@@ -288,6 +226,7 @@ mod tests {
             last_seen: at,
             total: 4,
             is_lower_bound: false,
+            gaps: None,
             newest: Vec::new(),
             sources: BTreeSet::new(),
             evidence: evidence.collect(),
@@ -395,41 +334,5 @@ mod tests {
                 "{id}"
             );
         }
-    }
-
-    #[track_caller]
-    fn check(account: Option<&str>, caller: Option<&str>, expected: Option<&str>) {
-        assert_eq!(mute_command(account, caller).as_deref(), expected, "{account:?} {caller:?}");
-    }
-
-    #[test]
-    fn a_command_is_given_only_where_it_can_be_pasted() {
-        let role = "arn:aws:sts::111122223333:assumed-role/App";
-        let command = "make mute CALLER=arn:aws:sts::111122223333:assumed-role/App FOR=7d WHY=\"reason\"";
-        check(Some("111122223333"), Some(role), Some(command));
-        let from_outside = command.replace("App", "App ACCOUNT=444455556666");
-        check(Some("444455556666"), Some(role), Some(&from_outside));
-        let person = "arn:aws:sts::1:assumed-role/AWSReservedSSO_Admin_0123456789abcdef/ann@example.com";
-        let command = format!("make mute CALLER={person} FOR=7d WHY=\"reason\"");
-        check(Some("1"), Some(person), Some(&command));
-        let all = "arn:aws:sts::1:federated-user";
-        let command = format!("make mute CALLER={all} FOR=7d WHY=\"reason\"");
-        check(Some("1"), Some(all), Some(&command));
-        check(Some("1"), None, None);
-        check(None, Some(role), None);
-        check(Some("$(id)"), Some(role), None);
-        for bad in [
-            "user/$(id)",
-            "user/`id`",
-            "user/a b",
-            "user/a;b",
-            "user/a'b",
-            "user/www.evil.example/x",
-            "user/ü",
-        ] {
-            check(Some("1"), Some(&format!("arn:aws:iam::1:{bad}")), None);
-        }
-        check(Some("1"), Some("root"), None);
-        check(Some("1"), Some(&format!("arn:aws:iam::1:user/{}", "a".repeat(600))), None);
     }
 }

@@ -275,12 +275,23 @@ fn without_scheme(name: &str) -> (&str, &str) {
 /// Source: Slack's formatting reference, which asks you to escape `&`, `<` and `>`.
 #[must_use]
 pub fn code(value: Option<&str>) -> String {
-    let text = readable(value.unwrap_or(UNKNOWN), TEXT_BYTES);
+    code_within(value, TEXT_BYTES)
+}
+
+/// The same, in at most `limit` bytes before what acts is broken up.
+fn code_within(value: Option<&str>, limit: usize) -> String {
+    let text = readable(value.unwrap_or(UNKNOWN), limit);
     // Before links: what broke up an address would leave the name of its host.
     let unmentioned = CHANNELS
         .iter()
         .fold(text, |text, channel| text.replace(&format!("@{channel}"), &format!("[@]{channel}")));
     span(&named(unlinked(&unmentioned)))
+}
+
+/// One of our commands in a code span; `None` if something in it would act in a chat.
+#[must_use]
+pub fn command(text: &str) -> Option<String> {
+    Some(code_within(Some(text), usize::MAX)).filter(|shown| *shown == format!("`{text}`"))
 }
 
 /// `text` in a code span.

@@ -19,26 +19,49 @@ impl Alert<'_> {
 
     /// For programs; `null` if unknown.
     pub(super) fn served_json(&self) -> Value {
-        match &self.served {
-            Some(Served::Calls(calls)) => json!({
-                "calls": calls.calls,
-                "calls_at_least": calls.at_least,
-                "models": calls.models.iter()
-                    .filter_map(|model| Shown::id(Some(model)).program(TEXT_BYTES)).collect::<Vec<_>>(),
-                "tokens": calls.tokens,
-                "first": calls.first,
-                "last": calls.last,
-            }),
-            Some(Served::None) => json!({
-                "calls": 0, "calls_at_least": false, "models": [], "tokens": 0, "first": null, "last": null,
-            }),
-            Some(Served::NoLog | Served::Unknown) | None => Value::Null,
-        }
+        json(self.served.as_ref())
+    }
+
+    /// For an SMS.
+    pub(super) fn served_briefly(&self) -> Option<String> {
+        Some(match self.served.as_ref()? {
+            Served::Calls(Calls { calls, at_least, .. }) => {
+                let bound = if *at_least { "at least " } else { "" };
+                let noun = if *calls == 1 { "call" } else { "calls" };
+                format!("Served since: {bound}{} {noun}", thousands(*calls))
+            }
+            Served::None => "Served since: none seen".to_owned(),
+            Served::NoLog | Served::Unknown => "Served since: not known".to_owned(),
+        })
     }
 }
 
+/// For programs; `null` if unknown.
+pub(crate) fn json(served: Option<&Served>) -> Value {
+    match served {
+        Some(Served::Calls(calls)) => json!({
+            "calls": calls.calls,
+            "calls_at_least": calls.at_least,
+            "models": calls.models.iter()
+                .filter_map(|model| Shown::id(Some(model)).program(TEXT_BYTES)).collect::<Vec<_>>(),
+            "tokens": calls.tokens,
+            "first": calls.first,
+            "last": calls.last,
+        }),
+        Some(Served::None) => json!({
+            "calls": 0, "calls_at_least": false, "models": [], "tokens": 0, "first": null, "last": null,
+        }),
+        Some(Served::NoLog | Served::Unknown) | None => Value::Null,
+    }
+}
+
+/// The line for a terminal.
+pub(crate) fn line(served: &Served) -> String {
+    SINCE.to_owned() + &words(served).iter().map(Shown::short).collect::<String>()
+}
+
 /// The same beside a label, for a terminal.
-pub(super) fn beside_label(served: &Served) -> String {
+pub(crate) fn beside_label(served: &Served) -> String {
     let words: String = words(served).iter().map(Shown::short).collect();
     if matches!(served, Served::Calls(_)) { words + " since the first denial" } else { words }
 }
@@ -47,7 +70,11 @@ pub(super) fn beside_label(served: &Served) -> String {
 fn words(served: &Served) -> Vec<Shown<'_>> {
     let Calls { calls, at_least, models, tokens, .. } = match served {
         Served::None => return vec![Shown::ours("none seen so far")],
-        Served::NoLog => return vec![Shown::ours("not known: the invocation log does not come here")],
+        Served::NoLog => {
+            return vec![Shown::ours(
+                "not known: the invocation log does not come here, or has not come yet",
+            )];
+        }
         Served::Unknown => return vec![Shown::ours("not known")],
         Served::Calls(calls) => calls,
     };

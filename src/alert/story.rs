@@ -1,10 +1,8 @@
 //! What an alert or a notice says to people, once. The channels only show it.
 
 use super::Alert;
-use super::queries::mute_command;
 use super::sanitize::Shown;
 use super::words::{capitalised, how_many, minutes, span};
-use crate::call::Cloud;
 use crate::count::evidence::Kind;
 use crate::rule::definition::{Rule, Severity};
 use crate::rule::field::Field;
@@ -49,7 +47,9 @@ pub struct Story<'a> {
     pub(super) first_seen: EventTime,
     /// The newest known denial.
     pub(super) last_seen: EventTime,
-    /// The logs, and what records show besides.
+    /// What separates a thief from a legitimate caller.
+    pub(super) signs: Vec<Row<'a>>,
+    /// What records show besides, and the logs.
     pub(super) evidence: Vec<Row<'a>>,
     /// The values that the rule counts, newest last, below a heading.
     pub(super) newest: (String, Vec<Shown<'a>>),
@@ -65,12 +65,14 @@ pub struct Story<'a> {
     pub(super) ids: Vec<Row<'a>>,
     /// The same in chat.
     pub(super) reference: (&'static str, String),
+    /// How many calls were served since, in a few words.
+    pub(super) served_briefly: Option<String>,
     /// Commands that take the credentials away, and where to do it in the console.
     pub(super) stop: Vec<String>,
-    /// Commands to look further with.
-    pub(super) commands: Vec<String>,
-    /// The command that mutes the caller.
-    pub(super) mute: Option<String>,
+    /// Commands to look further with, and where to do it in the console.
+    pub(super) look: Vec<String>,
+    /// Commands that mute the caller, with and without this project's programs.
+    pub(super) mute: Vec<String>,
 }
 
 /// How many regions the first sentence names.
@@ -189,7 +191,8 @@ impl Alert<'_> {
             fires: Some(self.fires()),
             first_seen: self.figures.first_seen,
             last_seen: self.figures.last_seen,
-            evidence: self.evidence_rows().collect(),
+            signs: self.signs(),
+            evidence: self.other_evidence(),
             newest: (format!("{counted}s, newest last"), self.newest().collect()),
             alerts: Vec::new(),
             more: 0,
@@ -203,30 +206,15 @@ impl Alert<'_> {
             ],
             reference: ("Alert", id.clone()),
             id,
+            served_briefly: self.served_briefly(),
             stop: self.stop(),
-            commands: self.commands().collect(),
-            mute: match self.figures.cloud() {
-                Cloud::Aws => mute_command(self.account(), self.incident.caller),
-                Cloud::Azure => None,
-            },
+            look: self.look(),
+            mute: self.mute(),
         }
     }
 
-    /// The evidence for people; kinds without values are left out, and spellings of a model that the reader
-    /// sees anyway.
-    fn evidence_rows(&self) -> impl Iterator<Item = Row<'_>> {
-        let logs = self.figures.logs();
-        let logs = Row::new("Seen in", logs.iter().map(|log| Shown::ours(log.label())).collect());
-        let rows = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Region).map(|kind| {
-            let is_news = |value: &&str| kind != Kind::ModelCalled || !self.names_model(value);
-            let values = self.logged(kind).filter(is_news).map(|value| Shown::evidence(kind, value));
-            Row::new(kind.names().label, values.collect())
-        });
-        std::iter::once(logs).chain(rows).filter(|row| !row.values.is_empty())
-    }
-
     /// Whether `spelling` is the model it is about, or one of those it lists.
-    fn names_model(&self, spelling: &str) -> bool {
+    pub(super) fn names_model(&self, spelling: &str) -> bool {
         let lists = self.rule.distinct == Field::Model;
         self.model() == Some(spelling) || (lists && self.figures.newest.iter().any(|one| one == spelling))
     }

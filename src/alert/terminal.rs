@@ -59,7 +59,7 @@ impl Alert<'_> {
         if let Some(served) = &self.served {
             row("Served", &[super::served::beside_label(served)]);
         }
-        for one in &story.evidence {
+        for one in story.signs.iter().chain(&story.evidence) {
             row(one.label, &values(&one.values));
         }
         row("File", &[Shown::object(self.object).terminal()]);

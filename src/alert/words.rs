@@ -1,5 +1,7 @@
 //! Times and spans in words.
 
+use std::time::Duration;
+
 use crate::source::time::EventTime;
 
 /// `2025-06-01 10:00:00`, in UTC.
@@ -17,12 +19,20 @@ pub fn utc(time: EventTime) -> String {
 /// `41 s`, `38 min` or `20 h`, from one time to another.
 #[must_use]
 pub fn span(first: EventTime, last: EventTime) -> String {
-    let seconds = last.epoch_ms().saturating_sub(first.epoch_ms()).max(0) / 1000;
-    match seconds {
-        ..2 => "a second".to_owned(),
-        2..120 => format!("{seconds} s"),
-        120..7200 => format!("{} min", seconds / 60),
-        _ => format!("{} h", seconds / 3600),
+    match last.since(first) {
+        short if short.as_secs() < 2 => "a second".to_owned(),
+        time => seconds(time),
+    }
+}
+
+/// `41 s`, `38 min` or `20 h`, as long as that is.
+#[must_use]
+pub fn seconds(time: Duration) -> String {
+    match time.as_secs() {
+        0 => "under 1 s".to_owned(),
+        seconds @ ..120 => format!("{seconds} s"),
+        seconds @ 120..7200 => format!("{} min", seconds / 60),
+        seconds => format!("{} h", seconds / 3600),
     }
 }
 

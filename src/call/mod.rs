@@ -233,7 +233,7 @@ pub enum Reading<'a> {
         /// It was denied.
         is_denied: bool,
     },
-    /// A model call that failed with this code, which contains [`cause::DENIED`] and is not known.
+    /// A model call that failed with this code, an unknown one that contains [`cause::DENIED`].
     UnknownCode(Cow<'a, str>),
 }
 

@@ -14,7 +14,7 @@ use crate::call::{Call, azure_openai, cloudtrail, invocation};
 use crate::source::text::{MAX_TEXT_BYTES, Text};
 use crate::source::time::EventTime;
 
-/// Logs whose members have names of their own, each read by a file of its own.
+/// Logs whose members have their own names, each read by its own file.
 struct OtherLog {
     /// What a record of it is; `None` if it is none of this log.
     read: for<'a> fn(&Members<'a>) -> Option<Reading<'a>>,

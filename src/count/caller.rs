@@ -58,7 +58,7 @@ pub fn account_key(account: Option<&str>) -> Key {
 /// 128 bits in hexadecimal.
 pub(crate) fn digest(parts: &[&str]) -> String {
     let digest = Sha256::digest(parts.join("\n").as_bytes());
-    digest.iter().take(16).fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    hex::encode(digest.first_chunk::<16>().copied().unwrap_or_default())
 }
 
 #[cfg(test)]

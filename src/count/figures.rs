@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use foldhash::HashSet;
 
@@ -30,12 +31,38 @@ pub struct Figures {
     pub total: u64,
     /// `total` is a lower bound.
     pub is_lower_bound: bool,
+    /// How far apart they are; `None` unless all are known and there are at least three.
+    pub gaps: Option<Gaps>,
     /// The newest distinct values between the two, newest last.
     pub newest: Vec<String>,
     /// The logs that recorded it.
     pub sources: BTreeSet<Source>,
     /// Their evidence: the first few of each kind, over the slots touched.
     pub evidence: BTreeSet<Evidence>,
+}
+
+/// The shortest and the longest time between one denial and the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gaps {
+    /// The shortest.
+    pub shortest: Duration,
+    /// The longest.
+    pub longest: Duration,
+}
+
+impl Gaps {
+    /// Between `times`, in order.
+    fn of(times: &[EventTime]) -> Option<Self> {
+        let gaps = || times.windows(2).filter_map(|pair| Some(pair.last()?.since(*pair.first()?)));
+        (times.len() > 2).then_some(Self { shortest: gaps().min()?, longest: gaps().max()? })
+    }
+
+    /// Whether they differ by no more than a second, which logs round to, or a tenth.
+    #[must_use]
+    pub fn is_regular(self) -> bool {
+        let tenth = self.longest.checked_div(10).unwrap_or_default();
+        self.longest.saturating_sub(self.shortest) <= Duration::from_secs(1).max(tenth)
+    }
 }
 
 impl Figures {
@@ -60,6 +87,7 @@ impl Figures {
             last_seen: at,
             total: 1,
             is_lower_bound: true,
+            gaps: None,
             newest: Vec::new(),
             sources: BTreeSet::new(),
             evidence: BTreeSet::new(),
@@ -81,6 +109,10 @@ impl Figures {
             }
         }
         let (mut total, mut at_least) = (distinct.len() as u64, false);
+        // Both logs may record a call, at times that differ a little.
+        let mut met = HashSet::default();
+        let firsts = samples.iter().filter(|(_, value)| met.insert(*value)).map(|(at, _)| *at);
+        let firsts: Vec<EventTime> = firsts.collect();
         let (mut sources, mut evidence) = (BTreeSet::new(), BTreeSet::new());
         for slot in counters.chunk_by(|one, other| one.slot.start == other.slot.start) {
             let (mut sampled, mut most) = (HashSet::default(), 0);
@@ -106,7 +138,9 @@ impl Figures {
             }
         }
         let evidence = first_of_each_kind(evidence);
-        Some(Self { first_seen, last_seen, total, is_lower_bound: at_least, newest, sources, evidence })
+        let is_all_known = !recurs && !at_least && total == firsts.len() as u64;
+        let gaps = Gaps::of(&firsts).filter(|_| is_all_known);
+        Some(Self { first_seen, last_seen, total, is_lower_bound: at_least, gaps, newest, sources, evidence })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The in-memory store: for `replay`, and the reference for the one in DynamoDB.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::ops::RangeInclusive;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -14,6 +15,7 @@ use crate::count::document::{Body, Change, DocumentId, Versioned};
 use crate::count::key::Key;
 use crate::count::served::{self, Calls};
 use crate::count::store::{CallerState, Mute, Store, StoreError};
+use crate::count::watch::{self, WatchList};
 use crate::rule::definition::Rule;
 use crate::source::time::EventTime;
 
@@ -80,14 +82,23 @@ impl MemoryStore {
     /// All callers and their state, in the order of their first alert.
     #[must_use]
     pub fn callers(&self) -> Vec<(Caller, CallerState)> {
-        let documents = lock(&self.documents);
+        let (counters, documents) = (lock(&self.counters), lock(&self.documents));
+        let id = watch::document();
+        let list = documents.get(&id.partition).and_then(|kept| kept.get(&id.sort)).cloned();
+        // What this version has written, it reads.
+        let list = list.and_then(|list| list.read::<WatchList>(&id.sort).ok()).unwrap_or_default().value;
+        let counted = |rule: &Rule, key: &Key| {
+            let found = counters.get(key).map(Counters::all).unwrap_or_default();
+            let of_length = |one: &Counter| one.slot.minutes == rule.slot_minutes();
+            Ok::<_, Infallible>(found.into_iter().filter(of_length).collect())
+        };
         let callers = documents.iter().filter_map(|(key, kept)| {
             let caller = Caller::of_key(key)?;
             let mut state = CallerState::default();
             for (sort, document) in kept {
-                // What this version has written, it reads.
                 _ = state.merge(sort, document.clone());
             }
+            _ = state.add_served(&caller, &list, counted);
             Some((caller, state))
         });
         callers.collect()

@@ -95,6 +95,19 @@ pub struct Calls {
     pub last: EventTime,
 }
 
+impl Served {
+    /// What the counters of both keys say of a watched caller.
+    #[must_use]
+    pub fn of(watched: &Watched, calls: &[Counter], tokens: &[Counter]) -> Self {
+        match Calls::of(calls, tokens) {
+            Some(calls) => Self::Calls(Calls { at_least: calls.at_least || watched.unread, ..calls }),
+            None if !watched.log => Self::NoLog,
+            None if watched.unread => Self::Unknown,
+            None => Self::None,
+        }
+    }
+}
+
 impl Calls {
     /// Of the counters of both keys; `None` if there is no call.
     #[must_use]

@@ -1,6 +1,7 @@
 //! The port to the counters and alerts of all keys. Implementors: [`crate::count::memory`] in
 //! memory, `dynamodb` in the cloud, and a fault-injecting one in the tests.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use serde::de::DeserializeOwned;
@@ -11,6 +12,8 @@ use crate::count::counter::{Contribution, Counter, Slot};
 use crate::count::document::{Body, Change, DocumentId, Versioned};
 use crate::count::incident::{self, Incident, IncidentLog};
 use crate::count::key::Key;
+use crate::count::served::{self, Served};
+use crate::count::watch::WatchList;
 use crate::rule::definition::Rule;
 use crate::source::time::EventTime;
 
@@ -23,6 +26,9 @@ pub struct CallerState {
     pub log: IncidentLog,
     /// Set while the caller is muted.
     pub mute: Option<Mute>,
+    /// What the caller was served since the first denial of an incident, by its beginning; none for those that are not
+    /// watched.
+    pub served: BTreeMap<EventTime, Served>,
 }
 
 impl CallerState {
@@ -36,6 +42,24 @@ impl CallerState {
             self.log.incidents.insert(incident.begin, incident);
         } else if sort == MUTE {
             self.mute = Some(document.read(sort)?.value);
+        }
+        Ok(())
+    }
+
+    /// Adds what the caller was served: `counters` of the keys of those incidents that are on the `list`.
+    ///
+    /// # Errors
+    /// When `counters` fails.
+    pub fn add_served<E>(
+        &mut self,
+        caller: &Caller,
+        list: &WatchList,
+        counters: impl Fn(&Rule, &Key) -> Result<Vec<Counter>, E>,
+    ) -> Result<(), E> {
+        for begin in self.log.incidents.keys() {
+            let Some(entry) = list.about(caller, *begin) else { continue };
+            let [calls, tokens] = served::RULES.map(|rule| counters(rule, &served::key(rule, entry)));
+            self.served.insert(*begin, Served::of(entry, &calls?, &tokens?));
         }
         Ok(())
     }

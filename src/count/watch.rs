@@ -49,6 +49,9 @@ pub struct Watched {
     /// An invocation log, which records successful calls too, has shown an alert of it.
     #[serde(default)]
     pub log: bool,
+    /// The object in which the incident began could not be read once more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unread: bool,
     /// When the entry was written, in epoch seconds.
     pub written_at: u64,
     /// The models that its alerts name, by [`pair`].
@@ -110,7 +113,9 @@ impl Watched {
         Identity::has_members(&self.arn) && Identity::of(&format!("{}/x", self.arn)).role.is_none()
     }
 
-    fn is_about(&self, caller: &Caller, begin: EventTime) -> bool {
+    /// Whether it is the entry of that incident.
+    #[must_use]
+    pub fn is_about(&self, caller: &Caller, begin: EventTime) -> bool {
         self.begin == begin
             && self.account == caller.account
             && Some(self.arn.as_str()) == caller.arn.as_deref()
@@ -120,6 +125,7 @@ impl Watched {
     fn merge(&mut self, other: &Self) {
         self.severity = self.severity.max(other.severity);
         self.log |= other.log;
+        self.unread |= other.unread;
         for (pair, denied) in &other.denied {
             let is_room = self.denied.len() < MAX_DENIED;
             if let Some(known) = self.denied.get_mut(pair) {
@@ -219,6 +225,7 @@ mod tests {
             first: minute(begin - 1),
             severity,
             log: false,
+            unread: false,
             written_at: 1_000_000,
             denied: BTreeMap::new(),
         }

@@ -10,7 +10,7 @@ use crate::count::value::DistinctValue;
 use crate::rule::definition::{Rule, Weight};
 use crate::source::time::EventTime;
 
-pub use crate::count::figures::{Figures, MAX_LISTED};
+pub use crate::count::figures::{Figures, Gaps, MAX_LISTED};
 
 /// The counters of one key over some stretch of event time.
 pub struct Window<'a> {
@@ -172,6 +172,7 @@ impl<'a> Window<'a> {
         if let Some(sums) = &self.sums {
             let sum = sums.between(figures.first_seen, figures.last_seen);
             (figures.total, figures.is_lower_bound) = (sum.total, sum.at_least);
+            figures.gaps = None;
         }
         Some(figures)
     }

@@ -38,16 +38,8 @@ pub(super) struct CallerAlerts<'r> {
     pub handled: BTreeSet<EventTime>,
     /// How many of them began now.
     pub begun: u64,
-    /// Those whose caller is watched.
-    pub watched: WatchedIncidents,
-}
-
-/// The incidents of one caller that are watched, by their beginning.
-#[derive(Default)]
-pub(super) struct WatchedIncidents {
-    pub entries: BTreeMap<EventTime, Watched>,
-    /// Those whose calls in this delivery's object are not counted.
-    pub unread: BTreeSet<EventTime>,
+    /// The entries of those that are watched, by their beginning.
+    pub watched: BTreeMap<EventTime, Watched>,
 }
 
 /// The incidents of one caller that have been read, by the clock hour in which they begin.
@@ -71,7 +63,7 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
             incidents: Incidents::default(),
             handled: BTreeSet::new(),
             begun: 0,
-            watched: WatchedIncidents::default(),
+            watched: BTreeMap::new(),
         };
         let result = self.record_all(&mut alerts, delivery).await;
         (alerts, result)

@@ -4,7 +4,7 @@
 //! The delivery read its object before it knew whom to watch, so it reads it once more, for these callers' successful
 //! calls alone. Where it cannot, what it says of them is a lower bound, and it does not say that there were none.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::keys::{DeniedModels, KeyWork};
 use super::record::{CallerAlerts, expires_at_incidents};
 use super::{Delivery, Failure, Outcome, Pipeline, TimeLeft};
 use crate::alert::sink::AlertSink;
-use crate::count::served::{self, Calls, Served};
+use crate::count::served::{self, Served};
 use crate::count::store::{self, Store, StoreError};
 use crate::count::tally::Tally;
 use crate::count::watch::{self, WatchList, Watched};
@@ -25,16 +25,14 @@ use crate::source::time::EventTime;
 pub(super) struct Looking<'a> {
     /// The list by which the object was read, and then the one by which it was read again.
     known: RefCell<Arc<WatchList>>,
-    /// It could not be read again.
-    is_unread: Cell<bool>,
-    /// Reads the object again.
+    /// Reads the object again; `None` if there is none, since what comes in events is failed calls alone.
     again: Option<Again<'a>>,
 }
 
 impl<'a> Looking<'a> {
     /// Of an object that was read by the list `known`.
     pub(super) fn new(known: Arc<WatchList>, again: Option<Again<'a>>) -> Self {
-        Self { known: RefCell::new(known), is_unread: Cell::new(false), again }
+        Self { known: RefCell::new(known), again }
     }
 
     fn known(&self) -> Arc<WatchList> {
@@ -78,30 +76,28 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
                 }
             }
         }
-        let list = match self.add_watched(&wanted, looking, delivery).await {
-            Ok(list) => list,
-            Err(failure) => {
-                let is_refused = matches!(&failure, Failure::Store(error) if error.refused);
-                if !is_refused {
-                    outcome.fail(failure);
-                    lost.extend(0..callers.len());
-                }
-                looking.known()
+        let list = self.add_watched(&wanted, looking, delivery).await.unwrap_or_else(|failure| {
+            let is_refused = matches!(&failure, Failure::Store(error) if error.refused);
+            if !is_refused {
+                outcome.fail(failure);
+                lost.extend(0..callers.len());
             }
-        };
+            looking.known()
+        });
         let known = looking.known.replace(Arc::clone(&list));
-        let mut fresh = WatchList::default();
+        // Whose calls in the object are not counted, and those of whom more models are known to be denied.
+        let (mut fresh, mut uncounted) = (WatchList::default(), Vec::new());
         for alerts in &mut *callers {
             for begin in alerts.handled.clone() {
                 let Some(entry) = list.about(&alerts.caller, begin) else { continue };
                 let known = known.get(&alerts.caller, entry.begin);
-                if known.is_none_or(|known| known.denied != entry.denied) {
+                if known.is_none_or(|known| known.denied != entry.denied) && !fresh.callers.contains(entry) {
                     fresh.callers.push(entry.clone());
                 }
-                if known.is_none() || looking.is_unread.get() {
-                    alerts.watched.unread.insert(begin);
+                if known.is_none() {
+                    uncounted.push(Watched { unread: true, ..entry.clone() });
                 }
-                alerts.watched.entries.insert(begin, entry.clone());
+                alerts.watched.insert(begin, entry.clone());
             }
         }
         if fresh.callers.is_empty() {
@@ -109,10 +105,17 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
         }
         let work = if time.suffices() { self.read_again(fresh, looking, delivery).await } else { None };
         if work.is_none() {
-            looking.is_unread.set(true);
-        } else if !looking.is_unread.get() {
-            for alerts in &mut *callers {
-                alerts.watched.unread.clear();
+            // Whoever reports these incidents later must know, too.
+            if let Err(failure) = self.add_watched(&uncounted, looking, delivery).await {
+                outcome.fail(failure);
+                lost.extend(0..callers.len());
+            }
+            let entries = callers.iter_mut().flat_map(|alerts| {
+                let caller = &alerts.caller;
+                alerts.watched.values_mut().map(move |entry| (caller, entry))
+            });
+            for (caller, entry) in entries {
+                entry.unread |= uncounted.iter().any(|one| one.is_about(caller, entry.begin));
             }
         }
         (work.unwrap_or_default(), lost)
@@ -152,6 +155,7 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
             first: incident.first_seen,
             severity,
             log: denied.iter().any(|one| one.log),
+            unread: false,
             written_at: delivery.claimant.now,
             denied: denied.iter().flat_map(DeniedModels::pairs).collect(),
         }))
@@ -185,7 +189,8 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
     ) -> Option<Vec<KeyWork<'r>>> {
         let rules: Vec<Rule> = self.rules.iter().filter(|rule| rule.is_about_watched()).cloned().collect();
         let tally = Tally::new(rules, self.exempt_users.clone()).watching(Arc::new(fresh));
-        let read = looking.again?(tally).await?;
+        let Some(again) = looking.again else { return Some(Vec::new()) };
+        let read = again(tally).await?;
         let mut work = Vec::new();
         for summary in read.tally.into_summaries() {
             let (key, counted) = self.count_only(summary, delivery).await;
@@ -201,7 +206,7 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
         alerts: &CallerAlerts<'_>,
         begin: EventTime,
     ) -> Result<Option<Served>, StoreError> {
-        let Some(entry) = alerts.watched.entries.get(&begin) else {
+        let Some(entry) = alerts.watched.get(&begin) else {
             let rules = alerts.incidents.get(begin).map(|incident| incident.rules.keys());
             let is_failing =
                 |id: &String| self.rules.iter().any(|rule| rule.id == id && rule.is_about_failures());
@@ -213,12 +218,6 @@ impl<S: Store, K: AlertSink> Pipeline<S, K> {
         };
         let calls = read(&served::CALLS).await?;
         let tokens = if calls.is_empty() { Vec::new() } else { read(&served::TOKENS).await? };
-        let is_unread = alerts.watched.unread.contains(&begin);
-        Ok(Some(match Calls::of(&calls, &tokens) {
-            Some(calls) => Served::Calls(Calls { at_least: calls.at_least || is_unread, ..calls }),
-            None if !entry.log => Served::NoLog,
-            None if is_unread => Served::Unknown,
-            None => Served::None,
-        }))
+        Ok(Some(Served::of(entry, &calls, &tokens)))
     }
 }

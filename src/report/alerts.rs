@@ -54,7 +54,7 @@ pub fn by_incident<'a>(documents: &[Value], texts: &'a [AlertTexts]) -> BTreeMap
     incidents
 }
 
-/// `None` if it is not known.
+/// `None` if unknown.
 pub fn calls(served: &Value) -> Option<u64> {
     served.get("calls").and_then(Value::as_u64)
 }

@@ -12,8 +12,9 @@ use crate::alert::terminal::whole;
 use crate::alert::words::{clock, minutes, plural, utc};
 use crate::count::caller::Caller;
 use crate::count::counter::Counter;
-use crate::count::incident::{self, IncidentLog};
+use crate::count::incident;
 use crate::count::key::Key;
+use crate::count::store::CallerState;
 use crate::count::window::Window;
 use crate::rule::catalogue::ALL;
 use crate::rule::definition::{Rule, Weight};
@@ -74,8 +75,8 @@ pub struct KeyState<'a> {
     pub counters: &'a [Counter],
     /// The times of its alerts.
     pub alerts: &'a BTreeSet<EventTime>,
-    /// The incidents of its caller.
-    pub incidents: &'a IncidentLog,
+    /// Its caller's incidents; `None` if the caller has none.
+    pub caller: Option<&'a CallerState>,
     /// It comes from a replay, which sends nothing.
     pub is_replayed: bool,
 }
@@ -164,8 +165,9 @@ impl KeyState<'_> {
     /// The incident that an alert at `at` belongs to.
     fn incident(&self, at: EventTime) -> Option<String> {
         let caller = Caller::of(self.rule, self.key);
-        let begin = self.incidents.nearest(at)?;
-        let incident = self.incidents.incidents.get(&begin)?;
+        let state = self.caller?;
+        let begin = state.log.nearest(at)?;
+        let incident = state.log.incidents.get(&begin)?;
         let (id, alerts) = (incident::id(&caller, begin), incident.alerts);
         let (one, many) = if self.is_replayed {
             ("would have been sent", "would have been sent")
@@ -178,9 +180,11 @@ impl KeyState<'_> {
             number => format!("{number} notifications {many}, the last about {}", incident.told),
         };
         let all = plural(alerts, "alert");
+        let served = state.served.get(&begin).map(|served| format!("\n    {}.", alert::served::line(served)));
         Some(format!(
-            "    It belongs to incident {id} of {}: {all}, {notices}.",
-            whole(caller.arn.as_deref())
+            "    It belongs to incident {id} of {}: {all}, {notices}.{}",
+            whole(caller.arn.as_deref()),
+            served.unwrap_or_default()
         ))
     }
 

@@ -4,13 +4,15 @@ use std::cmp::Reverse;
 use std::fmt::Write as _;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::alert::sanitize::plain;
+use crate::alert::served;
 use crate::alert::shorten::resource;
 use crate::alert::terminal::{fitted, whole};
 use crate::alert::words::{clock, plural};
 use crate::count::caller::Caller;
-use crate::count::incident::{self, IncidentLog, SPAN};
+use crate::count::incident::{self, SPAN};
 use crate::count::store::{CallerState, Mute};
 use crate::count::window::Window;
 use crate::report::explain::KeyState;
@@ -71,6 +73,10 @@ struct IncidentRow {
     notices: u64,
     told: u64,
     muted: bool,
+    /// What the caller was served since its first denial; `null` if unknown.
+    served: Value,
+    #[serde(skip)]
+    served_words: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -94,7 +100,7 @@ impl Status {
         let mut incidents: Vec<IncidentRow> = callers
             .iter()
             .flat_map(|(caller, state)| {
-                open(caller, &state.log, at, state.mute.as_ref().is_some_and(|mute| mute.is_on(now)))
+                open(caller, state, at, state.mute.as_ref().is_some_and(|mute| mute.is_on(now)))
             })
             .collect();
         incidents.sort_by_key(|one| Reverse(one.begin));
@@ -147,19 +153,21 @@ impl Status {
             keys.push(format!("          {}{model}", named(&key.user)));
         }
         keys.extend((self.more_keys > 0).then(|| format!("and {} more", self.more_keys)));
-        let incidents = self.incidents.iter().flat_map(|one| {
+        let incidents = self.incidents.iter().map(|one| {
             let severity = one.severity.unwrap_or("none").to_uppercase();
             let muted = if one.muted { ", muted" } else { "" };
-            [
+            let lines = [
                 format!("{severity:<9} {}  account {}", named(&one.caller), named(&one.account)),
                 format!(
                     "          {} since {}, {}, the last about {}{muted}",
                     plural(one.alerts, "alert"),
                     clock(one.begin),
-                    plural(one.notices, "notice"),
+                    plural(one.notices, "notification"),
                     one.told
                 ),
-            ]
+            ];
+            let served = one.served_words.as_ref().map(|words| format!("          served: {words}"));
+            lines.into_iter().chain(served).collect::<Vec<_>>()
         });
         let mutes = self.mutes.iter().map(|mute| {
             let until = EventTime::from_epoch_seconds(mute.until);
@@ -175,7 +183,7 @@ impl Status {
         }
         for (heading, lines) in [
             ("Keys with denials, the nearest to their threshold first", keys),
-            ("Open incidents", incidents.collect()),
+            ("Open incidents", incidents.flatten().collect()),
             ("Muted callers", mutes.collect()),
         ] {
             let _ = writeln!(text, "\n{heading}");
@@ -214,11 +222,11 @@ fn row(state: &KeyState<'_>, at: EventTime) -> Option<(u64, KeyRow)> {
 /// The incidents of a caller that an alert at `at` could still belong to.
 fn open<'c>(
     caller: &'c Caller,
-    log: &'c IncidentLog,
+    state: &'c CallerState,
     at: EventTime,
     muted: bool,
 ) -> impl Iterator<Item = IncidentRow> + 'c {
-    let open = log.incidents.range(at.minus(SPAN)..=at.plus(SPAN));
+    let open = state.log.incidents.range(at.minus(SPAN)..=at.plus(SPAN));
     open.map(move |(begin, one)| IncidentRow {
         id: incident::id(caller, *begin),
         account: kept(caller.account.as_deref()),
@@ -230,6 +238,8 @@ fn open<'c>(
         notices: one.notices,
         told: one.told,
         muted,
+        served: served::json(state.served.get(begin)),
+        served_words: state.served.get(begin).map(served::beside_label),
     })
 }
 

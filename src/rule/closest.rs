@@ -1,6 +1,6 @@
 //! Which of the known names an unknown one may mean.
 
-/// How alike two names are at least, from 0 to 1, if one is to be taken for the other.
+/// How alike two names are at least, from 0 to 1, for one to be taken for the other.
 const ALIKE: f64 = 0.85;
 
 /// The known names that contain `asked`, else those that are spelled much like it; the closest first.

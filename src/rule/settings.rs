@@ -277,10 +277,13 @@ mod tests {
         );
         check_refused(
             "model-sweep.treshold=5",
-            "model-sweep.treshold=5: expected one of the settings on, severity, threshold, window, cooldown, exempt",
+            "model-sweep.treshold=5: expected one of the settings on, severity, threshold, window, cooldown, exempt; did you mean threshold?",
         );
         let ids = settings().ids();
-        check_refused("sweep.threshold=5", &format!("sweep.threshold=5: expected one of the rules {ids}"));
+        check_refused(
+            "sweep.threshold=5",
+            &format!("sweep.threshold=5: expected one of the rules {ids}; did you mean model-sweep?"),
+        );
         check_refused(
             "denied-model.window=2h,model-sweep.threshold=many",
             "model-sweep.threshold=many: expected a whole number from 0 to 1000",

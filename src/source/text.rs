@@ -46,8 +46,7 @@ pub fn sha256(kept: &str) -> String {
 }
 
 fn hexadecimal(text: &str) -> String {
-    let digest = Sha256::digest(text.as_bytes());
-    digest.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    hex::encode(Sha256::digest(text.as_bytes()))
 }
 
 /// A JSON value as text; `None` if it has another type.

@@ -63,6 +63,13 @@ impl EventTime {
         Self(self.0.saturating_sub(span_ms(span)))
     }
 
+    /// How long it is after `earlier`; nothing if it is before.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        let ms = self.epoch_ms().saturating_sub(earlier.epoch_ms());
+        Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+    }
+
     /// The start of the slot of `length`, counted from the epoch, that contains this time.
     #[must_use]
     pub fn slot(self, length: Duration) -> Self {

@@ -9,7 +9,7 @@ use aws_config::SdkConfig;
 use serde_json::Value;
 
 use crate::http::{Reply, Server};
-use crate::replay::{CUT_OFF, key, replay, s3, samples, text};
+use crate::replay::{key, replay, s3, samples, text};
 use crate::status::counted;
 use crate::support::{TABLE, gzip, log, nowhere};
 
@@ -36,7 +36,7 @@ fn investigate(s3: &Server, table: &SdkConfig, arguments: &[&str]) -> Output {
 
 /// The alerts of the samples, read from S3.
 fn alerts(s3: &Server) -> Vec<Value> {
-    let (printed, _) = text(&replay(&s3.url, &["--format", "json", "s3://logs/"], &[]), CUT_OFF);
+    let (printed, _) = text(&replay(&s3.url, &["--format", "json", "s3://logs/"], &[]), 0);
     printed.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
@@ -45,12 +45,11 @@ fn the_story_is_that_of_replay_however_many_objects_are_read_at_once() {
     let server = s3(samples(), |_| None);
     for format in ["text", "json"] {
         let same = ["--caller", "report-export", "--format", format];
-        let (expected, _) =
-            text(&replay(&server.url, &[&same[..], &TIME, &["s3://logs/"]].concat(), &[]), CUT_OFF);
+        let (expected, _) = text(&replay(&server.url, &[&same[..], &TIME, &["s3://logs/"]].concat(), &[]), 0);
         for jobs in ["1", "16"] {
             let rest = ["--logs", "s3://logs/", "--jobs", jobs];
             let told = investigate(&server, &nowhere(), &[&same[..], &TIME, &rest].concat());
-            let (told, said) = text(&told, CUT_OFF);
+            let (told, said) = text(&told, 0);
             assert_eq!(told, expected);
             assert!(said.contains("\nRead 44"), "{said}");
         }
@@ -87,7 +86,7 @@ async fn the_id_of_an_alert_an_incident_or_a_notification_finds_the_caller() {
     let by_id = |id: &str| {
         let told =
             investigate(&server, &table, &["--alert", id, "--logs", "s3://logs/", "--until", "2025-06-07"]);
-        text(&told, CUT_OFF)
+        text(&told, 0)
     };
     let account = "(account 444455556666).\n";
     let (by_alert, said) = by_id(&id);

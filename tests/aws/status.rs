@@ -1,6 +1,7 @@
 //! `denial-watch` over a real table: the built program against a real engine.
 
 use std::fs;
+use std::future::ready;
 use std::process::{Command, Output};
 use std::time::{Duration, SystemTime};
 
@@ -12,12 +13,14 @@ use bedrock_denial_watch::count::caller::Caller;
 use bedrock_denial_watch::count::document::Versioned;
 use bedrock_denial_watch::count::lease::Claimant;
 use bedrock_denial_watch::count::store::{self, Mute, Store};
-use bedrock_denial_watch::deliver::{Delivery, Pipeline};
+use bedrock_denial_watch::count::tally::Tally;
+use bedrock_denial_watch::deliver::{Delivery, Pipeline, TimeLeft};
 use bedrock_denial_watch::lambda::aws::DynamoDbStore;
 use bedrock_denial_watch::reader::Limits;
 use bedrock_denial_watch::rule::catalogue::ALL;
 use bedrock_denial_watch::rule::settings::Settings;
 use bedrock_denial_watch::source::object::{delivery_stamp, skip_by_name};
+use futures_util::FutureExt;
 use serde_json::Value;
 
 use crate::replay::{replay, text};
@@ -41,10 +44,18 @@ pub async fn counted() -> SdkConfig {
     let mut names: Vec<String> = names.collect();
     names.sort_by_key(|name| delivery_stamp(name).map(str::to_owned));
     for name in &names {
-        let mut reader = pipeline.read(name);
-        reader.push(&fs::read(name).expect("read"));
+        let bytes = fs::read(name).expect("read");
+        let mut reader = pipeline.read_watching(name, pipeline.watch_list().await.expect("a list"));
+        reader.push(&bytes);
+        let again = |tally: Tally| {
+            let mut reader = pipeline.reader(name, tally);
+            reader.push(&bytes);
+            ready(Some(reader.finish())).boxed_local()
+        };
         let claimant = Claimant { owner: "test", now: 1_748_900_000, lease: Duration::ZERO };
-        let outcome = pipeline.commit(reader.finish().tally, Delivery { object: name, claimant }).await;
+        let delivery = Delivery { object: name, claimant };
+        let tally = reader.finish().tally;
+        let outcome = pipeline.commit_with(TimeLeft::UNLIMITED, tally, delivery, Some(&again)).await;
         assert!(outcome.failures.is_empty(), "{:?}", outcome.failures);
     }
     config
@@ -90,7 +101,10 @@ async fn status_shows_who_is_near_a_threshold_what_is_open_and_who_is_muted() {
         "{shown}"
     );
     assert!(
-        shown.contains("2 alerts since 2025-06-03 02:10:22, 1 notice, the last about 1, muted\n"),
+        shown.contains(
+            "2 alerts since 2025-06-03 02:10:22, 1 notification, the last about 1, muted\n            \
+             served: 6 (nova-lite; 204 tokens) since the first denial\n"
+        ),
         "{shown}"
     );
     assert!(
@@ -107,6 +121,7 @@ async fn status_shows_who_is_near_a_threshold_what_is_open_and_who_is_muted() {
     };
     assert!(keys.windows(2).all(|pair| share(&pair[0]) >= share(&pair[1])), "{json}");
     assert_eq!(status["incidents"][0]["muted"], true);
+    assert_eq!(status["incidents"][0]["served"]["calls"], 6);
     assert_eq!(status["mutes"][0]["why"], "load test");
 
     let (quiet, _) = text(&watch(&config, &["status", "--at", "2025-06-10"]), 0);

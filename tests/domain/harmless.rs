@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::depth::Sample;
 use crate::every_field::{invocation, trail};
-use crate::fuzz_targets::harmless::{check_alert, check_characters, check_message, check_text};
+use crate::fuzz_targets::harmless::{check_alert, check_characters, check_chat, check_message, check_text};
 use crate::{alert, depth, hostile_ids, notice};
 
 #[track_caller]
@@ -44,7 +44,7 @@ fn email(alert: &Alert<'_>) -> String {
         before.to_owned() + &section[end..]
     };
     let stop = "\nStop it now, if no one owns these calls\n";
-    without(without(email, "\nLook closer:\n"), stop)
+    without(without(without(email, "\nLook closer\n"), stop), "\nMute this caller for a week (")
 }
 
 fn block(alert: &Alert<'_>) -> String {
@@ -63,6 +63,7 @@ fn check_an_alert(hostile: &str) {
         let email = email(alert);
         assert!(HONEST[0].contains(&email.lines().count()), "{email}");
         check_message(&alert.message(), alert.rule.references);
+        check_chat(&alert.story().chat(), alert.rule.references);
         check_terminal(alert);
     });
 }

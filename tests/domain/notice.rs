@@ -18,6 +18,7 @@ use bedrock_denial_watch::source::time::EventTime;
 use serde_json::{Value, json};
 
 const ACCOUNT: &str = "111122223333";
+const CONSOLE: &str = "https://us-east-1.console.aws.amazon.com/";
 const EVE: &str = "arn:aws:iam::111122223333:user/eve";
 
 fn time(text: &str) -> EventTime {
@@ -69,6 +70,7 @@ fn with<T>(found: &[NewAlert<'_>], callers: Option<u64>, tell: impl FnOnce(&Noti
                 last_seen: alert.last_seen,
                 total: alert.total,
                 is_lower_bound: alert.is_lower_bound,
+                gaps: None,
                 newest,
                 sources: BTreeSet::from([Source::InvocationLog, Source::CloudTrail]),
                 evidence: BTreeSet::from([
@@ -203,6 +205,11 @@ fn the_email_reads_well() {
     let expected = "\
 eve was denied 23 models, 139 times in 22 s, us-east-1.
 
+Key kind  long-term access key
+Interval  under 1 s on average
+Source IP 203.0.113.7
+Key id    AKIAIOSFODNN7EXAMPLE
+
 Caller    arn:aws:iam::111122223333:user/eve
 Account   111122223333
 Region    us-east-1
@@ -211,8 +218,6 @@ First     2025-06-02 09:14:00 UTC
 Last      2025-06-02 09:14:22 UTC
 Severity  high, risk score 73
 Seen in   Bedrock invocation log, CloudTrail
-Source IP 203.0.113.7
-Key id    AKIAIOSFODNN7EXAMPLE
 
 Alerts, worst first
   23 models   model-sweep
@@ -222,13 +227,27 @@ Alerts, worst first
     with(&probe(23, 6), None, |notice| {
         let email = notice.story().email();
         assert!(email.starts_with(expected), "{email}");
-        assert!(email.contains("\n  and 13 more\n\nModels of the worst alert, newest last\n"), "{email}");
-        assert_eq!(email.matches("What to do first\n  1. ").count(), 1, "{email}");
-        assert!(email.ends_with("\nTo mute this caller for a week:\n  make mute CALLER=arn:aws:iam::111122223333:user/eve FOR=7d WHY=\"reason\"\n"), "{email}");
-        let is_command =
-            |line: &str| ["  make ", "  aws ", "  replay "].iter().any(|one| line.starts_with(one));
+        assert!(email.contains("\n  and 13 more\n"), "{email}");
+        assert_eq!(email.matches("Triage\n  1. ").count(), 1, "{email}");
+        let mute = "  denial-watch mute --table TABLE --caller arn:aws:iam::111122223333:user/eve --for 7d --why \"reason\"\n";
+        let (_, last) = email.rsplit_once("\n\n").expect("sections");
+        assert!(last.starts_with("Mute this caller for a week (") && last.contains(mute), "{email}");
+        let heads = [
+            "Alerts, worst first",
+            "Stop it now",
+            "Look closer",
+            "Triage",
+            "Possible benign",
+            "Models of",
+            "Mute",
+        ];
+        let places = heads.map(|head| email.find(&format!("\n{head}")).expect(head));
+        assert!(places.is_sorted(), "{email}");
+        let is_command = |line: &str| {
+            ["  denial-watch ", "  aws ", "  replay ", "  https:"].iter().any(|one| line.starts_with(one))
+        };
         let prose = |line: &&str| !line.contains("s3://") && !is_command(line) && line.len() > 72;
-        let lookup = "\nLook closer:\n  replay --caller arn:aws:iam::111122223333:user/eve s3://bedrock-logs/AWSLogs/111122223333/ --since 2025-05-31T09:14:00Z\n  replay s3://bedrock-logs/AWSLogs/111122223333/BedrockModelInvocationLogs/us-east-1/ --since 2025-06-02T08:44:00Z --until 2025-06-02T09:44:03Z\n  aws cloudtrail lookup-events --region us-east-1 ";
+        let lookup = "\nLook closer\n  replay --caller arn:aws:iam::111122223333:user/eve s3://bedrock-logs/AWSLogs/111122223333/ --since 2025-05-31T09:14:00Z\n  replay s3://bedrock-logs/AWSLogs/111122223333/BedrockModelInvocationLogs/us-east-1/ --since 2025-06-02T08:44:00Z --until 2025-06-02T09:44:03Z\n  aws cloudtrail lookup-events --region us-east-1 ";
         assert!(email.contains(lookup), "{email}");
         assert_eq!(email.lines().find(prose), None);
     });
@@ -243,8 +262,10 @@ fn a_crowd_is_told_as_one_and_the_one_credential_behind_it_is_looked_for_first()
             "{email}"
         );
         assert!(email.contains("Latest    arn:aws:iam::111122223333:user/x0\n"), "{email}");
-        assert!(email.contains("What to do first\n  1. Look for the one credential"), "{email}");
+        assert!(email.contains("Triage\n  1. Look for the one credential"), "{email}");
         assert!(email.contains("comes at 256"), "{email}");
+        // Of one of them it would be no help.
+        assert!(!email.contains("Stop it now") && !email.contains("Mute this caller"), "{email}");
         let chat = json(&notice.story().chat());
         assert_eq!(
             chat["content"]["title"],
@@ -291,13 +312,14 @@ fn nothing_in_an_id_acts_and_the_longest_ids_fit() {
                 assert!(message.subject.len() < 100 && message.subject.is_ascii(), "{}", message.subject);
                 for text in [notice.story().email(), notice.story().sms(), notice.story().subject()] {
                     let callers = text.replace("Log object  s3://", "").replace("\n  replay s3://", "");
+                    let callers = callers.replace(CONSOLE, "");
                     for trap in ["://", "www.evil.", "\u{202e}", "\u{0}"] {
                         assert!(!callers.contains(trap), "{trap:?} in {text}");
                     }
                 }
                 let chat = json(&notice.story().chat());
                 for part in ["title", "description"] {
-                    let text = chat["content"][part].as_str().expect("text");
+                    let text = chat["content"][part].as_str().expect("text").replace(CONSOLE, "");
                     for trap in ["<", "://", "@here", "\u{202e}"] {
                         assert!(!text.contains(trap), "{trap:?} in {text}");
                     }

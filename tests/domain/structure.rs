@@ -53,13 +53,12 @@ fn each_station_knows_only_those_before_it() {
 }
 
 /// Files that are in a cycle with another. The list may only shrink.
-const IN_CYCLES: [&str; 22] = [
+const IN_CYCLES: [&str; 21] = [
     // An alert and its message; a notice, its story and its document; an incident and how alerts are recorded in it.
     "alert/document.rs",
     "alert/message.rs",
     "alert/mod.rs",
     "alert/notice.rs",
-    "alert/queries.rs",
     "alert/story.rs",
     "count/incident/mod.rs",
     "count/incident/record.rs",

@@ -78,5 +78,5 @@ def test_the_email_says_how_to_mute(detector, user):
     detector.deliver(burst(user, 52))
     notices = [call for call in detector.cloud.recorder.calls[before:] if call.resource == detector.topic]
     [texts] = [json.loads(notice.message) for notice in notices]
-    assert f"make mute CALLER={user}" in texts["email"], texts["email"]
+    assert f"denial-watch mute --table TABLE --caller {user}" in texts["email"], texts["email"]
     detector.alerts()

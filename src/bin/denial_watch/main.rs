@@ -23,7 +23,7 @@ use std::time::{Duration, SystemTime};
 
 use bedrock_denial_watch::alert::sanitize;
 use bedrock_denial_watch::count::caller::Caller;
-use bedrock_denial_watch::count::incident::IncidentLog;
+use bedrock_denial_watch::count::store::CallerState;
 use bedrock_denial_watch::inputs::s3::NO_REGION;
 use bedrock_denial_watch::lambda::aws::{Contents, DynamoDbStore, sdk_config};
 use bedrock_denial_watch::report::explain::{KeyState, answer};
@@ -220,8 +220,7 @@ async fn status(
         let at = detector.at()?;
         let since = at.minus(longest).minus(longest);
         let contents = store.contents(&rules, since).await.map_err(|error| error.to_string())?;
-        let none = IncidentLog::default();
-        let mut status = Status::new(&states(&contents, &rules, &none), &contents.callers, at);
+        let mut status = Status::new(&states(&contents, &rules), &contents.callers, at);
         if let Some(connected) = &connected {
             status = status.with_unseen(&rules, connected);
         }
@@ -244,21 +243,20 @@ async fn explain(detector: &Detector, asked: &str) -> Result<ExitCode, String> {
     let store = detector.table.store().await;
     let contents = store.contents(&rules, EventTime::from_epoch_ms(i64::MIN)).await;
     let contents = contents.map_err(|error| error.to_string())?;
-    let none = IncidentLog::default();
-    let text = answer(asked, &rules, &[], &states(&contents, &rules, &none));
+    let text = answer(asked, &rules, &[], &states(&contents, &rules));
     // Whoever closed the pipe has seen enough.
     let _ = io::stdout().write_all(text.as_bytes());
     Ok(ExitCode::SUCCESS)
 }
 
-fn states<'c>(contents: &'c Contents, rules: &'c [Rule], none: &'c IncidentLog) -> Vec<KeyState<'c>> {
-    let logs: BTreeMap<&Caller, &IncidentLog> =
-        contents.callers.iter().map(|(caller, state)| (caller, &state.log)).collect();
+fn states<'c>(contents: &'c Contents, rules: &'c [Rule]) -> Vec<KeyState<'c>> {
+    let callers: BTreeMap<&Caller, &CallerState> =
+        contents.callers.iter().map(|(caller, state)| (caller, state)).collect();
     let state = |one: &'c bedrock_denial_watch::lambda::aws::KeyContents| {
         let rule = rules.get(one.rule)?;
-        let incidents = logs.get(&Caller::of(rule, &one.key)).copied().unwrap_or(none);
+        let caller = callers.get(&Caller::of(rule, &one.key)).copied();
         let (key, counters, alerts) = (&one.key, &one.counters, &one.alerts);
-        Some(KeyState { rule, key, counters, alerts, incidents, is_replayed: false })
+        Some(KeyState { rule, key, counters, alerts, caller, is_replayed: false })
     };
     contents.keys.iter().filter_map(state).collect()
 }

@@ -6,7 +6,6 @@ use std::io::{self, Write};
 use bedrock_denial_watch::alert::sanitize;
 use bedrock_denial_watch::count::caller::Caller;
 use bedrock_denial_watch::count::counter::Counter;
-use bedrock_denial_watch::count::incident::IncidentLog;
 use bedrock_denial_watch::count::key::Key;
 use bedrock_denial_watch::count::memory::{MemoryStore, StoredKey};
 use bedrock_denial_watch::count::store::CallerState;
@@ -76,9 +75,8 @@ fn explain(
     keys: &[(Key, StoredKey)],
     callers: &[(Caller, CallerState)],
 ) -> io::Result<()> {
-    let logs: BTreeMap<&Caller, &IncidentLog> =
-        callers.iter().map(|(caller, state)| (caller, &state.log)).collect();
-    let none = IncidentLog::default();
+    let callers: BTreeMap<&Caller, &CallerState> =
+        callers.iter().map(|(caller, state)| (caller, state)).collect();
     let kept: Vec<(Vec<Counter>, BTreeSet<EventTime>)> =
         keys.iter().map(|(_, item)| (item.counters.all(), item.alert_times())).collect();
     let states: Vec<KeyState<'_>> = keys
@@ -86,8 +84,8 @@ fn explain(
         .zip(&kept)
         .filter_map(|((key, _), (counters, alerts))| {
             let rule = rules.iter().find(|rule| rule.id == key.rule)?;
-            let incidents = logs.get(&Caller::of(rule, key)).copied().unwrap_or(&none);
-            Some(KeyState { rule, key, counters, alerts, incidents, is_replayed: true })
+            let caller = callers.get(&Caller::of(rule, key)).copied();
+            Some(KeyState { rule, key, counters, alerts, caller, is_replayed: true })
         })
         .collect();
     io::stdout().write_all(answer(asked, rules, exempt_users, &states).as_bytes())

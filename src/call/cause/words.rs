@@ -1,5 +1,7 @@
 //! What each cause means to people: why calls failed, and what to set up so that they succeed.
 
+use super::Class;
+
 /// A cause's name, the words after "failed because", and for a missing setup the step that adds it.
 ///
 /// Sources of the steps: "Access Amazon Bedrock foundation models" and "Model lifecycle" in the Amazon Bedrock user
@@ -61,7 +63,19 @@ const WORDS: [(&str, &str, Option<&str>); 23] = [
 /// Why calls failed, after "failed because".
 #[must_use]
 pub fn because(cause: &str) -> &'static str {
-    found(cause).map_or("of something that this version does not know", |(_, because, _)| *because)
+    known(cause).unwrap_or("of something that this version does not know")
+}
+
+/// The same; `None` for what is no cause that this version knows.
+#[must_use]
+pub fn known(cause: &str) -> Option<&'static str> {
+    found(cause).map(|(_, because, _)| *because)
+}
+
+/// Whether it is the name of a class of causes, beside which the cause itself is named.
+#[must_use]
+pub fn is_class(name: &str) -> bool {
+    Class::named(name).is_some_and(|class| class != Class::Unknown)
 }
 
 /// What to set up where this cause is known; `None` if there is nothing to.

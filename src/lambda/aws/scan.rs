@@ -12,6 +12,7 @@ use crate::count::counter::Counter;
 use crate::count::incident;
 use crate::count::key::Key;
 use crate::count::store::{CallerState, StoreError};
+use crate::count::watch::{self, WatchList};
 use crate::report::find::{self, FoundId};
 use crate::rule::definition::Rule;
 use crate::source::time::EventTime;
@@ -55,8 +56,13 @@ impl DynamoDbStore {
         })
         .await?;
         let mut contents = Contents::default();
-        for (pk, items) in partitions {
-            let parts: Vec<Value> = serde_json::from_str(&pk)
+        let watched = watch::document();
+        let list = partitions.get(&watched.partition.text()).and_then(|items| items.get(&watched.sort));
+        let list = list.and_then(|item| item::to_document(item).ok());
+        // As in a delivery, a list that cannot be understood is none.
+        let list = list.and_then(|(sort, list)| list.read::<WatchList>(&sort).ok()).unwrap_or_default().value;
+        for (pk, items) in &partitions {
+            let parts: Vec<Value> = serde_json::from_str(pk)
                 .map_err(|error| self.refused("Scan", format!("pk {pk:?}: {error}")))?;
             let malformed = |cause: String| self.refused("Scan", format!("{pk}: {cause}"));
             match parts.first().and_then(Value::as_str) {
@@ -67,13 +73,19 @@ impl DynamoDbStore {
                         let (sort, document) = item::to_document(item).map_err(malformed)?;
                         state.merge(&sort, document)?;
                     }
-                    contents.callers.push((Caller { account: text(1), arn: text(2) }, state));
+                    let caller = Caller { account: text(1), arn: text(2) };
+                    let counted = |rule: &Rule, key: &Key| {
+                        let items = partitions.get(&key.text()).into_iter().flatten();
+                        counters(rule, items).map_err(malformed)
+                    };
+                    state.add_served(&caller, &list, counted)?;
+                    contents.callers.push((caller, state));
                 }
                 Some(id) => {
                     let known = rules.iter().enumerate().find(|(_, rule)| rule.id == id);
                     let Some((number, rule)) = known else { continue };
                     let values = parts.get(1..).unwrap_or_default();
-                    contents.keys.extend(key(number, rule, values, &items).map_err(malformed)?);
+                    contents.keys.extend(key(number, rule, values, items).map_err(malformed)?);
                 }
                 None => {}
             }
@@ -112,17 +124,13 @@ fn key(
     parts: &[Value],
     items: &BTreeMap<String, Item>,
 ) -> Result<Option<KeyContents>, String> {
-    let (mut counters, mut alerts) = (Vec::new(), BTreeSet::new());
-    let counted = |(sort_key, _): &(&String, &Item)| sort_key.starts_with("count#");
-    for (_, item) in items.iter().filter(counted) {
-        item::merge_counter(&mut counters, rule.slot_minutes(), item)?;
-    }
+    let (counters, mut alerts) = (counters(rule, items)?, BTreeSet::new());
     if let Some(item) = items.get(alerts::SORT_KEY) {
         let (sort, document) = item::to_document(item)?;
         let log = document.read::<AlertLog>(&sort).map_err(|error| error.to_string())?;
         alerts.extend(log.value.alerts.into_keys());
     }
-    let Some((_, beside)) = items.iter().find(counted).filter(|_| !counters.is_empty()) else {
+    let Some((_, beside)) = items.iter().find(is_counter).filter(|_| !counters.is_empty()) else {
         return Ok(None);
     };
     let value = |(part, field): (&Value, &crate::rule::field::Field)| match part {
@@ -132,4 +140,20 @@ fn key(
     };
     let values = parts.iter().zip(rule.group_by).map(value).collect();
     Ok(Some(KeyContents { rule: number, key: Key { rule: rule.id, values }, counters, alerts }))
+}
+
+fn is_counter((sort_key, _): &(&String, &Item)) -> bool {
+    sort_key.starts_with("count#")
+}
+
+/// The counters among the items of one key, by slot.
+fn counters<'i>(
+    rule: &Rule,
+    items: impl IntoIterator<Item = (&'i String, &'i Item)>,
+) -> Result<Vec<Counter>, String> {
+    let mut counters = Vec::new();
+    for (_, item) in items.into_iter().filter(is_counter) {
+        item::merge_counter(&mut counters, rule.slot_minutes(), item)?;
+    }
+    Ok(counters)
 }

@@ -84,7 +84,7 @@ fn is_plain(id: &str) -> bool {
 
 fn hash(json: &str) -> String {
     let digest = Sha256::digest(json.as_bytes());
-    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(digest.first_chunk::<16>().copied().unwrap_or_default())
 }
 
 fn no_call() -> EventError {

@@ -12,3 +12,4 @@ mod simulation;
 mod spellings;
 mod sums;
 mod times;
+mod watching;

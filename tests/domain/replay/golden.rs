@@ -38,3 +38,25 @@ fn every_case_prints_its_alerts() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// Old logs are read ahead of the watch list, as many at once as there are jobs.
+#[test]
+fn figures_of_served_calls_are_the_same_with_any_number_of_jobs() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let mut served = 0;
+    for case in fs::read_dir(&root).expect("golden cases").map(|entry| entry.expect("a case").path()) {
+        let expected = fs::read_to_string(case.join("alerts.jsonl")).expect("alerts");
+        if !expected.contains(r#""served":{"calls":"#) || case.join("arguments").exists() {
+            continue;
+        }
+        served += 1;
+        for jobs in ["1", "2", "7"] {
+            let arguments = ["--format", "json", "--jobs", jobs, "input"];
+            let output =
+                Command::new(env!("CARGO_BIN_EXE_replay")).args(arguments).current_dir(&case).output();
+            let printed = String::from_utf8(output.expect("replay runs").stdout).expect("text");
+            assert_eq!(printed, expected, "{} with {jobs} jobs", case.display());
+        }
+    }
+    assert!(served > 10, "{served} cases of served calls");
+}

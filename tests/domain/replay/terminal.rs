@@ -62,6 +62,8 @@ fn at_80_columns_each_alert_is_a_block_that_reads_whole_and_comes_last() {
                     Denials   4 (fires above 3 within 60 minutes)\n  \
                     Seen      first 2025-06-02 09:14:07, last 2025-06-02 09:14:48 UTC\n  \
                     Served    3 (claude-3-haiku; 101 tokens) since the first denial\n  \
+                    Key kind  temporary credentials of a role\n  \
+                    Interval  12 to 17 s\n  \
                     Seen in   Bedrock invocation log\n  \
                     File      ";
     assert!(blocks[3].starts_with(expected) && blocks[3].ends_with(&file), "{}", blocks[3]);

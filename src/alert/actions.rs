@@ -1,0 +1,379 @@
+//! What to do next, ready to paste: take the credentials away, look closer, mute.
+//!
+//! Callers choose parts of every id. Whatever cannot be quoted for certain in a shell, a mail client and a chat is left
+//! out rather than wrong.
+//!
+//! Sources: "Managing access keys for IAM users" and "Revoke IAM role temporary security credentials" in the AWS IAM user
+//! guide; "Handle compromised long-term and short-term Amazon Bedrock API keys" in the Amazon Bedrock user guide;
+//! `GetUserId` in the Identity Store API reference.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::Alert;
+use super::links::unlinked;
+use super::queries::{AROUND, is_name, is_whole};
+use super::sanitize::shown;
+use crate::call::Cloud;
+use crate::call::api_key::is_key_user;
+use crate::count::caller::Caller;
+use crate::count::evidence::Kind;
+use crate::count::store::Mute;
+
+/// How long the commands mute for.
+const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
+/// The longest ARN in a command, in bytes: longer than any that AWS documents.
+const MAX_ARN_BYTES: usize = 512;
+/// Shows events as a table.
+const AS_TABLE: &str = " --query 'Events[].[EventTime,EventSource,EventName,Username]' --output table";
+/// Begins the name of a role that IAM Identity Center makes of a permission set.
+const PERMISSION_SET: &str = "AWSReservedSSO_";
+
+/// Where IAM and its events are, by the partition of an ARN.
+struct Partition {
+    console: &'static str,
+    iam_region: &'static str,
+}
+
+impl Partition {
+    fn of(arn: &str) -> Option<Self> {
+        let (console, iam_region) = match arn.split(':').nth(1)? {
+            "aws" => ("console.aws.amazon.com", "us-east-1"),
+            "aws-cn" => ("console.amazonaws.cn", "cn-north-1"),
+            "aws-us-gov" => ("console.amazonaws-us-gov.com", "us-gov-west-1"),
+            _ => return None,
+        };
+        Some(Self { console, iam_region })
+    }
+
+    fn iam(&self, page: &str) -> String {
+        format!("https://{}/iam/home#/{page}", self.console)
+    }
+}
+
+impl Alert<'_> {
+    /// Who is stopped and muted, if it is in AWS and its ARN can be quoted.
+    fn quotable(&self) -> Option<&str> {
+        let is_in_aws = |arn: &&str| self.figures.cloud() == Cloud::Aws && arn.starts_with("arn:aws");
+        self.incident.caller.filter(is_in_aws).filter(|arn| is_plain(arn) && is_whole(arn))
+    }
+
+    /// Commands that take the caller's credentials away, and the page of the console where that can be done.
+    pub(super) fn stop(&self) -> Vec<String> {
+        let Some(caller) = self.quotable() else { return Vec::new() };
+        let resource = caller.splitn(6, ':').nth(5).unwrap_or_default();
+        let name = resource.rsplit('/').next().unwrap_or_default();
+        let (mut commands, page) = if let Some(role) = resource.strip_prefix("assumed-role/") {
+            match role.split_once('/') {
+                None => (vec![self.revoke(role)], format!("roles/details/{role}?section=revoke_sessions")),
+                Some((set, person)) => return stop_person(set, person),
+            }
+        } else if resource.starts_with("user/") {
+            let commands = if is_key_user(caller) { stop_api_keys(name) } else { self.stop_keys(name) };
+            (commands, format!("users/details/{name}?section=security_credentials"))
+        } else if resource == "root" {
+            (Vec::new(), "security_credentials".to_owned())
+        } else {
+            return Vec::new();
+        };
+        commands.extend(Partition::of(caller).map(|partition| partition.iam(&page)));
+        commands
+    }
+
+    fn revoke(&self, role: &str) -> String {
+        let policy = format!(
+            r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Deny","Action":"*","Resource":"*","Condition":{{"DateLessThan":{{"aws:TokenIssueTime":"{}"}}}}}}]}}"#,
+            self.figures.last_seen.plus(AROUND)
+        );
+        format!(
+            "aws iam put-role-policy --role-name {role} --policy-name AWSRevokeOlderSessions --policy-document '{policy}'"
+        )
+    }
+
+    /// Of each key that was seen; if none was, the command that lists them.
+    fn stop_keys(&self, user: &str) -> Vec<String> {
+        let is_long_term =
+            |key: &&str| key.starts_with("AKIA") && key.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let keys = self.logged(Kind::AccessKeyId).filter(is_long_term).map(|key| {
+            format!("aws iam update-access-key --user-name {user} --access-key-id {key} --status Inactive")
+        });
+        let keys: Vec<String> = keys.collect();
+        if keys.is_empty() {
+            vec![
+                format!("aws iam list-access-keys --user-name {user} --output table"),
+                format!("aws iam update-access-key --user-name {user} --access-key-id ID --status Inactive"),
+            ]
+        } else {
+            keys
+        }
+    }
+
+    /// Commands and a page of the console that show more of what the caller did.
+    pub(super) fn look(&self) -> Vec<String> {
+        let queries = self.queries();
+        let mut looks: Vec<String> = queries.caller.into_iter().chain(queries.replay).collect();
+        if self.figures.cloud() == Cloud::Aws {
+            looks.extend(self.event_history());
+        }
+        looks.retain(|command| command.starts_with("https://") || is_inert(command));
+        looks
+    }
+
+    /// In CloudTrail. IAM's events are in one region.
+    fn event_history(&self) -> Vec<String> {
+        let partition = self.incident.caller.and_then(Partition::of);
+        let region = self.logged(Kind::Region).find(is_name);
+        let Some((attribute, value)) = self.in_event_history() else {
+            let is_federated = self.incident.caller.is_some_and(|arn| arn.ends_with(":federated-user"));
+            // Their permissions are those of the user who made them.
+            let made =
+                is_federated.then(|| self.lookup(region, "EventName", "GetFederationToken") + AS_TABLE);
+            return made.into_iter().collect();
+        };
+        let iam_region = partition.as_ref().map(|partition| partition.iam_region);
+        let mut regions = vec![region];
+        if iam_region.is_some() && region != iam_region {
+            regions.push(iam_region);
+        }
+        let commands = regions.iter().map(|region| self.lookup(*region, attribute, value) + AS_TABLE);
+        let link = partition.zip(region).filter(|_| is_plain(value)).map(|(partition, region)| {
+            format!(
+                "https://{region}.{}/cloudtrailv2/home?region={region}#/events?{attribute}={value}",
+                partition.console
+            )
+        });
+        commands.chain(link).collect()
+    }
+
+    /// The command of `denial-watch`, and for whoever has no copy of it the same with the AWS CLI.
+    pub(super) fn mute(&self) -> Vec<String> {
+        let known = self.account().zip(self.quotable());
+        let is_id = |account: &str| account.bytes().all(|byte| byte.is_ascii_digit());
+        let known = known.filter(|(account, arn)| is_id(account) && arn.len() <= MAX_ARN_BYTES);
+        let Some((account, arn)) = known else { return Vec::new() };
+        let is_own = arn.split(':').nth(4) == Some(account);
+        let called = if is_own { String::new() } else { format!(" --account {account}") };
+        let caller = Caller { account: Some(account.to_owned()), arn: Some(arn.to_owned()) };
+        let (id, until) = (Mute::document(&caller), self.figures.last_seen.plus(WEEK).epoch_seconds());
+        let item = json!({
+            "pk": {"S": id.partition.text()}, "sk": {"S": id.sort},
+            "until": {"N": until.to_string()}, "expires_at": {"N": until.to_string()}, "why": {"S": "reason"},
+        });
+        vec![
+            format!("denial-watch mute --table TABLE --caller {arn}{called} --for 7d --why \"reason\""),
+            format!("aws dynamodb put-item --table-name TABLE --item '{item}'"),
+        ]
+    }
+}
+
+/// A person of IAM Identity Center, whose role no one can change in its account.
+fn stop_person(role: &str, person: &str) -> Vec<String> {
+    let set = role.strip_prefix(PERMISSION_SET).and_then(|rest| rest.rsplit_once('_'));
+    let Some((set, _)) = set.filter(|_| is_name(&person)) else { return Vec::new() };
+    let asked = json!({"UniqueAttribute": {"AttributePath": "userName", "AttributeValue": person}});
+    vec![
+        format!("# In IAM Identity Center, disable {person} and end their sessions. Permission set: {set}"),
+        "aws sso-admin list-instances --output table".to_owned(),
+        format!("aws identitystore get-user-id --identity-store-id STORE --alternate-identifier '{asked}'"),
+    ]
+}
+
+/// For the user of a Bedrock API key.
+fn stop_api_keys(user: &str) -> Vec<String> {
+    vec![
+        format!(
+            "aws iam list-service-specific-credentials --user-name {user} --service-name bedrock.amazonaws.com --output table"
+        ),
+        format!(
+            "aws iam update-service-specific-credential --user-name {user} --status Inactive \
+             --service-specific-credential-id ID"
+        ),
+    ]
+}
+
+/// Whether an ARN holds nothing that a shell or a mail client would act on: callers choose parts of it.
+fn is_plain(arn: &str) -> bool {
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || ":/_+=,.@-".contains(character);
+    arn.chars().all(is_plain) && shown(Some(arn)) == arn
+}
+
+/// Whether a command holds nothing that a mail client, a chat or a shell would act on.
+fn is_inert(command: &str) -> bool {
+    let rest = command.replacen("s3://", "", 1).replacen(AS_TABLE, "", 1);
+    rest.is_ascii() && !rest.contains(['`', '<', '>', '&', '\\', '$']) && unlinked(&rest) == rest
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::alert::IncidentRef;
+    use crate::count::evidence::Evidence;
+    use crate::count::key::Key;
+    use crate::count::window::Figures;
+    use crate::rule::catalogue::DENIED_MODEL;
+    use crate::rule::identity::Identity;
+    use crate::source::time::EventTime;
+
+    const OBJECT: &str =
+        "s3://logs/AWSLogs/111122223333/BedrockModelInvocationLogs/eu-west-1/2025/06/02/09/a.json.gz";
+
+    /// An alert about `user` in `account`, with evidence.
+    fn with<T>(
+        account: Option<&str>,
+        user: Option<&str>,
+        evidence: &[(Kind, &str)],
+        tell: impl FnOnce(&Alert<'_>) -> T,
+    ) -> T {
+        let values = [account, user, Some("m")].map(|value| value.map(Into::into));
+        let key = Key { rule: DENIED_MODEL.id, values: values.into() };
+        let at = EventTime::parse("2025-06-02T09:14:48Z").expect("a time");
+        let evidence = evidence.iter().map(|(kind, value)| Evidence { kind: *kind, value: (*value).into() });
+        let figures = Figures {
+            first_seen: at,
+            last_seen: at,
+            total: 4,
+            is_lower_bound: false,
+            gaps: None,
+            newest: Vec::new(),
+            sources: BTreeSet::new(),
+            evidence: evidence.collect(),
+        };
+        let caller = user.map(|user| Identity::of(user).caller);
+        let incident = IncidentRef { id: "i", caller, number: 1, notice: None };
+        let (rule, severity) = (&*DENIED_MODEL, DENIED_MODEL.severity);
+        tell(&Alert { rule, key: &key, at, severity, figures, served: None, object: OBJECT, incident })
+    }
+
+    #[track_caller]
+    fn check_stop(user: &str, evidence: &[(Kind, &str)], expected: &[&str]) {
+        with(Some("111122223333"), Some(user), evidence, |alert| assert_eq!(alert.stop(), expected));
+    }
+
+    #[test]
+    fn each_kind_of_caller_is_stopped_in_its_own_way_and_has_its_page() {
+        let policy = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"DateLessThan":{"aws:TokenIssueTime":"2025-06-02T09:44:48Z"}}}]}"#;
+        check_stop(
+            "arn:aws:sts::111122223333:assumed-role/App/i-0a1b",
+            &[],
+            &[
+                &format!(
+                    "aws iam put-role-policy --role-name App --policy-name AWSRevokeOlderSessions --policy-document '{policy}'"
+                ),
+                "https://console.aws.amazon.com/iam/home#/roles/details/App?section=revoke_sessions",
+            ],
+        );
+        check_stop(
+            "arn:aws:iam::111122223333:user/ci/eve",
+            &[(Kind::AccessKeyId, "AKIAEXAMPLE"), (Kind::AccessKeyId, "AKIA;id")],
+            &[
+                "aws iam update-access-key --user-name eve --access-key-id AKIAEXAMPLE --status Inactive",
+                "https://console.aws.amazon.com/iam/home#/users/details/eve?section=security_credentials",
+            ],
+        );
+        check_stop(
+            "arn:aws-us-gov:iam::111122223333:user/eve",
+            &[],
+            &[
+                "aws iam list-access-keys --user-name eve --output table",
+                "aws iam update-access-key --user-name eve --access-key-id ID --status Inactive",
+                "https://console.amazonaws-us-gov.com/iam/home#/users/details/eve?section=security_credentials",
+            ],
+        );
+        check_stop(
+            "arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_Data_Admin_0123456789abcdef/ann@example.com",
+            &[],
+            &[
+                "# In IAM Identity Center, disable ann@example.com and end their sessions. Permission set: Data_Admin",
+                "aws sso-admin list-instances --output table",
+                r#"aws identitystore get-user-id --identity-store-id STORE --alternate-identifier '{"UniqueAttribute":{"AttributePath":"userName","AttributeValue":"ann@example.com"}}'"#,
+            ],
+        );
+        check_stop(
+            "arn:aws:iam::111122223333:root",
+            &[],
+            &["https://console.aws.amazon.com/iam/home#/security_credentials"],
+        );
+        check_stop("arn:aws:sts::111122223333:federated-user/x", &[], &[]);
+    }
+
+    #[track_caller]
+    fn check_look(user: &str, evidence: &[(Kind, &str)], expected: &[&str]) {
+        let around = " --start-time 2025-05-31T09:14:48Z --end-time 2025-06-02T09:44:48Z";
+        let mut expected: Vec<String> = expected.iter().map(|one| (*one).to_owned()).collect();
+        for command in expected.iter_mut().filter(|one| one.starts_with("aws ")) {
+            *command += &format!("{around}{AS_TABLE}");
+        }
+        with(Some("111122223333"), Some(user), evidence, |alert| {
+            let look = alert.look();
+            let rest = look.iter().filter(|one| !one.starts_with("replay ")).cloned();
+            assert_eq!(rest.collect::<Vec<String>>(), expected);
+        });
+    }
+
+    #[test]
+    fn people_and_events_of_iam_are_found_in_the_event_history() {
+        let ireland = (Kind::Region, "eu-west-1");
+        let person =
+            "arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_Admin_0123456789abcdef/ann@example.com";
+        let asked = "--lookup-attributes AttributeKey=Username,AttributeValue=ann@example.com";
+        check_look(
+            person,
+            &[ireland],
+            &[
+                &format!("aws cloudtrail lookup-events --region eu-west-1 {asked}"),
+                &format!("aws cloudtrail lookup-events --region us-east-1 {asked}"),
+                "https://eu-west-1.console.aws.amazon.com/cloudtrailv2/home?region=eu-west-1#/events?Username=ann@example.com",
+            ],
+        );
+        let key = "AttributeKey=AccessKeyId,AttributeValue=AKIAEXAMPLE";
+        check_look(
+            "arn:aws:iam::111122223333:user/eve",
+            &[(Kind::Region, "us-east-1"), (Kind::AccessKeyId, "AKIAEXAMPLE")],
+            &[
+                &format!("aws cloudtrail lookup-events --region us-east-1 --lookup-attributes {key}"),
+                "https://us-east-1.console.aws.amazon.com/cloudtrailv2/home?region=us-east-1#/events?AccessKeyId=AKIAEXAMPLE",
+            ],
+        );
+        check_look("arn:aws:iam::111122223333:user/a$(id)", &[ireland], &[]);
+    }
+
+    #[track_caller]
+    fn check_mute(account: Option<&str>, caller: Option<&str>, expected: Option<&str>) {
+        with(account, caller, &[], |alert| {
+            assert_eq!(alert.mute().first().map(String::as_str), expected, "{account:?} {caller:?}");
+        });
+    }
+
+    #[test]
+    fn a_mute_is_given_only_where_it_can_be_pasted() {
+        let role = "arn:aws:sts::111122223333:assumed-role/App";
+        let session = format!("{role}/s");
+        let command = format!("denial-watch mute --table TABLE --caller {role} --for 7d --why \"reason\"");
+        check_mute(Some("111122223333"), Some(&session), Some(&command));
+        let from_outside = command.replace("App", "App --account 444455556666");
+        check_mute(Some("444455556666"), Some(&session), Some(&from_outside));
+        let person = "arn:aws:sts::1:assumed-role/AWSReservedSSO_Admin_0123456789abcdef/ann@example.com";
+        let command = format!("denial-watch mute --table TABLE --caller {person} --for 7d --why \"reason\"");
+        check_mute(Some("1"), Some(person), Some(&command));
+        check_mute(Some("1"), None, None);
+        check_mute(None, Some(&session), None);
+        check_mute(Some("$(id)"), Some(&session), None);
+        for bad in ["$(id)", "`id`", "a b", "a;b", "a'b", "www.evil.example/x", "ü"] {
+            check_mute(Some("1"), Some(&format!("arn:aws:iam::1:user/{bad}")), None);
+        }
+        check_mute(Some("1"), Some("root"), None);
+        check_mute(Some("1"), Some(&format!("arn:aws:iam::1:user/{}", "a".repeat(600))), None);
+    }
+
+    #[test]
+    fn without_the_program_the_same_item_is_put() {
+        with(Some("111122223333"), Some("arn:aws:iam::111122223333:user/eve"), &[], |alert| {
+            let item = r##"{"pk":{"S":"[\"#caller\",\"111122223333\",\"arn:aws:iam::111122223333:user/eve\"]"},"sk":{"S":"mute"},"until":{"N":"1749460488"},"expires_at":{"N":"1749460488"},"why":{"S":"reason"}}"##;
+            let command = format!("aws dynamodb put-item --table-name TABLE --item '{item}'");
+            assert_eq!(alert.mute().get(1), Some(&command));
+        });
+    }
+}
