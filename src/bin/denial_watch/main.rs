@@ -76,7 +76,7 @@ enum Verb {
         /// What it is about
         text: String,
     },
-    /// Tell one caller's story from the logs in S3: did they get in, what was served, and what it cost
+    /// Show one caller's story from the logs in S3: did they get in, what was served, and what it cost
     Investigate(Investigation),
     /// Notify no one about a caller for a while; its alerts and incidents are recorded as before
     Mute {

@@ -317,7 +317,7 @@ impl ReadLogs {
     }
 }
 
-/// The most days of records that are told apart: 27 years.
+/// The most days of records that are kept apart: 27 years.
 const MAX_DAYS: usize = 10_000;
 
 /// The number of the day, in UTC.
