@@ -299,6 +299,18 @@ mod tests {
         check_stop("arn:aws:sts::111122223333:federated-user/x", &[], &[]);
     }
 
+    #[test]
+    fn what_is_copied_together_holds_no_page_of_the_console() {
+        let copied = |user: &str| {
+            with(Some("111122223333"), Some(user), &[], |alert| {
+                alert.story().stop().cloned().collect::<Vec<String>>()
+            })
+        };
+        let role = copied("arn:aws:sts::111122223333:assumed-role/App/i-0a1b");
+        assert!(role.len() == 1 && role.iter().all(|one| one.starts_with("aws iam ")), "{role:?}");
+        assert_eq!(copied("arn:aws:iam::111122223333:root"), [""; 0]);
+    }
+
     #[track_caller]
     fn check_look(user: &str, evidence: &[(Kind, &str)], expected: &[&str]) {
         let around = " --start-time 2025-05-31T09:14:48Z --end-time 2025-06-02T09:44:48Z";

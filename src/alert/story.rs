@@ -251,10 +251,9 @@ impl Story<'_> {
         said(&self.opening, Shown::short)
     }
 
-    /// Commands that take the credentials away, and where to do it in the console.
-    #[must_use]
-    pub fn stop(&self) -> &[String] {
-        &self.stop
+    /// Commands that take the credentials away, for copying together: without the page of the console.
+    pub fn stop(&self) -> impl Iterator<Item = &String> {
+        self.stop.iter().filter(|one| !one.starts_with("https://"))
     }
 }
 

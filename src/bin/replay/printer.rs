@@ -120,7 +120,10 @@ impl AlertSink for Printer {
         if self.keeps {
             state.kept.alerts.push(alert.document());
             let story = alert.story();
-            state.kept.texts.push(AlertTexts { opening: story.opening(), stop: story.stop().to_vec() });
+            state
+                .kept
+                .texts
+                .push(AlertTexts { opening: story.opening(), stop: story.stop().cloned().collect() });
         }
         let line = match self.format {
             Format::Json => Some(alert.document()),
