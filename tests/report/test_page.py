@@ -190,8 +190,11 @@ def test_without_denials_the_page_says_what_was_examined(open_report, tmp_path):
         assert not one.page.locator(empty).is_visible(), empty
 
 
-def test_what_could_not_be_read_stands_above_everything(open_report, sample):
-    one = open_report(sample[0])
+def test_what_could_not_be_read_stands_above_everything(open_report, tmp_path):
+    log = tmp_path / "log.json"
+    whole = json.dumps(denial("arn:aws:iam::1:user/u", 0))
+    log.write_text(f"{whole}\n{whole[:-2]}\n")
+    one = open_report(replay(tmp_path, log)[0])
     said = one.page.locator("header #unread")
     assert said.is_visible() and "1 record that may be a denial could not be counted" in said.inner_text()
 

@@ -218,8 +218,8 @@ def test_denial_watch_judges_by_the_stacks_own_rules(aws, existing_bucket, echo,
 def test_denial_watch_reads_the_logs_that_the_stack_reads(aws, existing_bucket, echo, capfd, monkeypatch):
     stack = Deployed(aws, "watch")
     bucket, asked = stack.output("LogBucketName"), ["--caller", ARN, "--since", "24h"]
-    sources = [("watch-trail", {"Bucket": "trail", "Prefix": "AWSLogs/1/CloudTrail/us-east-1"}), ("watch-old", {"Bucket": "old", "Prefix": ""})]
-    monkeypatch.setattr(verbs, "source_stacks", lambda _: iter(sources))
+    sources = [verbs.Source("watch-trail", "trail", "AWSLogs/1/CloudTrail/us-east-1", "cloudtrail"), verbs.Source("watch-old", "old", "", "invocation-log")]
+    monkeypatch.setattr(verbs, "sources", lambda _: sources)
     prefix = stack.parameters["LogPrefix"]
     expected = ["--logs", f"s3://{bucket}/{prefix}/", "--logs", "s3://trail/AWSLogs/1/CloudTrail/us-east-1/", "--logs", "s3://old/", *asked]
     assert run_watch(stack, capfd, "investigate", *asked)[4:] == expected

@@ -141,7 +141,7 @@ const drawSummary = () => {
     tile(number(story.denied), "denied", story.denied.rows.length ? "high" : null), tile(number(story.failed), "failed otherwise", null),
     tile(number(story.served), "served", null), tile(served, "tokens", null),
     ...(story.cost.prices_of.length ? [tile(dollars(story.cost.estimated_usd), "estimated cost", null)] : []));
-  byId("gap-list").append(...(story.gaps.length ? story.gaps : ["None found between the first and the last call."]).map((gap) => el("li", {}, gap)));
+  byId("gap-list").append(...[...story.gaps, "Regions and accounts whose logs lie elsewhere were not read."].map((gap) => el("li", {}, gap)));
   byId("about").textContent = `bedrock-denial-watch ${data.version}. Times are UTC${isLocalUtc(Date.now()) ? "" : "; yours stand in brackets"}.`;
 };
 
