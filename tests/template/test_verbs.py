@@ -512,7 +512,7 @@ def test_an_add_on_gets_the_stacks_outputs_and_can_be_changed(aws, create, capsy
         assert add_on.put(stack, "source", {"Bucket": "adds-trail", "Prefix": prefix}) == "adds-trail"
         pattern = json.loads(aws("events").describe_rule(Name="adds-trail")["EventPattern"])
         assert pattern["detail"]["object"]["key"][0] == {"wildcard": f"{prefix}/*_CloudTrail_*.json.gz"}
-    assert verbs.sources(stack) == [("adds-trail", "adds-trail", "cloudtrail")]
+    assert verbs.sources(stack) == [("adds-trail", "adds-trail", "AWSLogs/o-example", "cloudtrail")]
     assert "files" in status.connected(stack).split(",")
     assert add_on.put(stack, "dashboard", {}) == "adds-dashboard"
 
