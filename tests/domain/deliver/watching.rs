@@ -64,13 +64,16 @@ impl World {
         dice.roll(1);
         let is_trail_alone = dice.roll(8) == 0;
         let mut objects: Vec<Object> = Vec::new();
+        // A call is in one file, which sums of tokens rest on.
+        let mut taken = BTreeSet::new();
         for number in 0..=dice.roll(6) {
             let mut times = |most: u64, span: u64| -> BTreeSet<i64> {
                 let count = dice.roll(most);
                 (0..count).map(|_| i64::try_from(dice.roll(span)).expect("small")).collect()
             };
             let denied = if number == 0 { times(9, 300) } else { times(4, 900) };
-            let served = times(7, 2_400);
+            let mut served = times(7, 2_400);
+            served.retain(|at| taken.insert(*at));
             let is_trail = is_trail_alone || dice.roll(4) == 0;
             let served = served.into_iter().map(|at| (at, ["m", "n"][dice.pick(2)]));
             let served = if is_trail { Vec::new() } else { served.collect() };
