@@ -66,12 +66,15 @@ impl Alert<'_> {
         let name = resource.rsplit('/').next().unwrap_or_default();
         let (mut commands, page) = if let Some(role) = resource.strip_prefix("assumed-role/") {
             match role.split_once('/') {
-                None => (vec![self.revoke(role)], format!("roles/details/{role}?section=revoke_sessions")),
+                None => (
+                    vec![self.revoke(role)],
+                    format!("roles/details/{}?section=revoke_sessions", encoded(role)),
+                ),
                 Some((set, person)) => return stop_person(set, person),
             }
         } else if resource.starts_with("user/") {
             let commands = if is_key_user(caller) { stop_api_keys(name) } else { self.stop_keys(name) };
-            (commands, format!("users/details/{name}?section=security_credentials"))
+            (commands, format!("users/details/{}?section=security_credentials", encoded(name)))
         } else if resource == "root" {
             (Vec::new(), "security_credentials".to_owned())
         } else {
@@ -137,10 +140,14 @@ impl Alert<'_> {
             regions.push(iam_region);
         }
         let commands = regions.iter().map(|region| self.lookup(*region, attribute, value) + AS_TABLE);
+        // It becomes part of the host.
+        let is_region = |region: &&str| region.bytes().all(|one| one.is_ascii_alphanumeric() || one == b'-');
+        let region = region.filter(is_region);
         let link = partition.zip(region).filter(|_| is_plain(value)).map(|(partition, region)| {
             format!(
-                "https://{region}.{}/cloudtrailv2/home?region={region}#/events?{attribute}={value}",
-                partition.console
+                "https://{region}.{}/cloudtrailv2/home?region={region}#/events?{attribute}={}",
+                partition.console,
+                encoded(value)
             )
         });
         commands.chain(link).collect()
@@ -196,6 +203,15 @@ fn stop_api_keys(user: &str) -> Vec<String> {
 fn is_plain(arn: &str) -> bool {
     let is_plain = |character: char| character.is_ascii_alphanumeric() || ":/_+=,.@-".contains(character);
     arn.chars().all(is_plain) && shown(Some(arn)) == arn
+}
+
+/// `text` as part of a link, in which nothing looks like a host or an address.
+fn encoded(text: &str) -> String {
+    let encode = |byte: u8| match byte {
+        b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(encode).collect()
 }
 
 /// Whether a command holds nothing that a mail client, a chat or a shell would act on.
@@ -337,7 +353,7 @@ mod tests {
             &[
                 &format!("aws cloudtrail lookup-events --region eu-west-1 {asked}"),
                 &format!("aws cloudtrail lookup-events --region us-east-1 {asked}"),
-                "https://eu-west-1.console.aws.amazon.com/cloudtrailv2/home?region=eu-west-1#/events?Username=ann@example.com",
+                "https://eu-west-1.console.aws.amazon.com/cloudtrailv2/home?region=eu-west-1#/events?Username=ann%40example%2Ecom",
             ],
         );
         let key = "AttributeKey=AccessKeyId,AttributeValue=AKIAEXAMPLE";

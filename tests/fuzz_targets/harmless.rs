@@ -124,9 +124,13 @@ fn stain(text: &str) -> Option<char> {
 fn without_page(line: &str) -> &str {
     let Some((before, page)) = line.split_once("https://") else { return line };
     let Some((host, path)) = page.split_once('/') else { return line };
-    let is_plain = |one: char| one.is_ascii_alphanumeric() || "/_+=,.@-?#".contains(one);
+    let is_plain = |one: char| one.is_ascii_alphanumeric() || "/_=-?#%".contains(one);
     let is_console = host.strip_suffix("console.aws.amazon.com").is_some_and(|region| {
-        region.is_empty() || (region.ends_with('.') && !region.contains(|one| !is_plain(one)))
+        region
+            .strip_suffix('.')
+            .unwrap_or(region)
+            .chars()
+            .all(|one| one.is_ascii_alphanumeric() || one == '-')
     });
     let is_page = is_console && path.chars().all(is_plain) && live_host(path).is_none();
     if is_page { before } else { line }
