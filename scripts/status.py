@@ -125,12 +125,12 @@ def buckets(report, stack):
             report.good(f"{bucket} sends its events to EventBridge")
         keys(report, stack.client, bucket, stack.parameters.get("LogBucketKmsKeyArn", ""))
     sources = verbs.sources(stack)
-    for name, bucket, _ in sources:
-        by_events, directly = look.notified(s3, bucket, function)
+    for one in sources:
+        by_events, directly = look.notified(s3, one.bucket, function)
         if by_events or directly:
-            report.good(f"{bucket}, read by the stack {name}, announces new objects")
+            report.good(f"{one.bucket}, read by the stack {one.stack}, announces new objects")
         else:
-            report.bad(f"{bucket}, read by the stack {name}, does not announce new objects", f"make watch-bucket BUCKET={bucket}")
+            report.bad(f"{one.bucket}, read by the stack {one.stack}, does not announce new objects", f"make watch-bucket BUCKET={one.bucket}")
     if stack.parameters.get("CloudTrail") in ("files", "both") and not any(one.kind == "cloudtrail" for one in sources):
         report.bad("CloudTrail's files are wanted, and no stack names their bucket", "make add-source Bucket=… Prefix=…")
 

@@ -514,6 +514,8 @@ def test_an_add_on_gets_the_stacks_outputs_and_can_be_changed(aws, create, capsy
         assert pattern["detail"]["object"]["key"][0] == {"wildcard": f"{prefix}/*_CloudTrail_*.json.gz"}
     assert verbs.sources(stack) == [("adds-trail", "adds-trail", "AWSLogs/o-example", "cloudtrail")]
     assert "files" in status.connected(stack).split(",")
+    status.buckets(status.Report(), stack)
+    assert "✗ adds-trail, read by the stack adds-trail, does not announce new objects" in capsys.readouterr().out
     assert add_on.put(stack, "dashboard", {}) == "adds-dashboard"
 
 
