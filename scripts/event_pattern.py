@@ -72,7 +72,7 @@ def branch(record):
 
 def is_in_trail(record):
     """Whether a CloudTrail event can show it: it has no bodies and no guardrails, and events know no watched callers."""
-    return not {"guardrail", "finding", "min_policies_blocked", "has_body", "served_after_denial"} & set(record)
+    return not {"guardrail", "finding", "min_policies_blocked", "has_body", "empty_answer", "served_after_denial"} & set(record)
 
 
 def covers(one, other):

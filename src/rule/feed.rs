@@ -71,6 +71,7 @@ fn is_in_trail(record: &Condition) -> bool {
         && record.finding.is_none()
         && record.min_policies_blocked == 0
         && !record.has_body
+        && !record.empty_answer
 }
 
 #[cfg(test)]
@@ -96,6 +97,7 @@ mod tests {
         check("token-spike", "invocation-log,files");
         check("key-addresses", "files");
         check("no-guardrail", "invocation-log");
+        check("empty-answers", "invocation-log");
         check("guardrail-word", "invocation-log");
         for rule in ALL.iter() {
             assert!(Feed::ALL.into_iter().any(|feed| feed.shows(rule)), "{} is never seen", rule.id);
