@@ -69,6 +69,10 @@ pub enum Member {
 const COUNT: usize = Member::OutputTokens as usize + 1;
 
 impl Member {
+    fn place(name: &[u8]) -> Option<usize> {
+        Self::named(name).map(|member| member as usize)
+    }
+
     fn named(name: &[u8]) -> Option<Self> {
         Some(match name {
             b"errorCode" => Self::ErrorCode,
@@ -128,7 +132,7 @@ impl<'a> Members<'a> {
     pub fn read(json: &'a str) -> Result<Self, serde_json::Error> {
         let mut members = Self { json, found: [None; COUNT] };
         let mut deserializer = serde_json::Deserializer::from_str(json);
-        deserializer.deserialize_map(Filler(&mut members))?;
+        deserializer.deserialize_map(Filler { found: &mut members.found, place: Member::place })?;
         deserializer.end()?;
         if members.json(Member::Elements).is_some_and(|elements| elements.get().starts_with('[')) {
             return Err(serde_json::Error::custom("an envelope around records, not one record"));
@@ -193,17 +197,22 @@ impl<'a> Members<'a> {
         let mut below = Self { json: "", found: [None; COUNT] };
         if let Some(json) = self.json(member).filter(|json| json.get().starts_with('{')) {
             below.json = json.get();
-            let read = serde_json::Deserializer::from_str(json.get()).deserialize_map(Filler(&mut below));
+            let filler = Filler { found: &mut below.found, place: Member::place };
+            let read = serde_json::Deserializer::from_str(json.get()).deserialize_map(filler);
             debug_assert!(read.is_ok(), "{read:?}: it was looked through before");
         }
         below
     }
 }
 
-/// Fills the members in place: a record is too large to move between functions cheaply.
-struct Filler<'r, 'a>(&'r mut Members<'a>);
+/// Fills a place for each member that `place` knows by its name, so that a large record is not moved between functions;
+/// the last one wins if a key repeats.
+struct Filler<'r, 'a, P> {
+    found: &'r mut [Option<&'a RawValue>],
+    place: P,
+}
 
-impl<'de> Visitor<'de> for Filler<'_, 'de> {
+impl<'de, P: Fn(&[u8]) -> Option<usize>> Visitor<'de> for Filler<'_, 'de, P> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -212,51 +221,22 @@ impl<'de> Visitor<'de> for Filler<'_, 'de> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(Bytes(name)) = map.next_key()? {
-            match Member::named(&name) {
-                Some(field) => {
-                    let json = Some(map.next_value()?);
-                    if let Some(place) = self.0.found.get_mut(field as usize) {
-                        *place = json;
-                    }
-                }
-                None => map.next_value::<IgnoredAny>().map(|_| ())?,
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The members of these names of the object `json`; `None` if it is not exactly one JSON object. As with [`Members`], the
-/// last one wins if a key repeats.
-#[must_use]
-pub fn named<'a, const N: usize>(json: &'a str, names: &[&str; N]) -> Option<[Option<&'a RawValue>; N]> {
-    let mut found = [None; N];
-    let mut deserializer = serde_json::Deserializer::from_str(json);
-    deserializer.deserialize_map(NamedFiller { names, found: &mut found }).ok()?;
-    deserializer.end().ok()?;
-    Some(found)
-}
-
-struct NamedFiller<'r, 'a> {
-    names: &'r [&'r str],
-    found: &'r mut [Option<&'a RawValue>],
-}
-
-impl<'de> Visitor<'de> for NamedFiller<'_, 'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(Bytes(name)) = map.next_key()? {
-            let at = self.names.iter().position(|wanted| wanted.as_bytes() == &*name);
-            match at.and_then(|at| self.found.get_mut(at)) {
+            match (self.place)(&name).and_then(|place| self.found.get_mut(place)) {
                 Some(place) => *place = Some(map.next_value()?),
                 None => map.next_value::<IgnoredAny>().map(|_| ())?,
             }
         }
         Ok(())
     }
+}
+
+/// The members of these names of the object `json`; `None` if it is not exactly one JSON object.
+#[must_use]
+pub fn named<'a, const N: usize>(json: &'a str, names: &[&str; N]) -> Option<[Option<&'a RawValue>; N]> {
+    let mut found = [None; N];
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    let place = |name: &[u8]| names.iter().position(|wanted| wanted.as_bytes() == name);
+    deserializer.deserialize_map(Filler { found: &mut found, place }).ok()?;
+    deserializer.end().ok()?;
+    Some(found)
 }
