@@ -16,6 +16,16 @@ pub fn utc(time: EventTime) -> String {
     clock(time) + " UTC"
 }
 
+/// The first of them, at most so many, and how many more there are.
+#[must_use]
+pub fn first_few(all: &[impl AsRef<str>], most: usize) -> String {
+    let named = all.iter().take(most).map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
+    match all.len().saturating_sub(most) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
+}
+
 /// `41 s`, `38 min` or `20 h`, from one time to another.
 #[must_use]
 pub fn span(first: EventTime, last: EventTime) -> String {

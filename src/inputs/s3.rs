@@ -5,11 +5,11 @@ use std::io::{self, IsTerminal};
 use indicatif::{HumanCount, ProgressBar};
 use tokio::runtime::{Builder, Runtime};
 
+use crate::alert::words::first_few;
 use crate::inputs::input::{Input, Inputs};
 use crate::inputs::progress::Progress;
 use crate::lambda::aws::{S3Source, sdk_config};
 use crate::reader::{self, Reader};
-use crate::report::caller::gaps::some;
 use crate::source::layout::ObjectFilter;
 use crate::source::object::{self, Object};
 
@@ -77,6 +77,9 @@ impl S3 {
     }
 }
 
+/// Folders that a message names.
+const MAX_FOLDERS: usize = 5;
+
 /// Why there may be nothing to read below `name`.
 fn nothing(name: &str, wanted: &ObjectFilter, mut passed_over: Vec<String>) -> String {
     if *wanted == ObjectFilter::default() {
@@ -88,7 +91,7 @@ fn nothing(name: &str, wanted: &ObjectFilter, mut passed_over: Vec<String>) -> S
     let hint = if passed_over.is_empty() {
         "what is there was written at another time".to_owned()
     } else {
-        format!("passed over: {}", some(&passed_over))
+        format!("passed over: {}", first_few(&passed_over, MAX_FOLDERS))
     };
     format!("{name}: no object matches --account, --region, --since and --until; {hint}")
 }

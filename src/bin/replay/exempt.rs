@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use bedrock_denial_watch::alert::words::first_few;
 use bedrock_denial_watch::call::Call;
 use bedrock_denial_watch::rule::closest::closest;
 use bedrock_denial_watch::rule::settings::{Setting, Settings};
@@ -70,13 +71,13 @@ impl Exemptions {
 impl Exemption {
     fn warning(&self, users: &BTreeSet<String>) -> String {
         let Self { option, glob, .. } = self;
-        let mut known = users.iter().map(String::as_str);
-        let hint = match closest(glob.as_str(), known.clone()).first() {
+        let known: Vec<&str> = users.iter().map(String::as_str).collect();
+        let hint = match closest(glob.as_str(), known.iter().copied()).first() {
             Some(user) => {
                 format!("it must match the whole ARN; did you mean {}?", whole(glob.as_str(), user))
             }
             None if users.is_empty() => "no call that the rules look for names a user".to_owned(),
-            None => format!("it must match the whole ARN; users seen: {}", listed(&mut known)),
+            None => format!("it must match the whole ARN; users seen: {}", first_few(&known, MAX_NAMED)),
         };
         format!("{option} matches no user; {hint}")
     }
@@ -91,14 +92,5 @@ fn whole(asked: &str, user: &str) -> String {
             format!("'{role}/*'")
         }
         _ => user.to_owned(),
-    }
-}
-
-/// The first three, and how many more there are.
-pub fn listed<'t>(all: &mut impl Iterator<Item = &'t str>) -> String {
-    let named: Vec<&str> = all.by_ref().take(MAX_NAMED).collect();
-    match all.count() {
-        0 => named.join(", "),
-        more => format!("{} and {more} more", named.join(", ")),
     }
 }

@@ -6,11 +6,11 @@ use serde::Serialize;
 
 use crate::alert::sanitize::{DOCUMENT_BYTES, known_as, plain};
 use crate::alert::terminal::whole;
-use crate::alert::words::{span, utc};
+use crate::alert::words::{first_few, span, utc};
 use crate::call::Source;
 use crate::report::caller::calls::{KeptCall, KeptCalls, KeptOutcome, NameKind};
 use crate::report::caller::figures::{dollars, plural};
-use crate::report::caller::gaps::some;
+use crate::report::caller::gaps::MAX_IN_SENTENCE;
 use crate::report::caller::prices::{self, Tokens};
 use crate::source::time::EventTime;
 
@@ -203,7 +203,8 @@ fn unknown(calls: &KeptCalls) -> Option<String> {
         }
     }
     let missing: Vec<String> = missing.into_iter().collect();
-    (!missing.is_empty()).then(|| format!("no invocation log of {} after them was read", some(&missing)))
+    (!missing.is_empty())
+        .then(|| format!("no invocation log of {} after them was read", first_few(&missing, MAX_IN_SENTENCE)))
 }
 
 /// In the order in which they were served.
@@ -236,7 +237,11 @@ fn named(models: &[ServedModel], with_regions: bool) -> String {
         format!(
             "{}{}{} ({}, {}, {}), first at {}, {} after the first denial",
             whole(one.model.as_deref()),
-            if with_regions { format!(" in {}", some(&regions)) } else { String::new() },
+            if with_regions {
+                format!(" in {}", first_few(&regions, MAX_IN_SENTENCE))
+            } else {
+                String::new()
+            },
             if is_one { String::new() } else { format!(" to {}", known_as(one.caller.as_deref())) },
             plural(one.calls, "call"),
             plural(one.tokens, "token"),

@@ -6,13 +6,13 @@ use std::time::Duration;
 use indicatif::HumanCount;
 
 use crate::alert::terminal::whole;
-use crate::alert::words::clock;
+use crate::alert::words::{clock, first_few};
 use crate::call::{Cloud, Source};
 use crate::report::caller::calls::{KeptCalls, MAX_CALLS, NameKind, beginning, day};
 use crate::source::time::EventTime;
 
 /// The most days or regions that one sentence names.
-const MAX_NAMED: usize = 5;
+pub(super) const MAX_IN_SENTENCE: usize = 5;
 /// The most days that are looked at one by one.
 const MAX_DAYS: usize = 10_000;
 /// A log without any record for so long at either end is a gap; even a busy one pauses now and then.
@@ -48,12 +48,12 @@ pub fn find(calls: &KeptCalls, seen: Option<(EventTime, EventTime)>, unread: Vec
         let read = calls.read.regions(log);
         let missing: Vec<String> = regions.difference(&read).map(|region| whole(Some(region))).collect();
         if !missing.is_empty() {
-            gaps.push(format!("No {name} of {} was read.", some(&missing)));
+            gaps.push(format!("No {name} of {} was read.", first_few(&missing, MAX_IN_SENTENCE)));
         }
     }
     let missing = silent_days(calls, seen);
     if !missing.is_empty() {
-        gaps.push(format!("No record of anyone on {}.", some(&missing)));
+        gaps.push(format!("No record of anyone on {}.", first_few(&missing, MAX_IN_SENTENCE)));
     }
     if calls.left_out > 0 {
         gaps.push(format!(
@@ -74,13 +74,4 @@ fn silent_days(calls: &KeptCalls, seen: Option<(EventTime, EventTime)>) -> Vec<S
     let to = calls.asked.until.or(seen.map(|(_, last)| last)).map_or(*last, |at| day(at).min(*last));
     let date = |day| beginning(day).to_string().split('T').next().unwrap_or_default().to_owned();
     (from..=to).take(MAX_DAYS).filter(|day| !read.contains(day)).map(date).collect()
-}
-
-/// The first of them, and how many more there are.
-pub fn some(all: &[String]) -> String {
-    let named = all.iter().take(MAX_NAMED).cloned().collect::<Vec<_>>().join(", ");
-    match all.len().checked_sub(MAX_NAMED) {
-        Some(more) if more > 0 => format!("{named} and {more} more"),
-        _ => named,
-    }
 }

@@ -14,7 +14,7 @@ pub mod answer;
 pub mod asked;
 pub mod calls;
 mod figures;
-pub(crate) mod gaps;
+mod gaps;
 pub mod prices;
 pub mod story;
 mod text;

@@ -7,12 +7,12 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::alert::sanitize::Shown;
 use crate::alert::terminal::{fitted, known_by, whole};
-use crate::alert::words::{capitalised, clock, thousands};
+use crate::alert::words::{capitalised, clock, first_few, thousands};
 use crate::call::cause::words;
 use crate::count::evidence::Kind;
 use crate::report::caller::calls::MAX_NAMES;
 use crate::report::caller::figures::{dollars, plural};
-use crate::report::caller::gaps::some;
+use crate::report::caller::gaps::MAX_IN_SENTENCE;
 use crate::report::caller::prices::Tokens;
 use crate::report::caller::story::{CallerStory, FailedRow, Named, Outcomes, Rows, Seen};
 
@@ -128,7 +128,11 @@ impl CallerStory {
         }
         for read in &self.read {
             let regions: Vec<String> = read.regions.iter().map(|region| whole(Some(region))).collect();
-            let of = if regions.is_empty() { String::new() } else { format!(" of {}", some(&regions)) };
+            let of = if regions.is_empty() {
+                String::new()
+            } else {
+                format!(" of {}", first_few(&regions, MAX_IN_SENTENCE))
+            };
             let (first, last) = (clock(read.first), clock(read.last));
             page.line(2, &format!("{}{of}, from {first} to {last} UTC", read.log));
         }
