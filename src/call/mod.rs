@@ -29,8 +29,8 @@ use crate::call::guardrail::Facts;
 use crate::source::text::Text;
 use crate::source::time::EventTime;
 
-/// Which log a record came from. What is known about each stands in one table, `Source::row`. A new log takes three
-/// files: a variant and a row here, a file that reads its records, and a line in the dispatcher, `record`.
+/// Which log a record came from. What is known about each stands in one table, `Source::facts`. A new log takes three
+/// files: a variant and its facts here, a file that reads its records, and a line in the dispatcher, `record`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Source {
     /// Bedrock's model invocation log.
@@ -75,7 +75,7 @@ impl Cloud {
 }
 
 /// What is known about one log.
-struct Row {
+struct SourceFacts {
     cloud: Cloud,
     /// What people call it, and in one word.
     label: &'static str,
@@ -100,9 +100,9 @@ impl Source {
     /// All sources, in their order.
     pub const ALL: [Self; 4] = [Self::InvocationLog, Self::CloudTrail, Self::CloudWatch, Self::AzureOpenAi];
 
-    const fn row(self) -> Row {
+    const fn facts(self) -> SourceFacts {
         match self {
-            Self::InvocationLog => Row {
+            Self::InvocationLog => SourceFacts {
                 cloud: Cloud::Aws,
                 label: "Bedrock invocation log",
                 word: "log",
@@ -114,7 +114,7 @@ impl Source {
                 folders: &["/BedrockModelInvocationLogs/"],
                 marker: None,
             },
-            Self::CloudTrail => Row {
+            Self::CloudTrail => SourceFacts {
                 cloud: Cloud::Aws,
                 label: "CloudTrail",
                 word: "CloudTrail",
@@ -127,9 +127,9 @@ impl Source {
                 marker: None,
             },
             Self::CloudWatch => {
-                Row { tag: Some("cloudwatch"), rank: 1, folders: &[], ..Self::InvocationLog.row() }
+                SourceFacts { tag: Some("cloudwatch"), rank: 1, folders: &[], ..Self::InvocationLog.facts() }
             }
-            Self::AzureOpenAi => Row {
+            Self::AzureOpenAi => SourceFacts {
                 cloud: Cloud::Azure,
                 label: "Azure OpenAI diagnostics",
                 word: "Azure",
@@ -156,55 +156,55 @@ impl Source {
     /// The cloud that it is of.
     #[must_use]
     pub const fn cloud(self) -> Cloud {
-        self.row().cloud
+        self.facts().cloud
     }
 
     /// What people call that log.
     #[must_use]
     pub const fn label(self) -> &'static str {
-        self.row().label
+        self.facts().label
     }
 
     /// The same in one word.
     #[must_use]
     pub const fn word(self) -> &'static str {
-        self.row().word
+        self.facts().word
     }
 
     /// The dataset of that log in Elastic's integrations.
     #[must_use]
     pub const fn dataset(self) -> &'static str {
-        self.row().dataset
+        self.facts().dataset
     }
 
     /// Marks its counters in the store; those of Bedrock's own files have no mark.
     #[must_use]
     pub const fn tag(self) -> Option<&'static str> {
-        self.row().tag
+        self.facts().tag
     }
 
     /// Of two records of one call, the one of the higher rank is believed.
     #[must_use]
     pub const fn rank(self) -> u8 {
-        self.row().rank
+        self.facts().rank
     }
 
     /// Whether it records every model call that succeeded.
     #[must_use]
     pub const fn has_successes(self) -> bool {
-        self.row().has_successes
+        self.facts().has_successes
     }
 
     /// Whether it records the tokens of every model call that succeeded.
     #[must_use]
     pub const fn has_tokens(self) -> bool {
-        self.row().has_tokens
+        self.facts().has_tokens
     }
 
     /// Whether AWS writes this log, and no other, to an object of this name.
     #[must_use]
     pub fn is_named_by(self, object: &str) -> bool {
-        self.row().folders.iter().any(|folder| object.contains(folder))
+        self.facts().folders.iter().any(|folder| object.contains(folder))
     }
 
     /// The words of the logs that an object of this name may hold, though no rule names them. Where AWS has named an
@@ -214,7 +214,7 @@ impl Source {
         if Self::ALL.iter().any(|log| log.is_named_by(object)) {
             return Vec::new();
         }
-        Self::ALL.iter().filter_map(|log| log.row().marker).collect()
+        Self::ALL.iter().filter_map(|log| log.facts().marker).collect()
     }
 }
 

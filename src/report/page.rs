@@ -17,14 +17,14 @@ const STYLE: &str = include_str!("page/page.css");
 const SHARED: [&str; 2] = [include_str!("page/base.js"), include_str!("page/time.js")];
 
 /// What distinguishes one page from another.
-struct Content {
+struct PageParts {
     title: &'static str,
     body: &'static str,
     /// In the order in which they run.
     scripts: &'static [&'static str],
 }
 
-const INCIDENTS: Content = Content {
+const INCIDENTS: PageParts = PageParts {
     title: "Bedrock denials",
     body: include_str!("page/incidents.html"),
     scripts: &[
@@ -35,7 +35,7 @@ const INCIDENTS: Content = Content {
     ],
 };
 
-const CALLER: Content = Content {
+const CALLER: PageParts = PageParts {
     title: "Bedrock caller",
     body: include_str!("page/caller.html"),
     scripts: &[include_str!("page/caller.js")],
@@ -55,10 +55,10 @@ pub(super) fn of_caller(data: &impl Serialize) -> String {
 }
 
 #[expect(clippy::expect_used, reason = "texts, numbers and lists always serialise")]
-fn of(content: &Content, data: &impl Serialize) -> String {
+fn of(page_parts: &PageParts, data: &impl Serialize) -> String {
     let data = inert(&serde_json::to_string(data).expect("text, numbers and lists always serialise"));
     // A block keeps the names out of the page's global scope.
-    let scripts: String = SHARED.iter().chain(content.scripts).copied().collect();
+    let scripts: String = SHARED.iter().chain(page_parts.scripts).copied().collect();
     let script = format!("\"use strict\";\n{{\n{scripts}}}\n");
     let policy = format!(
         "default-src 'none'; script-src '{}'; style-src '{}'; base-uri 'none'; form-action 'none'",
@@ -67,14 +67,15 @@ fn of(content: &Content, data: &impl Serialize) -> String {
     );
     let parts = [
         ("policy", policy.as_str()),
-        ("title", content.title),
+        ("title", page_parts.title),
         ("style", STYLE),
-        ("body", content.body),
+        ("body", page_parts.body),
         ("data", &data),
         ("script", &script),
     ];
-    let mut page =
-        String::with_capacity([SHELL, STYLE, content.body, &data, &script].map(str::len).into_iter().sum());
+    let mut page = String::with_capacity(
+        [SHELL, STYLE, page_parts.body, &data, &script].map(str::len).into_iter().sum(),
+    );
     let mut rest = SHELL;
     // One pass: nothing that was put in is looked at again.
     while let Some((before, (name, after))) =

@@ -8,7 +8,7 @@ use crate::source::time::EventTime;
 /// What a user's or a caller's ARN must match, and from when to when its calls are wanted.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    who: Who,
+    who: CallerMatch,
     /// No call before this; `None` leaves nothing out.
     pub since: Option<EventTime>,
     /// No call after this; `None` leaves nothing out.
@@ -16,7 +16,7 @@ pub struct Asked {
 }
 
 #[derive(Clone, Debug)]
-enum Who {
+enum CallerMatch {
     /// A pattern with wildcards, of all of the ARN.
     Glob(Pattern),
     /// The ARN itself.
@@ -34,21 +34,21 @@ impl Asked {
         Ok(Self::about(if text.is_empty() {
             return Err("expected an ARN, part of one, or a pattern such as *:user/ci/*".to_owned());
         } else if text.contains(['*', '?', '[']) {
-            Who::Glob(Pattern::new(text).map_err(|PatternError { msg, .. }| msg.to_owned())?)
+            CallerMatch::Glob(Pattern::new(text).map_err(|PatternError { msg, .. }| msg.to_owned())?)
         } else if text.starts_with("arn:") {
-            Who::Arn(text.to_owned())
+            CallerMatch::Arn(text.to_owned())
         } else {
-            Who::Part(text.to_owned())
+            CallerMatch::Part(text.to_owned())
         }))
     }
 
     /// Exactly this user or caller, whatever characters its owner chose.
     #[must_use]
     pub fn exactly(arn: &str) -> Self {
-        Self::about(Who::Arn(arn.to_owned()))
+        Self::about(CallerMatch::Arn(arn.to_owned()))
     }
 
-    const fn about(who: Who) -> Self {
+    const fn about(who: CallerMatch) -> Self {
         Self { who, since: None, until: None }
     }
 
@@ -69,9 +69,9 @@ impl Asked {
     pub fn is_about(&self, user: &str) -> bool {
         // A caller is the beginning of its user, so a part of the caller is one of the user.
         match &self.who {
-            Who::Part(part) => user.contains(part.as_str()),
-            Who::Arn(arn) => user == arn || Identity::of(user).caller == arn,
-            Who::Glob(glob) => glob.matches(user) || glob.matches(Identity::of(user).caller),
+            CallerMatch::Part(part) => user.contains(part.as_str()),
+            CallerMatch::Arn(arn) => user == arn || Identity::of(user).caller == arn,
+            CallerMatch::Glob(glob) => glob.matches(user) || glob.matches(Identity::of(user).caller),
         }
     }
 }
