@@ -1,15 +1,20 @@
-//! One caller's calls, from all inputs.
+//! One caller's story, from all inputs.
 
+use std::io::{self, Write};
 use std::num::NonZero;
+use std::path::Path;
 
 use crate::call::Call;
 use crate::inputs::input::{Input, Inputs};
 use crate::inputs::notes::Notes;
+use crate::inputs::page;
 use crate::inputs::parallel;
-use crate::inputs::progress::Progress;
+use crate::inputs::progress::{Progress, columns};
 use crate::reader::{self, Limits, Reader};
 use crate::report::caller::asked::Asked;
 use crate::report::caller::calls::KeptCalls;
+use crate::report::caller::story::CallerStory;
+use crate::report::caller_page;
 use crate::source::object::Skip;
 
 /// Reads all inputs by `open`, so many at once, and keeps the calls that `asked` is about.
@@ -57,3 +62,28 @@ pub fn read(
     progress.say(&format!("Read {}.", notes.summary.scope()));
     (calls, notes)
 }
+
+/// Prints the story of the caller that was asked for as `name`, and draws it if a `report` is wanted.
+///
+/// # Errors
+/// If standard output takes no more.
+pub fn show(
+    name: &str,
+    calls: &KeptCalls,
+    found: &Inputs,
+    notes: &mut Notes,
+    report: Option<&Path>,
+    is_json: bool,
+) -> io::Result<()> {
+    let story = CallerStory::new(name, calls, notes.summary.unread());
+    if let Some(file) = report {
+        let drawn = caller_page::page(&story, calls, &page::examined(&notes.summary, found));
+        page::write(file, &drawn, &notes.progress, &mut notes.summary);
+    }
+    let text =
+        if is_json { story.document() + "\n" } else { story.text(columns().unwrap_or(PRINTED_COLUMNS)) };
+    io::stdout().write_all(text.as_bytes())
+}
+
+/// How wide the story is in a file or pipe.
+const PRINTED_COLUMNS: usize = 80;

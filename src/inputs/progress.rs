@@ -1,4 +1,4 @@
-//! Standard error: the progress bar, and lines above it.
+//! Standard error: the progress bar, and lines above it; and how wide standard output is.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
@@ -68,6 +68,16 @@ impl Progress {
             }
         });
     }
+}
+
+/// A narrower terminal wraps.
+const MIN_COLUMNS: usize = 40;
+
+/// How wide standard output is; `None` in a file or pipe.
+#[must_use]
+pub fn columns() -> Option<usize> {
+    let size = io::stdout().is_terminal().then(|| Term::stdout().size_checked())?;
+    Some(size.map_or(80, |(_, columns)| usize::from(columns)).max(MIN_COLUMNS))
 }
 
 /// No one knows how much will come from standard input.

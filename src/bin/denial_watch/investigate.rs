@@ -1,6 +1,6 @@
 //! One caller's story from the logs in S3: did they get in, what was served, and what it cost.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,15 +9,12 @@ use std::time::Duration;
 use bedrock_denial_watch::alert::sanitize::readable;
 use bedrock_denial_watch::alert::words::utc;
 use bedrock_denial_watch::inputs::s3::S3;
-use bedrock_denial_watch::inputs::{self, Inputs, caller, interrupt, page};
+use bedrock_denial_watch::inputs::{self, Inputs, caller, interrupt};
 use bedrock_denial_watch::report::caller::asked::Asked;
-use bedrock_denial_watch::report::caller::story::CallerStory;
-use bedrock_denial_watch::report::caller_page;
 use bedrock_denial_watch::report::find::{FoundId, ID_CHARACTERS, MIN_ID_CHARACTERS};
 use bedrock_denial_watch::source::layout::{self, ObjectFilter};
 use bedrock_denial_watch::source::time::EventTime;
 use clap::Args;
-use console::Term;
 
 use crate::{Table, now, waited};
 
@@ -27,10 +24,6 @@ const DEFAULT_SINCE: Duration = Duration::from_secs(24 * 3600);
 const BEFORE_ALERT: Duration = Duration::from_secs(48 * 3600);
 /// The longest id that is printed, in bytes.
 const SHOWN_BYTES: usize = 512;
-/// In a file or pipe.
-const COLUMNS: usize = 80;
-/// A narrower terminal wraps.
-const MIN_COLUMNS: usize = 40;
 
 /// Whose story, of which time, and from which logs.
 #[derive(Args)]
@@ -127,17 +120,9 @@ pub fn investigate(order: &Investigation) -> Result<ExitCode, String> {
     interrupt::watch();
     let (calls, mut notes) =
         caller::read(&asked, &inputs, order.jobs, |input, reader, progress| s3.read(input, reader, progress));
-    let story = CallerStory::new(&name, &calls, notes.summary.unread());
-    if let Some(file) = &order.report {
-        let drawn = caller_page::page(&story, &calls, &page::examined(&notes.summary, &inputs));
-        page::write(file, &drawn, &notes.progress, &mut notes.summary);
-    }
-    let text = match order.format {
-        StoryFormat::Text => story.text(columns()),
-        StoryFormat::Json => story.document() + "\n",
-    };
+    let is_json = matches!(order.format, StoryFormat::Json);
     // Whoever closed the pipe has seen enough.
-    let _ = io::stdout().write_all(text.as_bytes());
+    let _ = caller::show(&name, &calls, &inputs, &mut notes, order.report.as_deref(), is_json);
     Ok(match notes.summary.incomplete() {
         Some((status, why)) => {
             notes.progress.say(&why);
@@ -170,9 +155,4 @@ fn found(table: &Table, id: &str) -> Result<(String, EventTime), String> {
             Err(format!("several ids begin so: {}", ids.join(", ")))
         }
     }
-}
-
-fn columns() -> usize {
-    let size = io::stdout().is_terminal().then(|| Term::stdout().size_checked()).flatten();
-    size.map_or(COLUMNS, |(_, columns)| usize::from(columns).max(MIN_COLUMNS))
 }

@@ -24,7 +24,7 @@ mod printer;
 mod rules;
 mod run;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use bedrock_denial_watch::alert::sanitize;
@@ -35,7 +35,6 @@ use bedrock_denial_watch::deliver::Pipeline;
 use bedrock_denial_watch::inputs::s3::S3;
 use bedrock_denial_watch::inputs::{self, disk, interrupt, notes, parallel, progress, summary};
 use bedrock_denial_watch::reader::{Limits, Reader};
-use console::Term;
 
 use crate::exempt::Exemptions;
 use crate::inputs::Input;
@@ -145,13 +144,9 @@ const NEXT: &str = "Next, add: --explain USER (why it fired), --caller USER (wha
 
 /// The terminal that standard output goes to, if it does.
 fn terminal() -> Option<Layout> {
-    let columns =
-        io::stdout().is_terminal().then(|| Term::stdout().size_checked())?.map_or(80, |(_, columns)| columns);
+    let columns = progress::columns()?;
     // `console` takes an empty NO_COLOR for a set one; no-color.org asks for a value.
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let colour = set("NO_COLOR").is_none() && set("TERM").is_some_and(|terminal| terminal != "dumb");
-    Some(Layout { columns: usize::from(columns).max(MIN_COLUMNS), colour })
+    Some(Layout { columns, colour })
 }
-
-/// A narrower terminal wraps.
-const MIN_COLUMNS: usize = 40;
