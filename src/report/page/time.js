@@ -48,11 +48,13 @@ const zoomAround = (from, to) => {
 };
 
 const width = () => view.to - view.from;
-byId("zoom-in").addEventListener("click", () => zoom(view.from + width() / 4, view.to - width() / 4));
-byId("zoom-out").addEventListener("click", () => zoom(view.from - width() / 2, view.to + width() / 2));
-byId("earlier").addEventListener("click", () => zoom(view.from - width() / 2, view.to - width() / 2));
-byId("later").addEventListener("click", () => zoom(view.from + width() / 2, view.to + width() / 2));
-byId("zoom-all").addEventListener("click", () => zoom(period.from, period.to));
+byId("zoom").append(
+  button("+", () => zoom(view.from + width() / 4, view.to - width() / 4), { id: "zoom-in", "aria-label": "Zoom in" }),
+  button("−", () => zoom(view.from - width() / 2, view.to + width() / 2), { id: "zoom-out", "aria-label": "Zoom out" }),
+  button("←", () => zoom(view.from - width() / 2, view.to - width() / 2), { id: "earlier", "aria-label": "Earlier" }),
+  button("→", () => zoom(view.from + width() / 2, view.to + width() / 2), { id: "later", "aria-label": "Later" }),
+  button("Whole period", () => zoom(period.from, period.to), { id: "zoom-all" }),
+);
 addEventListener("resize", axis);
 
 // The moment below the pointer.
