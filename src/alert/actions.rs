@@ -222,16 +222,10 @@ fn is_inert(command: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
-    use crate::alert::IncidentRef;
-    use crate::count::evidence::Evidence;
-    use crate::count::key::Key;
-    use crate::count::window::Figures;
+    use crate::alert::fixture;
     use crate::rule::catalogue::DENIED_MODEL;
     use crate::rule::identity::Identity;
-    use crate::source::time::EventTime;
 
     const OBJECT: &str =
         "s3://logs/AWSLogs/111122223333/BedrockModelInvocationLogs/eu-west-1/2025/06/02/09/a.json.gz";
@@ -241,26 +235,10 @@ mod tests {
         account: Option<&str>,
         user: Option<&str>,
         evidence: &[(Kind, &str)],
-        tell: impl FnOnce(&Alert<'_>) -> T,
+        see: impl FnOnce(&Alert<'_>) -> T,
     ) -> T {
-        let values = [account, user, Some("m")].map(|value| value.map(Into::into));
-        let key = Key { rule: DENIED_MODEL.id, values: values.into() };
-        let at = EventTime::parse("2025-06-02T09:14:48Z").expect("a time");
-        let evidence = evidence.iter().map(|(kind, value)| Evidence { kind: *kind, value: (*value).into() });
-        let figures = Figures {
-            first_seen: at,
-            last_seen: at,
-            total: 4,
-            is_lower_bound: false,
-            gaps: None,
-            newest: Vec::new(),
-            sources: BTreeSet::new(),
-            evidence: evidence.collect(),
-        };
         let caller = user.map(|user| Identity::of(user).caller);
-        let incident = IncidentRef { id: "i", caller, number: 1, notice: None };
-        let (rule, severity) = (&*DENIED_MODEL, DENIED_MODEL.severity);
-        tell(&Alert { rule, key: &key, at, severity, figures, served: None, object: OBJECT, incident })
+        fixture::with(&DENIED_MODEL, &[account, user, Some("m")], caller, OBJECT, evidence, see)
     }
 
     #[track_caller]

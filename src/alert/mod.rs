@@ -174,3 +174,6 @@ impl Alert<'_> {
 pub fn id(key: &Key, at: EventTime) -> String {
     digest(&[&key.text(), &at.epoch_ms().to_string()])
 }
+
+#[cfg(test)]
+mod fixture;

@@ -201,39 +201,21 @@ fn logs_insights(who: &Who<'_>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
     use std::process::Command;
 
     use super::*;
-    use crate::alert::IncidentRef;
-    use crate::count::evidence::Evidence;
-    use crate::count::key::Key;
-    use crate::count::window::Figures;
+    use crate::alert::fixture;
     use crate::rule::catalogue::{DENIED_MODEL, built_in};
     use crate::rule::definition::Rule;
-    use crate::source::time::EventTime;
 
     const HOSTILE: &str = include_str!("../../tests/fixtures/hostile-ids.json");
     const OBJECT: &str =
         "s3://logs/bedrock/AWSLogs/111122223333/BedrockModelInvocationLogs/us-east-1/2025/06/02/09/a.json.gz";
 
+    #[expect(clippy::redundant_closure_for_method_calls, reason = "the method is of one lifetime")]
     fn queries(rule: &Rule, values: &[&str], object: &str, evidence: &[(Kind, &str)]) -> Queries {
-        let key = Key { rule: rule.id, values: values.iter().map(|value| Some((*value).into())).collect() };
-        let at = EventTime::parse("2025-06-02T09:14:48Z").expect("a time");
-        let evidence = evidence.iter().map(|(kind, value)| Evidence { kind: *kind, value: (*value).into() });
-        let figures = Figures {
-            first_seen: at,
-            last_seen: at,
-            total: 4,
-            is_lower_bound: false,
-            gaps: None,
-            newest: Vec::new(),
-            sources: BTreeSet::new(),
-            evidence: evidence.collect(),
-        };
-        let incident = IncidentRef { id: "i", caller: None, number: 1, notice: None };
-        Alert { rule, key: &key, at, severity: rule.severity, figures, served: None, object, incident }
-            .queries()
+        let values: Vec<Option<&str>> = values.iter().copied().map(Some).collect();
+        fixture::with(rule, &values, None, object, evidence, |alert| alert.queries())
     }
 
     #[test]

@@ -12,27 +12,20 @@ use serde_json::{Value, json};
 
 use crate::http::{Reply, Request, Server};
 use crate::sns::accepted;
-use crate::support::{TABLE, dynamodb, gzip, log};
+use crate::support::{TABLE, dynamodb, gzip, log, program};
 
 const TOPIC: &str = "arn:aws:sns:us-east-1:123456789012:alerts";
 
 fn bootstrap(variables: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bootstrap"));
-    command
-        .env_clear()
-        .envs([
-            ("AWS_ACCESS_KEY_ID", "AKIDTEST"),
-            ("AWS_SECRET_ACCESS_KEY", "secret"),
-            ("AWS_REGION", "us-east-1"),
-            ("AWS_LAMBDA_FUNCTION_NAME", "watch"),
-            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
-            ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
-            ("TABLE_NAME", TABLE),
-            ("TOPIC_ARN", TOPIC),
-        ])
-        .envs(variables.iter().copied())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    let ours = [
+        ("AWS_LAMBDA_FUNCTION_NAME", "watch"),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
+        ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
+        ("TABLE_NAME", TABLE),
+        ("TOPIC_ARN", TOPIC),
+    ];
+    let mut command = program(env!("CARGO_BIN_EXE_bootstrap"), &[], &[&ours, variables].concat());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 

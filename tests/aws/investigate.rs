@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 use std::sync::Arc;
 
 use aws_config::SdkConfig;
@@ -11,27 +11,17 @@ use serde_json::Value;
 use crate::http::{Reply, Server};
 use crate::replay::{key, replay, s3, samples, text};
 use crate::status::counted;
-use crate::support::{TABLE, gzip, log, nowhere};
+use crate::support::{TABLE, gzip, log, nowhere, program};
 
 const EXPORT: &str = "arn:aws:iam::444455556666:user/ci/report-export";
 /// All of the samples.
 const TIME: [&str; 4] = ["--since", "2025-06-01", "--until", "2025-06-07"];
 
 fn investigate(s3: &Server, table: &SdkConfig, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_denial-watch"))
-        .args(["investigate", "--table", TABLE])
-        .args(arguments)
-        .env_clear()
-        .envs([
-            ("AWS_ACCESS_KEY_ID", "AKIDTEST"),
-            ("AWS_SECRET_ACCESS_KEY", "secret"),
-            ("AWS_REGION", "us-east-1"),
-            ("AWS_EC2_METADATA_DISABLED", "true"),
-            ("AWS_ENDPOINT_URL_S3", &s3.url),
-            ("AWS_ENDPOINT_URL_DYNAMODB", table.endpoint_url().expect("set")),
-        ])
-        .output()
-        .expect("it runs")
+    let arguments = [&["investigate", "--table", TABLE], arguments].concat();
+    let table = table.endpoint_url().expect("set");
+    let places = [("AWS_ENDPOINT_URL_S3", s3.url.as_str()), ("AWS_ENDPOINT_URL_DYNAMODB", table)];
+    program(env!("CARGO_BIN_EXE_denial-watch"), &arguments, &places).output().expect("it runs")
 }
 
 /// The alerts of the samples, read from S3.
@@ -117,7 +107,7 @@ async fn the_id_of_an_alert_an_incident_or_a_notification_finds_the_caller() {
 #[test]
 fn an_alert_s_command_works_as_a_shell_reads_it() {
     let server = s3(samples(), |_| None);
-    let program = Path::new(env!("CARGO_BIN_EXE_replay")).parent().expect("a folder");
+    let folder = Path::new(env!("CARGO_BIN_EXE_replay")).parent().expect("a folder");
     let mut commands = BTreeMap::new();
     for alert in alerts(&server) {
         let Some(command) = alert["investigate"]["caller"].as_str() else {
@@ -128,19 +118,9 @@ fn an_alert_s_command_works_as_a_shell_reads_it() {
     }
     assert!(commands.len() > 5, "{commands:?}");
     for (command, account) in commands {
-        let run = Command::new("/bin/sh")
-            .args(["-c", &command])
-            .env_clear()
-            .envs([
-                ("PATH", program.to_str().expect("UTF-8")),
-                ("AWS_ACCESS_KEY_ID", "AKIDTEST"),
-                ("AWS_SECRET_ACCESS_KEY", "secret"),
-                ("AWS_REGION", "us-east-1"),
-                ("AWS_EC2_METADATA_DISABLED", "true"),
-                ("AWS_ENDPOINT_URL_S3", &server.url),
-            ])
-            .output()
-            .expect("it runs");
+        let variables =
+            [("PATH", folder.to_str().expect("UTF-8")), ("AWS_ENDPOINT_URL_S3", server.url.as_str())];
+        let run = program("/bin/sh", &["-c", &command], &variables).output().expect("it runs");
         let (told, said) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
         let sections = ["Denied", "Failed otherwise", "Other operations"];
         let has_calls = sections.iter().any(|section| told.contains(&format!("\n{section}\n")));

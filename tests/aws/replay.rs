@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::http::{Reply, Request, Server};
-use crate::support::{gzip, log};
+use crate::support::{gzip, log, program};
 
 /// Few enough that every folder of the samples has several pages.
 const PAGE: usize = 2;
@@ -87,19 +87,8 @@ pub fn s3(bucket: Bucket, broken: impl Fn(&Request) -> Option<Reply> + Send + Sy
 }
 
 pub fn replay(s3: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_replay"))
-        .args(arguments)
-        .env_clear()
-        .envs([
-            ("AWS_ACCESS_KEY_ID", "AKIDTEST"),
-            ("AWS_SECRET_ACCESS_KEY", "secret"),
-            ("AWS_REGION", "us-east-1"),
-            ("AWS_EC2_METADATA_DISABLED", "true"),
-            ("AWS_ENDPOINT_URL_S3", s3),
-        ])
-        .envs(variables.iter().copied())
-        .output()
-        .expect("replay runs")
+    let variables = [&[("AWS_ENDPOINT_URL_S3", s3)], variables].concat();
+    program(env!("CARGO_BIN_EXE_replay"), arguments, &variables).output().expect("replay runs")
 }
 
 #[track_caller]

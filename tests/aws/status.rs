@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::future::ready;
-use std::process::{Command, Output};
+use std::process::Output;
 use std::time::{Duration, SystemTime};
 
 use aws_config::SdkConfig;
@@ -24,7 +24,7 @@ use futures_util::FutureExt;
 use serde_json::Value;
 
 use crate::replay::{replay, text};
-use crate::support::{TABLE, dynamodb, nowhere};
+use crate::support::{TABLE, dynamodb, nowhere, program};
 
 /// A table with the sample logs counted, in the order in which they were delivered.
 pub async fn counted() -> SdkConfig {
@@ -63,17 +63,9 @@ pub async fn counted() -> SdkConfig {
 
 fn watch(config: &SdkConfig, arguments: &[&str]) -> Output {
     let (verb, rest) = arguments.split_first().expect("a verb");
-    Command::new(env!("CARGO_BIN_EXE_denial-watch"))
-        .args([verb, "--table", TABLE])
-        .args(rest)
-        .env_clear()
-        .envs([
-            ("AWS_ACCESS_KEY_ID", "AKIDTEST"),
-            ("AWS_SECRET_ACCESS_KEY", "secret"),
-            ("AWS_REGION", "us-east-1"),
-            ("AWS_EC2_METADATA_DISABLED", "true"),
-            ("AWS_ENDPOINT_URL_DYNAMODB", config.endpoint_url().expect("set")),
-        ])
+    let arguments = [&[*verb, "--table", TABLE], rest].concat();
+    let table = config.endpoint_url().expect("set");
+    program(env!("CARGO_BIN_EXE_denial-watch"), &arguments, &[("AWS_ENDPOINT_URL_DYNAMODB", table)])
         .output()
         .expect("it runs")
 }

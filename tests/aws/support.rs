@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::TcpListener;
+use std::process::Command;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 
@@ -22,6 +23,22 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 pub const TABLE: &str = "denials";
+
+/// A program with credentials, and nothing else of this environment.
+pub fn program(path: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(path);
+    command
+        .args(arguments)
+        .env_clear()
+        .envs([
+            ("AWS_ACCESS_KEY_ID", "AKIDTEST"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+        ])
+        .envs(variables.iter().copied());
+    command
+}
 
 /// A free loopback port, below the range the system hands out by itself.
 pub fn listener() -> TcpListener {
