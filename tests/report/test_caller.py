@@ -57,6 +57,12 @@ def test_the_page_shows_the_story_that_replay_prints(story_of):
     assert "Log files written from 2025-06-02 07:45:00" in page.locator("#scope").inner_text()
 
 
+def test_a_model_that_was_served_in_another_region_is_marked_as_one_that_was_served(records_of):
+    one, story = records_of(USER, [denial(USER, 0), record(USER, 60, region="eu-west-1")])
+    assert story["answer"]["kind"] == "served-elsewhere"
+    assert one.page.locator("#answer").get_attribute("class") == "yes"
+
+
 def test_each_outcome_has_its_marks_on_the_timeline(records_of):
     records = [denial(USER, 60 * n) for n in range(4)] + [record(USER, 600 + 60 * n) for n in range(3)]
     records += [record(USER, 700, model=NOVA), record(USER, 710, model=NOVA, errorCode="ThrottlingException")]

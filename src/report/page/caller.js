@@ -1,6 +1,6 @@
 // The page of one caller: whether they got in, when, with which models, at what cost, and what was not read.
 const { story, timeline, because } = data;
-const isAnswered = { "served-after-denial": "yes", "others-served": "partly" };
+const isAnswered = { "served-after-denial": "yes", "served-elsewhere": "yes", "others-served": "partly" };
 
 const named = (name, what) => name ?? `unknown ${what}`;
 const seenCells = (row) => [figure(row.calls), when(Date.parse(row.first), Date.parse(row.last))];
