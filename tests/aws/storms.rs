@@ -21,6 +21,7 @@ use bedrock_denial_watch::count::counter::Digest;
 use bedrock_denial_watch::count::document::Versioned;
 use bedrock_denial_watch::count::memory::MemoryStore;
 use bedrock_denial_watch::count::store::{Store, load};
+use bedrock_denial_watch::deliver::Failure;
 use bedrock_denial_watch::lambda::aws::DynamoDbStore;
 use bedrock_denial_watch::rule::definition::Rule;
 use bedrock_denial_watch::source::time::EventTime;
@@ -206,7 +207,9 @@ fn deliver_all(
     // Under normal conditions none fails.
     let attempts = if sink.weather.bad { ATTEMPTS } else { 1 };
     let thread = || {
-        let pipeline = pipeline(storm.rule.clone(), DynamoDbStore::new(config, TABLE.to_owned()), sink);
+        // A connection ends with the runtime that made it, so that no two threads may share one.
+        let own = sdk(config.endpoint_url().expect("set"));
+        let pipeline = pipeline(storm.rule.clone(), DynamoDbStore::new(&own, TABLE.to_owned()), sink);
         let one_after_the_other = async || {
             loop {
                 let Some(mut flight) = lock(&waiting).pop_front() else { break };
@@ -215,6 +218,13 @@ fn deliver_all(
                 let now = now + flight.object as u64 % 5;
                 let outcome = deliver_from(*source, &pipeline, batch, &flight.owner, now).await;
                 flight.attempts += 1;
+                // How many wait too long depends on the machine; nothing but another delivery stops one.
+                let by_another = |failure| matches!(failure, &Failure::Held(_) | &Failure::Contended(_));
+                assert!(
+                    sink.weather.bad || outcome.failures.iter().all(by_another),
+                    "{:?}",
+                    outcome.failures
+                );
                 match outcome.failed {
                     0 => {}
                     _ if flight.attempts < attempts => lock(&waiting).push_back(flight),
@@ -316,8 +326,6 @@ async fn check(seed: u64, bad: bool) {
     assert_told_and_quiet(&alerts, &notices, &[MUTED]);
     assert_counted_once(&storm, &engine).await;
     if !bad {
-        // Only those that waited too long for another one's notice.
-        assert!(4 * redriven <= storm.order.len(), "{redriven} of {}", storm.order.len());
         for ids in [ids(&alerts, |alert| &alert["id"]), ids(&notices, |notice| &notice["incident"]["notice"])]
         {
             assert_eq!(ids.len(), ids.iter().collect::<BTreeSet<_>>().len(), "published twice: {ids:?}");
