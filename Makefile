@@ -170,7 +170,7 @@ TARGET ?= denials tokens codecs rules rendering texts events
 N ?= 20000
 .PHONY: simulate
 simulate: #m Run N=20000 random accounts with every fault (SEED=7)
-	SIMULATIONS="$(N)" CROWDS="$$(($(N) / 5))" cargo test $(LOCAL) --test domain -- --include-ignored --nocapture whatever_goes_wrong in_crowds
+	SIMULATIONS="$(N)" CROWDS="$$(($(N) / 5))" WATCHED="$$(($(N) / 5))" cargo test $(LOCAL) --test domain -- --include-ignored --nocapture whatever_goes_wrong in_crowds
 
 .PHONY: fuzz
 fuzz: #m Invent inputs for SECONDS=60 (TARGET="denials rules")

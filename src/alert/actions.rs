@@ -115,7 +115,8 @@ impl Alert<'_> {
     /// Commands and a page of the console that show more of what the caller did.
     pub(super) fn look(&self) -> Vec<String> {
         let queries = self.queries();
-        let mut looks: Vec<String> = queries.caller.into_iter().chain(queries.replay).collect();
+        let mut looks: Vec<String> =
+            queries.story.or(queries.caller).into_iter().chain(queries.replay).collect();
         if self.figures.cloud() == Cloud::Aws {
             looks.extend(self.event_history());
         }
@@ -314,7 +315,9 @@ mod tests {
         }
         with(Some("111122223333"), Some(user), evidence, |alert| {
             let look = alert.look();
-            let rest = look.iter().filter(|one| !one.starts_with("replay ")).cloned();
+            let story = format!("make investigate ALERT={}", alert.id());
+            assert_eq!(look.first(), Some(&story));
+            let rest = look.iter().skip(1).filter(|one| !one.starts_with("replay ")).cloned();
             assert_eq!(rest.collect::<Vec<String>>(), expected);
         });
     }

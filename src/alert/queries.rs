@@ -25,10 +25,13 @@ const LOGS: [&str; 2] = ["/BedrockModelInvocationLogs/", "/CloudTrail/"];
 /// One text for each tool; missing where there is nothing to ask it.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Queries {
+    /// The caller's story from all logs that the stack reads, by the alert's id: whatever the caller is called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub story: Option<String>,
     /// Counts the log folder's objects around the denials again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replay: Option<String>,
-    /// The caller's story from all logs of the account: what was denied, what was served after it, what it cost.
+    /// The same story from all logs of the account, for whoever has no access to the stack.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub caller: Option<String>,
     /// Bedrock's log group in CloudWatch Logs Insights: what the caller called, and what succeeded.
@@ -69,12 +72,18 @@ impl Alert<'_> {
         }
         let who = self.who();
         Queries {
+            story: self.is_in_table().then(|| format!("make investigate ALERT={}", self.id())),
             replay: self.replay(),
             caller: self.story_of_caller(),
             logs_insights: who.as_ref().and_then(logs_insights),
             athena: who.as_ref().map(|who| self.athena(who)),
             cloudtrail: self.lookup_events(who.as_ref()),
         }
+    }
+
+    /// Whether a function that counts in a table found it, as far as the object shows.
+    fn is_in_table(&self) -> bool {
+        ["s3://", "eventbridge:"].iter().any(|start| self.object.starts_with(start))
     }
 
     /// The object, if it lies in a bucket.
@@ -224,6 +233,7 @@ mod tests {
         let found =
             queries(&DENIED_MODEL, &["111122223333", user, "m"], OBJECT, &[(Kind::Region, "us-east-1")]);
         let expected = Queries {
+            story: Some("make investigate ALERT=570aaca8afa76baa15d4e68241c44264".to_owned()),
             replay: Some("replay s3://logs/bedrock/AWSLogs/111122223333/BedrockModelInvocationLogs/us-east-1/ --since 2025-06-02T08:44:48Z --until 2025-06-02T09:44:48Z".to_owned()),
             caller: Some(r"replay --caller 'arn:aws:iam::111122223333:user/o'\''brien' s3://logs/bedrock/AWSLogs/111122223333/ --since 2025-05-31T09:14:48Z".to_owned()),
             logs_insights: Some(r#"fields @timestamp, identity.arn, operation, modelId, errorCode, input.inputTokenCount, output.outputTokenCount, requestId | filter identity.arn = "arn:aws:iam::111122223333:user/o'brien" | sort @timestamp desc | limit 1000"#.to_owned()),
@@ -283,13 +293,25 @@ mod tests {
     }
 
     #[test]
+    fn whatever_is_in_the_table_is_investigated_by_its_alert() {
+        let story = |user, object| queries(&DENIED_MODEL, &["1", user, "m"], object, &[]).story;
+        let person = "arn:aws:sts::1:assumed-role/AWSReservedSSO_Admin_0123456789abcdef/ann@example.com";
+        for user in [person, "arn:aws:iam::1:user/*", "a\u{202e}b"] {
+            for object in [OBJECT, "eventbridge:b-1"] {
+                let command = story(user, object).expect("a command");
+                let id = command.strip_prefix("make investigate ALERT=").expect("of an alert");
+                assert!(id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id}");
+            }
+            assert_eq!(story(user, "logs/a.json.gz"), None, "read without a table");
+        }
+    }
+
+    #[test]
     fn what_did_not_come_from_a_bucket_or_is_not_whole_is_not_asked_for() {
         let long = "x".repeat(2 * MAX_TEXT_BYTES + 1);
         assert_eq!(queries(&DENIED_MODEL, &["1", &long, "m"], "an event", &[]), Queries::default());
-        assert_eq!(
-            queries(&DENIED_MODEL, &["1", "a\u{202e}b", "m"], "s3://b/a\u{7}b", &[]),
-            Queries::default()
-        );
+        let hostile = queries(&DENIED_MODEL, &["1", "a\u{202e}b", "m"], "s3://b/a\u{7}b", &[]);
+        assert_eq!(Queries { story: None, ..hostile }, Queries::default());
     }
 
     /// The value of a string of SQL; `None` if it ends before `text` does.

@@ -60,11 +60,11 @@ pub struct Watched {
 }
 
 /// The end of the denials of one model in one region.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Denied {
-    /// The newest denial of an alert.
+    /// The newest denial of an alert; of several alerts, the earliest of these.
     pub last: EventTime,
-    /// All causes of that alert are of class `setup`.
+    /// All causes of all these alerts are of class `setup`.
     pub setup: bool,
 }
 
@@ -129,7 +129,9 @@ impl Watched {
         for (pair, denied) in &other.denied {
             let is_room = self.denied.len() < MAX_DENIED;
             if let Some(known) = self.denied.get_mut(pair) {
-                *known = (*known).max(*denied);
+                // The earliest, so that a call that has counted counts in a retry, too, whatever became known meanwhile.
+                known.last = known.last.min(denied.last);
+                known.setup &= denied.setup;
             } else if is_room {
                 self.denied.insert(pair.clone(), *denied);
             }
@@ -243,10 +245,10 @@ mod tests {
         assert!(list.add(std::slice::from_ref(&eve), 1_000_000));
         assert!(!list.add(std::slice::from_ref(&eve), 2_000_000), "what is known changes nothing");
         let later = Watched { first: minute(-9), written_at: 7, severity: Severity::High, ..eve.clone() };
-        assert!(list.add(&[denied(later, "m", 5)], 1_000_000));
+        assert!(list.add(&[denied(later, "m", -1), denied(eve.clone(), "m", 5)], 1_000_000));
         let [kept] = &list.callers[..] else { panic!("{list:?}") };
         assert_eq!((kept.first, kept.written_at, kept.severity), (eve.first, 1_000_000, Severity::High));
-        assert_eq!(kept.denied.values().next().map(|denied| denied.last), Some(minute(5)));
+        assert_eq!(kept.denied.values().next().map(|denied| denied.last), Some(minute(-1)));
     }
 
     #[test]

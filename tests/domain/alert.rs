@@ -275,6 +275,7 @@ Stop it now, if no one owns these calls
   https://console.aws.amazon.com/iam/home#/roles/details/SupportChatbot?section=revoke_sessions
 
 Look closer
+  make investigate ALERT=d269d02a89f40fd9f7f70bb2f17e3df2
   replay s3://logs/a.json.gz
   aws cloudtrail lookup-events --region us-east-1 --lookup-attributes AttributeKey=Username,AttributeValue=i-0a1b2c3d4e5f67890 \
 --start-time 2025-05-31T09:14:07Z --end-time 2025-06-02T09:44:48Z \
@@ -323,8 +324,8 @@ fn nothing_in_an_id_acts_in_chat() {
             }
         }
         let description = chat["content"]["description"].as_str().expect("text");
-        assert_eq!(description.matches('`').count(), 14, "{description}");
-        assert_eq!(description.lines().count(), 10, "{description}");
+        assert_eq!(description.matches('`').count(), 16, "{description}");
+        assert_eq!(description.lines().count(), 11, "{description}");
     });
 }
 

@@ -244,10 +244,12 @@ Alerts, worst first
         let places = heads.map(|head| email.find(&format!("\n{head}")).expect(head));
         assert!(places.is_sorted(), "{email}");
         let is_command = |line: &str| {
-            ["  denial-watch ", "  aws ", "  replay ", "  https:"].iter().any(|one| line.starts_with(one))
+            ["  denial-watch ", "  aws ", "  make ", "  replay ", "  https:"]
+                .iter()
+                .any(|one| line.starts_with(one))
         };
         let prose = |line: &&str| !line.contains("s3://") && !is_command(line) && line.len() > 72;
-        let lookup = "\nLook closer\n  replay --caller arn:aws:iam::111122223333:user/eve s3://bedrock-logs/AWSLogs/111122223333/ --since 2025-05-31T09:14:00Z\n  replay s3://bedrock-logs/AWSLogs/111122223333/BedrockModelInvocationLogs/us-east-1/ --since 2025-06-02T08:44:00Z --until 2025-06-02T09:44:03Z\n  aws cloudtrail lookup-events --region us-east-1 ";
+        let lookup = "\nLook closer\n  make investigate ALERT=3558651ffd9ad1bbcaa152669b0f7153\n  replay s3://bedrock-logs/AWSLogs/111122223333/BedrockModelInvocationLogs/us-east-1/ --since 2025-06-02T08:44:00Z --until 2025-06-02T09:44:03Z\n  aws cloudtrail lookup-events --region us-east-1 ";
         assert!(email.contains(lookup), "{email}");
         assert_eq!(email.lines().find(prose), None);
     });
