@@ -196,7 +196,7 @@ fn watched(in_log: usize) -> Arc<WatchList> {
     let begin = EventTime::from_epoch_seconds(1_748_858_400);
     let caller = |number: usize| {
         let role = ROLES.get(number).filter(|_| number < in_log);
-        let role = role.map_or_else(|| format!("Application-{number}"), |role| (*role).to_owned());
+        let role = role.map_or_else(|| format!("{number:02}-Application"), |role| (*role).to_owned());
         Watched {
             account: Some("111122223333".to_owned()),
             arn: format!("arn:aws:sts::111122223333:assumed-role/{role}"),

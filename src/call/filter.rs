@@ -4,6 +4,7 @@ use memchr::memmem::Finder;
 
 use crate::call::cause::{ACCESS_DENIED, DENIED};
 use crate::call::guardrail::{Facts, INTERVENED};
+use crate::source::family::WordFamily;
 
 /// Which records the rules need.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,9 +57,9 @@ impl TrailFilter {
 pub struct Selector {
     /// Any of them may.
     all: bool,
-    any: Vec<Finder<'static>>,
+    any: Vec<WordFamily>,
     /// Only together with the name of Bedrock.
-    with_bedrock: Vec<Finder<'static>>,
+    with_bedrock: Vec<WordFamily>,
     bedrock: Finder<'static>,
 }
 
@@ -72,7 +73,7 @@ impl Selector {
     /// Whether `json`, which contains one of the words, may hold such a record.
     #[must_use]
     pub fn selects(&self, json: &[u8]) -> bool {
-        let any = |words: &[Finder<'_>]| words.iter().any(|word| word.find(json).is_some());
+        let any = |words: &[WordFamily]| words.iter().any(|family| family.find(json).is_some());
         self.all
             || any(&self.any)
             || (!self.with_bedrock.is_empty() && self.names_bedrock(json) && any(&self.with_bedrock))
@@ -131,12 +132,12 @@ impl RecordFilter {
     /// Which of the pieces that contain one of [`Self::words`] may hold a record that is needed.
     #[must_use]
     pub fn selector(&self) -> Selector {
-        let finder = |word: &str| Finder::new(word).into_owned();
+        let any: Vec<&str> = self.own_words().chain(self.trail.any.iter().copied()).collect();
         Selector {
             all: self.trail.is_empty(),
-            any: self.own_words().chain(self.trail.any.iter().copied()).map(finder).collect(),
-            with_bedrock: self.trail.bedrock.iter().copied().map(finder).collect(),
-            bedrock: finder(BEDROCK),
+            any: WordFamily::of(&any),
+            with_bedrock: WordFamily::of(&self.trail.bedrock),
+            bedrock: Finder::new(BEDROCK).into_owned(),
         }
     }
 }

@@ -5,10 +5,11 @@
 //! | Which folder and object, and is it a log? | [`layout`], [`object`] |
 //! | Bytes as stored → text | [`inflate`] |
 //! | Text in view | `buffer` |
-//! | Text → pieces of JSON | `framing`; `lines`, `nesting`, `words` |
+//! | Text → pieces of JSON | `framing`; `lines`, `nesting`, `words`, `family` |
 //! | What they have in common | `piece`, [`text`], [`time`] |
 
 pub(crate) mod buffer;
+pub(crate) mod family;
 pub(crate) mod framing;
 pub mod inflate;
 pub mod layout;
