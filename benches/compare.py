@@ -7,7 +7,9 @@ processor time and peak memory are those that the kernel counted for the process
 """
 
 import argparse
+import gzip
 import json
+import re
 import shutil
 import statistics
 import subprocess
@@ -17,6 +19,8 @@ from pathlib import Path
 PEERS = Path(__file__).resolve().parent / "peers"
 ROOT = PEERS.parent.parent
 ROUNDS = 5
+# Those about denials.
+FIVE = "denied-model,model-sweep,session-rotation,role-denials,slow-denials"
 
 
 def programs(replay):
@@ -26,11 +30,13 @@ def programs(replay):
     node, jq = shutil.which("node"), shutil.which("jq")
     return {
         "replay": ([replay, "--format", "json"], [replay, "--version"]),
+        "replay, five rules": ([replay, "--format", "json", "--rules", FIVE], [replay, "--version"]),
         "replay --rules denied-model": (
             [replay, "--format", "json", "--rules", "denied-model"], [replay, "--version"]),
         "Python gzip, search, json": ([python, PEERS / "python_json.py", "--search"], [python, "--version"]),
         "Python gzip, json": ([python, PEERS / "python_json.py"], [python, "--version"]),
         "Python gzip, orjson": ([python, PEERS / "python_orjson.py"], version(python, "orjson")),
+        "Polars": ([python, PEERS / "polars_lazy.py"], version(python, "polars")),
         "DuckDB": ([python, PEERS / "duckdb_sql.py"], version(python, "duckdb")),
         "Node zlib, readline": ([node, PEERS / "node.mjs"], [node, "--version"]),
         "gzip, jq": ([PEERS / "jq.sh"], [jq, "--version"]),
@@ -120,6 +126,28 @@ def on_two_cores(replay, folder):
     return same
 
 
+def instructions(command):
+    """Counted by valgrind: the same in every run, whatever else the machine does."""
+    valgrind = ["valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]
+    done = subprocess.run([*valgrind, *map(str, command)], capture_output=True, text=True, check=True)
+    return int(re.search(r"I +refs: +([\d,]+)", done.stderr)[1].replace(",", ""))
+
+
+def count_instructions(replay, folders):
+    """For each record that all of the time goes to: those of the logs that hold nothing but denials."""
+    if shutil.which("valgrind") is None:
+        print("\n**Instructions**: valgrind is ABSENT")
+        return
+    print("\n**Instructions for each record**\n")
+    print("| log | rules | instructions |\n|---|---|---|")
+    for folder in folders:
+        records = sum(gzip.decompress(path.read_bytes()).count(b"\n") for path in folder.iterdir())
+        for rules in [FIVE, "denied-model", None]:
+            asked = ["--rules", rules] if rules else []
+            count = instructions([replay, "--format", "json", *asked, folder])
+            print(f"| {folder.name} | {rules or 'by default'} | {count / records:,.0f} |", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("replay", type=Path)
@@ -136,6 +164,7 @@ def main():
             present[name] = command
     folders = [folder for folder in sorted(options.logs.iterdir()) if options.only in folder.name]
     held = [compare(folder, present) for folder in folders]
+    count_instructions(replay, [folder for folder in folders if folder.name in ("flood", "36-hours")])
     held += [on_two_cores(replay, folder) for folder in folders if folder.name == "mixed"]
     print()
     return 0 if all(held) else 1

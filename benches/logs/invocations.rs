@@ -108,6 +108,20 @@ pub fn flood(refusals: usize, hours: usize) -> String {
     log
 }
 
+/// Forty users who try seven models, for a second each on average: many keys, each of them in many slots and alerts.
+pub fn hard(refusals: usize) -> String {
+    let mut random = Random::new();
+    let mut log = String::new();
+    let mut second = 0;
+    for _ in 0..refusals {
+        second += random.below(3);
+        let user = format!("arn:aws:iam::111122223333:user/user-{:02}", random.below(40));
+        let model = format!("vendor.expensive-{}-v1:0", random.below(7));
+        record(&mut log, second, &user, &random.uuid(), &model, REFUSED);
+    }
+    log
+}
+
 /// Every line names the error and none is a denial: the tool of an agent failed, or someone asked about it.
 pub fn candidates(lines: usize) -> String {
     const NESTED: &str = r#""input":{"inputContentType":"application/json","inputBodyJson":{"messages":[{"role":"user","content":[{"type":"tool_result","content":{"errorCode":"AccessDeniedException","retry":false}}]}]}},"output":{}"#;

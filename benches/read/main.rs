@@ -87,7 +87,7 @@ fn flood() -> String {
 }
 
 fn spread() -> String {
-    invocations::flood(REFUSALS, 36)
+    invocations::hard(REFUSALS)
 }
 
 fn small() -> String {

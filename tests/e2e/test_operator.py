@@ -1,4 +1,4 @@
-"""What an operator does with the deployed stack's bucket and table: look, explain."""
+"""What an operator does with the deployed stack's bucket and table: look, explain, investigate."""
 
 import json
 import os
@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from samples import alone, denials, key, pack
+from samples import MODEL, alone, denials, key, pack, record
 from stack import ROOT
 
 
@@ -54,3 +54,26 @@ def test_a_bucket_is_replayed_and_what_is_counted_is_looked_at(detector, user, r
     assert any(key["user"] == user and key["counted"] == 4 for key in status["keys"])
     assert any(one["caller"] == user for one in status["incidents"])
     assert "6 denials" in run("denial-watch", "explain", "--table", table, alert["id"])
+
+
+def test_they_got_in_is_reported_and_the_command_of_the_message_tells_the_story(detector, user, run):
+    began = alone(71)
+    detector.deliver(pack(*denials(user, *range(began, began + 4))))
+    [denied] = detector.notices()
+    assert (denied["served"]["calls"], denied["served"]["tokens"]) == (0, 0)
+
+    tokens = {"input": {"inputTokenCount": 900}, "output": {"outputTokenCount": 100}}
+    detector.deliver(pack(*(record(user, began + 60 + second, **tokens) for second in range(3))))
+    [served] = detector.notices()
+    assert served["rule"]["id"] == "served-after-denial" and served["incident"]["id"] == denied["incident"]["id"]
+    assert (served["served"]["calls"], served["served"]["tokens"]) == (3, 3000)
+
+    alert = denied["investigate"]["story"].removeprefix("make investigate ALERT=")
+    table, logs = detector.outputs["TableName"], f"s3://{detector.bucket}/"
+    # All objects here lie in the folder of the first day.
+    at = ["--table", table, "--logs", logs, "--since", "2025-06-09", "--format", "json"]
+    story = json.loads(run("denial-watch", "investigate", *at, "--alert", alert))
+    assert story["outcomes"] == {"served": 3, "denied": 4, "failed": 0, "operations": 0}
+    [model] = story["answer"]["models"]
+    assert (model["caller"], model["model"], model["calls"], model["tokens"]) == (user, MODEL, 3, 3000)
+    assert story["answer"]["kind"] == "served-after-denial"
