@@ -195,7 +195,8 @@ zip: .venv-build/.done #m Build Lambda's zip, target/lambda/bootstrap/bootstrap.
 	.venv-build/bin/cargo-lambda lambda build --release --bin bootstrap --output-format zip --compiler cargo --skip-target-check
 
 # Each prints a table and runs alone, too. The logs are seeded.
-BENCH_LOGS := target/bench
+# As AWS names them.
+BENCH_LOGS := target/bench/AWSLogs/111122223333/BedrockModelInvocationLogs
 .PHONY: bench bench-read bench-peers bench-cold-start bench-overlap
 bench: bench-read bench-peers bench-cold-start bench-overlap #m Measure speed (one: bench-read, -peers, -cold-start, …)
 
