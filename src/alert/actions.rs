@@ -4,7 +4,7 @@
 //! out rather than wrong.
 //!
 //! Sources: "Managing access keys for IAM users" and "Revoke IAM role temporary security credentials" in the AWS IAM user
-//! guide; "Handle compromised long-term and short-term Amazon Bedrock API keys" in the Amazon Bedrock user guide;
+//! guide; "Disabling permissions for temporary security credentials" there; "Handle compromised long-term and short-term Amazon Bedrock API keys" in the Amazon Bedrock user guide;
 //! `GetUserId` in the Identity Store API reference.
 
 use std::time::Duration;
@@ -20,6 +20,8 @@ use crate::call::api_key::is_key_user;
 use crate::count::caller::Caller;
 use crate::count::evidence::Kind;
 use crate::count::store::Mute;
+use crate::rule::identity::Identity;
+use crate::source::time::EventTime;
 
 /// How long the commands mute for.
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -67,14 +69,21 @@ impl Alert<'_> {
         let (mut commands, page) = if let Some(role) = resource.strip_prefix("assumed-role/") {
             match role.split_once('/') {
                 None => (
-                    vec![self.revoke(role)],
+                    vec![self.revoke(role), self.warning()],
                     format!("roles/details/{}?section=revoke_sessions", encoded(role)),
                 ),
                 Some((set, person)) => return stop_person(set, person),
             }
         } else if resource.starts_with("user/") {
-            let commands = if is_key_user(caller) { stop_api_keys(name) } else { self.stop_keys(name) };
+            let mut commands = self.stop_keys(name);
+            if is_key_user(caller) {
+                // It has no access key unless someone made one, which is how such a key is kept.
+                commands.retain(|_| self.long_term_keys().next().is_some());
+                commands.extend(stop_api_keys(name));
+            }
             (commands, format!("users/details/{}?section=security_credentials", encoded(name)))
+        } else if resource.starts_with("federated-user") {
+            return self.stop_federated();
         } else if resource == "root" {
             (Vec::new(), "security_credentials".to_owned())
         } else {
@@ -84,21 +93,45 @@ impl Alert<'_> {
         commands
     }
 
+    /// Federated users have no credentials of their own to take away.
+    fn stop_federated(&self) -> Vec<String> {
+        let region = self.logged(Kind::Region).find(is_name);
+        vec![
+            self.lookup(region, "EventName", "GetFederationToken") + AS_TABLE,
+            "# Deny that user: a federated user has the permissions of the IAM user who called GetFederationToken".to_owned(),
+        ]
+    }
+
+    fn warning(&self) -> String {
+        format!(
+            "# Ends all sessions of the role that began before {}, legitimate ones too",
+            self.revoked_before()
+        )
+    }
+
+    fn revoked_before(&self) -> EventTime {
+        self.figures.last_seen.plus(AROUND)
+    }
+
     fn revoke(&self, role: &str) -> String {
         let policy = format!(
             r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Deny","Action":"*","Resource":"*","Condition":{{"DateLessThan":{{"aws:TokenIssueTime":"{}"}}}}}}]}}"#,
-            self.figures.last_seen.plus(AROUND)
+            self.revoked_before()
         );
         format!(
             "aws iam put-role-policy --role-name {role} --policy-name AWSRevokeOlderSessions --policy-document '{policy}'"
         )
     }
 
-    /// Of each key that was seen; if none was, the command that lists them.
-    fn stop_keys(&self, user: &str) -> Vec<String> {
+    fn long_term_keys(&self) -> impl Iterator<Item = &str> {
         let is_long_term =
             |key: &&str| key.starts_with("AKIA") && key.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        let keys = self.logged(Kind::AccessKeyId).filter(is_long_term).map(|key| {
+        self.logged(Kind::AccessKeyId).filter(is_long_term)
+    }
+
+    /// Of each key that was seen; if none was, the command that lists them.
+    fn stop_keys(&self, user: &str) -> Vec<String> {
+        let keys = self.long_term_keys().map(|key| {
             format!("aws iam update-access-key --user-name {user} --access-key-id {key} --status Inactive")
         });
         let keys: Vec<String> = keys.collect();
@@ -129,11 +162,7 @@ impl Alert<'_> {
         let partition = self.incident.caller.and_then(Partition::of);
         let region = self.logged(Kind::Region).find(is_name);
         let Some((attribute, value)) = self.in_event_history() else {
-            let is_federated = self.incident.caller.is_some_and(|arn| arn.ends_with(":federated-user"));
-            // Their permissions are those of the user who made them.
-            let made =
-                is_federated.then(|| self.lookup(region, "EventName", "GetFederationToken") + AS_TABLE);
-            return made.into_iter().collect();
+            return Vec::new();
         };
         let iam_region = partition.as_ref().map(|partition| partition.iam_region);
         let mut regions = vec![region];
@@ -152,6 +181,15 @@ impl Alert<'_> {
             )
         });
         commands.chain(link).collect()
+    }
+
+    /// Whom a mute is about: a role with all its sessions, since they are one caller.
+    pub(super) fn muted(&self) -> &'static str {
+        match self.incident.caller {
+            Some(arn) if arn.ends_with(":federated-user") => "all federated users of the account",
+            Some(arn) if Identity::has_members(arn) => "this role, with all its sessions,",
+            _ => "this caller",
+        }
     }
 
     /// The command of `denial-watch`, and for whoever has no copy of it the same with the AWS CLI.
@@ -181,7 +219,10 @@ fn stop_person(role: &str, person: &str) -> Vec<String> {
     let Some((set, _)) = set.filter(|_| is_name(&person)) else { return Vec::new() };
     let asked = json!({"UniqueAttribute": {"AttributePath": "userName", "AttributeValue": person}});
     vec![
-        format!("# In IAM Identity Center, disable {person} and end their sessions. Permission set: {set}"),
+        format!(
+            "# In the console of IAM Identity Center, disable {person} and end their sessions. Permission set: {set}"
+        ),
+        "# To find them, with the IdentityStoreId of the first command as STORE:".to_owned(),
         "aws sso-admin list-instances --output table".to_owned(),
         format!("aws identitystore get-user-id --identity-store-id STORE --alternate-identifier '{asked}'"),
     ]
@@ -226,7 +267,6 @@ mod tests {
     use super::*;
     use crate::alert::fixture;
     use crate::rule::catalogue::DENIED_MODEL;
-    use crate::rule::identity::Identity;
 
     const OBJECT: &str =
         "s3://logs/AWSLogs/111122223333/BedrockModelInvocationLogs/eu-west-1/2025/06/02/09/a.json.gz";
@@ -257,6 +297,7 @@ mod tests {
                 &format!(
                     "aws iam put-role-policy --role-name App --policy-name AWSRevokeOlderSessions --policy-document '{policy}'"
                 ),
+                "# Ends all sessions of the role that began before 2025-06-02T09:44:48Z, legitimate ones too",
                 "https://console.aws.amazon.com/iam/home#/roles/details/App?section=revoke_sessions",
             ],
         );
@@ -268,6 +309,13 @@ mod tests {
                 "https://console.aws.amazon.com/iam/home#/users/details/eve?section=security_credentials",
             ],
         );
+        let listed = "aws iam list-service-specific-credentials --user-name BedrockAPIKey-x7k2 --service-name bedrock.amazonaws.com --output table";
+        let ended = "aws iam update-service-specific-credential --user-name BedrockAPIKey-x7k2 --status Inactive --service-specific-credential-id ID";
+        let page = "https://console.aws.amazon.com/iam/home#/users/details/BedrockAPIKey-x7k2?section=security_credentials";
+        let user = "arn:aws:iam::111122223333:user/BedrockAPIKey-x7k2";
+        check_stop(user, &[], &[listed, ended, page]);
+        let key = "aws iam update-access-key --user-name BedrockAPIKey-x7k2 --access-key-id AKIAEXAMPLE --status Inactive";
+        check_stop(user, &[(Kind::AccessKeyId, "AKIAEXAMPLE")], &[key, listed, ended, page]);
         check_stop(
             "arn:aws-us-gov:iam::111122223333:user/eve",
             &[],
@@ -281,7 +329,8 @@ mod tests {
             "arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_Data_Admin_0123456789abcdef/ann@example.com",
             &[],
             &[
-                "# In IAM Identity Center, disable ann@example.com and end their sessions. Permission set: Data_Admin",
+                "# In the console of IAM Identity Center, disable ann@example.com and end their sessions. Permission set: Data_Admin",
+                "# To find them, with the IdentityStoreId of the first command as STORE:",
                 "aws sso-admin list-instances --output table",
                 r#"aws identitystore get-user-id --identity-store-id STORE --alternate-identifier '{"UniqueAttribute":{"AttributePath":"userName","AttributeValue":"ann@example.com"}}'"#,
             ],
@@ -291,7 +340,15 @@ mod tests {
             &[],
             &["https://console.aws.amazon.com/iam/home#/security_credentials"],
         );
-        check_stop("arn:aws:sts::111122223333:federated-user/x", &[], &[]);
+        let made = "aws cloudtrail lookup-events --region us-east-1 --lookup-attributes AttributeKey=EventName,AttributeValue=GetFederationToken --start-time 2025-05-31T09:14:48Z --end-time 2025-06-02T09:44:48Z";
+        check_stop(
+            "arn:aws:sts::111122223333:federated-user/x",
+            &[(Kind::Region, "us-east-1")],
+            &[
+                &format!("{made}{AS_TABLE}"),
+                "# Deny that user: a federated user has the permissions of the IAM user who called GetFederationToken",
+            ],
+        );
     }
 
     #[test]
@@ -302,7 +359,7 @@ mod tests {
             })
         };
         let role = copied("arn:aws:sts::111122223333:assumed-role/App/i-0a1b");
-        assert!(role.len() == 1 && role.iter().all(|one| one.starts_with("aws iam ")), "{role:?}");
+        assert!(role.len() == 2 && role.iter().all(|one| !one.starts_with("https:")), "{role:?}");
         assert_eq!(copied("arn:aws:iam::111122223333:root"), [""; 0]);
     }
 

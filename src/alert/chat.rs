@@ -70,8 +70,9 @@ impl Story<'_> {
         lines.extend(self.evidence.iter().map(|one| row(one, LISTED_BYTES)));
         let (label, id) = &self.reference;
         lines.push(format!("*{label}* {id}"));
+        let mute = format!("Mute {}", self.muted);
         for (heading, commands) in
-            [("Stop it now", &self.stop), ("Look closer", &self.look), ("Mute this caller", &self.mute)]
+            [("Stop it now", &self.stop), ("Look closer", &self.look), (mute.as_str(), &self.mute)]
         {
             // Where a command holds what a chat would make a link of, the next one may not. The console's page is meant to be one.
             let page = commands.iter().find(|command| command.starts_with("https://")).cloned();

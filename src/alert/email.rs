@@ -63,11 +63,12 @@ impl Story<'_> {
             parts.push(format!("Alerts, worst first\n{}", self.alerts()));
         }
         parts.push(self.lines("", &self.meaning));
-        parts.push(block("Stop it now, if no one owns these calls", &self.stop));
+        parts.push(block("Stop it now, unless the owner confirms these calls", &self.stop));
         parts.push(block("Look closer", &self.look));
         let steps = (1..).zip(&self.triage);
         let steps = steps.map(|(number, step)| self.lines(&format!("{number:>3}. "), step));
-        parts.push(format!("Triage\n{}", steps.collect::<String>()));
+        let steps: String = steps.collect();
+        parts.extend((!steps.is_empty()).then(|| format!("Triage\n{steps}")));
         let benign = self.rule.false_positives.iter().map(|cause| self.lines("  - ", cause));
         parts.push(format!("Possible benign causes\n{}", benign.collect::<String>()));
         let (heading, newest) = &self.newest;
@@ -75,7 +76,10 @@ impl Story<'_> {
         parts.push(block(heading, &newest));
         parts.extend(self.next.as_ref().map(|next| self.lines("", next)));
         parts.push(self.ids.iter().map(|row| shown(row, 12)).collect());
-        parts.push(block("Mute this caller for a week (TABLE: the stack's output TableName)", &self.mute));
+        parts.push(block(
+            &format!("Mute {} for a week (TABLE: the stack's output TableName)", self.muted),
+            &self.mute,
+        ));
         parts.retain(|part| !part.is_empty());
         parts.join("\n")
     }

@@ -24,6 +24,7 @@ use serde_json::Value;
 
 use self::sanitize::Shown;
 
+use crate::call::Cloud;
 use crate::call::cause::words as words_of_causes;
 use crate::count::caller::digest;
 use crate::count::evidence::Kind;
@@ -36,6 +37,9 @@ use crate::rule::field::{Field, MISSING};
 use crate::source::time::EventTime;
 
 pub use self::message::{MAX_MESSAGE_BYTES, Message};
+
+/// What a step names that is of no use in another cloud.
+const OF_AWS: [&str; 6] = ["AWS", "Bedrock", "CloudTrail", "IAM", "access key", "AssumeRole"];
 
 /// Everything an analyst needs to know.
 #[derive(Clone, Debug)]
@@ -94,7 +98,23 @@ impl Alert<'_> {
         let explains = |lower: SeverityIf| severity::applies(lower.causes, self.rule, self.key, evidence);
         let is_explained = self.rule.severity_if.is_some_and(explains);
         let causes = self.logged(Kind::Cause).filter(|_| is_explained);
-        causes.filter_map(words_of_causes::setup).chain(self.rule.triage.iter().copied()).collect()
+        let is_elsewhere = |step: &&str| {
+            self.figures.cloud() == Cloud::Azure && OF_AWS.iter().any(|word| step.contains(word))
+        };
+        let steps = self.rule.triage.iter().copied().filter(|step| !is_elsewhere(step));
+        causes.filter_map(words_of_causes::setup).chain(steps).collect()
+    }
+
+    /// What it may mean.
+    fn meaning(&self) -> String {
+        let wording = &self.rule.wording;
+        let meaning = format!("{}\n{}", wording.opening, wording.meaning);
+        match self.figures.cloud() {
+            Cloud::Aws => meaning,
+            Cloud::Azure => {
+                meaning.replace("Amazon Bedrock", "Azure OpenAI").replace("Bedrock", "Azure OpenAI")
+            }
+        }
     }
 
     fn model(&self) -> Option<&str> {

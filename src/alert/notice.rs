@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::document::put;
 use super::sanitize::{Shown, TEXT_BYTES};
 use super::story::{AlertLine, CrowdView, Row, Story};
-use super::words::plural;
+use super::words::{counted, plural};
 use crate::alert::Alert;
 use crate::count::caller::{Caller, account_key, digest};
 use crate::count::incident::{Incident, RememberedAlert};
@@ -16,7 +16,7 @@ use crate::rule::field::Field;
 /// How many alerts a notice lists besides the worst.
 const MAX_OTHERS: usize = 10;
 /// Whoever may create users or assume roles poses as many callers.
-const CROWD_TRIAGE: &str = "Look for the one credential behind these callers: in CloudTrail, CreateUser and \
+const CROWD_TRIAGE: &str = "Look for a recent change of a policy. If there is none, look for the one credential behind these callers: in CloudTrail, CreateUser and \
      AssumeRole calls name who made them.";
 
 /// One message to people.
@@ -92,7 +92,7 @@ impl Notice<'_> {
             alerts: std::iter::once(self.worst_line()).chain(self.others()).collect(),
             more: self.more(),
             next: Some(format!(
-                "The next message about this caller comes at {} alerts within the hour, or when one is of higher severity.",
+                "The next message about this caller comes at {} alerts within the hour, or when an alert is more severe than those so far.",
                 incident.alerts.saturating_mul(4)
             )),
             ids: vec![
@@ -129,7 +129,7 @@ impl Notice<'_> {
             signs: Vec::new(),
             triage: std::iter::once(CROWD_TRIAGE).chain(worst.triage()).collect(),
             next: Some(format!(
-                "The next message about this account's callers comes at {}, or when one is of higher severity.",
+                "The next message about this account's callers comes at {}, or when an alert is more severe than those so far.",
                 crowd.next_level()
             )),
             stop: Vec::new(),
@@ -155,7 +155,14 @@ impl Notice<'_> {
         let remembered = self.incident.top.iter().find(|one| self.is_worst(one)).map(|one| self.line(one));
         let (model, session) = remembered.map_or((None, None), |line| (line.model, line.session));
         let (total, is_lower_bound) = (figures.total, figures.is_lower_bound);
-        AlertLine { total, is_lower_bound, noun: rule.wording.noun, rule: rule.id, model, session }
+        AlertLine {
+            total,
+            is_lower_bound,
+            noun: counted(rule.wording.noun, total),
+            rule: rule.id,
+            model,
+            session,
+        }
     }
 
     fn line<'s>(&'s self, alert: &'s RememberedAlert) -> AlertLine<'s> {
@@ -168,17 +175,17 @@ impl Notice<'_> {
         AlertLine {
             total: alert.total,
             is_lower_bound: alert.is_lower_bound,
-            noun: rule.map_or("in all", |rule| rule.wording.noun),
+            noun: rule.map_or("in all", |rule| counted(rule.wording.noun, alert.total)),
             rule: &alert.rule,
             model: position(Field::Model).map(|_| Shown::id(value(Field::Model))),
             session: session.map(|session| Shown::id(Some(session))),
         }
     }
 
-    /// `21`, or `21 (5 at the last message)`.
+    /// `21`, or `21 (5 when last notified)`.
     fn alerts_so_far(&self) -> String {
         let Incident { alerts, told, notices, .. } = self.incident;
-        if *notices > 0 { format!("{alerts} ({told} at the last message)") } else { alerts.to_string() }
+        if *notices > 0 { format!("{alerts} ({told} when last notified)") } else { alerts.to_string() }
     }
 
     /// How many alerts there are beyond those it lists.

@@ -73,6 +73,8 @@ pub struct Story<'a> {
     pub(super) look: Vec<String>,
     /// Commands that mute the caller, with and without this project's programs.
     pub(super) mute: Vec<String>,
+    /// Whom that mutes.
+    pub(super) muted: &'static str,
 }
 
 /// How many regions the first sentence names.
@@ -180,7 +182,7 @@ impl Alert<'_> {
             ]
             .concat(),
             served: self.served_line(),
-            meaning: format!("{}\n{}", wording.opening, wording.meaning),
+            meaning: self.meaning(),
             crowd: None,
             rows: keys
                 .map(|field| Row::one(field.label(), Shown::id(self.key.get(rule, *field))))
@@ -210,6 +212,7 @@ impl Alert<'_> {
             stop: self.stop(),
             look: self.look(),
             mute: self.mute(),
+            muted: self.muted(),
         }
     }
 
@@ -228,7 +231,10 @@ impl Alert<'_> {
     /// ` in 41 s, us-east-1.`, to end a sentence about what was seen between the two times.
     pub(super) fn scope(&self, first: EventTime, last: EventTime) -> Vec<Shown<'_>> {
         let regions = self.evidence(Kind::Region);
-        let mut scope = vec![Shown::ours(format!(" in {}", span(first, last)))];
+        // Several may come in the same second, one takes no time.
+        let is_one = first == last && self.figures.total == 1;
+        let time = if is_one { String::new() } else { format!(" in {}", span(first, last)) };
+        let mut scope = vec![Shown::ours(time)];
         if regions.len() > MAX_REGIONS {
             scope.push(Shown::ours(format!(", {} regions", regions.len())));
         } else {

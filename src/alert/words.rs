@@ -84,9 +84,25 @@ pub fn how_many(number: u64, is_lower_bound: bool) -> String {
     format!("{}{number}", if is_lower_bound { "at least " } else { "" })
 }
 
+/// What a rule counts, of so many: nouns are plural, and end in an `s`.
+#[must_use]
+pub fn counted(noun: &str, number: u64) -> &str {
+    if number != 1 {
+        return noun;
+    }
+    let hissing = noun.strip_suffix("es").filter(|stem| stem.ends_with("ss"));
+    hissing.or(noun.strip_suffix('s')).unwrap_or(noun)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_is_counted_in_the_singular() {
+        let of = |number| ["calls", "changes", "addresses"].map(|noun| counted(noun, number));
+        assert_eq!((of(1), of(2)), (["call", "change", "address"], ["calls", "changes", "addresses"]));
+    }
 
     #[test]
     fn thousands_are_set_apart() {

@@ -147,7 +147,7 @@ const POLICIES: [(&str, Cause); 7] = [
     ("resource-based policy", Cause::new(Class::Policy, "resource policy")),
 ];
 
-/// The name of the policy that AWS attaches to a user whose key it found in public; a version follows it.
+/// The name of the policy that AWS attaches to a user whose key it found exposed; a version follows it.
 ///
 /// Source: "AWSCompromisedKeyQuarantineV3" in the AWS managed policy reference guide.
 const QUARANTINE_POLICY: &str = "AWSCompromisedKeyQuarantine";

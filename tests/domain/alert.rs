@@ -154,9 +154,14 @@ fn an_alert_about_azure_names_no_command_of_aws() {
         "--caller arn:",
         ".amazon.com",
         "Key kind",
+        "Amazon Bedrock",
+        "CloudTrail",
+        "access key",
     ] {
         assert!(!body.contains(command), "{body}");
     }
+    assert!(body.contains("One user keeps calling an Azure OpenAI model that it is denied."), "{body}");
+    assert!(document["triage"].as_array().is_some_and(|steps| steps.len() == 3), "{document}");
     let cloud = serde_json::json!({
         "provider": "azure", "account": {"id": "111122223333"}, "region": ["us-east-1"], "service": {"name": "azure_openai"},
     });
@@ -268,10 +273,11 @@ One user keeps calling an Amazon Bedrock model that it is denied.
 Possible causes: a stolen credential probing for expensive models; someone
 bypassing your model policy; or a policy blocking legitimate work.
 
-Stop it now, if no one owns these calls
+Stop it now, unless the owner confirms these calls
   aws iam put-role-policy --role-name SupportChatbot --policy-name AWSRevokeOlderSessions \
 --policy-document '{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Deny\",\"Action\":\"*\",\"Resource\":\"*\",\
 \"Condition\":{\"DateLessThan\":{\"aws:TokenIssueTime\":\"2025-06-02T09:44:48Z\"}}}]}'
+  # Ends all sessions of the role that began before 2025-06-02T09:44:48Z, legitimate ones too
   https://console.aws.amazon.com/iam/home#/roles/details/SupportChatbot?section=revoke_sessions
 
 Look closer

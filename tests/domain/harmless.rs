@@ -43,8 +43,8 @@ fn email(alert: &Alert<'_>) -> String {
         let end = section.find("\n\n").map_or(section.len(), |end| end + 1);
         before.to_owned() + &section[end..]
     };
-    let stop = "\nStop it now, if no one owns these calls\n";
-    without(without(without(email, "\nLook closer\n"), stop), "\nMute this caller for a week (")
+    let stop = "\nStop it now, unless the owner confirms these calls\n";
+    without(without(without(email, "\nLook closer\n"), stop), "\nMute ")
 }
 
 fn block(alert: &Alert<'_>) -> String {

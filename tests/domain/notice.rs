@@ -264,7 +264,7 @@ fn a_crowd_is_told_as_one_and_the_one_credential_behind_it_is_looked_for_first()
             "{email}"
         );
         assert!(email.contains("Latest    arn:aws:iam::111122223333:user/x0\n"), "{email}");
-        assert!(email.contains("Triage\n  1. Look for the one credential"), "{email}");
+        assert!(email.contains("Triage\n  1. Look for a recent change of a policy"), "{email}");
         assert!(email.contains("comes at 256"), "{email}");
         // Of one of them it would be no help.
         assert!(!email.contains("Stop it now") && !email.contains("Mute this caller"), "{email}");
@@ -274,7 +274,9 @@ fn a_crowd_is_told_as_one_and_the_one_credential_behind_it_is_looked_for_first()
             ":rotating_light: 64 identities denied on Bedrock within an hour (111122223333)"
         );
         let steps = chat["content"]["nextSteps"].as_array().expect("a list");
-        assert!(steps[0].as_str().is_some_and(|step| step.starts_with("Look for the one credential")));
+        assert!(
+            steps[0].as_str().is_some_and(|step| step.starts_with("Look for a recent change of a policy"))
+        );
         // Not the thread of any one caller.
         assert_ne!(chat["metadata"]["threadId"], json(&notice.worst.story().chat())["metadata"]["threadId"]);
     });

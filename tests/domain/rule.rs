@@ -160,7 +160,7 @@ fn section(rule: &Rule) -> String {
             let _ = writeln!(text, "- {point}");
         }
     }
-    text += "\nWhat to do first\n\n";
+    text += "\nTriage\n\n";
     for (number, step) in (1..).zip(rule.triage) {
         let _ = writeln!(text, "{number}. {step}");
     }

@@ -48,7 +48,7 @@ def test_the_page_shows_the_story_that_replay_prints(story_of):
     assert page.locator("#tiles li").all_inner_texts() == ["40\ndenied", "0\nfailed otherwise", "23\nserved", "1,042,634\ntokens", "0.07 USD\nestimated cost"]
     denied = page.locator("#denied tbody tr").all_inner_texts()
     assert len(denied) == 1 and "claude-opus-4" in denied[0] and "2025-06-03 02:10:04 to 02:35:02 UTC" in denied[0]
-    assert "9: identity policies do not allow the model" in denied[0]
+    assert "9: identity policies do not allow the call" in denied[0]
     served = page.locator("#served tbody tr").inner_text()
     assert NOVA in served and "1,005,601 in, 37,033 out" in served
     assert "203.0.113.77" in page.locator("#identities").inner_text()

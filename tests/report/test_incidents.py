@@ -56,7 +56,7 @@ def test_a_card_says_who_what_when_and_whether_anything_succeeded(open_report, s
     assert "39 or more, limit 3" in text and "40, limit 12" in text
     quiet = one.page.locator(".card", has_text="nightly-evaluation").first.inner_text()
     assert "Successful calls since the first denial: none seen so far" in quiet
-    unknown = one.page.locator(".card", has_text="found in public").first.inner_text()
+    unknown = one.page.locator(".card", has_text="found exposed").first.inner_text()
     assert "Successful calls since the first denial: not known" in unknown
 
 
@@ -77,7 +77,7 @@ def test_evidence_is_unfolded_with_what_to_do_first(open_report, sample):
     card.locator("summary").click()
     article = card.locator("article").first
     text = article.inner_text()
-    assert text.index("Stop it now") < text.index("What to do first") < text.index("Look closer")
+    assert text.index("Stop it now") < text.index("Triage") < text.index("Look closer")
     assert article.locator("pre").first.inner_text().startswith("aws iam update-access-key --user-name newsletter-mailer")
 
 

@@ -40,7 +40,7 @@ def test_the_sample_logs_read_as_replay_counts_them(open_report, sample):
     assert tiles(one) == [11, 3, 17, len(data["notices"]), len(near), len(data["keys"])]
     assert sum(len(key["alerts"]) for key in data["keys"]) == 17
     assert "123 denials" in one.page.locator("#scope").inner_text()
-    assert one.page.locator("#cause-list li").first.inner_text() == "15 Identity policies do not allow the model"
+    assert one.page.locator("#cause-list li").first.inner_text() == "15 Identity policies do not allow the call"
     # What fired comes first, and then what is nearest to its threshold.
     counts = one.rows(4)
     assert counts[0] == "39 or more, limit 3"

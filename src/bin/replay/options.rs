@@ -24,7 +24,8 @@ use crate::inputs;
 /// Finds callers who keep trying Amazon Bedrock models they are denied, in invocation logs and
 /// CloudTrail files on this machine.
 ///
-/// Runs the same pipeline as the Lambda, with its counters in memory. Needs no AWS account and no network.
+/// Runs the same pipeline as the Lambda, with its counters in memory. Needs no AWS account and, except
+/// for s3:// paths, no network.
 /// Alerts go to standard output; progress, warnings and a summary go to standard error.
 #[derive(Parser)]
 #[command(
@@ -68,7 +69,8 @@ pub struct Options {
     /// Short for --set denied-model.window=SPAN [default: 60m]
     #[arg(long, value_name = "SPAN", help_heading = "Rules and limits")]
     pub window: Option<String>,
-    /// Short for --set denied-model.cooldown=SPAN [default: the window]
+    /// No second alert for the same user and model within this time: short for --set denied-model.cooldown=SPAN [default:
+    /// the window]
     #[arg(long, value_name = "SPAN", help_heading = "Rules and limits")]
     pub cooldown: Option<String>,
     /// Never alert on users whose whole ARN matches, such as arn:aws:iam::111122223333:user/alice; repeatable

@@ -7,12 +7,12 @@ use super::Class;
 /// Sources of the steps: "Access Amazon Bedrock foundation models" and "Model lifecycle" in the Amazon Bedrock user
 /// guide.
 const WORDS: [(&str, &str, Option<&str>); 23] = [
-    ("identity policy", "identity policies do not allow the model", None),
-    ("service control policy", "a service control policy does not allow the model", None),
-    ("resource control policy", "a resource control policy does not allow the model", None),
-    ("permissions boundary", "a permissions boundary does not allow the model", None),
-    ("session policy", "a session policy does not allow the model", None),
-    ("resource policy", "a resource policy does not allow the model", None),
+    ("identity policy", "identity policies do not allow the call", None),
+    ("service control policy", "a service control policy does not allow the call", None),
+    ("resource control policy", "a resource control policy does not allow the call", None),
+    ("permissions boundary", "a permissions boundary does not allow the call", None),
+    ("session policy", "a session policy does not allow the call", None),
+    ("resource policy", "a resource policy does not allow the call", None),
     ("VPC endpoint policy", "a VPC endpoint policy does not allow the call", None),
     ("quarantine", "AWS has quarantined the access key", None),
     (

@@ -58,7 +58,7 @@ const article = (alert) => {
   const one = el("article", { id: `alert-${alert.id}`, tabindex: "-1" }, el("h4", {}, alert.opening || alert.event.reason, link(`alert-${alert.id}`, "this alert")), list);
   const triage = alert.triage ?? data.rules.find((rule) => rule.id === alert.rule.id)?.triage ?? [];
   if (alert.stop?.length) one.append(...command("Stop it now", alert.stop.join("\n")));
-  if (triage.length) one.append(el("strong", {}, "What to do first"), el("ol", {}, ...triage.map((step) => el("li", {}, step))));
+  if (triage.length) one.append(el("strong", {}, "Triage"), el("ol", {}, ...triage.map((step) => el("li", {}, step))));
   for (const [name, query] of Object.entries(alert.investigate ?? {})) one.append(...command(`Look closer: ${TOOLS[name] ?? name.replaceAll("_", " ")}`, query));
   return one;
 };

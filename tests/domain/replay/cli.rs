@@ -110,7 +110,7 @@ fn the_samples_fire_what_an_independent_count_expects() {
     assert_eq!(expected.len(), 17);
     assert_eq!(got, expected);
     let summary = "Read 53 files: 443 records, 123 denials, 17 alerts.\n\
-                   15 calls failed because identity policies do not allow the model.\n\
+                   15 calls failed because identity policies do not allow the call.\n\
                    5 calls failed because the account has no AWS Marketplace subscription to the model.\n\
                    5 calls failed because the token limit is below one.\n\
                    2 calls failed because AWS has quarantined the access key.\n\
