@@ -34,7 +34,8 @@ impl Story<'_> {
         let headline = said(&self.headline, |part| part.ascii(30));
         let severity = self.severity.0.name().to_uppercase();
         let account = ascii(&self.account.whole(), ACCOUNT_CHARACTERS);
-        let since = clock(self.first_seen);
+        // The first denial here is that of one caller of a crowd.
+        let since = clock(self.crowd.map_or(self.first_seen, |crowd| crowd.hour.min(self.first_seen)));
         let since = since.get(11..16).unwrap_or(&since);
         let (label, id) = &self.reference;
         let id = id.get(..8).unwrap_or(id);

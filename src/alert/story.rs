@@ -87,6 +87,8 @@ pub struct CrowdView<'a> {
     pub callers: u64,
     /// The latest of them.
     pub latest: &'a [Option<String>],
+    /// The hour in which they all raised alerts.
+    pub hour: EventTime,
 }
 
 impl<'a> CrowdView<'a> {

@@ -202,7 +202,7 @@ impl<'a, S: Store, K: AlertSink> Notifier<'a, S, K> {
             let incident: Versioned<Option<Incident>> = store::load(&self.pipeline.store, &known).await?;
             let Some(incident) = incident.value else { return self.end_level(id, level, false).await };
             let notice = notice_id(&id.id(), level);
-            let about = CrowdView { callers: crowd.callers(), latest: &crowd.latest };
+            let about = CrowdView { callers: crowd.callers(), latest: &crowd.latest, hour: id.hour };
             let sent = self.send((number, begin), &incident, &notice, Some(about)).await;
             let is_sent = matches!(sent, Ok(Some(_)));
             let marked = self.end_level(id, level, is_sent).await;

@@ -88,7 +88,11 @@ fn with<T>(found: &[NewAlert<'_>], callers: Option<u64>, tell: impl FnOnce(&Noti
             },
         },
         rules: &ALL,
-        crowd: callers.map(|callers| CrowdView { callers, latest: &latest }),
+        crowd: callers.map(|callers| CrowdView {
+            callers,
+            latest: &latest,
+            hour: time("2025-06-02T09:00:00Z"),
+        }),
     })
 }
 
@@ -124,7 +128,8 @@ fn check_subject(found: &[NewAlert<'_>], callers: Option<u64>, expected: &str) {
         assert_eq!(subject, expected);
         assert!(subject.len() < 100, "{} characters", subject.len());
         let sms = notice.story().sms();
-        assert!(sms.len() <= 160 && sms.contains(" since 09:14 UTC"), "{sms}");
+        let since = if callers.is_some() { " since 09:00 UTC" } else { " since 09:14 UTC" };
+        assert!(sms.len() <= 160 && sms.contains(since), "{sms}");
     });
 }
 
@@ -344,7 +349,8 @@ pub fn of_a_caller<T>(text: &str, callers: Option<u64>, tell: impl FnOnce(&Notic
         notice.worst.figures.newest = vec![text.to_owned()];
         let (object, latest) = (format!("s3://logs/{text}"), [Some(text.to_owned())]);
         notice.worst.object = &object;
-        notice.crowd = callers.map(|callers| CrowdView { callers, latest: &latest });
+        notice.crowd =
+            callers.map(|callers| CrowdView { callers, latest: &latest, hour: time("2025-06-02T09:00:00Z") });
         tell(&notice)
     })
 }
