@@ -56,7 +56,7 @@ def test_a_card_says_who_what_when_and_whether_anything_succeeded(open_report, s
     assert "39 or more, limit 3" in text and "40, limit 12" in text
     quiet = one.page.locator(".card", has_text="nightly-evaluation").first.inner_text()
     assert "Successful calls since the first denial: none seen so far" in quiet
-    unknown = one.page.locator(".card", has_text="found exposed").first.inner_text()
+    unknown = one.page.locator(".card", has_text="attaches to exposed keys").first.inner_text()
     assert "Successful calls since the first denial: not known" in unknown
 
 
