@@ -194,8 +194,7 @@ ZIP := target/lambda/bootstrap/bootstrap.zip
 zip: .venv-build/.done #m Build Lambda's zip, target/lambda/bootstrap/bootstrap.zip
 	.venv-build/bin/cargo-lambda lambda build --release --bin bootstrap --output-format zip --compiler cargo --skip-target-check
 
-# Each prints a table and runs alone, too. The logs are seeded.
-# As AWS names them.
+# Each prints a table and runs alone, too. The logs are seeded, and named as AWS names them.
 BENCH_LOGS := target/bench/AWSLogs/111122223333/BedrockModelInvocationLogs
 .PHONY: bench bench-read bench-peers bench-cold-start bench-overlap
 bench: bench-read bench-peers bench-cold-start bench-overlap #m Measure speed (one: bench-read, -peers, -cold-start, …)

@@ -96,12 +96,12 @@ fn refusals(random: &mut Random) -> Vec<Refusal> {
     all
 }
 
-/// Someone's loop: as many denials, spread over so many hours.
-pub fn flood(refusals: usize, hours: usize) -> String {
+/// Someone's loop: as many denials, spread over an hour.
+pub fn flood(refusals: usize) -> String {
     let mut random = Random::new();
     let mut log = String::new();
     for number in 0..refusals {
-        let second = number * (hours * 3600) / refusals;
+        let second = number * 3600 / refusals;
         let model = DENIED[number / 7 % DENIED.len()];
         record(&mut log, second, &session(ROLES[0], number % 7), &random.uuid(), model, REFUSED);
     }

@@ -83,7 +83,7 @@ fn mixed() -> String {
 }
 
 fn flood() -> String {
-    invocations::flood(REFUSALS, 1)
+    invocations::flood(REFUSALS)
 }
 
 fn spread() -> String {

@@ -3,9 +3,9 @@
 //! Callers choose parts of every id. Whatever cannot be quoted for certain in a shell, a mail client and a chat is left
 //! out rather than wrong.
 //!
-//! Sources: "Managing access keys for IAM users" and "Revoke IAM role temporary security credentials" in the AWS IAM user
-//! guide; "Disabling permissions for temporary security credentials" there; "Handle compromised long-term and short-term Amazon Bedrock API keys" in the Amazon Bedrock user guide;
-//! `GetUserId` in the Identity Store API reference.
+//! Sources: "Managing access keys for IAM users", "Revoke IAM role temporary security credentials" and "Disabling
+//! permissions for temporary security credentials" in the AWS IAM user guide; "Handle compromised long-term and short-term
+//! Amazon Bedrock API keys" in the Amazon Bedrock user guide; `GetUserId` in the Identity Store API reference.
 
 use std::time::Duration;
 
@@ -75,14 +75,15 @@ impl Alert<'_> {
                 Some((set, person)) => return stop_person(set, person),
             }
         } else if resource.starts_with("user/") {
-            let mut commands = self.stop_keys(name);
+            let mut commands = self.stop_seen_keys(name);
             if is_key_user(caller) {
-                // It has no access key unless someone made one, which is how such a key is kept.
-                commands.retain(|_| self.long_term_keys().next().is_some());
+                // An access key, if it has any, was made to stay in.
                 commands.extend(stop_api_keys(name));
+            } else if commands.is_empty() {
+                commands = stop_unseen_keys(name);
             }
             (commands, format!("users/details/{}?section=security_credentials", encoded(name)))
-        } else if resource.starts_with("federated-user") {
+        } else if Identity::is_federated(caller) {
             return self.stop_federated();
         } else if resource == "root" {
             (Vec::new(), "security_credentials".to_owned())
@@ -123,26 +124,12 @@ impl Alert<'_> {
         )
     }
 
-    fn long_term_keys(&self) -> impl Iterator<Item = &str> {
+    /// The access keys that were seen.
+    fn stop_seen_keys(&self, user: &str) -> Vec<String> {
         let is_long_term =
             |key: &&str| key.starts_with("AKIA") && key.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        self.logged(Kind::AccessKeyId).filter(is_long_term)
-    }
-
-    /// Of each key that was seen; if none was, the command that lists them.
-    fn stop_keys(&self, user: &str) -> Vec<String> {
-        let keys = self.long_term_keys().map(|key| {
-            format!("aws iam update-access-key --user-name {user} --access-key-id {key} --status Inactive")
-        });
-        let keys: Vec<String> = keys.collect();
-        if keys.is_empty() {
-            vec![
-                format!("aws iam list-access-keys --user-name {user} --output table"),
-                format!("aws iam update-access-key --user-name {user} --access-key-id ID --status Inactive"),
-            ]
-        } else {
-            keys
-        }
+        let keys = self.logged(Kind::AccessKeyId).filter(is_long_term);
+        keys.map(|key| stop_key(user, key)).collect()
     }
 
     /// Commands and a page of the console that show more of what the caller did.
@@ -186,7 +173,7 @@ impl Alert<'_> {
     /// Whom a mute is about: a role with all its sessions, since they are one caller.
     pub(super) fn muted(&self) -> &'static str {
         match self.incident.caller {
-            Some(arn) if arn.ends_with(":federated-user") => "all federated users of the account",
+            Some(arn) if Identity::is_federated(arn) => "all federated users of the account",
             Some(arn) if Identity::has_members(arn) => "this role, with all its sessions,",
             _ => "this caller",
         }
@@ -226,6 +213,15 @@ fn stop_person(role: &str, person: &str) -> Vec<String> {
         "aws sso-admin list-instances --output table".to_owned(),
         format!("aws identitystore get-user-id --identity-store-id STORE --alternate-identifier '{asked}'"),
     ]
+}
+
+fn stop_key(user: &str, key: &str) -> String {
+    format!("aws iam update-access-key --user-name {user} --access-key-id {key} --status Inactive")
+}
+
+/// Where no access key was seen.
+fn stop_unseen_keys(user: &str) -> Vec<String> {
+    vec![format!("aws iam list-access-keys --user-name {user} --output table"), stop_key(user, "ID")]
 }
 
 /// For the user of a Bedrock API key.

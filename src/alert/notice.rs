@@ -16,8 +16,8 @@ use crate::rule::field::Field;
 /// How many alerts a notice lists besides the worst.
 const MAX_OTHERS: usize = 10;
 /// Whoever may create users or assume roles poses as many callers.
-const CROWD_TRIAGE: &str = "Look for a recent change of a policy. If there is none, look for the one credential behind these callers: in CloudTrail, CreateUser and \
-     AssumeRole calls name who made them.";
+const CROWD_TRIAGE: &str = "Look for a recent change of a policy. If there is none, look for the one credential behind \
+     these callers: in CloudTrail, CreateUser and AssumeRole calls name who made them.";
 
 /// One message to people.
 #[derive(Clone, Debug)]

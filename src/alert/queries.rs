@@ -12,6 +12,7 @@ use super::sanitize::plain;
 use crate::call::Cloud;
 use crate::count::evidence::Kind;
 use crate::rule::identity::Identity;
+use crate::source::object::OF_EVENT;
 use crate::source::text::MAX_TEXT_BYTES;
 
 /// How far before and after the denials the logs are worth reading.
@@ -83,7 +84,7 @@ impl Alert<'_> {
 
     /// Whether a function that counts in a table found it, as far as the object shows.
     fn is_in_table(&self) -> bool {
-        ["s3://", "eventbridge:"].iter().any(|start| self.object.starts_with(start))
+        ["s3://", OF_EVENT].iter().any(|start| self.object.starts_with(start))
     }
 
     /// The object, if it lies in a bucket.

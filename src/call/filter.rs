@@ -132,9 +132,12 @@ impl RecordFilter {
     /// Which of the pieces that contain one of [`Self::words`] may hold a record that is needed.
     #[must_use]
     pub fn selector(&self) -> Selector {
-        let any: Vec<&str> = self.own_words().chain(self.trail.any.iter().copied()).collect();
+        let all = self.trail.is_empty();
+        // Where all may hold one, nothing is searched for.
+        let any: Vec<&str> =
+            self.own_words().chain(self.trail.any.iter().copied()).filter(|_| !all).collect();
         Selector {
-            all: self.trail.is_empty(),
+            all,
             any: WordFamily::of(&any),
             with_bedrock: WordFamily::of(&self.trail.bedrock),
             bedrock: Finder::new(BEDROCK).into_owned(),

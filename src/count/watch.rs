@@ -106,11 +106,7 @@ impl Watched {
     #[must_use]
     pub fn over(&self, model: &str, region: Option<&str>, at: EventTime) -> Option<Denied> {
         let denied = self.denied.get(&pair(model, region)).filter(|denied| denied.last < at);
-        denied.filter(|_| !self.is_federated()).copied()
-    }
-
-    fn is_federated(&self) -> bool {
-        Identity::has_members(&self.arn) && Identity::of(&format!("{}/x", self.arn)).role.is_none()
+        denied.filter(|_| !Identity::is_federated(&self.arn)).copied()
     }
 
     /// Whether it is the entry of that incident.

@@ -46,6 +46,12 @@ impl<'a> Identity<'a> {
             resource == FEDERATED || role.is_some_and(|name| !name.is_empty() && !name.contains('/'))
         })
     }
+
+    /// Whether `caller` is all federated users of an account.
+    #[must_use]
+    pub fn is_federated(caller: &str) -> bool {
+        resource_of_sts(caller) == Some(FEDERATED)
+    }
 }
 
 enum Owner<'a> {

@@ -13,11 +13,11 @@ pub struct WordFamily {
     beginning: Finder<'static>,
     /// In order; none is the beginning of another.
     words: Vec<Box<[u8]>>,
+    longest: usize,
 }
 
 impl WordFamily {
-    /// Families of `words`, of which only those are kept that contain no other: where a longer word is, the shorter one in
-    /// it is, too.
+    /// Families of those `words` that contain no other: where a longer word is, the shorter one in it is, too.
     #[must_use]
     pub fn of(words: &[&str]) -> Vec<Self> {
         let mut families: BTreeMap<&[u8], Vec<Box<[u8]>>> = BTreeMap::new();
@@ -31,7 +31,8 @@ impl WordFamily {
         let family = |(beginning, mut words): (&[u8], Vec<Box<[u8]>>)| {
             words.sort_unstable();
             words.dedup();
-            Self { beginning: Finder::new(beginning).into_owned(), words }
+            let longest = words.iter().map(|word| word.len()).max().unwrap_or_default();
+            Self { longest, beginning: Finder::new(beginning).into_owned(), words }
         };
         families.into_iter().map(family).collect()
     }
@@ -56,7 +57,7 @@ impl WordFamily {
     /// The length of the longest word, in bytes.
     #[must_use]
     pub fn longest(&self) -> usize {
-        self.words.iter().map(|word| word.len()).max().unwrap_or_default()
+        self.longest
     }
 
     /// Its words.

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// Begins the name of a record that came in an event of `EventBridge`, where an object's begins with `s3://`.
+pub const OF_EVENT: &str = "eventbridge:";
+
 /// An S3 object named by an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Object {

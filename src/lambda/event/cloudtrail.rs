@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::fields::{self, Fields};
 use super::{EventError, EventItem, Resolved, incomplete};
 use crate::call::cloudtrail::is_watched;
-use crate::source::object::Object;
+use crate::source::object::{OF_EVENT, Object};
 
 /// `detail-type` of an EventBridge event that carries a record.
 pub const API_CALL: &str = "AWS API Call via CloudTrail";
@@ -71,7 +71,7 @@ pub fn call(json: &str, record: &Fields<'_>, id: Option<String>) -> Resolved {
         let id = [id, record.text("eventID")].into_iter().flatten().find(|id| is_plain(id));
         // The name must differ for every record: it replaces a missing request id.
         let id = id.unwrap_or_else(|| hash(json));
-        EventItem::Record(EventRecord { name: format!("eventbridge:{id}"), json: json.to_owned() })
+        EventItem::Record(EventRecord { name: format!("{OF_EVENT}{id}"), json: json.to_owned() })
     } else {
         EventItem::OtherCall
     })

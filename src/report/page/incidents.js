@@ -37,7 +37,7 @@ const fact = (list, name, value) => {
 const copied = (id, what) => id && el("span", {}, id, " ", copier(id, what));
 const command = (title, text) => [el("div", { class: "command" }, el("strong", {}, title), copier(text, title.toLowerCase())), el("pre", {}, text)];
 
-const TOOLS = { logs_insights: "CloudWatch Logs Insights", athena: "Athena", cloudtrail: "CloudTrail", replay: "these logs", caller: "the caller's story" };
+const TOOLS = { logs_insights: "CloudWatch Logs Insights", athena: "Athena", cloudtrail: "CloudTrail", replay: "these logs", caller: "the caller's story", story: "did they get in?" };
 const article = (alert) => {
   const list = el("dl");
   const total = totalOf(alert);
